@@ -1,0 +1,43 @@
+# Everything runs in .venv, which `setup` makes. SHELL variables: PYTHON=python3.12 make setup
+PYTHON ?= python3
+SHELL := /bin/bash
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help setup demo test test-all check docs bench clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+.venv/installed: pyproject.toml constraints.txt
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[cluster,dev]'
+	touch $@
+
+setup: .venv/installed ## make .venv with everything that is needed, in the versions of constraints.txt
+
+demo: setup ## run the whole pipeline on the drawn data set and say what to look at
+	seedbed plan
+	dvc repro
+	seedbed summary
+
+test: setup ## run the tests
+	pytest -n auto -m 'not slow'
+
+test-all: setup ## run the slow tests too
+	pytest -n auto
+
+check: setup ## lint, check types, and that generated pages are fresh
+	ruff check .
+	ruff format --check .
+	mypy
+	python -m seedbed.documentation --check
+
+docs: setup ## write the generated pages
+	python -m seedbed.documentation
+
+bench: setup ## run the benchmarks
+	for file in benchmarks/[a-z]*.py; do python $$file || exit 1; done
+
+clean: ## remove what the pipeline computed here; raw data and DVC's cache stay
+	rm -rf data/*.zarr .seedbed

@@ -1,0 +1,77 @@
+"""Random views of a training image, and of every map that belongs to it, cut and turned alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from seedbed.methods import parameters
+from seedbed.types import Image
+
+Map = npt.NDArray[Any]  # (y, x): labels or regions
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image to learn from."""
+
+    image: Image
+    labels: npt.NDArray[np.bool_]  # (class,): what the image contains; background at 0 is always true
+    maps: Mapping[str, Map]  # maps of the image's size, by name
+    padding: Mapping[str, int]  # what each map holds where there is no image
+
+
+@parameters
+class Augmentation:
+    """How far a view may differ from the image."""
+
+    crop: Annotated[int, Field(ge=16)]  # edge of the square that is cut, in pixels; small images are padded
+    smallest_scale: Annotated[float, Field(gt=0)]  # images are resized by a factor between these two
+    largest_scale: Annotated[float, Field(gt=0)]
+    flip: Share  # probability of a left-right flip
+    brightness: Share  # largest relative change
+    contrast: Share  # largest relative change
+    saturation: Share  # largest relative change
+
+    def view(self, sample: Sample, random: np.random.Generator) -> Sample:
+        """One random view. The image stays uint8; what lies beyond its border is its mean colour."""
+        scale = random.uniform(self.smallest_scale, self.largest_scale)
+        height, width = (max(1, round(length * scale)) for length in sample.image.shape[:2])
+        top, left = (self._offset(length, random) for length in (height, width))
+        flip = random.random() < self.flip
+        image = cv2.resize(sample.image, (width, height), interpolation=cv2.INTER_LINEAR)
+        mean = tuple(int(one) for one in image.reshape(-1, 3).mean(axis=0))
+        maps = {
+            name: self._window(cv2.resize(one, (width, height), interpolation=cv2.INTER_NEAREST), top, left, flip, sample.padding[name])
+            for name, one in sample.maps.items()
+        }
+        coloured = self._coloured(self._window(image, top, left, flip, mean), random)
+        return Sample(image=coloured, labels=sample.labels, maps=maps, padding=sample.padding)
+
+    def _offset(self, length: int, random: np.random.Generator) -> int:
+        """Where the window begins; negative where the image is smaller and is placed inside it."""
+        low, high = sorted((0, length - self.crop))
+        return int(random.integers(low, high + 1))
+
+    def _window(self, pixels: npt.NDArray[Any], top: int, left: int, flip: bool, fill: object) -> npt.NDArray[Any]:
+        window = np.empty((self.crop, self.crop, *pixels.shape[2:]), pixels.dtype)
+        window[...] = fill
+        bottom, right = min(top + self.crop, pixels.shape[0]), min(left + self.crop, pixels.shape[1])
+        first_row, first_column = max(top, 0), max(left, 0)
+        window[first_row - top : bottom - top, first_column - left : right - left] = pixels[first_row:bottom, first_column:right]
+        return np.ascontiguousarray(window[:, ::-1]) if flip else window
+
+    def _coloured(self, image: npt.NDArray[Any], random: np.random.Generator) -> Image:
+        brightness, contrast, saturation = (1 + random.uniform(-most, most) for most in (self.brightness, self.contrast, self.saturation))
+        pixels = image.astype(np.float32) * brightness
+        pixels = (pixels - pixels.mean()) * contrast + pixels.mean()
+        grey = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
+        pixels = (pixels - grey[..., None]) * saturation + grey[..., None]
+        return np.asarray(np.clip(np.rint(pixels), 0, 255), np.uint8)

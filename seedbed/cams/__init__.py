@@ -1,0 +1,27 @@
+"""Class maps: where in the image the classifier sees each class that the image is known to contain."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import numpy as np
+import numpy.typing as npt
+
+from seedbed import methods
+from seedbed.networks import ClassifierNetwork
+from seedbed.types import ClassMaps, Image
+
+
+class Method(methods.Method):
+    """From a trained classifier to maps."""
+
+    stride: int  # pixels per cell of the maps
+
+    @abstractmethod
+    def compute(
+        self, network: ClassifierNetwork, image: Image, classes: tuple[int, ...], *, device: str
+    ) -> tuple[ClassMaps, npt.NDArray[np.float32]]:
+        """Maps of the classes given, at one cell per `stride` pixels, and the probability of every class (background at 0 has none).
+
+        network: on the device, in evaluation mode.
+        """

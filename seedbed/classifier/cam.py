@@ -1,0 +1,71 @@
+"""The plain classifier: a linear layer on every place of the feature map, averaged over the image.
+
+Paper: Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR 2016; the arrangement follows Ahn et al., "Weakly
+Supervised Learning of Instance Segmentation with Inter-pixel Relations", CVPR 2019.
+
+Differs from the paper: backbone, its weights and every training constant are parameters; batch norm learns along.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seedbed import classifier
+from seedbed.augmentation import Augmentation
+from seedbed.methods import method
+from seedbed.networks import Backbone, ClassifierNetwork
+from seedbed.training import Batch, Learner, Training
+from seedbed.weights import InitialWeights
+
+
+@method
+class Cam(classifier.Method):
+    backbone: str  # any convolutional network of timm
+    output_stride: Literal[8, 16, 32]  # pixels per cell of the class maps
+    initial_weights: InitialWeights
+    augmentation: Augmentation
+    training: Training
+
+    def network(self, num_classes: int) -> ClassifierNetwork:
+        backbone = Backbone(self.backbone, output_stride=self.output_stride)
+        return CamNetwork(backbone, num_classes)
+
+    def learner(self, network: ClassifierNetwork) -> Learner[ClassifierNetwork]:
+        assert isinstance(network, CamNetwork)
+        network.backbone.initialise(self.initial_weights)
+        return CamLearner(network, self.training)
+
+
+class CamNetwork(ClassifierNetwork):
+    """Backbone, then one 1x1 convolution without bias."""
+
+    def __init__(self, backbone: Backbone, num_classes: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = nn.Conv2d(backbone.num_features, num_classes, kernel_size=1, bias=False)
+        nn.init.normal_(self.head.weight, std=0.01)
+
+    def forward(self, images_BCYX: Tensor) -> tuple[Tensor, Tensor]:
+        maps_BKyx = self.head(self.backbone(images_BCYX))
+        return maps_BKyx, maps_BKyx.mean(dim=(2, 3))
+
+
+class CamLearner(Learner[ClassifierNetwork]):
+    """Binary cross-entropy of every class."""
+
+    def __init__(self, network: ClassifierNetwork, training: Training) -> None:
+        super().__init__()
+        self.network = network
+        self._training = training
+
+    def forward(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        _, logits_BK = self.network(batch.images_BCYX)
+        return {"classes": functional.binary_cross_entropy_with_logits(logits_BK, batch.labels_BK[:, 1:])}
+
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        assert isinstance(self.network, CamNetwork)
+        return [self._training.optimizer(self.network.backbone, self.network.head)]

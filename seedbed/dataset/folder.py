@@ -1,0 +1,82 @@
+"""A folder of your own: images, and one CSV file that says what each contains.
+
+    images/    any names, in JPEG, PNG or whatever else OpenCV reads
+    labels.csv columns `image,labels,split`: file name below images/, classes separated by spaces, splits separated by spaces
+    masks/     optional, for evaluation only: one PNG per image, of the same name but for the ending, whose pixel values are
+               classes (0 background, 1..K in the order of `classes`, 255 ignored)
+
+Paper: none; the layout is our own.
+Differs from the paper: not applicable.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from seedbed import dataset
+from seedbed.dataset import Entry, Index, class_colours
+from seedbed.errors import DataError, listed, nearest
+from seedbed.methods import method
+
+COLUMNS = ["image", "labels", "split"]
+
+
+@method
+class Folder(dataset.Method):
+    classes: tuple[str, ...]  # names of the classes; the first is number 1 in masks
+
+    def read(self, root: Path) -> Index:
+        table = root / "labels.csv"
+        if not table.is_file():
+            raise DataError(
+                str(table), found="no such file", expected=f"a CSV file with the columns {','.join(COLUMNS)}", do="write it, see README"
+            )
+        entries: list[Entry] = []
+        problems: list[str] = []
+        seen: dict[str, int] = {}
+        with table.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            if reader.fieldnames is None or [one.strip() for one in reader.fieldnames] != COLUMNS:
+                raise DataError(
+                    f"{table}, line 1", found=repr(reader.fieldnames), expected=f"the header {','.join(COLUMNS)}", do="correct that line"
+                )
+            for line in reader:
+                entry, wrong = self._entry(root, line)
+                if entry.id in seen:
+                    wrong.append(f"{entry.id!r} was listed in line {seen[entry.id]} already")
+                seen[entry.id] = reader.line_num
+                problems += [f"line {reader.line_num}: {one}" for one in wrong]
+                entries.append(entry)
+        if problems:
+            shown = "; ".join(problems[:20]) + (f"; and {len(problems) - 20} more" if len(problems) > 20 else "")
+            raise DataError(
+                str(table),
+                found=f"{len(problems)} wrong entries: {shown}",
+                expected=f"existing images once each, with labels among: {listed(self.classes)}",
+                do="correct these lines",
+            )
+        if not entries:
+            raise DataError(str(table), found="no image", expected="at least one line below the header", do="list your images")
+        return Index(class_names=self.classes, palette=class_colours(len(self.classes)), entries=tuple(entries))
+
+    def _entry(self, root: Path, line: dict[str, str]) -> tuple[Entry, list[str]]:
+        name, labels, splits = ((line[column] or "").strip() for column in COLUMNS)
+        file = Path("images") / name
+        wrong = []
+        if not name or ".." in file.parts or Path(name).is_absolute():
+            wrong.append(f"{name!r} is not a file name below images/")
+        elif not (root / file).is_file():
+            wrong.append(f"there is no {file.as_posix()}")
+        for label in labels.split():
+            if label not in self.classes:
+                wrong.append(f"unknown label {label!r}{nearest(label, self.classes)}")
+        if not splits:
+            wrong.append("no split")
+        entry = Entry(
+            id=Path(name).with_suffix("").as_posix(),
+            file=file.as_posix(),
+            labels=frozenset(labels.split()),
+            splits=frozenset(splits.split()),
+        )
+        return entry, wrong

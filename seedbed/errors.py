@@ -1,0 +1,67 @@
+"""What a user can get wrong, said in one line.
+
+Every message has the same four parts: where, what was found, what was expected, and what to do next.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SeedbedError(Exception):
+    """Something that the user can put right; printed as one line, exit status 2, no traceback."""
+
+    def __init__(self, where: str, *, found: str, expected: str, do: str) -> None:
+        super().__init__(where, found, expected, do)
+        self.where = where
+        self.found = found
+        self.expected = expected
+        self.do = do
+
+    def __str__(self) -> str:
+        line = f"{self.where}: found {self.found}; expected {self.expected}; {self.do}"
+        return " ".join(line.split())
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions with keyword-only arguments cannot cross a process border by themselves.
+        return (_rebuild, (type(self), self.where, self.found, self.expected, self.do))
+
+
+class ParamsError(SeedbedError):
+    """params.yaml does not say what it must."""
+
+
+class MethodError(SeedbedError):
+    """A method does not exist, or cannot be used on this machine."""
+
+
+class ArtifactError(SeedbedError):
+    """An artifact is missing, incomplete, or of another schema."""
+
+
+class DataError(SeedbedError):
+    """The raw data set is not what its reader needs."""
+
+
+class WeightsError(SeedbedError):
+    """Initial weights do not fit the network."""
+
+
+class MachineError(SeedbedError):
+    """The machine lacks what was asked of it."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """', nearest: x' where a known name resembles this one, else nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" (nearest: {close[0]})" if close else ""
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names for a message, in order, or 'nothing'."""
+    return ", ".join(names) or "nothing"
+
+
+def _rebuild(kind: type[SeedbedError], where: str, found: str, expected: str, do: str) -> SeedbedError:
+    return kind(where, found=found, expected=expected, do=do)

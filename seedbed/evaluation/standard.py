@@ -1,0 +1,36 @@
+"""The usual figures: class maps at one declared threshold, predictions as they are and after a dense CRF.
+
+Paper: Chen et al., "DeepLab", TPAMI 2018, for the CRF.
+
+Differs from the paper: the threshold of class maps is declared beforehand, not searched with the truth at hand.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from seedbed import evaluation
+from seedbed.crf import DenseCrf
+from seedbed.methods import method
+from seedbed.types import BACKGROUND, ClassMaps, Image, LabelMap, Probabilities
+
+
+@method
+class Standard(evaluation.Method):
+    threshold: Annotated[float, Field(ge=0, le=1)]  # where no class map exceeds it is background
+    crf: DenseCrf
+
+    def from_class_maps(self, class_maps: ClassMaps) -> LabelMap:
+        background = np.full((1, *class_maps.maps.shape[1:]), self.threshold, np.float32)
+        classes = np.array([BACKGROUND, *class_maps.classes], np.uint8)
+        return np.asarray(classes[np.concatenate([background, class_maps.maps]).argmax(axis=0)], np.uint8)
+
+    def from_probabilities(self, image: Image, probabilities: Probabilities) -> dict[str, LabelMap]:
+        refined = self.crf.probabilities(image, probabilities.maps)
+        return {
+            "predictions": probabilities.maps.argmax(axis=0).astype(np.uint8),
+            "predictions_crf": refined.argmax(axis=0).astype(np.uint8),
+        }

@@ -1,0 +1,73 @@
+"""Where per-image work runs: in this process, in a pool of fresh processes, or on a dask cluster. The result is the same.
+
+Work is handed out in runs of images, a bounded number at a time, and comes back in order, so memory stays flat and whoever writes
+the results writes the same bytes.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+from seedbed.errors import MachineError
+
+T = TypeVar("T")
+RUN_LENGTH = 8  # images that travel together
+RUNS_PER_WORKER = 3  # under way or waiting
+
+
+def mapped(compute: Callable[[int], T], items: Sequence[int], *, workers: int, scheduler: str) -> Iterator[T]:
+    """compute(item) for every item, in order.
+
+    workers: processes; 1 is this one.
+    scheduler: address of a dask scheduler, or empty; it goes before workers.
+    """
+    if workers == 1 and not scheduler:
+        for item in items:
+            yield compute(item)
+        return
+    runs = [items[start : start + RUN_LENGTH] for start in range(0, len(items), RUN_LENGTH)]
+    with _executor(workers, scheduler) as (executor, size):
+        waiting: deque[Future[list[T]]] = deque()
+        for run in runs:
+            waiting.append(executor.submit(_compute_run, compute, run))
+            if len(waiting) >= size * RUNS_PER_WORKER:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+
+
+def _compute_run(compute: Callable[[int], T], run: Sequence[int]) -> list[T]:
+    return [compute(item) for item in run]
+
+
+@contextmanager
+def _executor(workers: int, scheduler: str) -> Iterator[tuple[Executor, int]]:
+    """An executor and how many workers it has."""
+    if not scheduler:
+        # Spawned, because processes that are forked after threads were started can hang.
+        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+            try:
+                yield pool, workers
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        return
+    try:
+        import distributed
+    except ImportError as error:
+        raise MachineError(
+            "--scheduler", found=f"no package {error.name}", expected="the extra `cluster`", do="run `pip install seedbed[cluster]`"
+        ) from error
+    try:
+        client = distributed.Client(scheduler, timeout=10)
+    except (OSError, TimeoutError) as error:
+        raise MachineError(
+            "--scheduler", found=f"nobody at {scheduler}", expected="a dask scheduler", do="start one, or leave it out"
+        ) from error
+    with client:
+        yield client.get_executor(), max(1, len(client.scheduler_info()["workers"]))

@@ -1,0 +1,71 @@
+"""Networks: timm backbones behind one door, and the two kinds of network that stages hand to each other.
+
+Shapes: B images, C image channels, K classes without background, D features, Y X pixels, y x cells of a coarser grid.
+Images enter as RGB in [0, 1]; the backbone standardises them itself.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seedbed import torchvision_repair
+from seedbed.errors import ParamsError, nearest
+from seedbed.weights import InitialWeights, load_file
+
+torchvision_repair.apply()
+import timm  # noqa: E402 (only after the repair)
+
+
+class ClassifierNetwork(nn.Module, ABC):
+    """Scores of classes over the image, and one score per class for the whole."""
+
+    @abstractmethod
+    def forward(self, images_BCYX: Tensor) -> tuple[Tensor, Tensor]:
+        """Class score maps (B, K, y, x) and logits (B, K), before any non-linearity; class c is at index c - 1."""
+
+
+class SegmentationNetwork(nn.Module, ABC):
+    """Logits of background and all classes over the image."""
+
+    @abstractmethod
+    def forward(self, images_BCYX: Tensor) -> Tensor:
+        """Logits (B, 1 + K, y, x); background is at index 0."""
+
+
+class Backbone(nn.Module):
+    """A timm network without its head: a map of features."""
+
+    num_features: int
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, name: str, *, output_stride: int) -> None:
+        super().__init__()
+        if not timm.is_model(name):
+            raise ParamsError(
+                "params.yaml: backbone",
+                found=repr(name),
+                expected=f"a network of timm {timm.__version__}{nearest(name, timm.list_models())}",
+                do="see timm.list_models()",
+            )
+        self.trunk = timm.create_model(name, num_classes=0, global_pool="", output_stride=output_stride)
+        self.num_features = int(getattr(self.trunk, "num_features"))  # noqa: B009 (nn.Module hides its type)
+        configuration: dict[str, Any] = getattr(self.trunk, "pretrained_cfg")  # noqa: B009
+        self.register_buffer("mean", torch.tensor(configuration["mean"]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(configuration["std"]).view(1, 3, 1, 1), persistent=False)
+
+    def initialise(self, weights: InitialWeights) -> None:
+        """Give the backbone the weights that training starts from."""
+        if weights.source == "hub":
+            timm.models.load_pretrained(self.trunk)
+        elif weights.source == "file":
+            load_file(self.trunk, weights)
+
+    def forward(self, images_BCYX: Tensor) -> Tensor:
+        """Features (B, D, y, x)."""
+        features: Tensor = self.trunk((images_BCYX - self.mean) / self.deviation)
+        return features

@@ -1,0 +1,36 @@
+"""Probabilities averaged over scales and mirror images.
+
+Paper: common practice since Chen et al., "DeepLab", TPAMI 2018.
+
+Differs from the paper: it takes the largest logit over scales, this the mean probability; maps are kept at a lower resolution.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from seedbed import predictions
+from seedbed.inference import summed
+from seedbed.methods import method
+from seedbed.networks import SegmentationNetwork
+from seedbed.types import Image, Probabilities, cells
+
+
+@method
+class Multiscale(predictions.Method):
+    scales: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]  # sizes at which the image is looked at
+    flip: bool  # whether its mirror image is looked at too
+    stride: Annotated[int, Field(ge=1)]  # pixels per cell of the maps that are kept
+
+    @torch.inference_mode()
+    def predict(self, network: SegmentationNetwork, image: Image, *, device: str) -> Probabilities:
+        def probabilities(images_BCYX: Tensor) -> Tensor:
+            logits: Tensor = network(images_BCYX)
+            return logits.softmax(dim=1)
+
+        maps = summed(probabilities, image, scales=self.scales, flip=self.flip, size=cells(image.shape[:2], self.stride), device=device)
+        return Probabilities(maps=maps / maps.sum(axis=0, keepdims=True))

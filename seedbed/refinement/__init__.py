@@ -1,0 +1,16 @@
+"""Refinement: from class maps to a label for every pixel, to train a segmenter on."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from seedbed import methods
+from seedbed.types import ClassMaps, Image, LabelMap
+
+
+class Method(methods.Method):
+    """From class maps to a pseudo mask."""
+
+    @abstractmethod
+    def refine(self, image: Image, class_maps: ClassMaps) -> LabelMap:
+        """Labels of the image's classes and background, or 255. Maps have the image's size."""

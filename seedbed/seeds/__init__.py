@@ -1,0 +1,16 @@
+"""Seeds: labels for the few pixels of which one can be sure."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from seedbed import methods
+from seedbed.types import ClassMaps, LabelMap, RegionMap
+
+
+class Method(methods.Method):
+    """From class maps and regions to partial labels."""
+
+    @abstractmethod
+    def label(self, class_maps: ClassMaps, regions: RegionMap) -> LabelMap:
+        """Labels of the image's classes and background; 255 where nothing is sure. Maps have the image's size."""

@@ -1,0 +1,81 @@
+"""DeepLab with atrous spatial pyramid pooling, trained with cross-entropy on whatever labels there are.
+
+Paper: Chen et al., "DeepLab: Semantic Image Segmentation with Deep Convolutional Nets, Atrous Convolution, and Fully Connected
+CRFs", TPAMI 2018.
+
+Differs from the paper: inputs of one scale in training; backbone, its weights and every constant are parameters; batch norm learns along.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seedbed import segmenter
+from seedbed.augmentation import Augmentation
+from seedbed.methods import method
+from seedbed.networks import Backbone, SegmentationNetwork
+from seedbed.training import Batch, Learner, Training
+from seedbed.types import IGNORE
+from seedbed.weights import InitialWeights
+
+
+@method
+class PseudoMasks(segmenter.Method):
+    backbone: str  # any convolutional network of timm
+    output_stride: Literal[8, 16, 32]  # pixels per cell of the network's output
+    rates: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]  # dilation of the branches that are summed
+    initial_weights: InitialWeights
+    augmentation: Augmentation
+    training: Training
+
+    def network(self, num_classes: int) -> SegmentationNetwork:
+        backbone = Backbone(self.backbone, output_stride=self.output_stride)
+        return DeepLab(backbone, num_classes, self.rates)
+
+    def learner(self, network: SegmentationNetwork) -> Learner[SegmentationNetwork]:
+        assert isinstance(network, DeepLab)
+        network.backbone.initialise(self.initial_weights)
+        return CrossEntropyLearner(network, self.training)
+
+
+class DeepLab(SegmentationNetwork):
+    """Backbone, then 3x3 convolutions of several dilations, summed."""
+
+    def __init__(self, backbone: Backbone, num_classes: int, rates: tuple[int, ...]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.branches = nn.ModuleList(
+            nn.Conv2d(backbone.num_features, 1 + num_classes, kernel_size=3, padding=rate, dilation=rate) for rate in rates
+        )
+        for branch in self.branches:
+            assert isinstance(branch, nn.Conv2d) and branch.bias is not None
+            nn.init.normal_(branch.weight, std=0.01)
+            nn.init.zeros_(branch.bias)
+
+    def forward(self, images_BCYX: Tensor) -> Tensor:
+        features = self.backbone(images_BCYX)
+        return torch.stack([branch(features) for branch in self.branches]).sum(dim=0)
+
+
+class CrossEntropyLearner(Learner[SegmentationNetwork]):
+    """Cross-entropy of the labelled pixels, at the resolution of the labels."""
+
+    def __init__(self, network: SegmentationNetwork, training: Training) -> None:
+        super().__init__()
+        self.network = network
+        self._training = training
+
+    def forward(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        labels_BYX = batch.maps_BYX["labels"]
+        logits = functional.interpolate(self.network(batch.images_BCYX), size=labels_BYX.shape[1:], mode="bilinear", align_corners=False)
+        total = functional.cross_entropy(logits, labels_BYX, ignore_index=IGNORE, reduction="sum")
+        return {"labels": total / (labels_BYX != IGNORE).sum().clamp(min=1)}
+
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        assert isinstance(self.network, DeepLab)
+        return [self._training.optimizer(self.network.backbone, self.network.branches)]

@@ -1,0 +1,103 @@
+"""What every stage is run by: how to run (device, workers, cluster), and one line instead of a traceback for a user's error.
+
+How to run changes no result, so it is no parameter. It comes from flags of `python -m stages.<word>` or, under DVC, from the
+environment: SEEDBED_DEVICE, SEEDBED_WORKERS, SEEDBED_SCHEDULER.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from seedbed import executor
+from seedbed.artifacts import Artifact, MadeBy, Writer, open_artifact
+from seedbed.errors import MachineError, SeedbedError
+from seedbed.images import Images
+from seedbed.methods import Method
+from seedbed.params import Params, rebuilt
+from seedbed.progress import Progress
+
+T = TypeVar("T")
+M = TypeVar("M", bound=Method)
+DEVICES = ("auto", "cpu", "cuda")
+USER_ERROR = 2  # exit status
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of one stage."""
+
+    stage: str
+    params: Params
+    device_wanted: str = "auto"
+    workers: int = 1
+    scheduler: str = ""
+
+    @property
+    def device(self) -> str:
+        """Where networks run: `cpu` or `cuda`."""
+        import torch  # only stages with a network pay for it
+
+        there = torch.cuda.is_available()
+        if self.device_wanted == "cuda" and not there:
+            raise MachineError(
+                "--device", found="cuda", expected="a GPU that torch can use", do="run `seedbed doctor`, or use --device cpu"
+            )
+        return "cuda" if there and self.device_wanted != "cpu" else "cpu"
+
+    def open(self, name: str) -> Artifact:
+        """What an earlier stage published."""
+        return open_artifact(name)
+
+    def images(self, data: Artifact) -> Images:
+        """Pixels of a data set's images."""
+        return Images(self.params.raw_root(), [str(one) for one in data.whole("file")], [str(one) for one in data.whole("digest")])
+
+    def trained(self, contract: type[M], artifact: Artifact) -> M:
+        """The method that trained an artifact's weights, with the parameters that it had."""
+        made_by = artifact.made_by
+        return rebuilt(contract, made_by.method, made_by.parameters, where=str(artifact.path))
+
+    @contextmanager
+    def create(self, method: Method, *inputs: Artifact, extents: Mapping[str, int] | None = None) -> Iterator[Writer]:
+        """This stage's artifact, published when the block ends without an error."""
+        with Writer(self.stage, MadeBy.of(self.stage, method, *inputs), extents=extents) as writer:
+            yield writer
+
+    def each(self, compute: Callable[[int], T], rows: Sequence[int], *, here: bool = False) -> Iterator[T]:
+        """compute(row) for every row, in order, wherever work runs.
+
+        here: keep it in this process, because a network does it.
+        """
+        workers, scheduler = (1, "") if here else (self.workers, self.scheduler)
+        with Progress(self.stage, total=len(rows), unit="images") as progress:
+            for result in executor.mapped(compute, rows, workers=workers, scheduler=scheduler):
+                progress.advance()
+                yield result
+
+
+def run_stage(main: Callable[[Run], None], stage: str) -> None:
+    """Run a stage as a program."""
+    environment = os.environ
+    parser = argparse.ArgumentParser(prog=f"python -m stages.{stage}", description=(sys.modules[main.__module__].__doc__ or "").strip())
+    parser.add_argument("--device", choices=DEVICES, default=environment.get("SEEDBED_DEVICE", "auto"), help="where networks run")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=int(environment.get("SEEDBED_WORKERS", os.cpu_count() or 1)),
+        help="processes for work without a network",
+    )
+    parser.add_argument("--scheduler", default=environment.get("SEEDBED_SCHEDULER", ""), help="address of a dask scheduler")
+    options = parser.parse_args()
+    try:
+        if options.workers < 1:
+            raise MachineError("--workers", found=str(options.workers), expected="1 or more", do="correct it")
+        main(Run(stage, Params.read(), device_wanted=options.device, workers=options.workers, scheduler=options.scheduler))
+    except SeedbedError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(USER_ERROR)

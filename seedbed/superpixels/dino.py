@@ -1,0 +1,66 @@
+"""Superpixels from patch features: take the patch that resembles fewest others, and all that resemble it; repeat on the rest.
+
+Small things resemble little else, so they are found before large ones. The number of regions is found, not given, and a region
+may lie in several pieces. A dense CRF then moves the borders from the patch grid to the edges of the image.
+
+Paper: Seoul National University dissertation of 2022, chapter 3; Kim et al., "Semantic-Aware Superpixel for Weakly Supervised
+Semantic Segmentation", AAAI 2023.
+
+Differs from the paper: it works on the patch features of any source, where the paper uses keys of DINO ViT-B/8.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from skimage.segmentation import relabel_sequential
+
+from seedbed import superpixels
+from seedbed.crf import DenseCrf
+from seedbed.methods import method
+from seedbed.types import Image, PatchFeatures, RegionMap
+
+
+@method
+class Dino(superpixels.Method):
+    threshold: Annotated[float, Field(ge=-1, le=1)]  # paper: tau; cosine above which a patch joins a region
+    crf_certainty: Annotated[float, Field(gt=0, lt=1)]  # how sure the CRF is of the region that a pixel comes with
+    crf: DenseCrf
+
+    def segment(self, image: Image, patches: PatchFeatures) -> RegionMap:
+        size = patches.patch_size
+        regions = discover(patches.values.reshape(-1, patches.values.shape[-1]), threshold=self.threshold)
+        grid = regions.reshape(patches.values.shape[:2])
+        height, width = image.shape[:2]
+        pixels = np.repeat(np.repeat(grid, size, axis=0), size, axis=1)[:height, :width]
+        pixels, _, _ = relabel_sequential(pixels + 1)  # a sliver of a border patch may have been cut away
+        count = int(pixels.max())
+        refined = self.crf.labels(image, np.asarray(pixels - 1, np.int32), count=count, certainty=self.crf_certainty)
+        used, _, _ = relabel_sequential(refined + 1)
+        return np.asarray(used - 1, np.int32)
+
+
+def discover(vectors: npt.NDArray[np.float32], *, threshold: float) -> npt.NDArray[np.int32]:
+    """Region of every vector, in the order of discovery.
+
+    vectors: (patch, channel), of any length but zero.
+    """
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    similarity = unit @ unit.T  # paper: A
+    np.fill_diagonal(similarity, np.inf)  # a patch always resembles itself, whatever the rounding
+    related = similarity > 0  # paper: B
+    regions = np.full(len(vectors), -1, np.int32)
+    degree = related.sum(axis=1, dtype=np.int64)  # among the patches that remain
+    left = np.ones(len(vectors), bool)
+    count = 0
+    while left.any():
+        seed = np.argmin(np.where(left, degree, np.iinfo(np.int64).max))
+        members = np.flatnonzero(left & (similarity[seed] > threshold))
+        regions[members] = count
+        left[members] = False
+        degree -= related[members].sum(axis=0, dtype=np.int64)
+        count += 1
+    return regions

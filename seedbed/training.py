@@ -1,0 +1,147 @@
+"""The one training loop.
+
+A stage gives it samples and something that learns; it knows neither classes nor losses. Every random choice is drawn from the
+seed and the position in the training, so that it does not matter who computes it or when.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Generic, TypeVar
+
+import lightning_fabric
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from seedbed.augmentation import Augmentation, Sample
+from seedbed.methods import parameters
+from seedbed.progress import Progress
+
+N = TypeVar("N", bound=nn.Module)
+
+
+@parameters
+class Training:
+    """Stochastic gradient descent with a polynomial schedule."""
+
+    seed: Annotated[int, Field(ge=0)]  # of initial weights, order and augmentation
+    epochs: Annotated[float, Field(gt=0)]  # passes over the images
+    batch_size: Annotated[int, Field(ge=1)]
+    learning_rate: Annotated[float, Field(gt=0)]  # of the backbone, at its highest
+    new_layer_factor: Annotated[float, Field(gt=0)]  # learning rate of layers without initial weights, relative to the backbone's
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    warmup: Annotated[float, Field(ge=0, lt=1)]  # share of the training in which the learning rate rises
+    power: Annotated[float, Field(ge=0)]  # of the polynomial by which the learning rate falls
+
+    def optimizer(self, backbone: nn.Module, *new: nn.Module) -> torch.optim.Optimizer:
+        """The optimiser of a backbone and of the layers that are new."""
+        groups = [
+            {"params": list(backbone.parameters()), "lr": self.learning_rate},
+            {"params": [one for module in new for one in module.parameters()], "lr": self.learning_rate * self.new_layer_factor},
+        ]
+        return torch.optim.SGD(groups, lr=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay)
+
+    def rate(self, progress: float) -> float:
+        """Factor of the learning rate, by the share of the training that is done."""
+        if progress < self.warmup:
+            return (progress + 1e-3) / (self.warmup + 1e-3)
+        return float((1 - (progress - self.warmup) / (1 - self.warmup)) ** self.power)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Views of some images, side by side."""
+
+    images_BCYX: Tensor  # RGB in [0, 1]
+    labels_BK: Tensor  # 0 or 1; background at index 0
+    maps_BYX: Mapping[str, Tensor]  # int64, by name
+
+    @classmethod
+    def of(cls, views: Sequence[Sample], device: torch.device) -> Batch:
+        """Views as tensors."""
+        images = np.stack([view.image for view in views])
+        return cls(
+            images_BCYX=torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 255,
+            labels_BK=torch.from_numpy(np.stack([view.labels for view in views])).to(device).float(),
+            maps_BYX={name: torch.from_numpy(np.stack([view.maps[name] for view in views])).to(device).long() for name in views[0].maps},
+        )
+
+
+class Learner(nn.Module, ABC, Generic[N]):
+    """A network with all that it learns by: losses, and whatever else they need - heads, a teacher, a memory.
+
+    State that must survive an interruption is a parameter or a buffer. Only `network` is kept in the end.
+    """
+
+    network: N
+
+    @abstractmethod
+    def forward(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        """Terms of the loss, which are added up.
+
+        progress: share of the training that is done.
+        """
+
+    @abstractmethod
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """One or more optimisers; the loop scales their learning rates by the schedule."""
+
+
+@dataclass(frozen=True)
+class Trained(Generic[N]):
+    """What a training leaves."""
+
+    network: N
+    losses: list[float]  # of every step
+
+
+def fit(
+    build: Callable[[], Learner[N]], samples: Sequence[Sample], *, training: Training, augmentation: Augmentation, device: str, name: str
+) -> Trained[N]:
+    """Train.
+
+    build: makes the learner, once the random state is set.
+    samples: read one at a time, as often as needed.
+    """
+    torch.manual_seed(training.seed)
+    fabric = lightning_fabric.Fabric(accelerator=device, devices=1)
+    learner = build()
+    learner.train()
+    module, *optimizers = fabric.setup(learner, *learner.optimizers())
+    highest = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
+    steps = max(1, round(training.epochs * len(samples) / training.batch_size))
+    losses: list[float] = []
+    with Progress(name, total=steps, unit="steps") as progress:
+        for step, views in enumerate(_batches(samples, training=training, augmentation=augmentation, steps=steps)):
+            for optimizer, rates in zip(optimizers, highest, strict=True):
+                for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                    group["lr"] = rate * training.rate(step / steps)
+                optimizer.zero_grad(set_to_none=True)
+            terms: dict[str, Tensor] = module(Batch.of(views, fabric.device), step / steps)
+            total = torch.stack(list(terms.values())).sum()
+            fabric.backward(total)
+            for optimizer in optimizers:
+                optimizer.step()
+            losses.append(float(total.detach()))
+            progress.advance(note=f"loss {np.mean(losses[-20:]):.3f}")
+    return Trained(network=learner.network.eval().cpu(), losses=losses)
+
+
+def _batches(samples: Sequence[Sample], *, training: Training, augmentation: Augmentation, steps: int) -> Iterator[list[Sample]]:
+    """Views in batches, cut from an endless sequence of shuffled passes, so that no batch is ever smaller."""
+    position = 0
+    order: list[int] = []
+    for _ in range(steps):
+        views = []
+        for _ in range(training.batch_size):
+            if not order:
+                order = np.random.default_rng([training.seed, position, 0]).permutation(len(samples)).tolist()
+            random = np.random.default_rng([training.seed, position, 1])
+            views.append(augmentation.view(samples[order.pop()], random))
+            position += 1
+        yield views

@@ -1,0 +1,71 @@
+"""The few types that pass between steps. Axis order is fixed: image (y, x, rgb), maps (class, y, x)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+BACKGROUND_NAME = "background"
+BACKGROUND_COLOUR = (0, 0, 0)
+BACKGROUND = 0  # classes are 1..K
+IGNORE = 255  # a pixel without a label
+
+Image: TypeAlias = npt.NDArray[np.uint8]  # (y, x, rgb)
+LabelMap: TypeAlias = npt.NDArray[np.uint8]  # (y, x): class of every pixel, 0 background, 255 ignore
+RegionMap: TypeAlias = npt.NDArray[np.int32]  # (y, x): region of every pixel, 0..n-1, each of them used
+Size: TypeAlias = tuple[int, int]  # height, width
+
+
+def cells(size: Size, edge: int) -> Size:
+    """Rows and columns of squares that cover an image; the last may reach beyond its border.
+
+    edge: of a square, in pixels.
+    """
+    height, width = size
+    return -(-height // edge), -(-width // edge)
+
+
+@dataclass(frozen=True)
+class PatchFeatures:
+    """One vector per square patch of an image.
+
+    The grid covers the whole image: its last row and column may reach beyond the border.
+    """
+
+    values: npt.NDArray[np.float32]  # (patch_y, patch_x, channel)
+    patch_size: int
+
+
+@dataclass(frozen=True)
+class ClassMaps:
+    """Scores in [0, 1] of the classes that an image is known to contain; each map's maximum is 1 or all is 0."""
+
+    classes: tuple[int, ...]  # in the data set's numbering, ascending, never 0
+    maps: npt.NDArray[np.float32]  # (class, y, x), one map per entry of classes
+
+    def resized(self, size: Size) -> ClassMaps:
+        """The same maps at another size, bilinear."""
+        height, width = size
+        if self.maps.shape[1:] == size:
+            return self
+        maps = np.empty((len(self.classes), height, width), np.float32)
+        for index, single in enumerate(self.maps):
+            maps[index] = cv2.resize(single, (width, height), interpolation=cv2.INTER_LINEAR)
+        return ClassMaps(classes=self.classes, maps=maps)
+
+
+@dataclass(frozen=True)
+class Probabilities:
+    """A segmenter's belief: one map per class, background first, summing to 1 at every pixel."""
+
+    maps: npt.NDArray[np.float32]  # (class, y, x)
+
+    def resized(self, size: Size) -> Probabilities:
+        """The same maps at another size, bilinear."""
+        height, width = size
+        maps = [cv2.resize(single, (width, height), interpolation=cv2.INTER_LINEAR) for single in self.maps]
+        return Probabilities(maps=np.stack(maps).astype(np.float32))

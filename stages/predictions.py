@@ -1,0 +1,38 @@
+"""Stage `predictions`: class probabilities of the images that are evaluated."""
+
+from functools import partial
+from typing import Any
+
+from seedbed import predictions, segmenter
+from seedbed.artifacts import Artifact
+from seedbed.images import Images
+from seedbed.networks import SegmentationNetwork
+from seedbed.stage import Run, run_stage
+from seedbed.types import cells
+from seedbed.weights import restore
+
+
+def predict(
+    method: predictions.Method, network: SegmentationNetwork, data: Artifact, pictures: Images, device: str, row: int
+) -> dict[str, Any]:
+    """Probabilities of one image."""
+    return {**data.identity(row), "probabilities": method.predict(network, pictures[row], device=device).maps}
+
+
+def main(run: Run) -> None:
+    """Run the stage."""
+    settings = run.params.settings(predictions.Settings)
+    method = run.params.method(predictions.Method)
+    data, trained = run.open("dataset"), run.open("segmenter")
+    pictures = run.images(data)
+    network = run.trained(segmenter.Method, trained).network(data.num_classes)
+    restore(network, trained.weights(), where=str(trained.path))
+    map_y, map_x = cells(data.max_size, method.stride)
+    with run.create(method, data, trained, extents={**data.extents, "map_y": map_y, "map_x": map_x}) as out:
+        one = partial(predict, method, network.to(run.device).eval(), data, pictures, run.device)
+        for columns in run.each(one, data.split(settings.split), here=True):
+            out.append(columns)
+
+
+if __name__ == "__main__":
+    run_stage(main, "predictions")

@@ -1,0 +1,29 @@
+"""Stage `superpixels`: one region map per image."""
+
+from functools import partial
+from typing import Any
+
+from seedbed import superpixels
+from seedbed.artifacts import Artifact
+from seedbed.images import Images
+from seedbed.stage import Run, run_stage
+
+
+def segment(method: superpixels.Method, data: Artifact, pictures: Images, patches: Artifact, row: int) -> dict[str, Any]:
+    """Regions of one image."""
+    regions = method.segment(pictures[row], patches.patches(row))
+    return {**data.identity(row), "regions": regions, "region_count": regions.max() + 1}
+
+
+def main(run: Run) -> None:
+    """Run the stage."""
+    method = run.params.method(superpixels.Method)
+    data, patches = run.open("dataset"), run.open("features")
+    pictures = run.images(data)
+    with run.create(method, data, patches, extents=data.extents) as out:
+        for columns in run.each(partial(segment, method, data, pictures, patches), range(len(data))):
+            out.append(columns)
+
+
+if __name__ == "__main__":
+    run_stage(main, "superpixels")

@@ -1,0 +1,221 @@
+"""The drawn world: the same from the same parameters, honest in its labels, and careful with what is not its own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from seedbed.dataset import shapes
+from seedbed.dataset.shapes import SPECIES, Shapes
+from seedbed.errors import DataError
+
+
+def world(*, num_train: int = 3, num_val: int = 2, seed: int = 1, min_side: int = 64, max_side: int = 80) -> Shapes:
+    return Shapes(num_train=num_train, num_val=num_val, seed=seed, min_side=min_side, max_side=max_side)
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {file.relative_to(root).as_posix(): file.read_bytes() for file in sorted(root.rglob("*")) if file.is_file()}
+
+
+def times(root: Path) -> dict[Path, int]:
+    return {file: file.stat().st_mtime_ns for file in root.rglob("*")}
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A world that no test changes."""
+    root = tmp_path_factory.mktemp("drawn") / "shapes"
+    world(num_train=40, num_val=20).read(root)
+    return root
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A small world to do harm to."""
+    root = tmp_path / "shapes"
+    world().read(root)
+    return root
+
+
+def test_index_lists_every_image_in_order(own: Path) -> None:
+    index = world().read(own)
+    assert index.class_names == ("fish", "lizard", "bee", "tiger", "cow", "snail")
+    assert [entry.id for entry in index.entries] == ["train_0000", "train_0001", "train_0002", "val_0000", "val_0001"]
+    assert [entry.splits for entry in index.entries] == [{"train"}] * 3 + [{"val"}] * 2
+
+
+def test_same_parameters_give_the_same_bytes(own: Path, tmp_path: Path) -> None:
+    world().read(tmp_path / "again")
+    assert contents(tmp_path / "again") == contents(own)
+
+
+def test_another_seed_gives_other_images(own: Path, tmp_path: Path) -> None:
+    world(seed=2).read(tmp_path / "other")
+    other = contents(tmp_path / "other")
+    assert all(other[name] != content for name, content in contents(own).items() if name.startswith("images/"))
+
+
+def test_an_image_does_not_depend_on_how_many_there_are(own: Path, drawn: Path) -> None:
+    small, large = contents(own), contents(drawn)
+    pictures = [name for name in small if name.endswith(".png")]
+    assert len(pictures) == 10
+    assert all(small[name] == large[name] for name in pictures)
+
+
+def test_labels_are_the_classes_of_the_mask(drawn: Path) -> None:
+    seen: set[str] = set()
+    for entry in world(num_train=40, num_val=20).read(drawn).entries:
+        mask = cv2.imread(str(drawn / "masks" / f"{entry.id}.png"), cv2.IMREAD_UNCHANGED)
+        assert mask is not None and mask.dtype == np.uint8 and mask.ndim == 2
+        pixels = np.bincount(mask.ravel(), minlength=len(SPECIES) + 1)
+        assert pixels.size == len(SPECIES) + 1  # nothing beyond the classes
+        assert entry.labels == {name for name, count in zip(SPECIES, pixels[1:], strict=True) if count}
+        assert 1 <= len(entry.labels) <= 3
+        assert pixels[0] > 0
+        assert pixels[pixels > 0].min() >= shapes.MIN_PIXELS
+        seen |= entry.labels
+    assert seen == set(SPECIES)
+
+
+def test_images_are_in_colour_not_square_and_of_the_size_of_their_masks(drawn: Path) -> None:
+    sizes = set()
+    for file in (drawn / "images").iterdir():
+        image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        mask = cv2.imread(str(drawn / "masks" / file.name), cv2.IMREAD_UNCHANGED)
+        assert image is not None and mask is not None
+        height, width, channels = image.shape
+        assert channels == 3 and mask.shape == (height, width)
+        assert height != width and min(height, width) >= 64 and max(height, width) <= 80
+        sizes.add((height, width))
+    assert len(sizes) > 20
+
+
+def test_animals_with_a_home_are_nearly_always_there() -> None:
+    generator = np.random.default_rng(0)
+    casts = [shapes.choose_cast(generator) for _ in range(1000)]
+    fish = list(SPECIES).index("fish") + 1
+    with_fish = [shapes.choose_ground(generator, cast) is shapes.WATER for cast in casts if fish in cast]
+    without_fish = [shapes.choose_ground(generator, cast) is shapes.WATER for cast in casts if fish not in cast]
+    assert 0.85 < np.mean(with_fish) < 0.95
+    assert 0 < np.mean(without_fish) < 0.1
+    for number in range(1, len(SPECIES) + 1):
+        assert 0.25 < np.mean([number in cast for cast in casts]) < 0.36
+
+
+def test_second_read_draws_nothing(own: Path) -> None:
+    before = times(own)
+    world().read(own)
+    assert times(own) == before
+
+
+@pytest.mark.parametrize("victim", ["images/train_0002.png", "masks/val_0001.png", "labels.csv"])
+def test_a_world_that_lost_a_file_is_redrawn(own: Path, victim: str) -> None:
+    before = contents(own)
+    (own / victim).unlink()
+    world().read(own)
+    assert contents(own) == before
+
+
+@pytest.mark.parametrize("victim", ["images/train_0002.png", "masks/val_0001.png", "labels.csv", "world.json"])
+def test_a_world_of_which_a_file_was_edited_is_redrawn(own: Path, victim: str) -> None:
+    before = contents(own)
+    (own / victim).write_bytes(before[victim][:-1])
+    world().read(own)
+    assert contents(own) == before
+
+
+def test_without_its_record_a_world_is_not_known_to_be_ours(own: Path) -> None:
+    (own / "world.json").unlink()
+    with pytest.raises(DataError, match=r"expected an empty folder, or one with a world\.json"):
+        world().read(own)
+
+
+def test_changed_parameters_replace_the_world(own: Path) -> None:
+    index = world(num_train=2, num_val=1, seed=7).read(own)
+    assert [entry.id for entry in index.entries] == ["train_0000", "train_0001", "val_0000"]
+    assert len(list((own / "images").iterdir())) == len(list((own / "masks").iterdir())) == 3
+
+
+def test_another_version_of_the_drawing_replaces_the_world(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shapes, "DRAWING_VERSION", shapes.DRAWING_VERSION + 1)
+    before = times(own)
+    world().read(own)
+    assert times(own)[own / "labels.csv"] != before[own / "labels.csv"]
+
+
+@pytest.mark.parametrize(("module", "name"), [(shapes, "_write_png"), (shutil, "move")])
+def test_an_interrupted_drawing_is_done_again(tmp_path: Path, own: Path, module: object, name: str) -> None:
+    root = tmp_path / "interrupted"
+    undisturbed: Callable[[object, object], object] = getattr(module, name)
+    calls = 0
+
+    def stop(first: object, second: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise KeyboardInterrupt
+        undisturbed(first, second)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, name, stop)
+        with pytest.raises(KeyboardInterrupt):
+            world().read(root)
+    world().read(root)
+    assert contents(root) == contents(own)
+    assert not (tmp_path / "interrupted.drawing").exists()
+
+
+def test_gitignore_is_kept_and_a_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / ".gitignore").write_text("*\n")
+    (tmp_path / "shapes").symlink_to("elsewhere")
+    world(num_train=1, num_val=1).read(tmp_path / "shapes")
+    assert (tmp_path / "shapes").is_symlink()
+    assert (tmp_path / "elsewhere" / ".gitignore").read_text() == "*\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "shapes"]
+
+
+def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    root = tmp_path / "mine"
+    (root / "images").mkdir(parents=True)
+    (root / "images" / "train_0000.png").write_bytes(b"my holidays")
+    (root / "labels.csv").write_text("mine")
+    before = contents(root)
+    with pytest.raises(DataError) as caught:
+        world().read(root)
+    assert str(caught.value) == (
+        f"{root}: found files that are not a drawn world: images, labels.csv; expected an empty folder, or one with a world.json; "
+        "set dataset.root to another folder, or choose the dataset method that reads these files"
+    )
+    assert contents(root) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "shapes").write_text("mine")
+    with pytest.raises(DataError, match="found files that are not a drawn world: a file"):
+        world().read(tmp_path / "shapes")
+
+
+def test_files_added_to_a_world_survive_its_redrawing(own: Path) -> None:
+    notes = [own / "notes.txt", own / "images" / "holidays.png", own / "masks" / "train_notes.png"]
+    for note in notes:
+        note.write_text("mine")
+    before = times(own)
+    world().read(own)
+    assert times(own) == before
+    world(seed=2).read(own)
+    assert [note.read_text() for note in notes] == ["mine"] * 3
+
+
+@pytest.mark.parametrize(("wrong", "message"), [({"max_side": 64}, "max_side above min_side, which is 64"), ({"num_train": 0}, "greater")])
+def test_senseless_parameters_are_refused(wrong: dict[str, int], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        world(**wrong)
