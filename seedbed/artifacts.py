@@ -30,6 +30,7 @@ from seedbed.errors import ArtifactError, listed
 from seedbed.methods import Method
 from seedbed.types import BACKGROUND, ClassMaps, PatchFeatures, Probabilities, Size
 
+Columns = Mapping[str, Any]  # one image's entries, by array
 FOLDER = Path("data")
 WORK_FOLDER = Path(".seedbed/work")
 SHARD_BYTES = 256 * 2**20  # uncompressed
@@ -389,7 +390,7 @@ class Writer:
         array = self._create(name, data.shape, data.shape)
         array[...] = data
 
-    def append(self, columns: Mapping[str, Any]) -> None:
+    def append(self, columns: Columns) -> None:
         """Add one image: an entry for every `image` array, a stack of entries for every `pair` array.
 
         True extents (`size`, `patch_grid`, `map_size`) and `first_pair` are recorded by the writer itself.

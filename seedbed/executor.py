@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
@@ -20,29 +20,30 @@ RUN_LENGTH = 8  # images that travel together
 RUNS_PER_WORKER = 3  # under way or waiting
 
 
-def mapped(compute: Callable[[int], T], items: Sequence[int], *, workers: int, scheduler: str) -> Iterator[T]:
-    """compute(item) for every item, in order.
+def mapped(compute: Callable[[Sequence[int]], Iterable[T]], rows: Sequence[int], *, workers: int, scheduler: str) -> Iterator[T]:
+    """What compute makes of every row, in order.
 
+    compute: called with a run of rows, gives one result for each.
     workers: processes; 1 is this one.
     scheduler: address of a dask scheduler, or empty; it goes before workers.
     """
+    runs = [rows[start : start + RUN_LENGTH] for start in range(0, len(rows), RUN_LENGTH)]
     if workers == 1 and not scheduler:
-        for item in items:
-            yield compute(item)
+        for run in runs:
+            yield from compute(run)
         return
-    runs = [items[start : start + RUN_LENGTH] for start in range(0, len(items), RUN_LENGTH)]
     with _executor(workers, scheduler) as (executor, size):
         waiting: deque[Future[list[T]]] = deque()
         for run in runs:
-            waiting.append(executor.submit(_compute_run, compute, run))
+            waiting.append(executor.submit(_listed, compute, run))
             if len(waiting) >= size * RUNS_PER_WORKER:
                 yield from waiting.popleft().result()
         while waiting:
             yield from waiting.popleft().result()
 
 
-def _compute_run(compute: Callable[[int], T], run: Sequence[int]) -> list[T]:
-    return [compute(item) for item in run]
+def _listed(compute: Callable[[Sequence[int]], Iterable[T]], run: Sequence[int]) -> list[T]:
+    return list(compute(run))  # a generator cannot travel
 
 
 @contextmanager

@@ -25,7 +25,7 @@ class ClassifierNetwork(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, images_BCYX: Tensor) -> tuple[Tensor, Tensor]:
-        """Class score maps (B, K, y, x) and logits (B, K), before any non-linearity; class c is at index c - 1."""
+        """Score maps (B, K, y, x), whose positive part is the class map, and logits (B, K); class c is at index c - 1."""
 
 
 class SegmentationNetwork(nn.Module, ABC):

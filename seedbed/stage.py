@@ -9,14 +9,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
 from seedbed import executor
-from seedbed.artifacts import Artifact, MadeBy, Writer, open_artifact
-from seedbed.errors import MachineError, SeedbedError
+from seedbed.artifacts import SCHEMAS, Artifact, MadeBy, Writer, open_artifact
+from seedbed.errors import MachineError, ParamsError, SeedbedError, listed
 from seedbed.images import Images
 from seedbed.methods import Method
 from seedbed.params import Params, rebuilt
@@ -26,6 +26,7 @@ T = TypeVar("T")
 M = TypeVar("M", bound=Method)
 DEVICES = ("auto", "cpu", "cuda")
 USER_ERROR = 2  # exit status
+UNUSED = "dataset"  # what a slot names that the selected method does not read: every training reads it anyway
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,30 @@ class Run:
         """Pixels of a data set's images."""
         return Images(self.params.raw_root(), [str(one) for one in data.whole("file")], [str(one) for one in data.whole("digest")])
 
+    def maps(self, wanted: Sequence[str], slots: Mapping[str, str]) -> dict[str, Artifact]:
+        """The artifacts that a training reads maps from.
+
+        wanted: arrays that the method learns along; slots: where params.yaml says they are.
+        """
+        for name in slots:
+            if name not in wanted and slots[name] != UNUSED:
+                raise ParamsError(
+                    f"params.yaml: {self.stage}.maps.{name}",
+                    found=repr(slots[name]),
+                    expected=f"{UNUSED!r}, because the selected method reads {listed(wanted)}",
+                    do="correct it",
+                )
+        opened = {}
+        for name in wanted:
+            holders = [stage for stage, schema in SCHEMAS.items() if name in schema.arrays and "y" in schema.arrays[name].dimensions]
+            if slots.get(name) not in holders:
+                where = f"params.yaml: {self.stage}.maps.{name}"
+                raise ParamsError(
+                    where, found=repr(slots.get(name)), expected=f"an artifact with `{name}`: {listed(holders)}", do="correct it"
+                )
+            opened[name] = self.open(slots[name])
+        return opened
+
     def trained(self, contract: type[M], artifact: Artifact) -> M:
         """The method that trained an artifact's weights, with the parameters that it had."""
         made_by = artifact.made_by
@@ -69,9 +94,10 @@ class Run:
         with Writer(self.stage, MadeBy.of(self.stage, method, *inputs), extents=extents) as writer:
             yield writer
 
-    def each(self, compute: Callable[[int], T], rows: Sequence[int], *, here: bool = False) -> Iterator[T]:
-        """compute(row) for every row, in order, wherever work runs.
+    def each(self, compute: Callable[[Sequence[int]], Iterable[T]], rows: Sequence[int], *, here: bool = False) -> Iterator[T]:
+        """What compute makes of every row, in order, wherever work runs.
 
+        compute: called with a run of rows, gives one result for each.
         here: keep it in this process, because a network does it.
         """
         workers, scheduler = (1, "") if here else (self.workers, self.scheduler)

@@ -17,39 +17,56 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from seedbed.augmentation import Augmentation, Sample
+from seedbed.augmentation import Sample
 from seedbed.methods import parameters
 from seedbed.progress import Progress
 
 N = TypeVar("N", bound=nn.Module)
+S = TypeVar("S")
+FIRST_FACTOR = 1e-3  # a learning rate that rises does not begin at nothing
 
 
 @parameters
 class Training:
+    """How long a training lasts, and its chance."""
+
+    seed: Annotated[int, Field(ge=0)]  # of initial weights, order and views
+    epochs: Annotated[float, Field(gt=0)]  # passes over the images
+    batch_size: Annotated[int, Field(ge=1)]  # images per step
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """An optimiser, and the factor of its learning rates by the share of the training that is done."""
+
+    optimizer: torch.optim.Optimizer
+    factor: Callable[[float], float]
+
+
+@parameters
+class Descent:
     """Stochastic gradient descent with a polynomial schedule."""
 
-    seed: Annotated[int, Field(ge=0)]  # of initial weights, order and augmentation
-    epochs: Annotated[float, Field(gt=0)]  # passes over the images
-    batch_size: Annotated[int, Field(ge=1)]
     learning_rate: Annotated[float, Field(gt=0)]  # of the backbone, at its highest
     new_layer_factor: Annotated[float, Field(gt=0)]  # learning rate of layers without initial weights, relative to the backbone's
-    momentum: Annotated[float, Field(ge=0, lt=1)]
-    weight_decay: Annotated[float, Field(ge=0)]
+    momentum: Annotated[float, Field(ge=0, lt=1)]  # share of the last step that is kept
+    weight_decay: Annotated[float, Field(ge=0)]  # pull of all weights towards zero
     warmup: Annotated[float, Field(ge=0, lt=1)]  # share of the training in which the learning rate rises
     power: Annotated[float, Field(ge=0)]  # of the polynomial by which the learning rate falls
 
-    def optimizer(self, backbone: nn.Module, *new: nn.Module) -> torch.optim.Optimizer:
+    def scheduled(self, backbone: nn.Module, *new: nn.Module) -> Scheduled:
         """The optimiser of a backbone and of the layers that are new."""
         groups = [
             {"params": list(backbone.parameters()), "lr": self.learning_rate},
             {"params": [one for module in new for one in module.parameters()], "lr": self.learning_rate * self.new_layer_factor},
         ]
-        return torch.optim.SGD(groups, lr=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay)
+        optimizer = torch.optim.SGD(groups, lr=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay)
+        return Scheduled(optimizer, self.factor)
 
-    def rate(self, progress: float) -> float:
+    def factor(self, progress: float) -> float:
         """Factor of the learning rate, by the share of the training that is done."""
         if progress < self.warmup:
-            return (progress + 1e-3) / (self.warmup + 1e-3)
+            return (progress + FIRST_FACTOR) / (self.warmup + FIRST_FACTOR)
         return float((1 - (progress - self.warmup) / (1 - self.warmup)) ** self.power)
 
 
@@ -82,14 +99,14 @@ class Learner(nn.Module, ABC, Generic[N]):
 
     @abstractmethod
     def forward(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        """Terms of the loss, which are added up.
+        """Terms of the loss, which are added up. Called once per step.
 
         progress: share of the training that is done.
         """
 
     @abstractmethod
-    def optimizers(self) -> list[torch.optim.Optimizer]:
-        """One or more optimisers; the loop scales their learning rates by the schedule."""
+    def optimizers(self) -> list[Scheduled]:
+        """One or more optimisers, each with its schedule."""
 
 
 @dataclass(frozen=True)
@@ -101,26 +118,35 @@ class Trained(Generic[N]):
 
 
 def fit(
-    build: Callable[[], Learner[N]], samples: Sequence[Sample], *, training: Training, augmentation: Augmentation, device: str, name: str
+    build: Callable[[], Learner[N]],
+    samples: Sequence[S],
+    *,
+    training: Training,
+    view: Callable[[S, np.random.Generator], Sample],
+    device: str,
+    name: str,
 ) -> Trained[N]:
     """Train.
 
     build: makes the learner, once the random state is set.
     samples: read one at a time, as often as needed.
+    view: what is learned from a sample this time.
     """
     torch.manual_seed(training.seed)
     fabric = lightning_fabric.Fabric(accelerator=device, devices=1)
     learner = build()
     learner.train()
-    module, *optimizers = fabric.setup(learner, *learner.optimizers())
+    scheduled = learner.optimizers()
+    module, *optimizers = fabric.setup(learner, *(one.optimizer for one in scheduled))
     highest = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
     steps = max(1, round(training.epochs * len(samples) / training.batch_size))
     losses: list[float] = []
     with Progress(name, total=steps, unit="steps") as progress:
-        for step, views in enumerate(_batches(samples, training=training, augmentation=augmentation, steps=steps)):
-            for optimizer, rates in zip(optimizers, highest, strict=True):
+        for step, views in enumerate(_batches(samples, training=training, view=view, steps=steps)):
+            torch.manual_seed(_drawn(training.seed, step))
+            for one, optimizer, rates in zip(scheduled, optimizers, highest, strict=True):
                 for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                    group["lr"] = rate * training.rate(step / steps)
+                    group["lr"] = rate * one.factor(step / steps)
                 optimizer.zero_grad(set_to_none=True)
             terms: dict[str, Tensor] = module(Batch.of(views, fabric.device), step / steps)
             total = torch.stack(list(terms.values())).sum()
@@ -132,7 +158,9 @@ def fit(
     return Trained(network=learner.network.eval().cpu(), losses=losses)
 
 
-def _batches(samples: Sequence[Sample], *, training: Training, augmentation: Augmentation, steps: int) -> Iterator[list[Sample]]:
+def _batches(
+    samples: Sequence[S], *, training: Training, view: Callable[[S, np.random.Generator], Sample], steps: int
+) -> Iterator[list[Sample]]:
     """Views in batches, cut from an endless sequence of shuffled passes, so that no batch is ever smaller."""
     position = 0
     order: list[int] = []
@@ -141,7 +169,11 @@ def _batches(samples: Sequence[Sample], *, training: Training, augmentation: Aug
         for _ in range(training.batch_size):
             if not order:
                 order = np.random.default_rng([training.seed, position, 0]).permutation(len(samples)).tolist()
-            random = np.random.default_rng([training.seed, position, 1])
-            views.append(augmentation.view(samples[order.pop()], random))
+            views.append(view(samples[order.pop()], np.random.default_rng([training.seed, position, 1])))
             position += 1
         yield views
+
+
+def _drawn(seed: int, step: int) -> int:
+    """Seed of whatever torch draws in a step: known from the position alone, so that resuming needs no generator's state."""
+    return int(np.random.default_rng([seed, step, 2]).integers(2**63))

@@ -42,7 +42,7 @@ class PatchFeatures:
 
 @dataclass(frozen=True)
 class ClassMaps:
-    """Scores in [0, 1] of the classes that an image is known to contain; each map's maximum is 1 or all is 0."""
+    """Scores in [0, 1] of the classes that an image is known to contain."""
 
     classes: tuple[int, ...]  # in the data set's numbering, ascending, never 0
     maps: npt.NDArray[np.float32]  # (class, y, x), one map per entry of classes

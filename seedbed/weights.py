@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,11 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from seedbed.artifacts import Artifact
 from seedbed.errors import WeightsError, listed
 from seedbed.methods import parameters
 
+N = TypeVar("N", bound=nn.Module)
 HEADS = ("fc.", "head.", "classifier.")  # what a published file holds for its own classes
 
 
@@ -65,12 +67,10 @@ def state_of(network: nn.Module) -> Iterator[tuple[str, npt.NDArray[Any]]]:
         yield name, tensor.detach().cpu().numpy()
 
 
-def restore(network: nn.Module, state: Mapping[str, npt.NDArray[Any]], *, where: str) -> None:
-    """Fill a network with the state that an artifact holds.
-
-    where: the artifact, for the message.
-    """
+def restored(network: N, artifact: Artifact, *, device: str) -> N:
+    """A network with the state that an artifact holds, on a device, ready to be used."""
     try:
-        network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in state.items()})
+        network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in artifact.weights().items()})
     except RuntimeError as error:
-        raise WeightsError(where, found=str(error), expected="the weights of its method", do="run the stage again") from error
+        raise WeightsError(str(artifact.path), found=str(error), expected="the weights of its method", do="run the stage again") from error
+    return network.to(device).eval()

@@ -1,5 +1,7 @@
 """Stage `classifier`: learns from image-level labels which classes an image contains."""
 
+from functools import partial
+
 from seedbed import classifier
 from seedbed.samples import Samples
 from seedbed.stage import Run, run_stage
@@ -12,16 +14,11 @@ def main(run: Run) -> None:
     settings = run.params.settings(classifier.Settings)
     method = run.params.method(classifier.Method)
     data = run.open("dataset")
-    samples = Samples(data, run.images(data), data.split(settings.split), maps={})
-    trained = fit(
-        lambda: method.learner(method.network(data.num_classes)),
-        samples,
-        training=method.training,
-        augmentation=method.augmentation,
-        device=run.device,
-        name=run.stage,
-    )
-    with run.create(method, data, extents={}) as out:
+    maps = run.maps(method.maps, settings.maps)
+    samples = Samples(data, run.images(data), data.split(settings.split), maps=maps)
+    build = partial(method.learner, data.num_classes)
+    trained = fit(build, samples, training=method.training, view=method.augmentation.view, device=run.device, name=run.stage)
+    with run.create(method, data, *maps.values()) as out:
         out.put("loss", trained.losses)
         out.put_weights(state_of(trained.network))
 

@@ -1,6 +1,6 @@
 """Stage `dataset`: an index of the raw images, which every later stage trusts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,9 +9,10 @@ from seedbed.stage import Run, run_stage
 from seedbed.types import BACKGROUND_COLOUR, BACKGROUND_NAME
 
 
-def inspect(root: Path, files: Sequence[str], settings: dataset.Settings, row: int) -> images.Inspected:
-    """Look at one image file."""
-    return images.inspect(root / files[row], max_size=settings.max_size)
+def inspect(root: Path, files: Sequence[str], settings: dataset.Settings, rows: Sequence[int]) -> Iterator[images.Inspected]:
+    """Look at image files."""
+    for row in rows:
+        yield images.inspect(root / files[row], max_size=settings.max_size)
 
 
 def main(run: Run) -> None:

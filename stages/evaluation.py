@@ -1,6 +1,6 @@
 """Stage `evaluation`: figures, tables and pictures of what the other stages made."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -31,11 +31,12 @@ def made_labels(method: evaluation.Method, data: Artifact, made: Made, row: int)
     }
 
 
-def judge_labels(method: evaluation.Method, data: Artifact, pictures: Images, made: Made, row: int) -> Judged:
-    """Hold the labels of a training image against its truth."""
-    regions = made["superpixels"].read("regions", row)
-    kinds = made_labels(method, data, made, row)
-    return judgement.judge(data.ids[row], true_labels(data, pictures, row), kinds, num_classes=data.num_classes, regions=regions)
+def judge_labels(method: evaluation.Method, data: Artifact, pictures: Images, made: Made, rows: Sequence[int]) -> Iterator[Judged]:
+    """Hold the labels of training images against their truth."""
+    for row in rows:
+        regions = made["superpixels"].read("regions", row)
+        kinds = made_labels(method, data, made, row)
+        yield judgement.judge(data.ids[row], true_labels(data, pictures, row), kinds, num_classes=data.num_classes, regions=regions)
 
 
 def predicted_labels(method: evaluation.Method, data: Artifact, pictures: Images, made: Made, row: int) -> dict[str, LabelMap]:
@@ -45,10 +46,11 @@ def predicted_labels(method: evaluation.Method, data: Artifact, pictures: Images
     return method.from_probabilities(pictures[row], probabilities)
 
 
-def judge_prediction(method: evaluation.Method, data: Artifact, pictures: Images, made: Made, row: int) -> Judged:
-    """Hold the prediction for an image against its truth."""
-    kinds = predicted_labels(method, data, pictures, made, row)
-    return judgement.judge(data.ids[row], true_labels(data, pictures, row), kinds, num_classes=data.num_classes)
+def judge_prediction(method: evaluation.Method, data: Artifact, pictures: Images, made: Made, rows: Sequence[int]) -> Iterator[Judged]:
+    """Hold predictions against the truth."""
+    for row in rows:
+        kinds = predicted_labels(method, data, pictures, made, row)
+        yield judgement.judge(data.ids[row], true_labels(data, pictures, row), kinds, num_classes=data.num_classes)
 
 
 def draw_labels(method: evaluation.Method, data: Artifact, pictures: Images, made: Made, row: int) -> dict[str, Image]:

@@ -1,19 +1,19 @@
 """Stage `features`: one vector per patch of every image."""
 
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
 
 from seedbed import features
-from seedbed.artifacts import Artifact
+from seedbed.artifacts import Artifact, Columns
 from seedbed.images import Images
 from seedbed.stage import Run, run_stage
 from seedbed.types import cells
 
 
-def describe(method: features.Method, data: Artifact, pictures: Images, row: int) -> dict[str, Any]:
-    """Features of one image."""
-    [described] = method.describe([pictures[row]])
-    return {**data.identity(row), "patches": described.values}
+def describe(method: features.Method, data: Artifact, pictures: Images, rows: Sequence[int]) -> Iterator[Columns]:
+    """Features of images."""
+    for row, described in zip(rows, method.describe([pictures[row] for row in rows]), strict=True):
+        yield {**data.identity(row), "patches": described.values}
 
 
 def main(run: Run) -> None:

@@ -1,18 +1,19 @@
 """Stage `refinement`: pseudo masks, a label for every pixel."""
 
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
 
 from seedbed import refinement
-from seedbed.artifacts import Artifact
+from seedbed.artifacts import Artifact, Columns
 from seedbed.images import Images
 from seedbed.stage import Run, run_stage
 
 
-def refine(method: refinement.Method, data: Artifact, pictures: Images, maps: Artifact, row: int) -> dict[str, Any]:
-    """Pseudo mask of one image."""
-    labels = method.refine(pictures[row], maps.class_maps(row).resized(data.size(row)))
-    return {**data.identity(row), "labels": labels}
+def refine(method: refinement.Method, data: Artifact, pictures: Images, maps: Artifact, rows: Sequence[int]) -> Iterator[Columns]:
+    """Pseudo masks of images."""
+    for row in rows:
+        labels = method.refine(pictures[row], maps.class_maps(row).resized(data.size(row)))
+        yield {**data.identity(row), "labels": labels}
 
 
 def main(run: Run) -> None:

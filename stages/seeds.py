@@ -1,17 +1,18 @@
 """Stage `seeds`: labels for the pixels of which one can be sure."""
 
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
 
 from seedbed import seeds
-from seedbed.artifacts import Artifact
+from seedbed.artifacts import Artifact, Columns
 from seedbed.stage import Run, run_stage
 
 
-def label(method: seeds.Method, data: Artifact, maps: Artifact, regions: Artifact, row: int) -> dict[str, Any]:
-    """Seeds of one image."""
-    labels = method.label(maps.class_maps(row).resized(data.size(row)), regions.read("regions", row))
-    return {**data.identity(row), "labels": labels}
+def label(method: seeds.Method, data: Artifact, maps: Artifact, regions: Artifact, rows: Sequence[int]) -> Iterator[Columns]:
+    """Seeds of images."""
+    for row in rows:
+        labels = method.label(maps.class_maps(row).resized(data.size(row)), regions.read("regions", row))
+        yield {**data.identity(row), "labels": labels}
 
 
 def main(run: Run) -> None:

@@ -1,5 +1,7 @@
 """Stage `segmenter`: learns to segment from labels that earlier stages made."""
 
+from functools import partial
+
 from seedbed import segmenter
 from seedbed.samples import Samples
 from seedbed.stage import Run, run_stage
@@ -11,18 +13,12 @@ def main(run: Run) -> None:
     """Run the stage."""
     settings = run.params.settings(segmenter.Settings)
     method = run.params.method(segmenter.Method)
-    data, labels = run.open("dataset"), run.open(settings.labels)
-    pictures = run.images(data)
-    samples = Samples(data, pictures, data.split(settings.split), maps={"labels": labels})
-    trained = fit(
-        lambda: method.learner(method.network(data.num_classes)),
-        samples,
-        training=method.training,
-        augmentation=method.augmentation,
-        device=run.device,
-        name=run.stage,
-    )
-    with run.create(method, data, labels, extents={}) as out:
+    data = run.open("dataset")
+    maps = run.maps(method.maps, settings.maps)
+    samples = Samples(data, run.images(data), data.split(settings.split), maps=maps)
+    build = partial(method.learner, data.num_classes)
+    trained = fit(build, samples, training=method.training, view=method.augmentation.view, device=run.device, name=run.stage)
+    with run.create(method, data, *maps.values()) as out:
         out.put("loss", trained.losses)
         out.put_weights(state_of(trained.network))
 

@@ -1,18 +1,19 @@
 """Stage `superpixels`: one region map per image."""
 
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
 
 from seedbed import superpixels
-from seedbed.artifacts import Artifact
+from seedbed.artifacts import Artifact, Columns
 from seedbed.images import Images
 from seedbed.stage import Run, run_stage
 
 
-def segment(method: superpixels.Method, data: Artifact, pictures: Images, patches: Artifact, row: int) -> dict[str, Any]:
-    """Regions of one image."""
-    regions = method.segment(pictures[row], patches.patches(row))
-    return {**data.identity(row), "regions": regions, "region_count": regions.max() + 1}
+def segment(method: superpixels.Method, data: Artifact, pictures: Images, patches: Artifact, rows: Sequence[int]) -> Iterator[Columns]:
+    """Regions of images."""
+    for row in rows:
+        regions = method.segment(pictures[row], patches.patches(row))
+        yield {**data.identity(row), "regions": regions, "region_count": regions.max() + 1}
 
 
 def main(run: Run) -> None:

@@ -8,9 +8,8 @@ Differs from the paper: backbone, its weights and every training constant are pa
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,26 +17,29 @@ from seedbed import classifier
 from seedbed.augmentation import Augmentation
 from seedbed.methods import method
 from seedbed.networks import Backbone, ClassifierNetwork
-from seedbed.training import Batch, Learner, Training
+from seedbed.training import Batch, Descent, Learner, Scheduled, Training
 from seedbed.weights import InitialWeights
 
 
 @method
 class Cam(classifier.Method):
+    maps: ClassVar[tuple[str, ...]] = ()
+
     backbone: str  # any convolutional network of timm
     output_stride: Literal[8, 16, 32]  # pixels per cell of the class maps
     initial_weights: InitialWeights
     augmentation: Augmentation
     training: Training
+    descent: Descent
 
-    def network(self, num_classes: int) -> ClassifierNetwork:
+    def network(self, num_classes: int) -> CamNetwork:
         backbone = Backbone(self.backbone, output_stride=self.output_stride)
         return CamNetwork(backbone, num_classes)
 
-    def learner(self, network: ClassifierNetwork) -> Learner[ClassifierNetwork]:
-        assert isinstance(network, CamNetwork)
+    def learner(self, num_classes: int) -> Learner[ClassifierNetwork]:
+        network = self.network(num_classes)
         network.backbone.initialise(self.initial_weights)
-        return CamLearner(network, self.training)
+        return CamLearner(network, self.descent)
 
 
 class CamNetwork(ClassifierNetwork):
@@ -57,15 +59,16 @@ class CamNetwork(ClassifierNetwork):
 class CamLearner(Learner[ClassifierNetwork]):
     """Binary cross-entropy of every class."""
 
-    def __init__(self, network: ClassifierNetwork, training: Training) -> None:
+    network: CamNetwork
+
+    def __init__(self, network: CamNetwork, descent: Descent) -> None:
         super().__init__()
         self.network = network
-        self._training = training
+        self._descent = descent
 
     def forward(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         _, logits_BK = self.network(batch.images_BCYX)
         return {"classes": functional.binary_cross_entropy_with_logits(logits_BK, batch.labels_BK[:, 1:])}
 
-    def optimizers(self) -> list[torch.optim.Optimizer]:
-        assert isinstance(self.network, CamNetwork)
-        return [self._training.optimizer(self.network.backbone, self.network.head)]
+    def optimizers(self) -> list[Scheduled]:
+        return [self._descent.scheduled(self.network.backbone, self.network.head)]

@@ -6,6 +6,7 @@
                classes (0 background, 1..K in the order of `classes`, 255 ignored)
 
 Paper: none; the layout is our own.
+
 Differs from the paper: not applicable.
 """
 

@@ -3,6 +3,7 @@
 Each channel is standardised within its image, so that similarities are positive and negative about equally often.
 
 Paper: none; the ingredients are those of classical segmentation (Lab colour, histograms of oriented gradients).
+
 Differs from the paper: not applicable. It stands where a network's features will, so that the pipeline runs without a download.
 """
 

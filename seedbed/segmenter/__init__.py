@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar
 
 from seedbed import methods
 from seedbed.augmentation import Augmentation
@@ -17,12 +18,13 @@ class Settings:
     """What holds for every segmenter."""
 
     split: str  # images to learn from
-    labels: Literal["refinement", "seeds"]  # artifact whose labels are learned
+    maps: Mapping[str, str]  # for each map that the method learns along: the artifact that it is read from
 
 
 class Method(methods.Method):
     """A network, and how it learns."""
 
+    maps: ClassVar[tuple[str, ...]]  # maps of the image that are learned along, by the name of their array
     augmentation: Augmentation
     training: Training
 
@@ -34,5 +36,5 @@ class Method(methods.Method):
         """
 
     @abstractmethod
-    def learner(self, network: SegmentationNetwork) -> Learner[SegmentationNetwork]:
-        """What is trained: the network with its losses. Batches have one map, `labels`."""
+    def learner(self, num_classes: int) -> Learner[SegmentationNetwork]:
+        """What is trained: a fresh network, with its initial weights and its losses. Batches have the maps that the method names."""

@@ -8,7 +8,7 @@ Differs from the paper: inputs of one scale in training; backbone, its weights a
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -19,28 +19,31 @@ from seedbed import segmenter
 from seedbed.augmentation import Augmentation
 from seedbed.methods import method
 from seedbed.networks import Backbone, SegmentationNetwork
-from seedbed.training import Batch, Learner, Training
+from seedbed.training import Batch, Descent, Learner, Scheduled, Training
 from seedbed.types import IGNORE
 from seedbed.weights import InitialWeights
 
 
 @method
 class PseudoMasks(segmenter.Method):
+    maps: ClassVar[tuple[str, ...]] = ("labels",)
+
     backbone: str  # any convolutional network of timm
     output_stride: Literal[8, 16, 32]  # pixels per cell of the network's output
     rates: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]  # dilation of the branches that are summed
     initial_weights: InitialWeights
     augmentation: Augmentation
     training: Training
+    descent: Descent
 
-    def network(self, num_classes: int) -> SegmentationNetwork:
+    def network(self, num_classes: int) -> DeepLab:
         backbone = Backbone(self.backbone, output_stride=self.output_stride)
         return DeepLab(backbone, num_classes, self.rates)
 
-    def learner(self, network: SegmentationNetwork) -> Learner[SegmentationNetwork]:
-        assert isinstance(network, DeepLab)
+    def learner(self, num_classes: int) -> Learner[SegmentationNetwork]:
+        network = self.network(num_classes)
         network.backbone.initialise(self.initial_weights)
-        return CrossEntropyLearner(network, self.training)
+        return CrossEntropyLearner(network, self.descent)
 
 
 class DeepLab(SegmentationNetwork):
@@ -65,10 +68,12 @@ class DeepLab(SegmentationNetwork):
 class CrossEntropyLearner(Learner[SegmentationNetwork]):
     """Cross-entropy of the labelled pixels, at the resolution of the labels."""
 
-    def __init__(self, network: SegmentationNetwork, training: Training) -> None:
+    network: DeepLab
+
+    def __init__(self, network: DeepLab, descent: Descent) -> None:
         super().__init__()
         self.network = network
-        self._training = training
+        self._descent = descent
 
     def forward(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         labels_BYX = batch.maps_BYX["labels"]
@@ -76,6 +81,5 @@ class CrossEntropyLearner(Learner[SegmentationNetwork]):
         total = functional.cross_entropy(logits, labels_BYX, ignore_index=IGNORE, reduction="sum")
         return {"labels": total / (labels_BYX != IGNORE).sum().clamp(min=1)}
 
-    def optimizers(self) -> list[torch.optim.Optimizer]:
-        assert isinstance(self.network, DeepLab)
-        return [self._training.optimizer(self.network.backbone, self.network.branches)]
+    def optimizers(self) -> list[Scheduled]:
+        return [self._descent.scheduled(self.network.backbone, self.network.branches)]

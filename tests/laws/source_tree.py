@@ -1,4 +1,4 @@
-"""The project's source as text: which module imports which, without running any of it."""
+"""The project's source as text: which module uses which, without running any of it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 
 PROJECT = Path(__file__).parents[2]
 PACKAGES = ("seedbed", "stages", "benchmarks")
+TOOLS = frozenset(f"seedbed.{name}" for name in ("cli", "doctor", "documentation", "plan", "summary"))  # no stage needs them
+
+
+class Use(NamedTuple):
+    """A dotted name somewhere in a module, whole: in `np.random.rand()` it is numpy.random.rand."""
+
+    name: str
+    line: int
+    imported: bool  # whether it begins with something that the module imports
 
 
 @dataclass(frozen=True)
 class SourceTree:
-    """A checkout, or a copy of one in which a law was broken on purpose."""
+    """A checkout, or a copy of one in which a law was broken on purpose. It is read once: no later change is seen."""
 
     root: Path = PROJECT
 
@@ -31,45 +40,120 @@ class SourceTree:
                 found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
         return found
 
-    def parsed(self, module: str) -> ast.Module:
-        """A module's syntax tree."""
-        return ast.parse(self.modules[module].read_text(encoding="utf-8"))
+    @cached_property
+    def syntax(self) -> dict[str, ast.Module]:
+        """Every module's syntax tree."""
+        return {module: ast.parse(file.read_text(encoding="utf-8")) for module, file in self.modules.items()}
 
-    def imported_names(self, module: str) -> Iterator[str]:
-        """Every dotted name that a module imports anywhere in it, in functions too, ours or not."""
-        for node in ast.walk(self.parsed(module)):
+    def file(self, module: str) -> str:
+        """A module's file, as dvc.yaml writes it."""
+        return self.modules[module].relative_to(self.root).as_posix()
+
+    def at(self, module: str, line: int) -> str:
+        """Where something is, as editors and terminals understand it."""
+        return f"{self.file(module)}:{line}"
+
+    def room(self, module: str) -> str:
+        """Where a module belongs: `stages`, `benchmarks`, `tools`, the name of its family, or `core`."""
+        first, _, rest = module.partition(".")
+        if first != "seedbed":
+            return first
+        family = rest.partition(".")[0]
+        return "tools" if module in TOOLS else family if family in self.families else "core"
+
+    @cached_property
+    def families(self) -> list[str]:
+        """Folders of seedbed/ with a contract."""
+        return sorted(file.parent.name for file in (self.root / "seedbed").glob("*/__init__.py"))
+
+    def methods(self, family: str) -> list[str]:
+        """Modules that are methods of a family."""
+        files = sorted((self.root / "seedbed" / family).glob("*.py"))
+        return [f"seedbed.{family}.{file.stem}" for file in files if not file.stem.startswith("_")]
+
+    # What a module names.
+
+    @cached_property
+    def uses(self) -> dict[str, list[Use]]:
+        """Every name in every module, in functions too."""
+        return {module: list(self._uses(module)) for module in self.modules}
+
+    def resolved(self, module: str, node: ast.expr) -> str:
+        """A dotted name as a whole; what stands before a name that is not dotted all the way, a call for example, is left out."""
+        name = dotted(node)
+        first, dot, rest = name.partition(".")
+        return f"{self._origins[module].get(first, first)}{dot}{rest}"
+
+    @cached_property
+    def _origins(self) -> dict[str, dict[str, str]]:
+        """Per module: what each name stands for that an import made."""
+        return {module: {local: origin for local, origin, _ in self._imports(module)} for module in self.modules}
+
+    def _imports(self, module: str) -> Iterator[tuple[str, str, Use]]:
+        """Every import: the name that it makes, what that stands for, and what the import mentions."""
+        for node in ast.walk(self.syntax[module]):
             if isinstance(node, ast.Import):
-                yield from (alias.name for alias in node.names)
+                for alias in node.names:
+                    first = alias.name.partition(".")[0]
+                    yield alias.asname or first, alias.name if alias.asname else first, Use(alias.name, node.lineno, imported=True)
             elif isinstance(node, ast.ImportFrom):
-                base = node.module or ""
-                if node.level:
-                    package = module.split(".") if self.modules[module].name == "__init__.py" else module.split(".")[:-1]
-                    base = ".".join([*package[: len(package) - node.level + 1], *filter(None, [node.module])])
-                yield base
-                yield from (f"{base}.{alias.name}" for alias in node.names)
+                base = self._absolute(module, node)
+                for alias in node.names:
+                    name = f"{base}.{alias.name}"
+                    yield alias.asname or alias.name, name, Use(name, node.lineno, imported=True)
 
-    def imports(self, module: str) -> set[str]:
-        """Modules of ours that a module imports itself, with the packages that are run on the way to them."""
-        found: set[str] = set()
-        for name in self.imported_names(module):
-            parts = name.split(".")
-            found |= {".".join(parts[:length]) for length in range(1, len(parts) + 1)} & set(self.modules)
-        return found - {module}
+    def _absolute(self, module: str, node: ast.ImportFrom) -> str:
+        if not node.level:
+            return node.module or ""
+        package = module.split(".") if self.modules[module].name == "__init__.py" else module.split(".")[:-1]
+        return ".".join([*package[: len(package) - node.level + 1], *filter(None, [node.module])])
 
-    def reachable(self, module: str) -> set[str]:
-        """Modules of ours that importing a module runs, itself among them."""
-        found, left = set(), {module, module.rpartition(".")[0]} & set(self.modules)
-        while left:
-            one = left.pop()
-            found.add(one)
-            left |= self.imports(one) - found
+    def _uses(self, module: str) -> Iterator[Use]:
+        yield from (use for _, _, use in self._imports(module))
+        inside: set[int] = set()  # parts of names that were met already, for ast.walk meets the whole first
+        for node in ast.walk(self.syntax[module]):
+            if isinstance(node, ast.Attribute):
+                inside.add(id(node.value))
+            if isinstance(node, ast.Attribute | ast.Name) and id(node) not in inside:
+                imported = dotted(node).partition(".")[0] in self._origins[module]
+                yield Use(self.resolved(module, node), node.lineno, imported)
+
+    # Which module runs which.
+
+    @cached_property
+    def imported(self) -> dict[str, dict[str, int]]:
+        """Per module: the modules of ours that it names itself, with the line of the first time."""
+        found: dict[str, dict[str, int]] = {}
+        for module, uses in self.uses.items():
+            lines = found.setdefault(module, {})
+            for use in uses:
+                ours = [one for one in (use.name, *_parents(use.name)) if one in self.modules]
+                if use.imported and ours and ours[0] != module:
+                    lines[ours[0]] = min(use.line, lines.get(ours[0], use.line))
         return found
 
     @cached_property
-    def dvc(self) -> dict[str, Any]:
-        """dvc.yaml."""
-        content: dict[str, Any] = YAML(typ="safe").load(self.root / "dvc.yaml")
-        return content
+    def runs(self) -> dict[str, set[str]]:
+        """Per module: the modules of ours that importing it runs next, packages on the way to them and to itself among them."""
+        named = {module: {module, *targets} for module, targets in self.imported.items()}
+        return {module: {one for name in names for one in (name, *_parents(name))} - {module} for module, names in named.items()}
+
+    def reachable(self, module: str) -> set[str]:
+        """Modules of ours that importing a module runs, itself among them."""
+        found, left = set(), {module}
+        while left:
+            one = left.pop()
+            found.add(one)
+            left |= self.runs[one] - found
+        return found
+
+    # What the pipeline says.
+
+    @cached_property
+    def dvc(self) -> dict[str, dict[str, Any]]:
+        """Stages of dvc.yaml."""
+        stages: dict[str, dict[str, Any]] = YAML(typ="safe").load(self.root / "dvc.yaml")["stages"]
+        return stages
 
     @cached_property
     def params(self) -> dict[str, Any]:
@@ -77,20 +161,29 @@ class SourceTree:
         content: dict[str, Any] = YAML(typ="safe").load(self.root / "params.yaml")
         return content
 
-    def families(self) -> list[str]:
-        """Folders of seedbed/ with a contract."""
-        return sorted(file.parent.name for file in (self.root / "seedbed").glob("*/__init__.py"))
+    @cached_property
+    def stages(self) -> list[str]:
+        """Stages of dvc.yaml that have a file."""
+        return [stage for stage in self.dvc if f"stages.{stage}" in self.modules]
 
-    def methods(self, family: str) -> list[str]:
-        """Method files of a family."""
-        return sorted(file.stem for file in (self.root / "seedbed" / family).glob("*.py") if not file.stem.startswith("_"))
-
-    def contracts_used(self, stage: str) -> dict[str, set[str]]:
-        """Families whose methods or settings a stage asks for: family -> attributes (`Method`, `Settings`) that it names."""
+    def contracts(self, stage: str) -> dict[str, set[str]]:
+        """Families that a stage asks for: family -> which of `Method` and `Settings` it names."""
         used: dict[str, set[str]] = {}
-        for node in ast.walk(self.parsed(f"stages.{stage}")):
-            if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name):
-                continue
-            if node.value.id in self.families() and node.attr in ("Method", "Settings"):
-                used.setdefault(node.value.id, set()).add(node.attr)
+        for use in self.uses[f"stages.{stage}"]:
+            parts = use.name.split(".")
+            if len(parts) == 3 and parts[0] == "seedbed" and parts[1] in self.families and parts[2] in ("Method", "Settings"):
+                used.setdefault(parts[1], set()).add(parts[2])
         return used
+
+
+def dotted(node: ast.expr) -> str:
+    """`a.b.c` as it is written; `.c` where something else than a name stands before the dot."""
+    if isinstance(node, ast.Name):
+        return node.id
+    return f"{dotted(node.value)}.{node.attr}" if isinstance(node, ast.Attribute) else ""
+
+
+def _parents(name: str) -> list[str]:
+    """Packages around a module, the nearest first."""
+    parts = name.split(".")
+    return [".".join(parts[:length]) for length in range(len(parts) - 1, 0, -1)]

@@ -1,0 +1,44 @@
+"""The figures of the last run, for people."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from seedbed.errors import ArtifactError
+
+FIGURES = Path("data/metrics/evaluation.json")
+SHOWN = {
+    "classifier": ("mean_average_precision",),
+    "superpixels": ("mean_count", "achievable_segmentation_accuracy", "undersegmentation_error"),
+}
+LABELS = ("miou", "coverage", "precision")
+TO_OPEN = (
+    ("data/plots/training_images.png", "class maps, superpixels, seeds and masks of training images, beside the truth"),
+    ("data/plots/predictions.png", "what the trained network says of images that it never saw"),
+    ("data/metrics/evaluation.json", "every figure, class by class; `dvc metrics diff` compares two runs"),
+    ("data/refinement.zarr", "the masks themselves: zarr.open('data/refinement.zarr')['labels'][0]"),
+)
+
+
+def figures_table() -> Table:
+    """The main figures, a row for each kind of labels."""
+    if not FIGURES.is_file():
+        raise ArtifactError(str(FIGURES), found="no such file", expected="the figures of a run", do="run `dvc repro`")
+    report: dict[str, dict[str, Any]] = json.loads(FIGURES.read_text(encoding="utf-8"))
+    table = Table(box=None, header_style="bold")
+    for column in ("what", "images", "figures"):
+        table.add_column(column)
+    for kind, content in report.items():
+        shown = [name for name in SHOWN.get(kind, LABELS) if content.get(name) is not None]
+        table.add_row(kind, str(content["images"]), "   ".join(f"{name.replace('_', ' ')} {content[name]}" for name in shown))
+    return table
+
+
+def what_to_open() -> str:
+    """Files that are worth a look, those that are there."""
+    lines = [f"  {path:32} {what}" for path, what in TO_OPEN if Path(path).exists()]
+    return "\n".join(["", "Open:", *lines])

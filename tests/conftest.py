@@ -1,0 +1,94 @@
+"""What several tests share: the project's parameters, small versions of its methods, and the smallest data set."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from seedbed import params
+from seedbed.artifacts import Artifact, MadeBy, Writer, open_artifact
+from seedbed.errors import MethodError
+
+PROJECT = Path(__file__).parents[1]
+SMALL = {  # whatever the project's parameters say, these make every method fast
+    "backbone": "test_resnet",
+    "initial_weights": {"source": "none", "file": "", "sha256": ""},
+    "crop": 32,
+    "epochs": 0.5,
+    "batch_size": 2,
+    "iterations": 1,
+}
+
+# The same examples on every machine and no time limit, since machines are slow now and then.
+hypothesis.settings.register_profile("seedbed", deadline=None, derandomize=True, max_examples=30)
+hypothesis.settings.load_profile("seedbed")
+
+
+def shrunk(content: Any) -> Any:
+    """Parameters with every number that costs time made small, however deep it lies."""
+    if not isinstance(content, Mapping):
+        return content
+    return {key: copy.deepcopy(SMALL[key]) if key in SMALL else shrunk(value) for key, value in content.items()}
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    """The checkout."""
+    return PROJECT
+
+
+@pytest.fixture(scope="session")
+def original() -> dict[str, Any]:
+    """params.yaml as DVC reads it; not to be changed."""
+    content: dict[str, Any] = YAML(typ="safe").load(PROJECT / "params.yaml")
+    return content
+
+
+@pytest.fixture
+def content(original: dict[str, Any]) -> dict[str, Any]:
+    """A copy of params.yaml to do harm to."""
+    return copy.deepcopy(original)
+
+
+@pytest.fixture(scope="session")
+def small_method(original: dict[str, Any]) -> Callable[[str, str], Any]:
+    """Any method of any family, with the project's parameters, but fast."""
+
+    def build(family: str, name: str) -> Any:
+        block = original[family].get(name)
+        assert block is not None, f"params.yaml has no block {family}.{name}, from which the tests of {family}/{name}.py take parameters"
+        contract = importlib.import_module(f"seedbed.{family}").Method
+        try:
+            return params.rebuilt(contract, name, shrunk(block), where="params.yaml")
+        except MethodError as error:
+            pytest.skip(str(error))
+
+    return build
+
+
+@pytest.fixture
+def write_dataset() -> Callable[..., Artifact]:
+    """Publish the index of a data set with the classes cat and dog, of images that need not exist."""
+
+    def write(folder: Path, *, sizes: Mapping[str, tuple[int, int]], labels: Mapping[str, tuple[int, ...]] | None = None) -> Artifact:
+        with Writer("dataset", MadeBy("dataset", "folder", {}), extents={"class": 3, "split": 2}, folder=folder) as out:
+            out.put("max_size", (40, 48))
+            out.put("class_names", ["background", "cat", "dog"])
+            out.put("palette", [(0, 0, 0), (255, 0, 0), (0, 255, 0)])
+            out.put("split_names", ["train", "val"])
+            for number, (image_id, size) in enumerate(sizes.items()):
+                present = np.zeros(3, bool)
+                present[[0, *(labels or {}).get(image_id, (1,))]] = True
+                columns = {"ids": image_id, "file": f"images/{image_id}.png", "size": size, "digest": f"digest of {image_id}"}
+                out.append({**columns, "labels": present, "splits": [number % 2 == 0, number % 2 == 1]})
+        return open_artifact("dataset", folder=folder)
+
+    return write

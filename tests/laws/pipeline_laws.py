@@ -1,0 +1,287 @@
+"""dvc.yaml says what the code does. Each law lists what breaks it, with the line to add or to remove."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from tests.laws.import_laws import TRUTH
+from tests.laws.source_tree import SourceTree, dotted
+
+N = TypeVar("N", bound=ast.AST)
+ROOT = "${dataset.root}"  # of the raw data
+
+
+# Code that a stage runs.
+
+
+def module_deps_are_complete(tree: SourceTree) -> list[str]:
+    """Every file that a stage can run is among its deps, and no other."""
+    found = []
+    for stage in tree.stages:
+        listed = {dep for dep in tree.dvc[stage]["deps"] if dep.endswith(".py")}
+        found += differences(stage, "deps", listed, module_deps(tree, stage), why="the stage cannot reach that file")
+        found += [
+            f'stage {stage}: "- {dep}" of deps is {file}, which does not exist'
+            for dep in sorted(listed)
+            if "$" in dep and not (tree.root / (file := filled_in(tree, dep))).is_file()
+        ]
+    return found
+
+
+def module_deps(tree: SourceTree, stage: str) -> set[str]:
+    """Files that a stage can run. Of methods, those that others import too; the selected one is a pattern."""
+    modules = tree.reachable(f"stages.{stage}")
+    patterns = set()
+    for family, names in tree.contracts(stage).items():
+        if "Method" in names:
+            patterns.add(f"seedbed/{family}/${{{family}.method}}.py")
+            modules |= {one for method in tree.methods(family) for one in tree.reachable(method) - {method}}
+    return patterns | {tree.file(module) for module in modules}
+
+
+def filled_in(tree: SourceTree, dep: str) -> str:
+    """A dep with the values of params.yaml in it."""
+    return re.sub(r"\$\{(\w+)\.(\w+)\}", lambda place: str(tree.params[place[1]][place[2]]), dep)
+
+
+# Data that a stage reads.
+
+
+def data_deps_are_complete(tree: SourceTree) -> list[str]:
+    """Every artifact that a stage opens is among its deps, and no other; so is the raw data where it is read as a whole."""
+    found = []
+    for stage in tree.stages:
+        listed = {dep for dep in tree.dvc[stage]["deps"] if not dep.endswith(".py")}
+        names, untraceable = opened(tree, stage)
+        expected = {f"data/{name}.zarr" for name in names} | ({ROOT} if reads_raw_data(tree, stage) else set())
+        found += [*untraceable, *differences(stage, "deps", listed, expected, why="the stage does not open it")]
+    return found
+
+
+def reads_raw_data(tree: SourceTree, stage: str) -> bool:
+    """Whether a stage reads more below the root than images whose digest it knows."""
+    return TRUTH in tree.reachable(f"stages.{stage}") or "Method" in tree.contracts(stage).get("dataset", ())
+
+
+def opened(tree: SourceTree, stage: str) -> tuple[set[str], list[str]]:
+    """Names of the artifacts that a stage opens, as dvc.yaml writes them, and violations where that cannot be seen."""
+    module, names, violations = f"stages.{stage}", set(), []
+    calls = {id(call.func): call for call in nodes(tree, module, ast.Call)}
+    for used in of_run(tree, module, "open"):
+        call = calls.get(id(used))
+        found = names_in(tree, module, call.args[0]) if call and len(call.args) == 1 else None
+        if found is None:
+            violations.append(f"{tree.at(module, used.lineno)}: name what run.open opens, so that dvc.yaml can be checked")
+        names.update(found or ())
+    return names, violations
+
+
+def names_in(tree: SourceTree, module: str, node: ast.expr) -> set[str] | None:
+    """Values that an expression can have: texts, collections of them, names for these, and settings; None for anything else."""
+    if isinstance(node, ast.Constant):
+        return {str(node.value)}
+    if isinstance(node, ast.Starred):
+        return names_in(tree, module, node.value)
+    if isinstance(node, ast.Tuple | ast.List | ast.Set):
+        return _together(names_in(tree, module, element) for element in node.elts)
+    if isinstance(node, ast.Name):
+        return _together(names_in(tree, module, value) for value in bindings(tree, module, node.id))
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        return _together(_setting(tree, module, value, node.attr) for value in bindings(tree, module, node.value.id))
+    return None
+
+
+def _together(parts: Iterable[set[str] | None]) -> set[str] | None:
+    """All of some sets; None where there is none or one of them is unknown."""
+    known = list(parts)
+    return {name for part in known for name in part or ()} if known and None not in known else None
+
+
+def _setting(tree: SourceTree, module: str, settings: ast.expr, field: str) -> set[str] | None:
+    """A field of `run.params.settings(family.Settings)`."""
+    if isinstance(settings, ast.Call) and len(settings.args) == 1:
+        family, _, contract = tree.resolved(module, settings.args[0]).removeprefix("seedbed.").rpartition(".")
+        if contract == "Settings":
+            return {f"${{{family}.{field}}}"}
+    return None
+
+
+def bindings(tree: SourceTree, module: str, name: str) -> Iterator[ast.expr]:
+    """Everything that a module assigns to a name or lets it run through."""
+    for node in ast.walk(tree.syntax[module]):
+        if isinstance(node, ast.comprehension | ast.For):
+            yield from _bound(node.target, node.iter, name)
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                yield from _bound(target, node.value, name)
+        elif isinstance(node, ast.AnnAssign) and node.value:
+            yield from _bound(node.target, node.value, name)
+
+
+def _bound(target: ast.expr, value: ast.expr, name: str) -> Iterator[ast.expr]:
+    """The value that a name has from one assignment, if it is assigned there."""
+    if isinstance(target, ast.Name) and target.id == name:
+        yield value
+    elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
+        for part, its_value in zip(target.elts, value.elts, strict=True):
+            yield from _bound(part, its_value, name)
+
+
+def of_run(tree: SourceTree, module: str, attribute: str) -> Iterator[ast.Attribute]:
+    """Every time that a stage names an attribute of its run."""
+    annotated = ((one.arg, one.annotation) for one in nodes(tree, module, ast.arg) if one.annotation)
+    runs = {name for name, annotation in annotated if tree.resolved(module, annotation) == "seedbed.stage.Run"}
+    for node in nodes(tree, module, ast.Attribute):
+        if node.attr == attribute and isinstance(node.value, ast.Name) and node.value.id in runs:
+            yield node
+
+
+def nodes(tree: SourceTree, module: str, kind: type[N]) -> list[N]:
+    """Everything of one kind in a module."""
+    return [node for node in ast.walk(tree.syntax[module]) if isinstance(node, kind)]
+
+
+# Parameters that a stage reads.
+
+
+def params_are_complete(tree: SourceTree) -> list[str]:
+    """Every parameter that a stage reads is among its params, and no other."""
+    found = []
+    for stage in tree.stages:
+        read, untraceable = params_read(tree, stage)
+        listed = set(tree.dvc[stage]["params"])
+        found += [*untraceable, *differences(stage, "params", listed, read, why="the stage does not read it")]
+    return found
+
+
+def params_read(tree: SourceTree, stage: str) -> tuple[set[str], list[str]]:
+    """Parameters that a stage reads, as dvc.yaml writes them, and violations where that cannot be seen."""
+    module, read, violations = f"stages.{stage}", set(), []
+    questions = {id(node.value): node for node in nodes(tree, module, ast.Attribute)}
+    calls = {id(call.func): call for call in nodes(tree, module, ast.Call)}
+    for params in of_run(tree, module, "params"):
+        question = questions.get(id(params))
+        call = calls.get(id(question))
+        contract = tree.resolved(module, call.args[0]) if call and len(call.args) == 1 else ""
+        names = _params_of(tree, question.attr if question else "", contract)
+        if names is None:
+            how = "only .method(family.Method) or .settings(family.Settings), so that dvc.yaml can be checked"
+            violations.append(f"{tree.at(module, params.lineno)}: ask run.params {how}")
+        read.update(names or ())
+    return read, violations
+
+
+def _params_of(tree: SourceTree, question: str, contract: str) -> set[str] | None:
+    """What one question to the parameters reads; None where that cannot be seen.
+
+    The root of the raw data may be asked for freely: it is a location, and what is found there is checked against digests.
+    """
+    family, _, kind = contract.removeprefix("seedbed.").rpartition(".")
+    if question == "raw_root":
+        return set()
+    if family in tree.families and (question, kind) == ("method", "Method"):
+        return {f"{family}.method", f"{family}.${{{family}.method}}"}
+    if family in tree.families and (question, kind) == ("settings", "Settings"):
+        return {f"{family}.{field}" for field in fields(tree, family, "Settings")}
+    return None
+
+
+def fields(tree: SourceTree, family: str, name: str) -> list[str]:
+    """Fields of a class of a family's contract."""
+    bodies = [node.body for node in tree.syntax[f"seedbed.{family}"].body if isinstance(node, ast.ClassDef) and node.name == name]
+    return [item.target.id for body in bodies for item in body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
+
+
+# What a stage leaves.
+
+
+def outs_have_schemas(tree: SourceTree) -> list[str]:
+    """Every artifact of dvc.yaml is described in SCHEMAS and the reverse; dimensions are those of DIMENSIONS."""
+    outs = {name for stage in tree.dvc for name in artifacts(tree, stage)}
+    schemas, dimensions, used = keys(tree, "SCHEMAS"), keys(tree, "DIMENSIONS"), dimensions_used(tree)
+    where = tree.file("seedbed.artifacts")
+    return [
+        *(f"{where}: add {name!r} to SCHEMAS: data/{name}.zarr is an out in dvc.yaml" for name in sorted(outs - schemas)),
+        *(f"{where}: remove {name!r} from SCHEMAS: no stage of dvc.yaml leaves data/{name}.zarr" for name in sorted(schemas - outs)),
+        *(f"{where}: add {name!r} to DIMENSIONS: an array has it" for name in sorted(used - dimensions)),
+        *(f"{where}: remove {name!r} from DIMENSIONS: no array has it" for name in sorted(dimensions - used)),
+    ]
+
+
+def artifacts(tree: SourceTree, stage: str) -> list[str]:
+    """Names of the artifacts that a stage leaves."""
+    outs = (next(iter(out)) if isinstance(out, dict) else out for out in tree.dvc[stage].get("outs", []))
+    return [match[1] for out in outs if (match := re.fullmatch(r"data/(.+)\.zarr", out))]
+
+
+def keys(tree: SourceTree, table: str) -> set[str]:
+    """Keys of a table of artifacts.py."""
+    [value] = bindings(tree, "seedbed.artifacts", table)
+    assert isinstance(value, ast.Dict)
+    return {str(ast.literal_eval(key)) for key in value.keys if key}
+
+
+def dimensions_used(tree: SourceTree) -> set[str]:
+    """Dimensions of every array of artifacts.py, shared ones too."""
+    arrays = [call for call in nodes(tree, "seedbed.artifacts", ast.Call) if dotted(call.func) == "Array"]
+    return {str(name) for call in arrays for name in ast.literal_eval(call.args[0])}
+
+
+# One word per step.
+
+
+def one_word_per_step(tree: SourceTree) -> list[str]:
+    """A stage's file, parameters, family, artifact, command and tests have its name, and nothing of these is there without a stage."""
+    return [*(violation for stage in tree.dvc for violation in _missing(tree, stage)), *_left_over(tree)]
+
+
+def _missing(tree: SourceTree, word: str) -> list[str]:
+    file, contract, command = f"stages/{word}.py", f"seedbed/{word}/__init__.py", f"python -m stages.{word}"
+    return [
+        f"stage {word}: {wanted}"
+        for wanted, there in {
+            f"add {file}": (tree.root / file).is_file(),
+            f'end {file} with run_stage(main, "{word}")': _runs_as(tree, word),
+            f"add {contract} with a class Method": _has_contract(tree, word),
+            f"add a section {word}: to params.yaml": word in tree.params,
+            f'write "cmd: {command}"': tree.dvc[word]["cmd"] == command,
+            f'write "- data/{word}.zarr" as the one artifact of outs': artifacts(tree, word) == [word],
+            f"add tests/{word}/test_<method>.py": _is_tested(tree, word),
+        }.items()
+        if not there
+    ]
+
+
+def _runs_as(tree: SourceTree, word: str) -> bool:
+    return f"run_stage(main, {word!r})" in ast.unparse(tree.syntax.get(f"stages.{word}", ast.Module([], [])))
+
+
+def _has_contract(tree: SourceTree, word: str) -> bool:
+    body = tree.syntax.get(f"seedbed.{word}", ast.Module([], [])).body
+    return any(isinstance(node, ast.ClassDef) and node.name == "Method" for node in body)
+
+
+def _is_tested(tree: SourceTree, word: str) -> bool:
+    tests = tree.root / "tests"
+    return any(tests.glob(f"{word}/test_*.py")) or any(tests.rglob(f"test_*{word}*.py"))
+
+
+def _left_over(tree: SourceTree) -> list[str]:
+    files = {f"stages/{module.removeprefix('stages.')}.py": module for module in tree.modules if module.startswith("stages.")}
+    words = {
+        **{file: module.removeprefix("stages.") for file, module in files.items()},
+        **{f"section {section} of params.yaml": section for section in tree.params},
+        **{f"seedbed/{family}/": family for family in tree.families},
+    }
+    return [f"{what}: remove it, or add a stage {word} to dvc.yaml" for what, word in words.items() if word not in tree.dvc]
+
+
+def differences(stage: str, section: str, listed: set[str], expected: set[str], *, why: str) -> list[str]:
+    """What a list of dvc.yaml lacks and what it has too much."""
+    return [
+        *(f'stage {stage}: add "- {line}" to {section}' for line in sorted(expected - listed)),
+        *(f'stage {stage}: remove "- {line}" from {section}: {why}' for line in sorted(listed - expected)),
+    ]

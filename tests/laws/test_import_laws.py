@@ -1,0 +1,180 @@
+"""Imports go one way, the truth stays out of training, and nothing is pickled: in this project, and not in copies that break it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.laws import import_laws
+from tests.laws.broken_copy import BrokenCopy
+from tests.laws.source_tree import SourceTree
+
+Law = Callable[[SourceTree], list[str]]
+LAWS: list[Law] = [
+    import_laws.import_directions,
+    import_laws.dynamic_imports,
+    import_laws.no_back_doors,
+    import_laws.truth_stays_out,
+    import_laws.truth_is_named_once,
+    import_laws.no_pickle,
+]
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_the_project_keeps_the_law(law: Law, checkout: SourceTree) -> None:
+    assert law(checkout) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "violation"),
+    [
+        ("stages/seeds.py", "from stages import cams", "stages.cams: nothing imports a stage; what two stages need belongs to seedbed/"),
+        ("seedbed/crf.py", "import stages.seeds", "stages.seeds: nothing imports a stage; what two stages need belongs to seedbed/"),
+        ("seedbed/crf.py", "from seedbed.seeds import Method", "seedbed.seeds: the core imports no family"),
+        ("seedbed/crf.py", "def f():\n    from seedbed import seeds", "seedbed.seeds: the core imports no family"),
+        ("seedbed/crf.py", "from . import seeds", "seedbed.seeds: the core imports no family"),
+        ("seedbed/seeds/superpixel_background.py", "import seedbed.cams", "seedbed.cams: family seeds imports no other family"),
+        ("seedbed/seeds/__init__.py", "from ..cams import multiscale", "seedbed.cams.multiscale: family seeds imports no other family"),
+        ("seedbed/seeds/_shared.py", "from seedbed import cams", "seedbed.cams: family seeds imports no other family"),
+        ("seedbed/crf.py", "import seedbed\nseedbed.cams.Method", "seedbed.cams: the core imports no family"),
+        ("seedbed/crf.py", "from benchmarks import supervised", "benchmarks.supervised: the pipeline stands without benchmarks"),
+        ("stages/seeds.py", "import tests.conftest", "tests.conftest: the pipeline stands without tests"),
+        ("seedbed/crf.py", "from seedbed import doctor", "seedbed.doctor: the pipeline stands without the tools of the command line"),
+    ],
+)
+def test_an_import_in_the_wrong_direction_is_found(broken: BrokenCopy, file: str, line: str, violation: str) -> None:
+    broken.append("seedbed/doctor.py", "")
+    where = broken.append(file, line).removesuffix(":1")
+    found = [one for one in import_laws.import_directions(broken.tree) if one.startswith(where.partition(":")[0])]
+    assert [one.partition(": remove the import of ")[2] for one in found] == [violation]
+
+
+def test_an_import_is_found_where_it_stands(broken: BrokenCopy) -> None:
+    where = broken.append("seedbed/crf.py", "import seedbed.cams.multiscale")
+    assert import_laws.import_directions(broken.tree) == [
+        f"{where}: remove the import of seedbed.cams.multiscale: the core imports no family"
+    ]
+
+
+def test_siblings_core_and_benchmarks_are_free(broken: BrokenCopy) -> None:
+    broken.append("seedbed/seeds/_shared.py", "from seedbed import seeds, types")
+    broken.append("seedbed/seeds/superpixel_background.py", "from seedbed.seeds import _shared")
+    broken.append("benchmarks/supervised.py", "from seedbed import truth, seeds, cams\nfrom stages import segmenter")
+    assert import_laws.import_directions(broken.tree) == []
+    assert import_laws.truth_stays_out(broken.tree) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("importlib.import_module('seedbed.truth')", "importlib.import_module"),
+        ("import importlib", "importlib"),
+        ("from importlib import import_module as load", "importlib.import_module"),
+        ("from importlib.util import spec_from_file_location", "importlib.util.spec_from_file_location"),
+        ("import runpy", "runpy"),
+        ("__import__('seedbed.truth')", "__import__"),
+        ("exec('import seedbed.truth')", "exec"),
+        ("eval('1')", "eval"),
+        ("find = eval", "eval"),
+    ],
+)
+@pytest.mark.parametrize("file", ["seedbed/crf.py", "stages/seeds.py"])
+def test_an_import_by_name_is_found(broken: BrokenCopy, file: str, text: str, name: str) -> None:
+    where = broken.append(file, text)
+    assert f"{where}: remove {name}: only seedbed/methods.py imports by name" in import_laws.dynamic_imports(broken.tree)
+
+
+def test_words_that_only_look_like_imports_by_name_are_free(broken: BrokenCopy) -> None:
+    broken.append("seedbed/crf.py", "import importlib.metadata\nimportlib.metadata.version('x')\nnetwork.eval()\nre.compile('x')")
+    assert import_laws.dynamic_imports(broken.tree) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "name", "rule"),
+    [
+        (
+            "stages/seeds.py",
+            "from seedbed.artifacts import open_artifact",
+            "seedbed.artifacts.open_artifact",
+            "seedbed.artifacts and seedbed.stage may use seedbed.artifacts.open_artifact",
+        ),
+        (
+            "stages/seeds.py",
+            "from seedbed.params import Params",
+            "seedbed.params.Params",
+            "seedbed.params and seedbed.stage may use seedbed.params",
+        ),
+        (
+            "seedbed/crf.py",
+            "from seedbed.methods import load",
+            "seedbed.methods.load",
+            "seedbed.methods and seedbed.params may use seedbed.methods.load",
+        ),
+        ("seedbed/crf.py", "from seedbed.stage import Run", "seedbed.stage.Run", "stages may use seedbed.stage"),
+    ],
+)
+def test_a_way_around_the_run_is_found(broken: BrokenCopy, file: str, text: str, name: str, rule: str) -> None:
+    where = broken.append(file, text)
+    assert import_laws.no_back_doors(broken.tree) == [f"{where}: remove {name}: only {rule}"]
+
+
+@pytest.mark.parametrize(
+    ("file", "route"),
+    [
+        ("stages/segmenter.py", "stages.segmenter -> seedbed.truth"),
+        ("seedbed/training.py", "seedbed.training -> seedbed.truth"),
+        ("seedbed/training.py", "seedbed.networks -> seedbed.training -> seedbed.truth"),
+        ("seedbed/segmenter/pseudo_masks.py", "stages.segmenter -> seedbed.segmenter.pseudo_masks -> seedbed.truth"),
+        ("seedbed/evaluation/standard.py", "seedbed.evaluation.standard -> seedbed.truth"),
+        ("seedbed/cli.py", "seedbed.cli -> seedbed.truth"),
+    ],
+)
+@pytest.mark.parametrize(
+    "text", ["import seedbed.truth", "def f():\n    from seedbed.truth import read", "import seedbed\nseedbed.truth.read"]
+)
+def test_a_way_to_the_truth_is_found(broken: BrokenCopy, file: str, route: str, text: str) -> None:
+    broken.append("seedbed/networks.py", "import seedbed.training")
+    broken.append(file, text)
+    start = f"{route.partition(' ')[0].replace('.', '/')}.py"
+    assert f"{start}: must not reach seedbed.truth, the reader of pixel labels: break {route}" in import_laws.truth_stays_out(broken.tree)
+
+
+@pytest.mark.parametrize("text", ["path = root / 'masks' / name", "path = f'{root}/masks/{name}'", "FOLDER = 'masks'"])
+@pytest.mark.parametrize("file", ["seedbed/dataset/folder.py", "seedbed/samples.py", "stages/segmenter.py"])
+def test_a_path_to_the_truth_is_found(broken: BrokenCopy, file: str, text: str) -> None:
+    where = broken.append(file, text)
+    assert import_laws.truth_is_named_once(broken.tree) == [
+        f'{where}: remove the path "masks": only seedbed/truth.py knows where ground truth lies'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        *((f"import {name}", name) for name in ("pickle", "cPickle", "dill", "joblib", "cloudpickle", "shelve")),
+        ("from pickle import loads", "pickle.loads"),
+        ("import numpy as np\nnp.load(path)", "numpy.load"),
+        ("from numpy import save as keep", "numpy.save"),
+        ("import numpy as np; np.savez(path)", "numpy.savez"),
+        ("import torch\ntorch.load(path, weights_only=True)", "torch.load"),
+        ("import torch as t\nwrite = t.save", "torch.save"),
+        ("fabric.save(path, state)", "fabric.save"),
+        ("self._fabric.load(path)", "self._fabric.load"),
+    ],
+)
+@pytest.mark.parametrize("file", ["seedbed/export.py", "stages/seeds.py", "benchmarks/supervised.py"])
+def test_a_pickle_is_found(broken: BrokenCopy, file: str, text: str, name: str) -> None:
+    where = broken.append(file, text)
+    last = f"{file}:{int(where.partition(':')[2]) + text.count(chr(10))}"
+    assert import_laws.no_pickle(broken.tree)[-1:] == [f"{last}: remove {name}: no pickle; arrays are zarr, weights safetensors or zarr"]
+
+
+def test_allow_pickle_is_found(broken: BrokenCopy) -> None:
+    where = broken.append("seedbed/export.py", "read(path, allow_pickle=True)")
+    assert import_laws.no_pickle(broken.tree) == [f"{where}: remove allow_pickle: no pickle; arrays are zarr"]
+
+
+def test_formats_of_the_house_are_no_pickle(broken: BrokenCopy) -> None:
+    broken.append("seedbed/export.py", "import safetensors.torch\nsafetensors.torch.load(content)\nzarr.load(path)\ndrawing.save(x)")
+    assert import_laws.no_pickle(broken.tree) == []

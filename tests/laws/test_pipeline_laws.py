@@ -1,0 +1,250 @@
+"""dvc.yaml says what the code does: in this project, and not in copies that break it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from tests.laws import pipeline_laws
+from tests.laws.broken_copy import BrokenCopy
+from tests.laws.source_tree import SourceTree
+
+Law = Callable[[SourceTree], list[str]]
+LAWS: list[Law] = [
+    pipeline_laws.module_deps_are_complete,
+    pipeline_laws.data_deps_are_complete,
+    pipeline_laws.params_are_complete,
+    pipeline_laws.outs_have_schemas,
+    pipeline_laws.one_word_per_step,
+]
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_the_project_keeps_the_law(law: Law, checkout: SourceTree) -> None:
+    assert law(checkout) == []
+
+
+# Code that a stage runs.
+
+
+@pytest.mark.parametrize(
+    ("stage", "dep"),
+    [
+        ("superpixels", "seedbed/crf.py"),  # only a method imports it
+        ("superpixels", "seedbed/superpixels/${superpixels.method}.py"),
+        ("superpixels", "seedbed/superpixels/__init__.py"),
+        ("superpixels", "stages/__init__.py"),
+        ("dataset", "seedbed/dataset/folder.py"),  # a method that another method imports
+        ("cams", "seedbed/classifier/${classifier.method}.py"),  # loaded as the artifact's method
+        ("classifier", "seedbed/weights.py"),
+    ],
+)
+def test_a_missing_module_is_found(broken: BrokenCopy, stage: str, dep: str) -> None:
+    broken.change_stage(stage, f"- {dep}", "")
+    assert pipeline_laws.module_deps_are_complete(broken.tree) == [f'stage {stage}: add "- {dep}" to deps']
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("stages/seeds.py", "import seedbed.crf"),
+        ("seedbed/stage.py", "def later():\n    from seedbed.crf import DenseCrf"),
+        ("seedbed/seeds/superpixel_background.py", "from seedbed import crf"),
+        ("seedbed/seeds/__init__.py", "from ..crf import DenseCrf"),
+        ("seedbed/seeds/second.py", "from seedbed import crf"),  # a method that is not selected
+    ],
+)
+def test_a_module_that_is_newly_used_is_found(broken: BrokenCopy, file: str, text: str) -> None:
+    broken.append(file, text)
+    assert 'stage seeds: add "- seedbed/crf.py" to deps' in pipeline_laws.module_deps_are_complete(broken.tree)
+
+
+def test_a_sibling_of_a_method_is_found(broken: BrokenCopy) -> None:
+    broken.append("seedbed/seeds/_shared.py", "")
+    broken.append("seedbed/seeds/superpixel_background.py", "from seedbed.seeds import _shared")
+    assert pipeline_laws.module_deps_are_complete(broken.tree) == ['stage seeds: add "- seedbed/seeds/_shared.py" to deps']
+
+
+@pytest.mark.parametrize("dep", ["seedbed/crf.py", "seedbed/no_such.py", "seedbed/cams/${cams.method}.py", "seedbed/cams/multiscale.py"])
+def test_a_module_too_many_is_found(broken: BrokenCopy, dep: str) -> None:
+    broken.change_stage("seeds", "- stages/seeds.py", f"- stages/seeds.py\n- {dep}")
+    assert pipeline_laws.module_deps_are_complete(broken.tree) == [
+        f'stage seeds: remove "- {dep}" from deps: the stage cannot reach that file'
+    ]
+
+
+def test_a_pattern_without_a_file_is_found(broken: BrokenCopy) -> None:
+    broken.replace("params.yaml", "method: superpixel_background", "method: absent")
+    assert pipeline_laws.module_deps_are_complete(broken.tree) == [
+        'stage seeds: "- seedbed/seeds/${seeds.method}.py" of deps is seedbed/seeds/absent.py, which does not exist'
+    ]
+
+
+LOADED = """
+import sys
+from seedbed.params import Params
+from seedbed.{stage} import Method
+import stages.{stage}
+Params.read().method(Method)
+print(*(name for name in sys.modules if name.split(".")[0] in ("seedbed", "stages")))
+"""
+
+
+def unlisted(tree: SourceTree, stage: str) -> list[str]:
+    """Files that a stage's process really loaded and that are not among its deps."""
+    command = [sys.executable, "-c", LOADED.format(stage=stage)]
+    loaded = subprocess.run(command, cwd=tree.root, capture_output=True, text=True, check=True).stdout.split()
+    listed = {pipeline_laws.filled_in(tree, dep) for dep in tree.dvc[stage]["deps"]}
+    return sorted({tree.file(module) for module in loaded} - listed)
+
+
+@pytest.mark.parametrize("stage", ["seeds", "evaluation"])
+def test_a_running_stage_loads_nothing_else(checkout: SourceTree, stage: str) -> None:
+    assert unlisted(checkout, stage) == []
+
+
+def test_a_running_stage_shows_what_is_missing(broken: BrokenCopy) -> None:
+    broken.append("seedbed/rounding.py", "")
+    broken.append("seedbed/seeds/superpixel_background.py", "import seedbed.rounding")
+    broken.change_stage("seeds", "- seedbed/types.py", "")
+    assert unlisted(broken.tree, "seeds") == ["seedbed/rounding.py", "seedbed/types.py"]
+
+
+# Data that a stage reads.
+
+
+@pytest.mark.parametrize(
+    ("stage", "dep"),
+    [
+        ("seeds", "data/superpixels.zarr"),
+        ("segmenter", "data/${segmenter.labels}.zarr"),
+        ("evaluation", "data/refinement.zarr"),
+        ("evaluation", "data/predictions.zarr"),
+        ("evaluation", "${dataset.root}"),
+        ("dataset", "${dataset.root}"),
+    ],
+)
+def test_missing_data_is_found(broken: BrokenCopy, stage: str, dep: str) -> None:
+    broken.change_stage(stage, f"- {dep}", "")
+    assert pipeline_laws.data_deps_are_complete(broken.tree) == [f'stage {stage}: add "- {dep}" to deps']
+
+
+@pytest.mark.parametrize("dep", ["data/features.zarr", "data/${segmenter.labels}.zarr", "${dataset.root}"])
+def test_data_too_many_are_found(broken: BrokenCopy, dep: str) -> None:
+    broken.change_stage("seeds", "- data/cams.zarr", f"- data/cams.zarr\n- {dep}")
+    assert pipeline_laws.data_deps_are_complete(broken.tree) == [f'stage seeds: remove "- {dep}" from deps: the stage does not open it']
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'def more(run: Run) -> None:\n    run.open("features")',
+        'NAMES = ("features", "cams")\ndef more(run: Run) -> None:\n    [run.open(name) for name in NAMES]',
+        'NAME = "features"\ndef more(again: Run) -> None:\n    for name in [NAME]:\n        again.open(name)',
+    ],
+)
+def test_data_that_are_newly_opened_are_found(broken: BrokenCopy, text: str) -> None:
+    broken.append("stages/seeds.py", text)
+    assert pipeline_laws.data_deps_are_complete(broken.tree) == ['stage seeds: add "- data/features.zarr" to deps']
+
+
+@pytest.mark.parametrize("opening", ['run.open("fea" + "tures")', "run.open(name)", "opening = run.open", "map(run.open, names)"])
+def test_data_opened_in_disguise_are_found(broken: BrokenCopy, opening: str) -> None:
+    where = broken.append("stages/seeds.py", f"def more(run: Run, name: str) -> None: {opening}")
+    assert pipeline_laws.data_deps_are_complete(broken.tree) == [f"{where}: name what run.open opens, so that dvc.yaml can be checked"]
+
+
+# Parameters that a stage reads.
+
+
+@pytest.mark.parametrize(
+    ("stage", "param"),
+    [("seeds", "seeds.method"), ("seeds", "seeds.${seeds.method}"), ("segmenter", "segmenter.labels"), ("dataset", "dataset.max_size")],
+)
+def test_a_missing_parameter_is_found(broken: BrokenCopy, stage: str, param: str) -> None:
+    broken.change_stage(stage, f"- {param}", "")
+    assert pipeline_laws.params_are_complete(broken.tree) == [f'stage {stage}: add "- {param}" to params']
+
+
+@pytest.mark.parametrize("param", ["cams.${cams.method}", "segmenter.split", "seeds.threshold"])
+def test_a_parameter_too_many_is_found(broken: BrokenCopy, param: str) -> None:
+    broken.change_stage("seeds", "- seeds.method", f"- seeds.method\n- {param}")
+    assert pipeline_laws.params_are_complete(broken.tree) == [f'stage seeds: remove "- {param}" from params: the stage does not read it']
+
+
+def test_a_new_setting_is_found(broken: BrokenCopy) -> None:
+    broken.replace("seedbed/segmenter/__init__.py", "    split: str", "    fold: int\n    split: str")
+    assert pipeline_laws.params_are_complete(broken.tree) == ['stage segmenter: add "- segmenter.fold" to params']
+
+
+@pytest.mark.parametrize("reading", ["run.params.method(kind)", "run.params.method_name('seeds')", "f(run.params)", "run.params.settings"])
+def test_a_parameter_read_in_disguise_is_found(broken: BrokenCopy, reading: str) -> None:
+    where = broken.append("stages/seeds.py", f"def more(run: Run) -> None: {reading}")
+    assert pipeline_laws.params_are_complete(broken.tree) == [
+        f"{where}: ask run.params only .method(family.Method) or .settings(family.Settings), so that dvc.yaml can be checked"
+    ]
+
+
+# What a stage leaves.
+
+
+def test_an_out_without_a_schema_is_found(broken: BrokenCopy) -> None:
+    broken.change_stage("seeds", "- data/seeds.zarr", "- data/sprouts.zarr")
+    assert pipeline_laws.outs_have_schemas(broken.tree) == [
+        "seedbed/artifacts.py: add 'sprouts' to SCHEMAS: data/sprouts.zarr is an out in dvc.yaml",
+        "seedbed/artifacts.py: remove 'seeds' from SCHEMAS: no stage of dvc.yaml leaves data/seeds.zarr",
+    ]
+
+
+def test_dimensions_without_and_beyond_a_vocabulary_are_found(broken: BrokenCopy) -> None:
+    broken.replace("seedbed/artifacts.py", '("step",)', '("time",)')
+    assert pipeline_laws.outs_have_schemas(broken.tree) == [
+        "seedbed/artifacts.py: add 'time' to DIMENSIONS: an array has it",
+        "seedbed/artifacts.py: remove 'step' from DIMENSIONS: no array has it",
+    ]
+
+
+# One word per step.
+
+
+def test_a_stage_of_which_nothing_is_there_is_found(broken: BrokenCopy) -> None:
+    broken.append("dvc.yaml", "  sprouts:\n    cmd: python -m stages.sprout\n    deps: []")
+    assert pipeline_laws.one_word_per_step(broken.tree) == [
+        "stage sprouts: add stages/sprouts.py",
+        'stage sprouts: end stages/sprouts.py with run_stage(main, "sprouts")',
+        "stage sprouts: add seedbed/sprouts/__init__.py with a class Method",
+        "stage sprouts: add a section sprouts: to params.yaml",
+        'stage sprouts: write "cmd: python -m stages.sprouts"',
+        'stage sprouts: write "- data/sprouts.zarr" as the one artifact of outs',
+        "stage sprouts: add tests/sprouts/test_<method>.py",
+    ]
+
+
+def test_what_belongs_to_no_stage_is_found(broken: BrokenCopy) -> None:
+    broken.append("stages/sprouts.py", "")
+    broken.append("seedbed/sprouts/__init__.py", "")
+    broken.append("params.yaml", "sprouts: {}")
+    assert pipeline_laws.one_word_per_step(broken.tree) == [
+        f"{what}: remove it, or add a stage sprouts to dvc.yaml"
+        for what in ("stages/sprouts.py", "section sprouts of params.yaml", "seedbed/sprouts/")
+    ]
+
+
+def test_a_stage_that_runs_as_another_is_found(broken: BrokenCopy) -> None:
+    broken.replace("stages/seeds.py", 'run_stage(main, "seeds")', 'run_stage(main, "cams")')
+    assert pipeline_laws.one_word_per_step(broken.tree) == ['stage seeds: end stages/seeds.py with run_stage(main, "seeds")']
+
+
+def test_a_family_without_a_contract_is_found(broken: BrokenCopy) -> None:
+    broken.replace("seedbed/seeds/__init__.py", "class Method(", "class Sower(")
+    assert pipeline_laws.one_word_per_step(broken.tree) == ["stage seeds: add seedbed/seeds/__init__.py with a class Method"]
+
+
+def test_a_stage_without_tests_is_found(broken: BrokenCopy) -> None:
+    for test in (broken.root / "tests").rglob("test_*.py"):
+        if test.parent.name == "seeds" or "seeds" in test.name:
+            test.unlink()
+    assert "stage seeds: add tests/seeds/test_<method>.py" in pipeline_laws.one_word_per_step(broken.tree)

@@ -1,0 +1,37 @@
+"""Messages of one line that keep all their parts, in whatever process they arise."""
+
+from __future__ import annotations
+
+import copy
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seedbed.errors import DataError, SeedbedError, listed, nearest
+
+
+def test_a_message_says_where_what_was_found_what_was_expected_and_what_to_do() -> None:
+    error = SeedbedError("labels.csv, line 3", found="'catt'", expected="cat or dog", do="correct that line")
+    assert str(error) == "labels.csv, line 3: found 'catt'; expected cat or dog; correct that line"
+
+
+@given(st.text(), st.text(), st.text(), st.text())
+def test_a_message_is_one_line_whatever_it_quotes(where: str, found: str, expected: str, do: str) -> None:
+    assert len(str(SeedbedError(where, found=found, expected=expected, do=do)).splitlines()) <= 1
+
+
+def test_an_error_survives_the_way_by_which_processes_send_it() -> None:
+    error = DataError("a.png", found="nothing", expected="an image", do="restore it")
+    arrived = copy.copy(error)  # by the same __reduce__
+    assert type(arrived) is DataError
+    assert str(arrived) == str(error)
+
+
+def test_nearest_names_what_resembles() -> None:
+    assert nearest("dinos", ["slic", "dino"]) == " (nearest: dino)"
+    assert nearest("zzz", ["slic", "dino"]) == ""
+
+
+def test_listed_says_so_when_there_is_nothing() -> None:
+    assert listed(["b", "a"]) == "b, a"
+    assert listed([]) == "nothing"

@@ -1,0 +1,344 @@
+"""params.yaml: everything that can be wrong with it is said in one line that names the place."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from seedbed import classifier, dataset, methods, segmenter, superpixels
+from seedbed.errors import MethodError, ParamsError, SeedbedError
+from seedbed.params import Params, rebuilt
+from seedbed.superpixels.dino import Dino
+
+
+def refusal(act: Callable[[], object]) -> str:
+    """The message of the error that something raises."""
+    with pytest.raises(SeedbedError) as raised:
+        act()
+    message = str(raised.value)
+    assert "\n" not in message
+    return message
+
+
+def read(folder: Path, text: str) -> Params:
+    """Parameters from a file with this text."""
+    path = folder / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    return Params.read(path)
+
+
+# --- The file as a whole ---
+
+
+def test_the_project_s_own_file_is_right(original: dict[str, Any], project: Path) -> None:
+    read_params = Params.read(project / "params.yaml")
+    read_params.check()
+    assert read_params.families() == list(original)
+    assert set(read_params.families()) == set(methods.families())
+
+
+def test_every_method_has_a_complete_block_in_the_project_s_file(original: dict[str, Any]) -> None:
+    for family in methods.families():
+        for name in methods.available(family):
+            assert list(original[family][name]) == methods.declared(family, name).names(), f"{family}.{name}"
+
+
+def test_numbers_are_read_as_dvc_reads_them(original: dict[str, Any], tmp_path: Path) -> None:
+    block = original["superpixels"]["dino"] | {"threshold": 0.125}
+    path = tmp_path / "params.yaml"
+    YAML().dump({"superpixels": {"method": "dino", "dino": block}}, path)
+    path.write_text(path.read_text(encoding="utf-8").replace("0.125", "1e-4"), encoding="utf-8")
+    dino = Params.read(path).method(superpixels.Method)
+    assert isinstance(dino, Dino)
+    assert dino.threshold == 0.0001
+
+
+def test_on_is_a_word_and_not_a_truth_value(content: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    content["classifier"]["split"] = "SPLIT"
+    YAML().dump(content, path)
+    path.write_text(path.read_text(encoding="utf-8").replace("SPLIT", "on"), encoding="utf-8")
+    assert Params.read(path).settings(classifier.Settings).split == "on"
+
+
+def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
+    message = refusal(lambda: Params.read(tmp_path / "params.yaml"))
+    assert message == (
+        f"{tmp_path}/params.yaml: found no such file; expected the parameters of every stage; run this in the project's folder"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("dataset: [1\nfeatures: 2\n", ["params.yaml, line 2, column", "expected YAML", "correct that line"]),
+        ("dataset:\n\tmethod: shapes\n", ["params.yaml, line 2, column 1", "\\t"]),
+        ("dataset: {}\ndataset: {}\n", ["params.yaml, line 2, column 1", 'duplicate key "dataset"']),
+        ("dataset:\n  method: shapes\n  method: folder\n", ["params.yaml, line 3, column 3", 'duplicate key "method"']),
+        ("dataset: !!python/object:os.system x\n", ["params.yaml, line 1", "python/object"]),
+        ("dataset: \x01\n", ["params.yaml:", "#x0001"]),
+        ("", ["params.yaml: found None", "expected a mapping of names to values"]),
+        ("- dataset\n", ["params.yaml: found ['dataset']", "expected a mapping of names to values"]),
+        ("1: 2\n", ["params.yaml: found the key 1", "expected names", "put it in quotes"]),
+        ("dataset: shapes\n", ["params.yaml: dataset: found 'shapes'", "expected a mapping of names to values"]),
+        ("dataset:\n", ["params.yaml: dataset: found None", "expected a mapping of names to values"]),
+    ],
+)
+def test_text_that_is_not_a_mapping_of_sections_is_refused_with_its_place(tmp_path: Path, text: str, parts: list[str]) -> None:
+    message = refusal(lambda: read(tmp_path, text))
+    assert all(part in message for part in parts), message
+
+
+def test_bytes_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(b"dataset: \xff\n")
+    assert "not UTF-8" in refusal(lambda: Params.read(path))
+
+
+def test_a_date_that_does_not_exist_is_refused_with_its_place(tmp_path: Path) -> None:
+    assert "params.yaml" in refusal(lambda: read(tmp_path, "dataset: 2020-13-45\n"))
+
+
+# --- Names ---
+
+
+def set_at(content: dict[str, Any], address: str, value: object) -> None:
+    """Set the entry at a dotted address."""
+    *parents, last = address.split(".")
+    for parent in parents:
+        content = content[parent]
+    content[last] = value
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed", "near"),
+    [
+        ("supperpixels", ["superpixels", "dataset"], "superpixels"),
+        ("classifier.splitt", ["method", "split", "cam"], "split"),
+        ("superpixels.dinoo", ["method", "dino"], "dino"),
+        ("superpixels.dino.treshold", ["threshold", "crf_certainty", "crf"], "threshold"),
+        ("superpixels.dino.crf.iteration", ["smooth_distance", "iterations"], "iterations"),
+        ("segmenter.pseudo_masks.training.learning_rat", ["epochs", "learning_rate"], "learning_rate"),
+        ("dataset.folder.class", ["classes"], "classes"),  # a method that is not selected
+    ],
+)
+def test_an_unknown_name_is_refused_with_its_address_what_is_allowed_and_the_nearest(
+    content: dict[str, Any], address: str, allowed: list[str], near: str
+) -> None:
+    assert content["dataset"]["method"] != "folder"
+    set_at(content, address, {})
+    message = refusal(lambda: Params(content))
+    assert message.startswith(f"params.yaml: {address}: found a name that nothing reads; expected one of: ")
+    expected = message.split("; ")[1]
+    assert all(name in expected for name in allowed)
+    assert f"(nearest: {near})" in expected
+    assert "`seedbed methods`" in message
+
+
+def test_an_unknown_name_that_resembles_nothing_has_no_nearest(content: dict[str, Any]) -> None:
+    content["zzzzzz"] = {}
+    message = refusal(lambda: Params(content))
+    assert "params.yaml: zzzzzz: found a name that nothing reads" in message
+    assert "nearest" not in message
+
+
+def test_a_block_that_is_no_mapping_is_refused(content: dict[str, Any]) -> None:
+    content["superpixels"]["dino"]["crf"] = 3
+    assert refusal(lambda: Params(content)).startswith("params.yaml: superpixels.dino.crf: found 3; expected a mapping of names to values")
+
+
+def test_the_file_s_own_name_is_in_the_message(content: dict[str, Any]) -> None:
+    content["superpixels"]["dino"]["treshold"] = 1
+    assert refusal(lambda: Params(content, source="elsewhere.yaml")).startswith("elsewhere.yaml: superpixels.dino.treshold: ")
+
+
+# --- What is selected ---
+
+
+def test_a_missing_value_of_the_selected_method_is_named(content: dict[str, Any]) -> None:
+    del content["superpixels"]["dino"]["crf"]["iterations"]
+    message = refusal(lambda: Params(content).method(superpixels.Method))
+    assert message.startswith("params.yaml: superpixels.dino.crf.iterations: found nothing; expected a value; add it")
+
+
+def test_a_missing_block_of_the_selected_method_names_its_first_parameter(content: dict[str, Any]) -> None:
+    del content["superpixels"]["dino"]
+    message = refusal(lambda: Params(content).method(superpixels.Method))
+    assert message.startswith("params.yaml: superpixels.dino.threshold: found nothing; expected a value")
+
+
+def test_a_method_that_is_not_selected_may_be_incomplete_or_absent(content: dict[str, Any]) -> None:
+    del content["dataset"]["shapes"]["num_train"]
+    content["dataset"]["method"] = "folder"
+    Params(content).check()
+    del content["dataset"]["shapes"]
+    Params(content).check()
+
+
+def test_what_is_given_for_a_method_that_is_not_selected_must_be_right_all_the_same(content: dict[str, Any]) -> None:
+    content["dataset"]["method"] = "folder"
+    content["dataset"]["shapes"] = {"num_train": "many"}
+    message = refusal(Params(content).check)
+    assert message.startswith("params.yaml: dataset.shapes.num_train: found 'many'; expected a valid integer")
+
+
+def test_an_unknown_method_is_answered_with_those_that_there_are(content: dict[str, Any]) -> None:
+    content["superpixels"]["method"] = "dinos"
+    with pytest.raises(MethodError) as raised:
+        Params(content).method(superpixels.Method)
+    message = str(raised.value)
+    assert message.startswith("params.yaml: superpixels.method: found 'dinos'; expected one of: ")
+    assert "(nearest: dino)" in message
+    assert message.endswith("run `seedbed methods` to see what there is")
+
+
+@pytest.mark.parametrize(("value", "found"), [(None, "nothing"), (["dino"], "['dino']"), (3, "3")])
+def test_a_section_must_say_its_method(content: dict[str, Any], value: object, found: str) -> None:
+    content["superpixels"]["method"] = value
+    message = refusal(lambda: Params(content).method(superpixels.Method))
+    assert message.startswith(f"params.yaml: superpixels.method: found {found}; expected one of: ")
+    assert "dino" in message
+
+
+def test_a_missing_mask_of_method_is_named(content: dict[str, Any]) -> None:
+    del content["superpixels"]["method"]
+    assert refusal(Params(content).check).startswith("params.yaml: superpixels.method: found nothing; expected one of: ")
+
+
+@pytest.mark.parametrize("family", methods.families())
+def test_a_missing_section_is_named_when_its_stage_asks_for_it(content: dict[str, Any], family: str) -> None:
+    del content[family]
+    contract = importlib.import_module(f"seedbed.{family}").Method
+    message = refusal(lambda: Params(content).method(contract))
+    assert message == f"params.yaml: {family}: found nothing; expected a section for this stage; restore it from params.yaml in git"
+
+
+# --- Values ---
+
+
+@pytest.mark.parametrize(
+    ("address", "value", "expected"),
+    [
+        ("superpixels.dino.threshold", "high", "a valid number"),
+        ("superpixels.dino.threshold", 1.5, "less than or equal to 1"),
+        ("superpixels.dino.crf.iterations", 2.5, "a valid integer"),
+        ("superpixels.dino.crf.iterations", -1, "greater than or equal to 0"),
+        ("superpixels.dino.crf.iterations", True, "a valid integer"),
+        ("superpixels.dino.crf.iterations", None, "a valid integer"),
+        ("superpixels.dino.crf_certainty", 1, "less than 1"),
+        ("classifier.cam.output_stride", 9, "8, 16 or 32"),
+        ("classifier.cam.initial_weights.source", "web", "'none', 'hub' or 'file'"),
+        ("classifier.cam.backbone", 50, "a valid string"),
+        ("cams.multiscale.flip", "on", "a valid boolean"),
+        ("cams.multiscale.scales", 1.0, "a valid array"),
+        ("classifier.cam.training.batch_size", {"size": 2}, "a valid integer"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_address_what_was_found_and_what_is_allowed(
+    content: dict[str, Any], address: str, value: object, expected: str
+) -> None:
+    set_at(content, address, value)
+    family = address.split(".")[0]
+    contract = importlib.import_module(f"seedbed.{family}").Method
+    for act in (lambda: Params(content).method(contract), lambda: Params(content).check()):
+        message = refusal(act)
+        assert message.startswith(f"params.yaml: {address}: found {value!r}; expected "), message
+        assert expected in message
+
+
+def test_a_wrong_entry_of_a_list_is_named_by_its_position(content: dict[str, Any]) -> None:
+    content["cams"]["multiscale"]["scales"] = [1.0, -0.5]
+    message = refusal(Params(content).check)
+    assert message.startswith("params.yaml: cams.multiscale.scales.1: found -0.5; expected greater than 0")
+
+
+def test_an_empty_list_is_refused_where_one_entry_is_needed(content: dict[str, Any]) -> None:
+    content["cams"]["multiscale"]["scales"] = []
+    assert "params.yaml: cams.multiscale.scales: found []" in refusal(Params(content).check)
+
+
+def test_a_whole_number_will_do_for_a_fraction(content: dict[str, Any]) -> None:
+    content["superpixels"]["dino"]["threshold"] = 0
+    dino = Params(content).method(superpixels.Method)
+    assert isinstance(dino, Dino) and dino.threshold == 0
+
+
+def test_values_that_contradict_each_other_are_refused(content: dict[str, Any]) -> None:
+    content["dataset"]["shapes"] |= {"min_side": 90, "max_side": 80}
+    message = refusal(lambda: Params(content).method(dataset.Method))
+    assert message.startswith("params.yaml: dataset.shapes: found ")
+    assert "expected max_side above min_side, which is 90" in message
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_numbers_must_be_finite(content: dict[str, Any], value: float) -> None:
+    content["classifier"]["cam"]["training"]["epochs"] = value
+    assert "classifier.cam.training.epochs" in refusal(Params(content).check)
+
+
+def test_a_date_is_no_parameter(content: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    content["classifier"]["cam"]["backbone"] = "BACKBONE"
+    YAML().dump(content, path)
+    path.write_text(path.read_text(encoding="utf-8").replace("BACKBONE", "2020-01-02"), encoding="utf-8")
+    message = refusal(Params.read(path).check)
+    assert message.startswith(f"{path}: classifier.cam: found ")
+    assert "expected numbers, text, true, false and lists" in message
+
+
+# --- A family's own settings ---
+
+
+def test_settings_are_what_stands_beside_the_methods(content: dict[str, Any]) -> None:
+    content["segmenter"] |= {"split": "all", "labels": "seeds"}
+    settings = Params(content).settings(segmenter.Settings)
+    assert (settings.split, settings.labels) == ("all", "seeds")
+
+
+def test_a_missing_setting_is_named(content: dict[str, Any]) -> None:
+    del content["segmenter"]["split"]
+    message = refusal(lambda: Params(content).settings(segmenter.Settings))
+    assert message.startswith("params.yaml: segmenter.split: found nothing; expected a value")
+
+
+def test_a_wrong_setting_is_refused(content: dict[str, Any]) -> None:
+    content["segmenter"]["labels"] = "cams"
+    message = refusal(Params(content).check)
+    assert message.startswith("params.yaml: segmenter.labels: found 'cams'; expected 'refinement' or 'seeds'")
+
+
+def test_an_image_size_has_two_numbers_in_their_range(content: dict[str, Any]) -> None:
+    content["dataset"]["max_size"] = [40, 60]
+    assert Params(content).settings(dataset.Settings).max_size == (40, 60)
+    content["dataset"]["max_size"] = [40]
+    assert refusal(lambda: Params(content).settings(dataset.Settings)).startswith("params.yaml: dataset.max_size.1: found nothing")
+    content["dataset"]["max_size"] = [40, 60, 3]
+    assert refusal(lambda: Params(content).settings(dataset.Settings)).startswith("params.yaml: dataset.max_size: found [40, 60, 3]")
+    content["dataset"]["max_size"] = [40, 8]
+    message = refusal(lambda: Params(content).settings(dataset.Settings))
+    assert message.startswith("params.yaml: dataset.max_size.1: found 8; expected greater than or equal to 16")
+
+
+def test_the_raw_data_lies_where_the_file_says(content: dict[str, Any]) -> None:
+    content["dataset"]["root"] = "data/raw/mine"
+    assert Params(content).raw_root() == Path("data/raw/mine")
+
+
+# --- What an artifact was made with ---
+
+
+def test_a_method_is_rebuilt_from_the_parameters_that_it_had(original: dict[str, Any]) -> None:
+    made = rebuilt(superpixels.Method, "dino", original["superpixels"]["dino"], where="data/superpixels.zarr")
+    assert isinstance(made, Dino)
+    assert made == Params(original).method(superpixels.Method)
+
+
+def test_parameters_that_no_longer_fit_name_the_artifact(original: dict[str, Any]) -> None:
+    old = {"tau": 0.3, **original["superpixels"]["dino"]}
+    message = refusal(lambda: rebuilt(superpixels.Method, "dino", old, where="data/superpixels.zarr"))
+    assert message.startswith("data/superpixels.zarr: superpixels.dino.tau: found 0.3")
