@@ -12,10 +12,9 @@ from typing import Annotated, ParamSpec
 
 import typer
 
-from seedbed.errors import SeedbedError
+from seedbed.errors import USER_ERROR, SeedbedError
 
 P = ParamSpec("P")
-USER_ERROR = 2  # exit status
 MARKS = {True: "[green]ok[/]", False: "[red]!![/]"}
 
 app = typer.Typer(help="Semantic segmentation from image-level labels. Run the pipeline with `dvc repro`.", no_args_is_help=True)
@@ -43,7 +42,9 @@ def methods(family: Annotated[str, typer.Argument(help="Show one family, with ev
 
     from seedbed import documentation
 
-    Console().print(documentation.methods_table(family))
+    console = Console(soft_wrap=True)
+    for line in documentation.methods_listing(family):
+        console.print(line, highlight=False)
 
 
 @app.command()

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from rich.table import Table
+from rich.markup import escape
 
 from seedbed import methods
 from seedbed.errors import MethodError, listed, nearest
@@ -25,31 +25,42 @@ def pages() -> dict[Path, str]:
     return {PAGES / "methods.md": methods_page(), PAGES / "artifacts.md": artifacts_page()}
 
 
-def methods_table(family: str) -> Table:
-    """Methods for a terminal: all families in short, or one with its parameters.
+def methods_listing(family: str) -> Iterator[str]:
+    """Methods for a terminal, line by line: all of them in short, or one family with every parameter explained.
 
     family: its name, or empty for all.
     """
-    known = methods.families()
+    known = pipeline_order()
     if family and family not in known:
         raise MethodError(
             "seedbed methods", found=repr(family), expected=f"one of: {listed(known)}{nearest(family, known)}", do="correct the name"
         )
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("family", "method", "what it does", "paper", "parameters"):
-        table.add_column(column, overflow="fold")
     for one in [family] if family else known:
+        yield f"[bold]{one}[/]"
+        settings = methods.declared_settings(one)
+        if settings:
+            yield f"  settings: {listed(settings.names())}"
         for name in methods.available(one):
             declaration = methods.declared(one, name)
-            parameters = "\n".join(_addresses(declaration.parameters)) if family else ", ".join(declaration.names())
-            table.add_row(one, name, declaration.summary(), declaration.paper(), parameters)
-    return table
+            yield f"  [bold cyan]{name}[/]  {escape(declaration.summary())}"
+            yield f"    paper: {escape(declaration.paper())}"
+            if family:
+                yield from (f"    {escape(line)}" for line in _addresses(declaration.parameters))
+            else:
+                yield f"    parameters: {listed(declaration.names())}"
+
+
+def pipeline_order() -> list[str]:
+    """Families in the order in which their stages run."""
+    from seedbed.artifacts import SCHEMAS
+
+    return sorted(methods.families(), key=list(SCHEMAS).index)
 
 
 def methods_page() -> str:
     """docs/methods.md."""
     lines = ["# Methods", "", PRINTED, "", "One file each, chosen in `params.yaml` by `<family>.method`.", ""]
-    for family in methods.families():
+    for family in pipeline_order():
         lines += [f"## {family}", ""]
         settings = methods.declared_settings(family)
         if settings:

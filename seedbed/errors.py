@@ -9,6 +9,9 @@ import difflib
 from collections.abc import Iterable
 
 
+USER_ERROR = 2  # exit status
+
+
 class SeedbedError(Exception):
     """Something that the user can put right; printed as one line, exit status 2, no traceback."""
 

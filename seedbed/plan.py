@@ -30,12 +30,13 @@ def planned() -> list[Planned]:
     """Every stage in the order of running."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
-    from networkx import topological_sort
+    from networkx import lexicographical_topological_sort
 
     try:
         repo = Repo()
         graph = repo.index.graph
-        order = [stage.addressing for stage in reversed(list(topological_sort(graph)))]
+        written = {stage: place for place, stage in enumerate(repo.index.stages)}
+        order = [stage.addressing for stage in lexicographical_topological_sort(graph.reverse(), key=written.__getitem__)]
         before = {stage.addressing: [one.addressing for one in graph.successors(stage)] for stage in graph}
         status = repo.status()
     except DvcException as error:

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from seedbed import executor
 from seedbed.artifacts import SCHEMAS, Artifact, MadeBy, Writer, open_artifact
-from seedbed.errors import MachineError, ParamsError, SeedbedError, listed
+from seedbed.errors import USER_ERROR, MachineError, ParamsError, SeedbedError, listed
 from seedbed.images import Images
 from seedbed.methods import Method
 from seedbed.params import Params, rebuilt
@@ -25,7 +25,6 @@ from seedbed.progress import Progress
 T = TypeVar("T")
 M = TypeVar("M", bound=Method)
 DEVICES = ("auto", "cpu", "cuda")
-USER_ERROR = 2  # exit status
 UNUSED = "dataset"  # what a slot names that the selected method does not read: every training reads it anyway
 
 

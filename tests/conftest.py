@@ -16,27 +16,13 @@ from ruamel.yaml import YAML
 from seedbed import params
 from seedbed.artifacts import Artifact, MadeBy, Writer, open_artifact
 from seedbed.errors import MethodError
+from tests.small import shrunk
 
 PROJECT = Path(__file__).parents[1]
-SMALL = {  # whatever the project's parameters say, these make every method fast
-    "backbone": "test_resnet",
-    "initial_weights": {"source": "none", "file": "", "sha256": ""},
-    "crop": 32,
-    "epochs": 0.5,
-    "batch_size": 2,
-    "iterations": 1,
-}
 
 # The same examples on every machine and no time limit, since machines are slow now and then.
 hypothesis.settings.register_profile("seedbed", deadline=None, derandomize=True, max_examples=30)
 hypothesis.settings.load_profile("seedbed")
-
-
-def shrunk(content: Any) -> Any:
-    """Parameters with every number that costs time made small, however deep it lies."""
-    if not isinstance(content, Mapping):
-        return content
-    return {key: copy.deepcopy(SMALL[key]) if key in SMALL else shrunk(value) for key, value in content.items()}
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -371,5 +372,5 @@ def test_a_record_without_its_files_is_refused(tmp_path: Path) -> None:
 def test_an_artifact_is_opened_again_in_the_process_that_it_is_sent_to(tmp_path: Path) -> None:
     seeds = write_labels(tmp_path / "data")
     seeds.whole("labels")
-    sizes = list(executor.mapped(seeds.size, range(5), workers=2, scheduler=""))
+    sizes = list(executor.mapped(partial(map, seeds.size), range(5), workers=2, scheduler=""))
     assert sizes == SIZES

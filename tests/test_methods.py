@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import shutil
 import sys
 import typing
@@ -127,10 +128,13 @@ def test_an_unknown_method_is_answered_with_those_that_there_are() -> None:
     assert "(nearest: dino)" in message
 
 
-def test_settings_are_declared_by_families_that_have_some() -> None:
-    settings = methods.declared_settings("segmenter")
-    assert settings is not None and settings.names() == ["split", "labels"]
-    assert methods.declared_settings("superpixels") is None
+@pytest.mark.parametrize("family", methods.families())
+def test_the_settings_that_are_declared_are_those_that_the_class_has(family: str) -> None:
+    settings = methods.declared_settings(family)
+    module = importlib.import_module(f"seedbed.{family}")
+    assert (settings is not None) == hasattr(module, "Settings")
+    if settings is not None:
+        assert_declares(settings, module.Settings)
 
 
 # --- Every method that there is ---

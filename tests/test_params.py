@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from seedbed import classifier, dataset, methods, segmenter, superpixels
-from seedbed.errors import MethodError, ParamsError, SeedbedError
+from seedbed.errors import MethodError, SeedbedError
 from seedbed.params import Params, rebuilt
 from seedbed.superpixels.dino import Dino
 
@@ -123,7 +123,7 @@ def set_at(content: dict[str, Any], address: str, value: object) -> None:
         ("superpixels.dinoo", ["method", "dino"], "dino"),
         ("superpixels.dino.treshold", ["threshold", "crf_certainty", "crf"], "threshold"),
         ("superpixels.dino.crf.iteration", ["smooth_distance", "iterations"], "iterations"),
-        ("segmenter.pseudo_masks.training.learning_rat", ["epochs", "learning_rate"], "learning_rate"),
+        ("segmenter.pseudo_masks.training.epoch", ["seed", "epochs"], "epochs"),
         ("dataset.folder.class", ["classes"], "classes"),  # a method that is not selected
     ],
 )
@@ -295,9 +295,9 @@ def test_a_date_is_no_parameter(content: dict[str, Any], tmp_path: Path) -> None
 
 
 def test_settings_are_what_stands_beside_the_methods(content: dict[str, Any]) -> None:
-    content["segmenter"] |= {"split": "all", "labels": "seeds"}
+    content["segmenter"] |= {"split": "all", "maps": {"labels": "seeds"}}
     settings = Params(content).settings(segmenter.Settings)
-    assert (settings.split, settings.labels) == ("all", "seeds")
+    assert (settings.split, settings.maps) == ("all", {"labels": "seeds"})
 
 
 def test_a_missing_setting_is_named(content: dict[str, Any]) -> None:
@@ -307,9 +307,9 @@ def test_a_missing_setting_is_named(content: dict[str, Any]) -> None:
 
 
 def test_a_wrong_setting_is_refused(content: dict[str, Any]) -> None:
-    content["segmenter"]["labels"] = "cams"
+    content["segmenter"]["maps"] = {"labels": 3}
     message = refusal(Params(content).check)
-    assert message.startswith("params.yaml: segmenter.labels: found 'cams'; expected 'refinement' or 'seeds'")
+    assert message.startswith("params.yaml: segmenter.maps.labels: found 3; expected a valid string")
 
 
 def test_an_image_size_has_two_numbers_in_their_range(content: dict[str, Any]) -> None:

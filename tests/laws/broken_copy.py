@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tests.laws.source_tree import SourceTree
+
+Law = Callable[[SourceTree], list[str]]
+
+
+@cache
+def standing(law: Law) -> list[str]:
+    """Violations in the project itself."""
+    return law(SourceTree())
 
 
 @dataclass(frozen=True)
@@ -14,6 +24,10 @@ class BrokenCopy:
     """Its source tree is made anew each time, after the damage."""
 
     root: Path
+
+    def new(self, law: Law) -> list[str]:
+        """Violations that the damage added, so that one law that is broken in earnest fails one test and not all."""
+        return [violation for violation in law(self.tree) if violation not in standing(law)]
 
     @property
     def tree(self) -> SourceTree:

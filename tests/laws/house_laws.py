@@ -43,5 +43,10 @@ def methods_touch_no_disk(tree: SourceTree) -> list[str]:
         for module, uses in tree.uses.items()
         if not {module, tree.room(module)} & USES_DISK
         for use in uses
-        if use.name.rpartition(".")[2] in DISK and not use.name.startswith("seedbed.")  # what is ours is looked at where it is
+        if use.name.rpartition(".")[2] in DISK and not _is_ours(use.name)
     ]
+
+
+def _is_ours(name: str) -> bool:
+    """Whether it is a function or method of this project, which is looked at where it is defined."""
+    return name.startswith("seedbed.") or (name.startswith("self.") and name.count(".") == 1)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import operator
 import re
 from collections.abc import Iterable, Iterator
+from functools import reduce
 from typing import TypeVar
 
 from tests.laws.import_laws import TRUTH
@@ -44,7 +46,7 @@ def module_deps(tree: SourceTree, stage: str) -> set[str]:
 
 def filled_in(tree: SourceTree, dep: str) -> str:
     """A dep with the values of params.yaml in it."""
-    return re.sub(r"\$\{(\w+)\.(\w+)\}", lambda place: str(tree.params[place[1]][place[2]]), dep)
+    return re.sub(r"\$\{([\w.]+)\}", lambda place: str(reduce(operator.getitem, place[1].split("."), tree.params)), dep)
 
 
 # Data that a stage reads.
@@ -68,7 +70,8 @@ def reads_raw_data(tree: SourceTree, stage: str) -> bool:
 
 def opened(tree: SourceTree, stage: str) -> tuple[set[str], list[str]]:
     """Names of the artifacts that a stage opens, as dvc.yaml writes them, and violations where that cannot be seen."""
-    module, names, violations = f"stages.{stage}", set(), []
+    module, violations = f"stages.{stage}", []
+    names: set[str] = set()
     calls = {id(call.func): call for call in nodes(tree, module, ast.Call)}
     for used in of_run(tree, module, "open"):
         call = calls.get(id(used))
@@ -76,7 +79,37 @@ def opened(tree: SourceTree, stage: str) -> tuple[set[str], list[str]]:
         if found is None:
             violations.append(f"{tree.at(module, used.lineno)}: name what run.open opens, so that dvc.yaml can be checked")
         names.update(found or ())
+    for used in of_run(tree, module, "maps"):
+        call = calls.get(id(used))
+        slots = names_in(tree, module, call.args[1]) if call and len(call.args) == 2 else None
+        if slots is None:
+            violations.append(f"{tree.at(module, used.lineno)}: name the settings that run.maps reads, so that dvc.yaml can be checked")
+        names.update(name for slot in slots or () for name in maps_of(tree, slot))
     return names, violations
+
+
+def maps_of(tree: SourceTree, slots: str) -> set[str]:
+    """Artifacts of a setting that has one for each map that is learned along, whichever method is selected."""
+    address = slots.removeprefix("${").removesuffix("}")
+    family, _, setting = address.partition(".")
+    return {f"${{{address}.{name}}}" for name in {*tree.params[family][setting], *maps_learned(tree, family)}}
+
+
+def maps_learned(tree: SourceTree, family: str) -> dict[str, str]:
+    """Every map that a method of a family learns along, with the method's module."""
+    values = [(value, method) for method in tree.methods(family) for value in bindings(tree, method, "maps")]
+    written = [(value, method) for value, method in values if isinstance(value, ast.Tuple)]
+    return {str(name): method for value, method in written for name in ast.literal_eval(value)}
+
+
+def maps_have_slots(tree: SourceTree) -> list[str]:
+    """Whatever a method learns along has a place in params.yaml, so that whoever selects the method finds it there."""
+    return [
+        f'params.yaml: add "{name}: dataset" to {family}.maps: {tree.file(method)} learns {name} along'
+        for family in tree.families
+        for name, method in maps_learned(tree, family).items()
+        if name not in tree.params[family].get("maps", {})
+    ]
 
 
 def names_in(tree: SourceTree, module: str, node: ast.expr) -> set[str] | None:
@@ -103,7 +136,7 @@ def _together(parts: Iterable[set[str] | None]) -> set[str] | None:
 def _setting(tree: SourceTree, module: str, settings: ast.expr, field: str) -> set[str] | None:
     """A field of `run.params.settings(family.Settings)`."""
     if isinstance(settings, ast.Call) and len(settings.args) == 1:
-        family, _, contract = tree.resolved(module, settings.args[0]).removeprefix("seedbed.").rpartition(".")
+        family, _, contract = tree.sources[module].resolved(settings.args[0]).removeprefix("seedbed.").rpartition(".")
         if contract == "Settings":
             return {f"${{{family}.{field}}}"}
     return None
@@ -133,7 +166,7 @@ def _bound(target: ast.expr, value: ast.expr, name: str) -> Iterator[ast.expr]:
 def of_run(tree: SourceTree, module: str, attribute: str) -> Iterator[ast.Attribute]:
     """Every time that a stage names an attribute of its run."""
     annotated = ((one.arg, one.annotation) for one in nodes(tree, module, ast.arg) if one.annotation)
-    runs = {name for name, annotation in annotated if tree.resolved(module, annotation) == "seedbed.stage.Run"}
+    runs = {name for name, annotation in annotated if tree.sources[module].resolved(annotation) == "seedbed.stage.Run"}
     for node in nodes(tree, module, ast.Attribute):
         if node.attr == attribute and isinstance(node.value, ast.Name) and node.value.id in runs:
             yield node
@@ -159,13 +192,14 @@ def params_are_complete(tree: SourceTree) -> list[str]:
 
 def params_read(tree: SourceTree, stage: str) -> tuple[set[str], list[str]]:
     """Parameters that a stage reads, as dvc.yaml writes them, and violations where that cannot be seen."""
-    module, read, violations = f"stages.{stage}", set(), []
+    module, violations = f"stages.{stage}", []
+    read: set[str] = set()
     questions = {id(node.value): node for node in nodes(tree, module, ast.Attribute)}
     calls = {id(call.func): call for call in nodes(tree, module, ast.Call)}
     for params in of_run(tree, module, "params"):
         question = questions.get(id(params))
         call = calls.get(id(question))
-        contract = tree.resolved(module, call.args[0]) if call and len(call.args) == 1 else ""
+        contract = tree.sources[module].resolved(call.args[0]) if call and len(call.args) == 1 else ""
         names = _params_of(tree, question.attr if question else "", contract)
         if names is None:
             how = "only .method(family.Method) or .settings(family.Settings), so that dvc.yaml can be checked"

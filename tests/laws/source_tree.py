@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,51 @@ class Use(NamedTuple):
     name: str
     line: int
     imported: bool  # whether it begins with something that the module imports
+
+
+class Source:
+    """One module's text, taken apart."""
+
+    def __init__(self, package: str, text: str) -> None:
+        """package: where relative imports begin."""
+        self._package = package.split(".")
+        self.syntax = ast.parse(text)
+        imports = list(self._imports())
+        self._origins = {local: origin for local, origin, _ in imports}
+        self.uses = [*(use for _, _, use in imports), *self._names()]
+
+    def resolved(self, node: ast.expr) -> str:
+        """A dotted name as a whole; what stands before a name that is not dotted all the way, a call for example, is left out."""
+        first, dot, rest = dotted(node).partition(".")
+        return f"{self._origins.get(first, first)}{dot}{rest}"
+
+    def _imports(self) -> Iterator[tuple[str, str, Use]]:
+        """Every import, in functions too: the name that it makes, what that stands for, and what the import mentions."""
+        for node in ast.walk(self.syntax):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    first = alias.name.partition(".")[0]
+                    yield alias.asname or first, alias.name if alias.asname else first, Use(alias.name, node.lineno, imported=True)
+            elif isinstance(node, ast.ImportFrom):
+                for alias in node.names:
+                    name = f"{self._absolute(node)}.{alias.name}"
+                    yield alias.asname or alias.name, name, Use(name, node.lineno, imported=True)
+
+    def _absolute(self, node: ast.ImportFrom) -> str:
+        if not node.level:
+            return node.module or ""
+        return ".".join([*self._package[: len(self._package) - node.level + 1], *filter(None, [node.module])])
+
+    def _names(self) -> Iterator[Use]:
+        inside: set[int] = set()  # parts of names that were met already, for ast.walk meets the whole first
+        for node in ast.walk(self.syntax):
+            if isinstance(node, ast.Attribute):
+                inside.add(id(node.value))
+            if isinstance(node, ast.Attribute | ast.Name) and id(node) not in inside:
+                yield Use(self.resolved(node), node.lineno, dotted(node).partition(".")[0] in self._origins)
+
+
+taken_apart = cache(Source)  # copies of the project differ in one file or two
 
 
 @dataclass(frozen=True)
@@ -41,9 +86,23 @@ class SourceTree:
         return found
 
     @cached_property
+    def sources(self) -> dict[str, Source]:
+        """Every module's text, taken apart."""
+        made = {}
+        for module, file in self.modules.items():
+            package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+            made[module] = taken_apart(package, file.read_text(encoding="utf-8"))
+        return made
+
+    @cached_property
     def syntax(self) -> dict[str, ast.Module]:
         """Every module's syntax tree."""
-        return {module: ast.parse(file.read_text(encoding="utf-8")) for module, file in self.modules.items()}
+        return {module: source.syntax for module, source in self.sources.items()}
+
+    @cached_property
+    def uses(self) -> dict[str, list[Use]]:
+        """Every name in every module."""
+        return {module: source.uses for module, source in self.sources.items()}
 
     def file(self, module: str) -> str:
         """A module's file, as dvc.yaml writes it."""
@@ -70,53 +129,6 @@ class SourceTree:
         """Modules that are methods of a family."""
         files = sorted((self.root / "seedbed" / family).glob("*.py"))
         return [f"seedbed.{family}.{file.stem}" for file in files if not file.stem.startswith("_")]
-
-    # What a module names.
-
-    @cached_property
-    def uses(self) -> dict[str, list[Use]]:
-        """Every name in every module, in functions too."""
-        return {module: list(self._uses(module)) for module in self.modules}
-
-    def resolved(self, module: str, node: ast.expr) -> str:
-        """A dotted name as a whole; what stands before a name that is not dotted all the way, a call for example, is left out."""
-        name = dotted(node)
-        first, dot, rest = name.partition(".")
-        return f"{self._origins[module].get(first, first)}{dot}{rest}"
-
-    @cached_property
-    def _origins(self) -> dict[str, dict[str, str]]:
-        """Per module: what each name stands for that an import made."""
-        return {module: {local: origin for local, origin, _ in self._imports(module)} for module in self.modules}
-
-    def _imports(self, module: str) -> Iterator[tuple[str, str, Use]]:
-        """Every import: the name that it makes, what that stands for, and what the import mentions."""
-        for node in ast.walk(self.syntax[module]):
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    first = alias.name.partition(".")[0]
-                    yield alias.asname or first, alias.name if alias.asname else first, Use(alias.name, node.lineno, imported=True)
-            elif isinstance(node, ast.ImportFrom):
-                base = self._absolute(module, node)
-                for alias in node.names:
-                    name = f"{base}.{alias.name}"
-                    yield alias.asname or alias.name, name, Use(name, node.lineno, imported=True)
-
-    def _absolute(self, module: str, node: ast.ImportFrom) -> str:
-        if not node.level:
-            return node.module or ""
-        package = module.split(".") if self.modules[module].name == "__init__.py" else module.split(".")[:-1]
-        return ".".join([*package[: len(package) - node.level + 1], *filter(None, [node.module])])
-
-    def _uses(self, module: str) -> Iterator[Use]:
-        yield from (use for _, _, use in self._imports(module))
-        inside: set[int] = set()  # parts of names that were met already, for ast.walk meets the whole first
-        for node in ast.walk(self.syntax[module]):
-            if isinstance(node, ast.Attribute):
-                inside.add(id(node.value))
-            if isinstance(node, ast.Attribute | ast.Name) and id(node) not in inside:
-                imported = dotted(node).partition(".")[0] in self._origins[module]
-                yield Use(self.resolved(module, node), node.lineno, imported)
 
     # Which module runs which.
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 
 import pytest
 
 from tests.laws import pipeline_laws
-from tests.laws.broken_copy import BrokenCopy
+from tests.laws.broken_copy import BrokenCopy, Law
 from tests.laws.source_tree import SourceTree
 
-Law = Callable[[SourceTree], list[str]]
 LAWS: list[Law] = [
     pipeline_laws.module_deps_are_complete,
     pipeline_laws.data_deps_are_complete,
+    pipeline_laws.maps_have_slots,
     pipeline_laws.params_are_complete,
     pipeline_laws.outs_have_schemas,
     pipeline_laws.one_word_per_step,
@@ -44,7 +43,7 @@ def test_the_project_keeps_the_law(law: Law, checkout: SourceTree) -> None:
 )
 def test_a_missing_module_is_found(broken: BrokenCopy, stage: str, dep: str) -> None:
     broken.change_stage(stage, f"- {dep}", "")
-    assert pipeline_laws.module_deps_are_complete(broken.tree) == [f'stage {stage}: add "- {dep}" to deps']
+    assert broken.new(pipeline_laws.module_deps_are_complete) == [f'stage {stage}: add "- {dep}" to deps']
 
 
 @pytest.mark.parametrize(
@@ -59,26 +58,26 @@ def test_a_missing_module_is_found(broken: BrokenCopy, stage: str, dep: str) -> 
 )
 def test_a_module_that_is_newly_used_is_found(broken: BrokenCopy, file: str, text: str) -> None:
     broken.append(file, text)
-    assert 'stage seeds: add "- seedbed/crf.py" to deps' in pipeline_laws.module_deps_are_complete(broken.tree)
+    assert 'stage seeds: add "- seedbed/crf.py" to deps' in broken.new(pipeline_laws.module_deps_are_complete)
 
 
 def test_a_sibling_of_a_method_is_found(broken: BrokenCopy) -> None:
     broken.append("seedbed/seeds/_shared.py", "")
     broken.append("seedbed/seeds/superpixel_background.py", "from seedbed.seeds import _shared")
-    assert pipeline_laws.module_deps_are_complete(broken.tree) == ['stage seeds: add "- seedbed/seeds/_shared.py" to deps']
+    assert broken.new(pipeline_laws.module_deps_are_complete) == ['stage seeds: add "- seedbed/seeds/_shared.py" to deps']
 
 
 @pytest.mark.parametrize("dep", ["seedbed/crf.py", "seedbed/no_such.py", "seedbed/cams/${cams.method}.py", "seedbed/cams/multiscale.py"])
 def test_a_module_too_many_is_found(broken: BrokenCopy, dep: str) -> None:
     broken.change_stage("seeds", "- stages/seeds.py", f"- stages/seeds.py\n- {dep}")
-    assert pipeline_laws.module_deps_are_complete(broken.tree) == [
+    assert broken.new(pipeline_laws.module_deps_are_complete) == [
         f'stage seeds: remove "- {dep}" from deps: the stage cannot reach that file'
     ]
 
 
 def test_a_pattern_without_a_file_is_found(broken: BrokenCopy) -> None:
     broken.replace("params.yaml", "method: superpixel_background", "method: absent")
-    assert pipeline_laws.module_deps_are_complete(broken.tree) == [
+    assert broken.new(pipeline_laws.module_deps_are_complete) == [
         'stage seeds: "- seedbed/seeds/${seeds.method}.py" of deps is seedbed/seeds/absent.py, which does not exist'
     ]
 
@@ -120,7 +119,7 @@ def test_a_running_stage_shows_what_is_missing(broken: BrokenCopy) -> None:
     ("stage", "dep"),
     [
         ("seeds", "data/superpixels.zarr"),
-        ("segmenter", "data/${segmenter.labels}.zarr"),
+        ("segmenter", "data/${segmenter.maps.labels}.zarr"),
         ("evaluation", "data/refinement.zarr"),
         ("evaluation", "data/predictions.zarr"),
         ("evaluation", "${dataset.root}"),
@@ -129,13 +128,13 @@ def test_a_running_stage_shows_what_is_missing(broken: BrokenCopy) -> None:
 )
 def test_missing_data_is_found(broken: BrokenCopy, stage: str, dep: str) -> None:
     broken.change_stage(stage, f"- {dep}", "")
-    assert pipeline_laws.data_deps_are_complete(broken.tree) == [f'stage {stage}: add "- {dep}" to deps']
+    assert broken.new(pipeline_laws.data_deps_are_complete) == [f'stage {stage}: add "- {dep}" to deps']
 
 
-@pytest.mark.parametrize("dep", ["data/features.zarr", "data/${segmenter.labels}.zarr", "${dataset.root}"])
+@pytest.mark.parametrize("dep", ["data/features.zarr", "data/${segmenter.maps.labels}.zarr", "${dataset.root}"])
 def test_data_too_many_are_found(broken: BrokenCopy, dep: str) -> None:
     broken.change_stage("seeds", "- data/cams.zarr", f"- data/cams.zarr\n- {dep}")
-    assert pipeline_laws.data_deps_are_complete(broken.tree) == [f'stage seeds: remove "- {dep}" from deps: the stage does not open it']
+    assert broken.new(pipeline_laws.data_deps_are_complete) == [f'stage seeds: remove "- {dep}" from deps: the stage does not open it']
 
 
 @pytest.mark.parametrize(
@@ -148,13 +147,33 @@ def test_data_too_many_are_found(broken: BrokenCopy, dep: str) -> None:
 )
 def test_data_that_are_newly_opened_are_found(broken: BrokenCopy, text: str) -> None:
     broken.append("stages/seeds.py", text)
-    assert pipeline_laws.data_deps_are_complete(broken.tree) == ['stage seeds: add "- data/features.zarr" to deps']
+    assert broken.new(pipeline_laws.data_deps_are_complete) == ['stage seeds: add "- data/features.zarr" to deps']
 
 
 @pytest.mark.parametrize("opening", ['run.open("fea" + "tures")', "run.open(name)", "opening = run.open", "map(run.open, names)"])
 def test_data_opened_in_disguise_are_found(broken: BrokenCopy, opening: str) -> None:
     where = broken.append("stages/seeds.py", f"def more(run: Run, name: str) -> None: {opening}")
-    assert pipeline_laws.data_deps_are_complete(broken.tree) == [f"{where}: name what run.open opens, so that dvc.yaml can be checked"]
+    assert broken.new(pipeline_laws.data_deps_are_complete) == [f"{where}: name what run.open opens, so that dvc.yaml can be checked"]
+
+
+def test_a_map_that_a_method_newly_learns_along_is_found(broken: BrokenCopy) -> None:
+    broken.append("seedbed/segmenter/second.py", 'maps = ("regions",)')
+    assert broken.new(pipeline_laws.data_deps_are_complete) == ['stage segmenter: add "- data/${segmenter.maps.regions}.zarr" to deps']
+    assert broken.new(pipeline_laws.maps_have_slots) == [
+        'params.yaml: add "regions: dataset" to segmenter.maps: seedbed/segmenter/second.py learns regions along'
+    ]
+
+
+def test_a_slot_without_a_dep_is_found(broken: BrokenCopy) -> None:
+    broken.replace("params.yaml", "maps: { labels: refinement }", "maps: { labels: refinement, regions: superpixels }")
+    assert broken.new(pipeline_laws.data_deps_are_complete) == ['stage segmenter: add "- data/${segmenter.maps.regions}.zarr" to deps']
+
+
+def test_maps_opened_in_disguise_are_found(broken: BrokenCopy) -> None:
+    where = broken.append("stages/seeds.py", "def more(run: Run) -> None: run.maps(('labels',), {'labels': 'cams'})")
+    assert broken.new(pipeline_laws.data_deps_are_complete) == [
+        f"{where}: name the settings that run.maps reads, so that dvc.yaml can be checked"
+    ]
 
 
 # Parameters that a stage reads.
@@ -162,28 +181,28 @@ def test_data_opened_in_disguise_are_found(broken: BrokenCopy, opening: str) -> 
 
 @pytest.mark.parametrize(
     ("stage", "param"),
-    [("seeds", "seeds.method"), ("seeds", "seeds.${seeds.method}"), ("segmenter", "segmenter.labels"), ("dataset", "dataset.max_size")],
+    [("seeds", "seeds.method"), ("seeds", "seeds.${seeds.method}"), ("segmenter", "segmenter.maps"), ("dataset", "dataset.max_size")],
 )
 def test_a_missing_parameter_is_found(broken: BrokenCopy, stage: str, param: str) -> None:
     broken.change_stage(stage, f"- {param}", "")
-    assert pipeline_laws.params_are_complete(broken.tree) == [f'stage {stage}: add "- {param}" to params']
+    assert broken.new(pipeline_laws.params_are_complete) == [f'stage {stage}: add "- {param}" to params']
 
 
 @pytest.mark.parametrize("param", ["cams.${cams.method}", "segmenter.split", "seeds.threshold"])
 def test_a_parameter_too_many_is_found(broken: BrokenCopy, param: str) -> None:
     broken.change_stage("seeds", "- seeds.method", f"- seeds.method\n- {param}")
-    assert pipeline_laws.params_are_complete(broken.tree) == [f'stage seeds: remove "- {param}" from params: the stage does not read it']
+    assert broken.new(pipeline_laws.params_are_complete) == [f'stage seeds: remove "- {param}" from params: the stage does not read it']
 
 
 def test_a_new_setting_is_found(broken: BrokenCopy) -> None:
     broken.replace("seedbed/segmenter/__init__.py", "    split: str", "    fold: int\n    split: str")
-    assert pipeline_laws.params_are_complete(broken.tree) == ['stage segmenter: add "- segmenter.fold" to params']
+    assert broken.new(pipeline_laws.params_are_complete) == ['stage segmenter: add "- segmenter.fold" to params']
 
 
 @pytest.mark.parametrize("reading", ["run.params.method(kind)", "run.params.method_name('seeds')", "f(run.params)", "run.params.settings"])
 def test_a_parameter_read_in_disguise_is_found(broken: BrokenCopy, reading: str) -> None:
     where = broken.append("stages/seeds.py", f"def more(run: Run) -> None: {reading}")
-    assert pipeline_laws.params_are_complete(broken.tree) == [
+    assert broken.new(pipeline_laws.params_are_complete) == [
         f"{where}: ask run.params only .method(family.Method) or .settings(family.Settings), so that dvc.yaml can be checked"
     ]
 
@@ -193,7 +212,7 @@ def test_a_parameter_read_in_disguise_is_found(broken: BrokenCopy, reading: str)
 
 def test_an_out_without_a_schema_is_found(broken: BrokenCopy) -> None:
     broken.change_stage("seeds", "- data/seeds.zarr", "- data/sprouts.zarr")
-    assert pipeline_laws.outs_have_schemas(broken.tree) == [
+    assert broken.new(pipeline_laws.outs_have_schemas) == [
         "seedbed/artifacts.py: add 'sprouts' to SCHEMAS: data/sprouts.zarr is an out in dvc.yaml",
         "seedbed/artifacts.py: remove 'seeds' from SCHEMAS: no stage of dvc.yaml leaves data/seeds.zarr",
     ]
@@ -201,7 +220,7 @@ def test_an_out_without_a_schema_is_found(broken: BrokenCopy) -> None:
 
 def test_dimensions_without_and_beyond_a_vocabulary_are_found(broken: BrokenCopy) -> None:
     broken.replace("seedbed/artifacts.py", '("step",)', '("time",)')
-    assert pipeline_laws.outs_have_schemas(broken.tree) == [
+    assert broken.new(pipeline_laws.outs_have_schemas) == [
         "seedbed/artifacts.py: add 'time' to DIMENSIONS: an array has it",
         "seedbed/artifacts.py: remove 'step' from DIMENSIONS: no array has it",
     ]
@@ -212,7 +231,7 @@ def test_dimensions_without_and_beyond_a_vocabulary_are_found(broken: BrokenCopy
 
 def test_a_stage_of_which_nothing_is_there_is_found(broken: BrokenCopy) -> None:
     broken.append("dvc.yaml", "  sprouts:\n    cmd: python -m stages.sprout\n    deps: []")
-    assert pipeline_laws.one_word_per_step(broken.tree) == [
+    assert broken.new(pipeline_laws.one_word_per_step) == [
         "stage sprouts: add stages/sprouts.py",
         'stage sprouts: end stages/sprouts.py with run_stage(main, "sprouts")',
         "stage sprouts: add seedbed/sprouts/__init__.py with a class Method",
@@ -227,7 +246,7 @@ def test_what_belongs_to_no_stage_is_found(broken: BrokenCopy) -> None:
     broken.append("stages/sprouts.py", "")
     broken.append("seedbed/sprouts/__init__.py", "")
     broken.append("params.yaml", "sprouts: {}")
-    assert pipeline_laws.one_word_per_step(broken.tree) == [
+    assert broken.new(pipeline_laws.one_word_per_step) == [
         f"{what}: remove it, or add a stage sprouts to dvc.yaml"
         for what in ("stages/sprouts.py", "section sprouts of params.yaml", "seedbed/sprouts/")
     ]
@@ -235,12 +254,12 @@ def test_what_belongs_to_no_stage_is_found(broken: BrokenCopy) -> None:
 
 def test_a_stage_that_runs_as_another_is_found(broken: BrokenCopy) -> None:
     broken.replace("stages/seeds.py", 'run_stage(main, "seeds")', 'run_stage(main, "cams")')
-    assert pipeline_laws.one_word_per_step(broken.tree) == ['stage seeds: end stages/seeds.py with run_stage(main, "seeds")']
+    assert broken.new(pipeline_laws.one_word_per_step) == ['stage seeds: end stages/seeds.py with run_stage(main, "seeds")']
 
 
 def test_a_family_without_a_contract_is_found(broken: BrokenCopy) -> None:
     broken.replace("seedbed/seeds/__init__.py", "class Method(", "class Sower(")
-    assert pipeline_laws.one_word_per_step(broken.tree) == ["stage seeds: add seedbed/seeds/__init__.py with a class Method"]
+    assert broken.new(pipeline_laws.one_word_per_step) == ["stage seeds: add seedbed/seeds/__init__.py with a class Method"]
 
 
 def test_a_stage_without_tests_is_found(broken: BrokenCopy) -> None:

@@ -1,0 +1,98 @@
+"""A whole project in miniature: the drawn world with a few images, and every method made fast."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from seedbed.params import Params
+from seedbed.stage import Run
+from tests.small import shrunk
+
+STAGES = ("dataset", "features", "superpixels", "classifier", "cams", "seeds", "refinement", "segmenter", "predictions", "evaluation")
+SETTINGS = {
+    "dataset": {"method": "shapes", "root": "data/raw/shapes", "max_size": [72, 80]},
+    "classifier": {"split": "train"},
+    "segmenter": {"split": "train", "maps": {"labels": "refinement"}},
+    "predictions": {"split": "val"},
+    "evaluation": {"split": "train", "pictures": 2},
+}
+WORLD = {"num_train": 6, "num_val": 3, "seed": 0, "min_side": 64, "max_side": 72}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with parameters and what the stages made of them."""
+
+    root: Path
+
+    @property
+    def data(self) -> Path:
+        """Where artifacts are."""
+        return self.root / "data"
+
+    @property
+    def raw(self) -> Path:
+        """Where images, masks and labels are."""
+        return self.data / "raw" / "shapes"
+
+    def params(self) -> dict[str, Any]:
+        """The content of its params.yaml."""
+        content: dict[str, Any] = YAML(typ="safe").load(self.root / "params.yaml")
+        return content
+
+    def write_params(self, content: dict[str, Any]) -> None:
+        """Replace its params.yaml."""
+        YAML().dump(content, self.root / "params.yaml")
+
+    def run(self, *stages: str, workers: int = 1) -> None:
+        """Run stages in this process, on the CPU."""
+        with contextlib.chdir(self.root):
+            for stage in stages:
+                module = importlib.import_module(f"stages.{stage}")
+                module.main(Run(stage, Params.read(), device_wanted="cpu", workers=workers))
+
+    def program(self, stage: str, *flags: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a stage as DVC does."""
+        checkout = str(Path(__file__).parents[2])
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("SEEDBED_")}
+        return subprocess.run(
+            [sys.executable, "-m", f"stages.{stage}", *flags],
+            cwd=self.root,
+            env=variables | {"PYTHONPATH": checkout, "SEEDBED_WORKERS": "1"} | (environment or {}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def copy_to(self, root: Path, *, without: Sequence[str] = ()) -> Project:
+        """The same project elsewhere."""
+        shutil.copytree(self.root, root, ignore=shutil.ignore_patterns(*without), dirs_exist_ok=True)
+        return Project(root)
+
+
+def new_project(root: Path, original: dict[str, Any]) -> Project:
+    """A project in which nothing was run yet."""
+    content = shrunk(original)
+    for family, settings in SETTINGS.items():
+        content[family] |= settings
+    content["dataset"]["shapes"] = WORLD
+    root.mkdir(parents=True, exist_ok=True)
+    project = Project(root)
+    project.write_params(content)
+    return project
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}

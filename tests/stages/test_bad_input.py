@@ -1,0 +1,183 @@
+"""What a user sees who made a mistake: one line, which says where, what was found, what was expected and what to do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from subprocess import CompletedProcess
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from tests.stages.miniature import Project
+
+Done = CompletedProcess[str]
+
+
+def assert_refused(done: Done, *parts: str) -> None:
+    """A program said one line with all these parts, and nothing else."""
+    assert "Traceback" not in done.stderr, done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    assert done.stdout == ""
+    for part in (": found ", "; expected ", *parts):
+        assert part in lines[0], lines[0]
+    assert done.returncode == 2
+
+
+def test_a_stage_that_works_says_how_long_it_took(fresh: Project) -> None:
+    done = fresh.program("dataset")
+    assert done.returncode == 0
+    assert done.stdout == ""
+    assert done.stderr.startswith("dataset: 9 images in ")
+
+
+# --- Parameters ---
+
+
+def test_no_parameters(fresh: Project) -> None:
+    (fresh.root / "params.yaml").unlink()
+    assert_refused(fresh.program("dataset"), "error: params.yaml: found no such file", "run this in the project's folder")
+
+
+def test_malformed_parameters(fresh: Project) -> None:
+    (fresh.root / "params.yaml").write_text("dataset:\n  method: [shapes\nfeatures: {}\n")
+    assert_refused(fresh.program("dataset"), "error: params.yaml, line 3, column", "expected YAML", "correct that line")
+
+
+def test_a_typing_error_in_the_section_of_another_stage(fresh: Project) -> None:
+    content = fresh.params()
+    content["superpixels"]["dino"]["treshold"] = content["superpixels"]["dino"].pop("threshold")
+    fresh.write_params(content)
+    expected = "error: params.yaml: superpixels.dino.treshold: found a name that nothing reads"
+    assert_refused(fresh.program("dataset"), expected, "(nearest: threshold)", "`seedbed methods`")
+
+
+def test_a_value_out_of_range(fresh: Project) -> None:
+    content = fresh.params()
+    content["dataset"]["max_size"] = [72, 8]
+    fresh.write_params(content)
+    assert_refused(fresh.program("dataset"), "params.yaml: dataset.max_size.1: found 8; expected greater than or equal to 16")
+
+
+def test_an_unknown_method(fresh: Project) -> None:
+    content = fresh.params()
+    content["dataset"]["method"] = "foldr"
+    fresh.write_params(content)
+    expected = "error: params.yaml: dataset.method: found 'foldr'; expected one of: folder, shapes (nearest: folder)"
+    assert_refused(fresh.program("dataset"), expected, "run `seedbed methods`")
+
+
+def test_an_unknown_split(own: Project) -> None:
+    content = own.params()
+    content["classifier"]["split"] = "trian"
+    own.write_params(content)
+    assert_refused(own.program("classifier"), "found no split 'trian'; expected one of: train, val", "correct the split in params.yaml")
+
+
+def test_an_unknown_backbone(own: Project) -> None:
+    content = own.params()
+    content["classifier"]["cam"]["backbone"] = "resnet51"
+    own.write_params(content)
+    assert_refused(
+        own.program("classifier", "--device", "cpu"), "backbone: found 'resnet51'; expected a network of timm", "(nearest: resnet"
+    )
+
+
+# --- Raw data ---
+
+
+def read_folder(project: Project, root: str = "data/raw/mine") -> None:
+    """Make a project read a folder of its user's."""
+    content = project.params()
+    content["dataset"] |= {"method": "folder", "root": root, "folder": {"classes": ["cat", "dog"]}}
+    project.write_params(content)
+
+
+def test_no_data(fresh: Project) -> None:
+    read_folder(fresh)
+    assert_refused(
+        fresh.program("dataset"), "error: data/raw/mine/labels.csv: found no such file", "a CSV file with the columns image,labels,split"
+    )
+
+
+def test_wrong_entries_of_a_data_set(fresh: Project) -> None:
+    read_folder(fresh)
+    (fresh.data / "raw" / "mine").mkdir(parents=True)
+    (fresh.data / "raw" / "mine" / "labels.csv").write_text("image,labels,split\na.png,cta,train\n")
+    parts = ("labels.csv: found 2 wrong entries: line 2: there is no images/a.png; line 2: unknown label 'cta' (nearest: cat)",)
+    assert_refused(fresh.program("dataset"), *parts, "correct these lines")
+
+
+def test_images_that_are_broken_or_too_large(fresh: Project) -> None:
+    read_folder(fresh)
+    folder = fresh.data / "raw" / "mine" / "images"
+    folder.mkdir(parents=True)
+    content = cv2.imencode(".png", np.zeros((20, 99, 3), np.uint8))[1].tobytes()
+    (folder / "large.png").write_bytes(content)
+    (folder / "half.png").write_bytes(content[: len(content) // 2])
+    (folder / "empty.jpg").write_bytes(b"")
+    rows = "".join(f"{name},cat,train\n" for name in ("large.png", "half.png", "empty.jpg"))
+    (folder.parent / "labels.csv").write_text(f"image,labels,split\n{rows}")
+    parts = ("found 3 images that cannot be used", "large.png: 20 x 99 pixels", "half.png: ", "empty.jpg: 0 bytes that are not an image")
+    assert_refused(fresh.program("dataset"), *parts, "raise dataset.max_size in params.yaml")
+
+
+def test_an_image_that_changed_since_it_was_indexed(own: Project) -> None:
+    (own.raw / "images" / "train_0003.png").unlink()
+    assert_refused(
+        own.program("features"), "error: data/raw/shapes/images/train_0003.png: found no such file", "or run `dvc repro dataset`"
+    )
+
+
+# --- Artifacts ---
+
+
+@pytest.mark.parametrize(("stage", "missing"), [("features", "dataset"), ("superpixels", "dataset"), ("seeds", "dataset")])
+def test_a_stage_before_all_others(fresh: Project, stage: str, missing: str) -> None:
+    expected = f"error: data/{missing}.zarr: found nothing; expected the artifact of stage {missing}; run `dvc repro {missing}`"
+    assert_refused(fresh.program(stage), expected)
+
+
+@pytest.mark.parametrize(("stage", "missing"), [("superpixels", "features"), ("seeds", "cams"), ("refinement", "cams")])
+def test_a_stage_before_its_own_inputs(own: Project, stage: str, missing: str) -> None:
+    expected = f"error: data/{missing}.zarr: found nothing; expected the artifact of stage {missing}; run `dvc repro {missing}`"
+    assert_refused(own.program(stage), expected)
+
+
+def test_an_artifact_of_an_older_schema(own: Project) -> None:
+    path = own.data / "dataset.zarr" / "zarr.json"
+    metadata = json.loads(path.read_text())
+    metadata["attributes"]["seedbed"]["schema"] = 0
+    path.write_text(json.dumps(metadata))
+    expected = "error: data/dataset.zarr: found schema 0; expected schema 1, which this version reads; run `dvc repro --force --single-item dataset`"
+    assert_refused(own.program("features"), expected)
+
+
+def test_an_artifact_of_which_a_file_is_missing(own: Project) -> None:
+    shutil.rmtree(own.data / "dataset.zarr" / "labels")
+    assert_refused(own.program("features"), "error: data/dataset.zarr: found no labels/", "run `dvc repro --force --single-item dataset`")
+
+
+# --- How to run ---
+
+
+def test_no_workers(fresh: Project) -> None:
+    assert_refused(fresh.program("dataset", "--workers", "0"), "error: --workers: found 0; expected 1 or more")
+
+
+def test_a_number_of_workers_in_the_environment_that_is_none(fresh: Project) -> None:
+    assert_refused(fresh.program("dataset", environment={"SEEDBED_WORKERS": "two"}), "SEEDBED_WORKERS", "'two'")
+
+
+def test_a_device_in_the_environment_that_is_none(fresh: Project) -> None:
+    assert_refused(fresh.program("dataset", environment={"SEEDBED_DEVICE": "gpu"}), "SEEDBED_DEVICE", "'gpu'")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there(own: Project) -> None:
+    done = own.program("classifier", "--device", "cuda")
+    assert_refused(done, "error: --device: found cuda; expected a GPU that torch can use; run `seedbed doctor`, or use --device cpu")
