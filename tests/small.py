@@ -13,6 +13,10 @@ SMALL = {
     "epochs": 0.5,
     "batch_size": 2,
     "iterations": 1,
+    "num_train": 3,
+    "num_val": 2,
+    "min_side": 64,
+    "max_side": 72,
 }
 
 

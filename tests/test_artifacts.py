@@ -256,22 +256,31 @@ def test_where_initial_weights_lie_is_not_part_of_an_artifact(small_method: Call
 def test_an_error_leaves_the_earlier_artifact_and_no_work(tmp_path: Path) -> None:
     write_labels(tmp_path / "data")
     before = tree(tmp_path / "data")
-    rows = label_rows()
-    with pytest.raises(RuntimeError, match="half way"), Writer("seeds", MADE_BY, extents=EXTENTS, folder=tmp_path / "data") as out:
-        out.append(next(rows))
-        raise RuntimeError("half way")
+
+    def write_half() -> None:
+        with Writer("seeds", MADE_BY, extents=EXTENTS, folder=tmp_path / "data") as out:
+            out.append(next(label_rows()))
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        write_half()
     assert tree(tmp_path / "data") == before
     assert not [path for path in (tmp_path / ".seedbed").rglob("*") if path.name == "seeds.zarr"]
 
 
-def test_an_array_that_a_stage_forgot_stops_it(tmp_path: Path) -> None:
-    write_labels(tmp_path / "data")
+def test_an_array_that_a_stage_forgot_stops_it(tmp_path: Path, write_dataset: Callable[..., Artifact]) -> None:
+    write_dataset(tmp_path / "data", sizes={"a": (20, 30)})
     before = tree(tmp_path / "data")
-    with pytest.raises(ValueError, match="stage dataset left out class_names"):
-        with Writer("dataset", MadeBy("dataset", "folder", {}), extents={"class": 3, "split": 1}, folder=tmp_path / "data") as out:
+
+    def write_without_names() -> None:
+        extents = {"class": 3, "split": 1}
+        with Writer("dataset", MadeBy("dataset", "folder", {}), extents=extents, folder=tmp_path / "data") as out:
             out.put("max_size", (7, 9))
             out.put("palette", np.zeros((3, 3)))
             out.put("split_names", ["train"])
+
+    with pytest.raises(ValueError, match="stage dataset left out class_names"):
+        write_without_names()
     assert tree(tmp_path / "data") == before
 
 

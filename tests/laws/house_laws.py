@@ -30,8 +30,8 @@ def no_bare_except(tree: SourceTree) -> list[str]:
     """An error is caught by name."""
     return [
         f"{tree.at(module, node.lineno)}: name the error after except"
-        for module, syntax in tree.syntax.items()
-        for node in ast.walk(syntax)
+        for module, source in tree.sources.items()
+        for node in source.nodes
         if isinstance(node, ast.ExceptHandler) and node.type is None
     ]
 

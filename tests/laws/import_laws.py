@@ -104,7 +104,7 @@ def truth_is_named_once(tree: SourceTree) -> list[str]:
         f'{tree.at(module, node.lineno)}: remove the path "masks": only {tree.file(TRUTH)} knows where ground truth lies'
         for module in _pipeline(tree)
         if module not in (*MAY_READ_TRUTH, DRAWS_TRUTH)
-        for node in ast.walk(tree.syntax[module])
+        for node in tree.sources[module].nodes
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and "masks" in node.value.split("/")
     ]
 
@@ -126,8 +126,8 @@ def no_pickle(tree: SourceTree) -> list[str]:
     ]
     return found + [
         f"{tree.at(module, node.value.lineno)}: remove allow_pickle: no pickle; arrays are zarr"
-        for module, syntax in tree.syntax.items()
-        for node in ast.walk(syntax)
+        for module, source in tree.sources.items()
+        for node in source.nodes
         if isinstance(node, ast.keyword) and node.arg == "allow_pickle"
     ]
 

@@ -92,7 +92,7 @@ def maps_of(tree: SourceTree, slots: str) -> set[str]:
     """Artifacts of a setting that has one for each map that is learned along, whichever method is selected."""
     address = slots.removeprefix("${").removesuffix("}")
     family, _, setting = address.partition(".")
-    return {f"${{{address}.{name}}}" for name in {*tree.params[family][setting], *maps_learned(tree, family)}}
+    return {f"${{{address}.{name}}}" for name in {*tree.params.get(family, {}).get(setting, {}), *maps_learned(tree, family)}}
 
 
 def maps_learned(tree: SourceTree, family: str) -> dict[str, str]:
@@ -108,7 +108,7 @@ def maps_have_slots(tree: SourceTree) -> list[str]:
         f'params.yaml: add "{name}: dataset" to {family}.maps: {tree.file(method)} learns {name} along'
         for family in tree.families
         for name, method in maps_learned(tree, family).items()
-        if name not in tree.params[family].get("maps", {})
+        if name not in tree.params.get(family, {}).get("maps", {})
     ]
 
 
@@ -144,7 +144,7 @@ def _setting(tree: SourceTree, module: str, settings: ast.expr, field: str) -> s
 
 def bindings(tree: SourceTree, module: str, name: str) -> Iterator[ast.expr]:
     """Everything that a module assigns to a name or lets it run through."""
-    for node in ast.walk(tree.syntax[module]):
+    for node in tree.sources[module].nodes:
         if isinstance(node, ast.comprehension | ast.For):
             yield from _bound(node.target, node.iter, name)
         elif isinstance(node, ast.Assign):
@@ -174,7 +174,7 @@ def of_run(tree: SourceTree, module: str, attribute: str) -> Iterator[ast.Attrib
 
 def nodes(tree: SourceTree, module: str, kind: type[N]) -> list[N]:
     """Everything of one kind in a module."""
-    return [node for node in ast.walk(tree.syntax[module]) if isinstance(node, kind)]
+    return [node for node in tree.sources[module].nodes if isinstance(node, kind)]
 
 
 # Parameters that a stage reads.
@@ -225,7 +225,7 @@ def _params_of(tree: SourceTree, question: str, contract: str) -> set[str] | Non
 
 def fields(tree: SourceTree, family: str, name: str) -> list[str]:
     """Fields of a class of a family's contract."""
-    bodies = [node.body for node in tree.syntax[f"seedbed.{family}"].body if isinstance(node, ast.ClassDef) and node.name == name]
+    bodies = [node.body for node in tree.sources[f"seedbed.{family}"].syntax.body if isinstance(node, ast.ClassDef) and node.name == name]
     return [item.target.id for body in bodies for item in body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
 
 
@@ -290,12 +290,12 @@ def _missing(tree: SourceTree, word: str) -> list[str]:
 
 
 def _runs_as(tree: SourceTree, word: str) -> bool:
-    return f"run_stage(main, {word!r})" in ast.unparse(tree.syntax.get(f"stages.{word}", ast.Module([], [])))
+    module = f"stages.{word}"
+    return module in tree.sources and f"run_stage(main, {word!r})" in ast.unparse(tree.sources[module].syntax)
 
 
 def _has_contract(tree: SourceTree, word: str) -> bool:
-    body = tree.syntax.get(f"seedbed.{word}", ast.Module([], [])).body
-    return any(isinstance(node, ast.ClassDef) and node.name == "Method" for node in body)
+    return word in tree.families and any(one.name == "Method" for one in nodes(tree, f"seedbed.{word}", ast.ClassDef))
 
 
 def _is_tested(tree: SourceTree, word: str) -> bool:

@@ -31,6 +31,7 @@ class Source:
         """package: where relative imports begin."""
         self._package = package.split(".")
         self.syntax = ast.parse(text)
+        self.nodes = list(ast.walk(self.syntax))  # a whole before its parts
         imports = list(self._imports())
         self._origins = {local: origin for local, origin, _ in imports}
         self.uses = [*(use for _, _, use in imports), *self._names()]
@@ -42,7 +43,7 @@ class Source:
 
     def _imports(self) -> Iterator[tuple[str, str, Use]]:
         """Every import, in functions too: the name that it makes, what that stands for, and what the import mentions."""
-        for node in ast.walk(self.syntax):
+        for node in self.nodes:
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     first = alias.name.partition(".")[0]
@@ -58,15 +59,23 @@ class Source:
         return ".".join([*self._package[: len(self._package) - node.level + 1], *filter(None, [node.module])])
 
     def _names(self) -> Iterator[Use]:
-        inside: set[int] = set()  # parts of names that were met already, for ast.walk meets the whole first
-        for node in ast.walk(self.syntax):
+        inside: set[int] = set()  # parts of names that were met already
+        for node in self.nodes:
             if isinstance(node, ast.Attribute):
                 inside.add(id(node.value))
             if isinstance(node, ast.Attribute | ast.Name) and id(node) not in inside:
                 yield Use(self.resolved(node), node.lineno, dotted(node).partition(".")[0] in self._origins)
 
 
-taken_apart = cache(Source)  # copies of the project differ in one file or two
+# Copies of the project differ in one file or two, so what was read once is kept by its text.
+taken_apart = cache(Source)
+
+
+@cache
+def parsed_yaml(text: str) -> dict[str, Any]:
+    """YAML as DVC reads it; not to be changed."""
+    content: dict[str, Any] = YAML(typ="safe").load(text)
+    return content
 
 
 @dataclass(frozen=True)
@@ -93,11 +102,6 @@ class SourceTree:
             package = module if file.name == "__init__.py" else module.rpartition(".")[0]
             made[module] = taken_apart(package, file.read_text(encoding="utf-8"))
         return made
-
-    @cached_property
-    def syntax(self) -> dict[str, ast.Module]:
-        """Every module's syntax tree."""
-        return {module: source.syntax for module, source in self.sources.items()}
 
     @cached_property
     def uses(self) -> dict[str, list[Use]]:
@@ -164,14 +168,13 @@ class SourceTree:
     @cached_property
     def dvc(self) -> dict[str, dict[str, Any]]:
         """Stages of dvc.yaml."""
-        stages: dict[str, dict[str, Any]] = YAML(typ="safe").load(self.root / "dvc.yaml")["stages"]
+        stages: dict[str, dict[str, Any]] = parsed_yaml((self.root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
         return stages
 
     @cached_property
     def params(self) -> dict[str, Any]:
         """params.yaml."""
-        content: dict[str, Any] = YAML(typ="safe").load(self.root / "params.yaml")
-        return content
+        return parsed_yaml((self.root / "params.yaml").read_text(encoding="utf-8"))
 
     @cached_property
     def stages(self) -> list[str]:

@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from seedbed.errors import ArtifactError, MachineError, ParamsError
+from seedbed.params import Params
+from seedbed.stage import Run
 from tests.stages.miniature import Project
 
 Done = CompletedProcess[str]
@@ -75,16 +78,32 @@ def test_an_unknown_split(own: Project) -> None:
     content = own.params()
     content["classifier"]["split"] = "trian"
     own.write_params(content)
-    assert_refused(own.program("classifier"), "found no split 'trian'; expected one of: train, val", "correct the split in params.yaml")
+    with pytest.raises(ArtifactError, match=r"found no split 'trian'; expected one of: train, val; correct the split in params.yaml"):
+        own.run("classifier")
 
 
 def test_an_unknown_backbone(own: Project) -> None:
     content = own.params()
     content["classifier"]["cam"]["backbone"] = "resnet51"
     own.write_params(content)
-    assert_refused(
-        own.program("classifier", "--device", "cpu"), "backbone: found 'resnet51'; expected a network of timm", "(nearest: resnet"
-    )
+    with pytest.raises(ParamsError, match=r"backbone: found 'resnet51'; expected a network of timm .* \(nearest: resnet"):
+        own.run("classifier")
+
+
+@pytest.mark.parametrize(
+    ("maps", "message"),
+    [
+        ({}, r"params.yaml: segmenter.maps.labels: found None; expected an artifact with `labels`: seeds, refinement"),
+        ({"labels": "cams"}, r"params.yaml: segmenter.maps.labels: found 'cams'; expected an artifact with `labels`: seeds, refinement"),
+        ({"labels": "seeds", "edges": "seeds"}, r"params.yaml: segmenter.maps.edges: found 'seeds'; expected 'dataset'"),
+    ],
+)
+def test_maps_from_an_artifact_that_has_none(own: Project, maps: dict[str, str], message: str) -> None:
+    content = own.params()
+    content["segmenter"]["maps"] = maps
+    own.write_params(content)
+    with pytest.raises(ParamsError, match=message):
+        own.run("segmenter")
 
 
 # --- Raw data ---
@@ -153,8 +172,8 @@ def test_an_artifact_of_an_older_schema(own: Project) -> None:
     metadata = json.loads(path.read_text())
     metadata["attributes"]["seedbed"]["schema"] = 0
     path.write_text(json.dumps(metadata))
-    expected = "error: data/dataset.zarr: found schema 0; expected schema 1, which this version reads; run `dvc repro --force --single-item dataset`"
-    assert_refused(own.program("features"), expected)
+    parts = ("expected schema 1, which this version reads", "run `dvc repro --force --single-item dataset`")
+    assert_refused(own.program("features"), "error: data/dataset.zarr: found schema 0", *parts)
 
 
 def test_an_artifact_of_which_a_file_is_missing(own: Project) -> None:
@@ -178,6 +197,14 @@ def test_a_device_in_the_environment_that_is_none(fresh: Project) -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_a_gpu_that_is_not_there(own: Project) -> None:
-    done = own.program("classifier", "--device", "cuda")
-    assert_refused(done, "error: --device: found cuda; expected a GPU that torch can use; run `seedbed doctor`, or use --device cpu")
+def test_a_gpu_that_is_not_there(fresh: Project) -> None:
+    run = Run("classifier", Params(fresh.params()), device_wanted="cuda")
+    with pytest.raises(MachineError) as raised:
+        _ = run.device
+    assert str(raised.value) == "--device: found cuda; expected a GPU that torch can use; run `seedbed doctor`, or use --device cpu"
+
+
+@pytest.mark.parametrize("wanted", ["cpu", "auto"])
+def test_a_gpu_is_used_where_there_is_one_and_it_is_wanted(fresh: Project, wanted: str) -> None:
+    expected = "cuda" if wanted == "auto" and torch.cuda.is_available() else "cpu"
+    assert Run("classifier", Params(fresh.params()), device_wanted=wanted).device == expected

@@ -1,0 +1,55 @@
+"""The plain classifier."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+
+from seedbed.classifier.cam import Cam, CamNetwork
+from seedbed.training import fit
+from tests.learning import NUM_CLASSES, batch, samples
+
+
+@pytest.fixture
+def cam(small_method: Callable[[str, str], Any]) -> Cam:
+    made = small_method("classifier", "cam")
+    assert isinstance(made, Cam)
+    return made
+
+
+def test_logits_are_the_means_of_the_maps(cam: Cam) -> None:
+    maps, logits = cam.network(NUM_CLASSES).eval()(torch.rand(2, 3, 40, 56))
+    assert torch.equal(logits, maps.mean(dim=(2, 3)))
+
+
+@pytest.mark.parametrize("stride", [8, 16, 32])
+def test_a_cell_covers_as_many_pixels_as_the_stride_says(cam: Cam, stride: int) -> None:
+    network = dataclasses.replace(cam, output_stride=stride).network(NUM_CLASSES).eval()
+    maps, _ = network(torch.rand(1, 3, 64, 96))
+    assert maps.shape[2:] == (64 // stride, 96 // stride)
+
+
+def test_an_undecided_classifier_loses_a_bit_per_class(cam: Cam) -> None:
+    learner = cam.learner(NUM_CLASSES)
+    assert isinstance(learner.network, CamNetwork)
+    torch.nn.init.zeros_(learner.network.head.weight)
+    terms = learner(batch([]), 0.0)
+    assert list(terms) == ["classes"]
+    assert terms["classes"].item() == pytest.approx(torch.log(torch.tensor(2.0)).item())
+
+
+def test_what_is_learned_from_two_images_is_learned(cam: Cam) -> None:
+    training = dataclasses.replace(cam.training, epochs=12.0, batch_size=2)
+    descent = dataclasses.replace(cam.descent, learning_rate=0.05, new_layer_factor=10.0)
+    method = dataclasses.replace(cam, training=training, descent=descent)
+    augmentation = dataclasses.replace(cam.augmentation, smallest_scale=1.0, largest_scale=1.0, flip=0.0, brightness=0.0, contrast=0.0)
+    trained = fit(
+        partial(method.learner, NUM_CLASSES), samples([], count=2), training=training, view=augmentation.view, device="cpu", name="test"
+    )
+    assert len(trained.losses) == 12
+    assert sum(trained.losses[-3:]) < 0.8 * sum(trained.losses[:3])

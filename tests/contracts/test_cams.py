@@ -1,0 +1,41 @@
+"""What everything that makes class maps promises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from seedbed import methods
+from seedbed.types import Image, Size, cells
+from tests.toys import ToyClassifier
+
+NAMES = methods.available("cams")
+
+
+def image(size: Size) -> Image:
+    """A random image."""
+    return np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("size", [(24, 40), (17, 33)])
+@pytest.mark.parametrize("classes", [(), (2,), (1, 3)])
+def test_maps_are_of_the_classes_given(name: str, size: Size, classes: tuple[int, ...], small_method: Callable[[str, str], Any]) -> None:
+    method = small_method("cams", name)
+    maps, scores = method.compute(ToyClassifier(3).eval(), image(size), classes, device="cpu")
+    assert maps.classes == classes
+    assert maps.maps.shape == (len(classes), *cells(size, method.stride))
+    assert maps.maps.dtype == np.float32
+    assert ((maps.maps >= 0) & (maps.maps <= 1)).all()
+    assert scores.shape == (4,) and scores.dtype == np.float32
+    assert scores[0] == 0 and ((scores[1:] > 0) & (scores[1:] < 1)).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_input_gives_the_same_maps(name: str, small_method: Callable[[str, str], Any]) -> None:
+    method, network = small_method("cams", name), ToyClassifier(3).eval()
+    first, second = (method.compute(network, image((17, 33)), (1, 3), device="cpu") for _ in range(2))
+    assert np.array_equal(first[0].maps, second[0].maps) and np.array_equal(first[1], second[1])

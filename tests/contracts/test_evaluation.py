@@ -1,0 +1,35 @@
+"""What everything that makes labels of scores promises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from seedbed import methods
+from seedbed.types import ClassMaps, Probabilities
+
+NAMES = methods.available("evaluation")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("classes", [(), (2,), (1, 3)])
+def test_labels_of_class_maps_are_of_their_classes(name: str, classes: tuple[int, ...], small_method: Callable[[str, str], Any]) -> None:
+    maps = np.random.default_rng(0).random((len(classes), 6, 10), np.float32)
+    labels = small_method("evaluation", name).from_class_maps(ClassMaps(classes=classes, maps=maps))
+    assert labels.shape == (6, 10) and labels.dtype == np.uint8
+    assert set(np.unique(labels).tolist()) <= {0, *classes, 255}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_labels_of_probabilities_have_a_name_each(name: str, small_method: Callable[[str, str], Any]) -> None:
+    random = np.random.default_rng(0)
+    maps = random.random((4, 12, 20), np.float32)
+    image = random.integers(0, 256, (12, 20, 3), dtype=np.uint8)
+    kinds = small_method("evaluation", name).from_probabilities(image, Probabilities(maps=maps / maps.sum(axis=0)))
+    assert kinds
+    for labels in kinds.values():
+        assert labels.shape == (12, 20) and labels.dtype == np.uint8
+        assert set(np.unique(labels).tolist()) <= {0, 1, 2, 3, 255}

@@ -1,0 +1,59 @@
+"""What every description of patches promises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from seedbed import methods
+from seedbed.types import Image, cells
+
+NAMES = methods.available("features")
+SIZES = [(24, 40), (17, 33), (41, 9), (3, 50)]  # whole patches, one pixel too many, and less than a patch
+
+
+def images() -> list[Image]:
+    """Random images of several sizes, none of them square."""
+    random = np.random.default_rng(0)
+    return [random.integers(0, 256, (*size, 3), dtype=np.uint8) for size in SIZES]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_grid_covers_the_image(name: str, small_method: Callable[[str, str], Any]) -> None:
+    method = small_method("features", name)
+    for image, patches in zip(images(), method.describe(images()), strict=True):
+        assert patches.patch_size == method.patch_size
+        assert patches.values.shape == (*cells(image.shape[:2], method.patch_size), method.num_channels)
+        assert patches.values.dtype == np.float32
+        assert np.isfinite(patches.values).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_company_changes_nothing(name: str, small_method: Callable[[str, str], Any]) -> None:
+    method = small_method("features", name)
+    together = method.describe(images())
+    for image, patches in zip(images(), together, strict=True):
+        [alone] = method.describe([image])
+        assert np.array_equal(alone.values, patches.values)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("value", [0, 130, 255])
+def test_an_image_of_one_colour_has_finite_features(name: str, value: int, small_method: Callable[[str, str], Any]) -> None:
+    [patches] = small_method("features", name).describe([np.full((17, 33, 3), value, np.uint8)])
+    assert np.isfinite(patches.values).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_images_stay_as_they_are(name: str, small_method: Callable[[str, str], Any]) -> None:
+    given = images()
+    small_method("features", name).describe(given)
+    assert all(np.array_equal(one, other) for one, other in zip(given, images(), strict=True))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_image_has_no_features(name: str, small_method: Callable[[str, str], Any]) -> None:
+    assert small_method("features", name).describe([]) == []

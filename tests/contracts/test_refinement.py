@@ -1,0 +1,48 @@
+"""What every maker of pseudo masks promises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from seedbed import methods
+from seedbed.types import ClassMaps, Image
+
+NAMES = methods.available("refinement")
+CLASSES: list[tuple[int, ...]] = [(), (2,), (1, 3), (1, 2, 3)]
+
+
+def example(classes: tuple[int, ...]) -> tuple[Image, ClassMaps]:
+    """A random image with random maps."""
+    random = np.random.default_rng(0)
+    maps = random.random((len(classes), 12, 20), np.float32)
+    return random.integers(0, 256, (12, 20, 3), dtype=np.uint8), ClassMaps(classes=classes, maps=maps)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("classes", CLASSES)
+def test_labels_are_of_the_image_s_classes_or_background_or_missing(
+    name: str, classes: tuple[int, ...], small_method: Callable[[str, str], Any]
+) -> None:
+    labels = small_method("refinement", name).refine(*example(classes))
+    assert labels.shape == (12, 20) and labels.dtype == np.uint8
+    assert set(np.unique(labels).tolist()) <= {0, *classes, 255}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_maps_of_nothing_become_no_class(name: str, small_method: Callable[[str, str], Any]) -> None:
+    image, _ = example(())
+    labels = small_method("refinement", name).refine(image, ClassMaps(classes=(1, 2), maps=np.zeros((2, 12, 20), np.float32)))
+    assert set(np.unique(labels).tolist()) <= {0, 255}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_input_gives_the_same_labels_and_stays_as_it_is(name: str, small_method: Callable[[str, str], Any]) -> None:
+    image, maps = example((1, 3))
+    method = small_method("refinement", name)
+    assert np.array_equal(method.refine(image, maps), method.refine(image, maps))
+    original_image, original_maps = example((1, 3))
+    assert np.array_equal(image, original_image) and np.array_equal(maps.maps, original_maps.maps)

@@ -1,0 +1,51 @@
+"""What every labeller of confident pixels promises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from seedbed import methods
+from seedbed.types import ClassMaps, RegionMap
+
+NAMES = methods.available("seeds")
+CLASSES: list[tuple[int, ...]] = [(), (2,), (1, 3), (1, 2, 3)]
+
+
+def example(classes: tuple[int, ...]) -> tuple[ClassMaps, RegionMap]:
+    """Random maps, whose maximum is 1, and random regions."""
+    random = np.random.default_rng(0)
+    maps = random.random((len(classes), 6, 10), np.float32)
+    if classes:
+        maps /= maps.max(axis=(1, 2), keepdims=True)
+    regions = np.concatenate([np.arange(4), random.integers(0, 4, 56)]).reshape(6, 10).astype(np.int32)
+    return ClassMaps(classes=classes, maps=maps), regions
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("classes", CLASSES)
+def test_labels_are_of_the_image_s_classes_or_background_or_missing(
+    name: str, classes: tuple[int, ...], small_method: Callable[[str, str], Any]
+) -> None:
+    labels = small_method("seeds", name).label(*example(classes))
+    assert labels.shape == (6, 10) and labels.dtype == np.uint8
+    assert set(np.unique(labels).tolist()) <= {0, *classes, 255}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_maps_of_nothing_are_no_seeds_of_a_class(name: str, small_method: Callable[[str, str], Any]) -> None:
+    _, regions = example((1,))
+    labels = small_method("seeds", name).label(ClassMaps(classes=(1,), maps=np.zeros((1, 6, 10), np.float32)), regions)
+    assert set(np.unique(labels).tolist()) <= {0, 255}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_input_gives_the_same_labels_and_stays_as_it_is(name: str, small_method: Callable[[str, str], Any]) -> None:
+    maps, regions = example((1, 3))
+    method = small_method("seeds", name)
+    assert np.array_equal(method.label(maps, regions), method.label(maps, regions))
+    original_maps, original_regions = example((1, 3))
+    assert np.array_equal(maps.maps, original_maps.maps) and np.array_equal(regions, original_regions)

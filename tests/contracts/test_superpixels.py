@@ -1,0 +1,54 @@
+"""What every partition of an image promises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from seedbed import methods
+from seedbed.types import Image, PatchFeatures, RegionMap, Size, cells
+
+NAMES = methods.available("superpixels")
+SIZES = [(24, 40), (17, 33), (41, 9), (26, 31)]  # whole patches, one pixel too many, and odd remainders
+PATCH = 8
+
+
+def example(size: Size, *, seed: int = 0) -> tuple[Image, PatchFeatures]:
+    """A random image with random features."""
+    random = np.random.default_rng(seed)
+    values = random.standard_normal((*cells(size, PATCH), 6)).astype(np.float32)
+    return random.integers(0, 256, (*size, 3), dtype=np.uint8), PatchFeatures(values=values, patch_size=PATCH)
+
+
+def assert_partition(regions: RegionMap, size: Size) -> None:
+    """Every pixel has a region, and regions are numbered without gaps."""
+    assert regions.shape == size
+    assert regions.dtype == np.int32
+    assert np.unique(regions).tolist() == list(range(regions.max() + 1))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("size", SIZES)
+def test_regions_are_numbered_without_gaps(name: str, size: Size, small_method: Callable[[str, str], Any]) -> None:
+    for seed in range(3):
+        assert_partition(small_method("superpixels", name).segment(*example(size, seed=seed)), size)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_image_of_one_colour_can_be_divided(name: str, small_method: Callable[[str, str], Any]) -> None:
+    image = np.full((17, 33, 3), 90, np.uint8)
+    for values in (np.ones((3, 5, 4), np.float32), np.zeros((3, 5, 4), np.float32)):
+        patches = PatchFeatures(values=values, patch_size=PATCH)
+        assert_partition(small_method("superpixels", name).segment(image, patches), (17, 33))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_input_gives_the_same_regions_and_stays_as_it_is(name: str, small_method: Callable[[str, str], Any]) -> None:
+    image, patches = example((26, 31))
+    method = small_method("superpixels", name)
+    assert np.array_equal(method.segment(image, patches), method.segment(image, patches))
+    original_image, original_patches = example((26, 31))
+    assert np.array_equal(image, original_image) and np.array_equal(patches.values, original_patches.values)

@@ -1,0 +1,41 @@
+"""Labels of class maps at a threshold, and of predictions with and without a CRF."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from seedbed.evaluation.standard import Standard
+from seedbed.types import ClassMaps, Probabilities
+
+
+@pytest.fixture
+def standard(small_method: Callable[[str, str], Any]) -> Standard:
+    made = small_method("evaluation", "standard")
+    assert isinstance(made, Standard)
+    return dataclasses.replace(made, threshold=0.3)
+
+
+def test_where_no_map_exceeds_the_threshold_is_background(standard: Standard) -> None:
+    maps = np.array([[[1, 0.3, 0.31]], [[0.5, 0.2, 0.9]]], np.float32)
+    assert standard.from_class_maps(ClassMaps(classes=(2, 5), maps=maps)).tolist() == [[2, 0, 5]]
+
+
+def test_an_image_without_a_class_is_background(standard: Standard) -> None:
+    labels = standard.from_class_maps(ClassMaps(classes=(), maps=np.zeros((0, 2, 3), np.float32)))
+    assert labels.shape == (2, 3) and not labels.any()
+
+
+def test_predictions_are_reported_before_and_after_the_crf(standard: Standard) -> None:
+    maps = np.full((3, 6, 10), 0.1, np.float32)
+    maps[0] = 0.8
+    maps[:, 3, 4] = (0.3, 0.1, 0.6)  # a lone pixel of another class
+    field = dataclasses.replace(standard.crf, smooth_distance=2, smooth_weight=3, iterations=5)
+    kinds = dataclasses.replace(standard, crf=field).from_probabilities(np.zeros((6, 10, 3), np.uint8), Probabilities(maps=maps))
+    assert list(kinds) == ["predictions", "predictions_crf"]
+    assert np.argwhere(kinds["predictions"]).tolist() == [[3, 4]] and kinds["predictions"][3, 4] == 2
+    assert not kinds["predictions_crf"].any()

@@ -1,0 +1,71 @@
+"""Colour and texture by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from seedbed.features.texture import Texture
+from seedbed.types import Image
+
+
+@pytest.fixture
+def texture() -> Texture:
+    return Texture(patch_size=8, num_directions=4, reach=0.5, texture_weight=1.0)
+
+
+def halves(left: Image, right: Image) -> Image:
+    return np.concatenate([left, right], axis=1)
+
+
+def similarity(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> float:
+    return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+
+
+def stripes(size: tuple[int, int], *, upright: bool) -> Image:
+    y, x = np.indices(size)
+    return np.repeat(np.where((x if upright else y) // 2 % 2, 200, 60).astype(np.uint8)[..., None], 3, axis=-1)
+
+
+def test_patches_of_one_colour_resemble_each_other_and_not_those_of_another(texture: Texture) -> None:
+    image = halves(np.full((24, 24, 3), (200, 30, 30), np.uint8), np.full((24, 32, 3), (30, 30, 200), np.uint8))
+    [patches] = texture.describe([image])
+    assert similarity(patches.values[0, 0], patches.values[2, 1]) > 0.9
+    assert similarity(patches.values[0, 0], patches.values[0, 6]) < 0
+
+
+def test_patches_are_told_apart_by_the_direction_of_their_stripes(texture: Texture) -> None:
+    image = halves(stripes((24, 24), upright=True), stripes((24, 32), upright=False))
+    [patches] = texture.describe([image])
+    inner = patches.values[1]
+    assert similarity(inner[1], inner[5]) < 0 < similarity(inner[4], inner[5])
+
+
+def test_without_its_weight_texture_says_nothing(texture: Texture) -> None:
+    image = halves(stripes((24, 24), upright=True), stripes((24, 32), upright=False))
+    [patches] = dataclasses.replace(texture, texture_weight=0).describe([image])
+    assert not patches.values[..., 3:].any()
+
+
+def test_channels_are_standardised_within_the_image(texture: Texture) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8)
+    [patches] = texture.describe([image])
+    colours = patches.values[..., :3].reshape(-1, 3)
+    assert np.allclose(colours.mean(axis=0), 0, atol=1e-4) and np.allclose(colours.std(axis=0), 1, atol=1e-4)
+    directions = patches.values[..., 3:].reshape(-1, 4)
+    assert np.allclose(directions.std(axis=0), 0.5, atol=1e-4)  # weight 1, shared by four directions
+
+
+def test_an_image_of_one_colour_says_nothing(texture: Texture) -> None:
+    [patches] = texture.describe([np.full((17, 33, 3), 90, np.uint8)])
+    assert np.abs(patches.values).max() < 1e-2
+
+
+def test_there_is_a_channel_for_every_colour_and_direction(small_method: Callable[[str, str], Any]) -> None:
+    texture = small_method("features", "texture")
+    assert texture.num_channels == 3 + texture.num_directions

@@ -1,0 +1,64 @@
+"""Small things to learn from, for methods that train."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from seedbed.artifacts import SCHEMAS, Artifact, MadeBy, Writer, open_artifact
+from seedbed.augmentation import Sample
+from seedbed.training import Batch
+from seedbed.weights import state_of
+
+NUM_CLASSES = 3
+MAP_VALUES = {"labels": NUM_CLASSES + 1, "regions": 5}  # how many values the map of a name has
+
+
+def random_map(name: str, size: tuple[int, int], random: np.random.Generator) -> np.ndarray[Any, Any]:
+    """A map that a method learns along, filled by chance."""
+    holders = [schema.arrays[name] for schema in SCHEMAS.values() if name in schema.arrays]
+    dtype = next(array.dtype for array in holders if "y" in array.dimensions)
+    return random.integers(0, MAP_VALUES.get(name, 2), size).astype(dtype)
+
+
+def samples(names: Iterable[str], *, count: int = 3, seed: int = 0) -> list[Sample]:
+    """Images of several sizes with random maps."""
+    random = np.random.default_rng(seed)
+    made = []
+    for number in range(count):
+        size = (40 + number, 56 - number)
+        labels = np.array([True, *(random.random(NUM_CLASSES) < 0.5)])
+        maps = {name: random_map(name, size, random) for name in names}
+        image = random.integers(0, 256, (*size, 3), dtype=np.uint8)
+        made.append(Sample(image=image, labels=labels, maps=maps, padding={name: 255 if name == "labels" else -1 for name in maps}))
+    return made
+
+
+def batch(names: Iterable[str], *, fill: Mapping[str, int] | None = None) -> Batch:
+    """Two views, not square, with random maps or with maps of one value."""
+    random = np.random.default_rng(0)
+    maps = {name: np.stack([random_map(name, (40, 56), random) for _ in range(2)]) for name in names}
+    for name, value in (fill or {}).items():
+        maps[name][...] = value
+    return Batch(
+        images_BCYX=torch.from_numpy(random.random((2, 3, 40, 56), np.float32)),
+        labels_BK=torch.tensor([[1.0, 1, 0, 0], [1, 0, 1, 1]]),
+        maps_BYX={name: torch.from_numpy(one.astype(np.int64)) for name, one in maps.items()},
+    )
+
+
+def gradients(learner: torch.nn.Module) -> Iterator[torch.Tensor]:
+    """Gradients of everything that has one."""
+    return (one.grad for one in learner.parameters() if one.grad is not None)
+
+
+def published(name: str, network: torch.nn.Module, folder: Path) -> Artifact:
+    """The artifact of a trained network."""
+    with Writer(name, MadeBy(name, "test", {}), folder=folder) as out:
+        out.put("loss", [1.0])
+        out.put_weights(state_of(network))
+    return open_artifact(name, folder=folder)

@@ -1,0 +1,79 @@
+"""The segmenter that believes its labels."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from seedbed.augmentation import Sample
+from seedbed.segmenter.pseudo_masks import DeepLab, PseudoMasks
+from seedbed.training import fit
+from tests.learning import NUM_CLASSES, batch, gradients
+
+
+@pytest.fixture
+def pseudo_masks(small_method: Callable[[str, str], Any]) -> PseudoMasks:
+    made = small_method("segmenter", "pseudo_masks")
+    assert isinstance(made, PseudoMasks)
+    return made
+
+
+def test_without_any_label_there_is_no_loss(pseudo_masks: PseudoMasks) -> None:
+    learner = pseudo_masks.learner(NUM_CLASSES)
+    loss = learner(batch(["labels"], fill={"labels": 255}), 0.0)["labels"]
+    loss.backward()
+    assert loss.item() == 0
+    assert all(not one.any() for one in gradients(learner))
+
+
+def test_an_undecided_segmenter_loses_the_same_whatever_share_is_labelled(pseudo_masks: PseudoMasks) -> None:
+    learner = pseudo_masks.learner(NUM_CLASSES)
+    assert isinstance(learner.network, DeepLab)
+    for branch in learner.network.branches:
+        assert isinstance(branch, torch.nn.Conv2d)
+        torch.nn.init.zeros_(branch.weight)
+    full = batch(["labels"])
+    sparse = batch(["labels"])
+    sparse.maps_BYX["labels"][:, 1:] = 255
+    for one in (full, sparse):
+        assert learner(one, 0.0)["labels"].item() == pytest.approx(np.log(1 + NUM_CLASSES), rel=1e-5)
+
+
+def test_unlabelled_pixels_do_not_matter(pseudo_masks: PseudoMasks) -> None:
+    learner = pseudo_masks.learner(NUM_CLASSES).eval()
+    one = batch(["labels"])
+    one.maps_BYX["labels"][:, :, 28:] = 255
+    logits = torch.nn.functional.interpolate(learner.network(one.images_BCYX), size=(40, 56), mode="bilinear", align_corners=False)
+    expected = torch.nn.functional.cross_entropy(logits[..., :28], one.maps_BYX["labels"][..., :28])
+    assert learner(one, 0.0)["labels"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("rates", [(1,), (6, 12, 18, 24)])
+def test_branches_are_summed(pseudo_masks: PseudoMasks, rates: tuple[int, ...]) -> None:
+    network = dataclasses.replace(pseudo_masks, rates=rates).network(NUM_CLASSES).eval()
+    assert [branch.dilation for branch in network.branches] == [(rate, rate) for rate in rates]
+    images = torch.rand(1, 3, 40, 56)
+    features = network.backbone(images)
+    expected = sum(branch(features) for branch in network.branches)
+    assert torch.allclose(network(images), expected)
+
+
+def test_two_images_are_learned(pseudo_masks: PseudoMasks) -> None:
+    pictures = []
+    for number, size in enumerate([(40, 56), (48, 36)]):
+        mask = np.full(size, number, np.uint8)
+        mask[:, : size[1] // 2] = 2
+        image = np.repeat((mask * 100)[..., None], 3, axis=-1)
+        pictures.append(Sample(image=image, labels=np.array([True, True, True, False]), maps={"labels": mask}, padding={"labels": 255}))
+    training = dataclasses.replace(pseudo_masks.training, epochs=15.0, batch_size=2)
+    method = dataclasses.replace(pseudo_masks, descent=dataclasses.replace(pseudo_masks.descent, learning_rate=0.01, new_layer_factor=1.0))
+    trained = fit(
+        partial(method.learner, NUM_CLASSES), pictures, training=training, view=method.augmentation.view, device="cpu", name="test"
+    )
+    assert sum(trained.losses[-3:]) < 0.8 * sum(trained.losses[:3])

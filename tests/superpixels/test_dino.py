@@ -1,0 +1,152 @@
+"""Superpixels by lowest degree first, held against the pseudocode of the paper."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seedbed.superpixels.dino import discover
+from seedbed.types import PatchFeatures
+
+Vectors = npt.NDArray[np.float32]
+
+
+def from_the_paper(vectors: Vectors, threshold: float) -> list[int]:
+    """The pseudocode, word for word."""
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    similarity = unit @ unit.T
+    related = similarity > 0
+    left = list(range(len(vectors)))
+    regions = [-1] * len(vectors)
+    number = 0
+    while left:
+        degrees = {p: sum(bool(related[p, q]) or p == q for q in left) for p in left}
+        seed = min(left, key=lambda p: (degrees[p], p))
+        members = [q for q in left if q == seed or similarity[seed, q] > threshold]
+        for member in members:
+            regions[member] = number
+        left = [p for p in left if p not in members]
+        number += 1
+    return regions
+
+
+@st.composite
+def random_vectors(draw: st.DrawFn) -> Vectors:
+    """Directions in a few dimensions, so that many resemble each other."""
+    count, channels = draw(st.integers(1, 40)), draw(st.integers(2, 5))
+    random = np.random.default_rng(draw(st.integers(0, 10_000)))
+    return (random.standard_normal((count, channels)) + draw(st.floats(0, 1))).astype(np.float32)
+
+
+@given(random_vectors(), st.floats(-0.5, 0.95))
+def test_regions_are_those_of_the_paper(vectors: Vectors, threshold: float) -> None:
+    assert discover(vectors, threshold=threshold).tolist() == from_the_paper(vectors, threshold)
+
+
+@given(random_vectors(), st.floats(-1, 1))
+def test_regions_are_numbered_in_order_and_without_gaps(vectors: Vectors, threshold: float) -> None:
+    regions = discover(vectors, threshold=threshold)
+    assert regions.dtype == np.int32
+    assert np.unique(regions).tolist() == list(range(regions.max() + 1))
+
+
+@given(random_vectors(), st.floats(0, 0.95))
+def test_within_a_region_nothing_is_too_far_apart(vectors: Vectors, threshold: float) -> None:
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    similarity = unit @ unit.T
+    regions = discover(vectors, threshold=threshold)
+    for region in range(regions.max() + 1):
+        members = np.flatnonzero(regions == region)
+        assert similarity[np.ix_(members, members)].min() > 2 * threshold**2 - 1 - 1e-5
+        assert any((np.delete(similarity[seed, members], index) > threshold).all() for index, seed in enumerate(members))
+
+
+@given(random_vectors())
+def test_the_first_region_grows_from_the_patch_that_resembles_fewest(vectors: Vectors) -> None:
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    related = unit @ unit.T > 0
+    np.fill_diagonal(related, True)
+    assert discover(vectors, threshold=0.5)[related.sum(axis=1).argmin()] == 0
+
+
+@given(random_vectors())
+def test_extreme_thresholds_give_single_patches_or_one_region(vectors: Vectors) -> None:
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    largest = (unit @ unit.T - 2 * np.eye(len(unit))).max()
+    assert sorted(discover(vectors, threshold=float(largest) + 1e-6)) == list(range(len(vectors)))
+    assert not discover(vectors, threshold=-1.1).any()
+
+
+@given(st.lists(st.integers(1, 9), min_size=2, max_size=5, unique=True), st.integers(0, 1000), st.floats(0, 0.99))
+def test_orthogonal_clusters_are_found_wherever_they_lie_the_smallest_first(sizes: list[int], seed: int, threshold: float) -> None:
+    clusters = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    regions = discover(np.eye(len(sizes), dtype=np.float32)[clusters], threshold=threshold)
+    by_size = sorted(range(len(sizes)), key=lambda cluster: sizes[cluster])
+    assert regions.tolist() == [by_size.index(cluster) for cluster in clusters]
+
+
+@given(random_vectors(), st.integers(0, 1000))
+def test_the_length_of_vectors_means_nothing(vectors: Vectors, seed: int) -> None:
+    factors = 2.0 ** np.random.default_rng(seed).integers(-8, 9, (len(vectors), 1))  # exact, so that nothing is rounded otherwise
+    scaled = (vectors * factors).astype(np.float32)
+    assert np.array_equal(discover(scaled, threshold=0.3), discover(vectors, threshold=0.3))
+
+
+def test_patches_that_say_nothing_resemble_nothing_and_come_first() -> None:
+    vectors = np.array([[1, 0], [0, 0], [1, 0], [0, 0]], np.float32)
+    assert discover(vectors, threshold=0.3).tolist() == [2, 0, 2, 1]
+
+
+def test_degrees_count_only_what_is_left() -> None:
+    angles = np.deg2rad([0, 80, 160, 165, 170, 175, 250])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    regions = discover(vectors, threshold=0.9).tolist()
+    assert regions == from_the_paper(vectors, 0.9)
+    assert regions[2:6] == [regions[2]] * 4
+
+
+# --- From patches to pixels ---
+
+
+def test_regions_reach_pixels_as_squares_that_the_border_cuts(small_method: Callable[[str, str], Any]) -> None:
+    dino = small_method("superpixels", "dino")
+    plain = dataclasses.replace(dino, threshold=0.5, crf=dataclasses.replace(dino.crf, iterations=0))
+    values = np.zeros((2, 3, 2), np.float32)
+    values[..., 0] = 1
+    values[0, 0] = values[1, 2] = (0, 1)
+    regions = plain.segment(np.zeros((5, 9, 3), np.uint8), PatchFeatures(values=values, patch_size=4))
+    expected = np.ones((5, 9), np.int32)
+    expected[:4, :4] = expected[4:, 8:] = 0  # the smaller one first, in two pieces, one of them a single pixel
+    assert np.array_equal(regions, expected)
+
+
+def test_a_region_that_the_crf_wipes_out_leaves_no_gap(small_method: Callable[[str, str], Any]) -> None:
+    dino = small_method("superpixels", "dino")
+    values = np.zeros((4, 6, 3), np.float32)
+    values[:, :3, 1] = values[:, 3:, 2] = 1
+    values[2, 1] = (1, 0, 0)  # one patch of its own, of one colour with its neighbours
+    image = np.zeros((16, 24, 3), np.uint8)
+    image[:, 12:] = 255
+    field = dataclasses.replace(dino.crf, colour_distance=20, colour_weight=10, iterations=10)
+    patches = PatchFeatures(values=values, patch_size=4)
+    assert dataclasses.replace(dino, crf=dataclasses.replace(field, iterations=0)).segment(image, patches).max() == 2
+    regions = dataclasses.replace(dino, crf=field).segment(image, patches)
+    assert np.array_equal(regions, (np.arange(24) >= 12) + np.zeros((16, 1), np.int32))
+
+
+@pytest.mark.parametrize("size", [(8, 12), (9, 13), (15, 23)])
+def test_a_last_patch_of_one_pixel_is_a_patch(size: tuple[int, int], small_method: Callable[[str, str], Any]) -> None:
+    dino = small_method("superpixels", "dino")
+    plain = dataclasses.replace(dino, threshold=0.5, crf=dataclasses.replace(dino.crf, iterations=0))
+    rows, columns = -(-size[0] // 4), -(-size[1] // 4)
+    values = np.eye(rows * columns, dtype=np.float32).reshape(rows, columns, -1)
+    regions = plain.segment(np.zeros((*size, 3), np.uint8), PatchFeatures(values=values, patch_size=4))
+    assert regions.max() + 1 == rows * columns
+    assert (regions[-1, -1] == regions).sum() == (size[0] - 4 * (rows - 1)) * (size[1] - 4 * (columns - 1))

@@ -1,0 +1,81 @@
+"""The dense CRF: what it leaves alone, and what it smooths."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from seedbed.crf import DenseCrf
+
+FIELD = DenseCrf(smooth_distance=2, smooth_weight=3, colour_distance=20, colour_difference=10, colour_weight=4, iterations=5)
+RANDOM = np.random.default_rng(0)
+IMAGE = RANDOM.integers(0, 256, (6, 10, 3), dtype=np.uint8)
+GREY = np.full((6, 10, 3), 128, np.uint8)
+
+
+def test_no_iterations_leave_beliefs_as_they_are_but_for_their_sum() -> None:
+    beliefs = 0.1 + 0.9 * RANDOM.random((3, 6, 10), np.float32)
+    probabilities = dataclasses.replace(FIELD, iterations=0).probabilities(IMAGE, beliefs)
+    assert np.allclose(probabilities, beliefs / beliefs.sum(axis=0), atol=1e-5)
+    assert np.array_equal(probabilities.argmax(axis=0), beliefs.argmax(axis=0))
+
+
+def test_no_iterations_leave_labels_as_they_are() -> None:
+    labels = RANDOM.integers(0, 4, (6, 10)).astype(np.int32)
+    assert np.array_equal(dataclasses.replace(FIELD, iterations=0).labels(IMAGE, labels, count=4, certainty=0.7), labels)
+
+
+def test_no_weight_changes_no_label() -> None:
+    weightless = dataclasses.replace(FIELD, smooth_weight=0, colour_weight=0)
+    beliefs = RANDOM.random((3, 6, 10), np.float32)
+    assert np.array_equal(weightless.probabilities(IMAGE, beliefs).argmax(axis=0), beliefs.argmax(axis=0))
+    labels = RANDOM.integers(0, 4, (6, 10)).astype(np.int32)
+    assert np.array_equal(weightless.labels(IMAGE, labels, count=4, certainty=0.7), labels)
+
+
+def test_in_an_image_of_one_colour_a_lone_pixel_gives_way() -> None:
+    labels = np.zeros((6, 10), np.int32)
+    labels[3, 4] = 1
+    smoothed = dataclasses.replace(FIELD, colour_weight=0).labels(GREY, labels, count=2, certainty=0.7)
+    assert not smoothed.any()
+    assert labels[3, 4] == 1  # the input stays
+
+
+def test_without_smoothness_labels_follow_the_colours() -> None:
+    image = np.zeros((6, 10, 3), np.uint8)
+    image[:, 6:] = 255
+    labels = (np.arange(10) >= 6).astype(np.int32) + np.zeros((6, 1), np.int32)
+    rough = labels.copy()
+    rough[2, 2], rough[4, 8] = 1, 0
+    assert np.array_equal(dataclasses.replace(FIELD, smooth_weight=0).labels(image, rough, count=2, certainty=0.7), labels)
+
+
+def test_height_and_width_are_not_exchanged() -> None:
+    image = np.zeros((4, 12, 3), np.uint8)
+    image[0] = 255
+    labels = np.zeros((4, 12), np.int32)
+    labels[0] = 1
+    assert np.array_equal(FIELD.labels(image, labels, count=2, certainty=0.9), labels)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_one_label_stays_the_only_one(count: int) -> None:
+    labels = np.zeros((6, 10), np.int32)
+    assert np.array_equal(FIELD.labels(IMAGE, labels, count=count, certainty=0.7), labels)
+
+
+@pytest.mark.parametrize("beliefs", [np.zeros((3, 6, 10)), np.full((3, 6, 10), 7.0), np.ones((1, 6, 10))])
+def test_probabilities_sum_to_one_whatever_was_believed(beliefs: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
+    probabilities = FIELD.probabilities(IMAGE, beliefs.astype(np.float32))
+    assert probabilities.dtype == np.float32 and probabilities.shape == beliefs.shape
+    assert np.allclose(probabilities.sum(axis=0), 1, atol=1e-5)
+    assert np.allclose(probabilities, 1 / len(beliefs), atol=1e-5)
+
+
+def test_an_image_that_is_a_view_is_read_aright() -> None:
+    beliefs = RANDOM.random((2, 6, 10), np.float32)
+    turned = np.ascontiguousarray(IMAGE[:, ::-1])
+    mirrored = FIELD.probabilities(turned[:, ::-1], beliefs)
+    assert np.array_equal(mirrored, FIELD.probabilities(IMAGE, beliefs))
