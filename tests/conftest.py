@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from seedbed.errors import MethodError
 from tests.small import shrunk
 
 PROJECT = Path(__file__).parents[1]
+
+# Tests share cores with each other and with programs that they start; threads of torch that wait for a core cost a hundredfold.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The same examples on every machine and no time limit, since machines are slow now and then.
 hypothesis.settings.register_profile("seedbed", deadline=None, derandomize=True, max_examples=30)

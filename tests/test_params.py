@@ -312,6 +312,13 @@ def test_a_wrong_setting_is_refused(content: dict[str, Any]) -> None:
     assert message.startswith("params.yaml: segmenter.maps.labels: found 3; expected a valid string")
 
 
+@pytest.mark.parametrize("value", [0, -1])
+def test_at_least_one_picture_is_drawn(content: dict[str, Any], value: int) -> None:
+    content["evaluation"]["pictures"] = value
+    message = refusal(Params(content).check)
+    assert message.startswith(f"params.yaml: evaluation.pictures: found {value}; expected greater than or equal to 1")
+
+
 def test_an_image_size_has_two_numbers_in_their_range(content: dict[str, Any]) -> None:
     content["dataset"]["max_size"] = [40, 60]
     assert Params(content).settings(dataset.Settings).max_size == (40, 60)

@@ -1,0 +1,197 @@
+"""The real graph under the real DVC, on a tiny world: what runs, what does not, and what `seedbed plan` says beforehand."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zarr
+from ruamel.yaml import YAML
+
+from tests.small import shrunk
+
+PROJECT = Path(__file__).parents[2]
+COPIED = ("seedbed", "stages", "dvc.yaml", ".dvcignore", ".dvc/config", "data/raw/shapes/.gitignore")
+STAGES = ["dataset", "features", "superpixels", "classifier", "cams", "seeds", "refinement", "segmenter", "predictions", "evaluation"]
+
+Edit = Callable[[dict[str, Any]], None]
+
+
+class Checkout:
+    """A copy of the project with small parameters."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for name in COPIED:
+            target = root / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if (PROJECT / name).is_dir():
+                shutil.copytree(PROJECT / name, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(PROJECT / name, target)
+        self.yaml = YAML(typ="safe")
+        self.write(shrunk(self.yaml.load(PROJECT / "params.yaml")))
+        subprocess.run(["git", "init", "-q", "."], cwd=root, check=True)
+
+    def params(self) -> dict[str, Any]:
+        content: dict[str, Any] = self.yaml.load(self.root / "params.yaml")
+        return content
+
+    def write(self, params: dict[str, Any]) -> None:
+        self.yaml.dump(params, self.root / "params.yaml")
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """A command as a user of the activated environment would run it."""
+        environment = dict(os.environ)
+        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+        environment |= {"PYTHONPATH": str(self.root), "SEEDBED_WORKERS": "1", "DVC_NO_ANALYTICS": "1", "COLUMNS": "200"}
+        return subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, check=False)
+
+    def repro(self) -> list[str]:
+        """Stages that `dvc repro` ran."""
+        done = self.run("dvc", "repro")
+        assert done.returncode == 0, done.stderr
+        return re.findall(r"Running stage '(\w+)'", done.stdout)
+
+    def plan(self) -> dict[str, str]:
+        """What `seedbed plan` says of every stage."""
+        done = self.run("seedbed", "plan")
+        assert done.returncode == 0, done.stderr
+        found = (re.match(r"\s*(\w+)\s+(runs|perhaps|nothing to do)\b\s*(.*)", line) for line in done.stdout.splitlines())
+        return {match[1]: ": ".join(filter(None, [match[2], match[3].strip()])) for match in found if match}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout whose pipeline has run once."""
+    checkout = Checkout(tmp_path_factory.mktemp("project"))
+    assert set(checkout.plan()) == set(STAGES)
+    assert all(verdict == "runs: it never ran here" for verdict in checkout.plan().values())
+    assert sorted(checkout.repro()) == sorted(STAGES)
+    return checkout
+
+
+@pytest.fixture
+def checkout(finished: Checkout) -> Iterator[Checkout]:
+    """The finished checkout; its parameters are put back afterwards."""
+    before = finished.params()
+    yield finished
+    finished.write(before)
+
+
+def test_a_second_run_runs_nothing(checkout: Checkout) -> None:
+    assert checkout.repro() == []
+    assert set(checkout.plan().values()) == {"nothing to do"}
+
+
+def test_figures_and_pictures_are_left(checkout: Checkout) -> None:
+    shown = checkout.run("seedbed", "summary")
+    assert shown.returncode == 0, shown.stderr
+    for kind in ("classifier", "class_maps", "seeds", "masks", "superpixels", "predictions", "predictions_crf"):
+        assert kind in shown.stdout
+    named = [line.split()[0] for line in shown.stdout.partition("Open:")[2].splitlines() if line.strip()]
+    assert len(named) == 4
+    assert all((checkout.root / name).exists() for name in named)
+
+
+@pytest.mark.parametrize(
+    ("edit", "runs", "spared"),
+    [
+        pytest.param(lambda params: params["dataset"]["folder"].update(classes=["owl"]), [], STAGES, id="unselected method"),
+        pytest.param(
+            lambda params: params["superpixels"]["dino"].update(threshold=0.1),
+            ["superpixels"],
+            ["dataset", "features", "classifier", "cams", "refinement", "segmenter", "predictions"],
+            id="threshold of superpixels",
+        ),
+        pytest.param(
+            lambda params: params["cams"]["multiscale"].update(flip=False), ["cams"], ["classifier", "superpixels"], id="flip of class maps"
+        ),
+        pytest.param(
+            lambda params: params["evaluation"]["standard"]["crf"].update(smooth_weight=1), ["evaluation"], STAGES[:-1], id="final CRF"
+        ),
+    ],
+)
+def test_a_parameter_reruns_what_sees_it_and_nothing_else(checkout: Checkout, edit: Edit, runs: list[str], spared: list[str]) -> None:
+    params = checkout.params()
+    edit(params)
+    checkout.write(params)
+    plan = checkout.plan()
+    certain = [stage for stage, verdict in plan.items() if verdict.startswith("runs")]
+    assert certain == runs
+    ran = checkout.repro()
+    assert set(runs) <= set(ran)
+    assert not set(spared) & set(ran)
+    assert set(ran) <= {stage for stage, verdict in plan.items() if not verdict.startswith("nothing")}
+
+
+def test_the_plan_gives_the_reason(checkout: Checkout) -> None:
+    params = checkout.params()
+    params["seeds"]["superpixel_background"]["threshold"] = 0.9
+    checkout.write(params)
+    plan = checkout.plan()
+    assert plan["seeds"] == "runs: params.yaml: seeds.superpixel_background changed"
+    assert plan["evaluation"] == "perhaps: if it changes: seeds"
+    assert plan["predictions"] == "nothing to do"
+
+
+def test_a_lost_artifact_comes_from_the_cache(checkout: Checkout) -> None:
+    lost = checkout.root / "data/seeds.zarr"
+    shutil.rmtree(lost)
+    assert "data/seeds.zarr is missing" in checkout.plan()["seeds"]
+    assert checkout.repro() == []
+    assert zarr.open_group(lost, mode="r")["labels"].shape[0] == 5
+
+
+def test_the_plan_refuses_a_wrong_value_of_an_unselected_method(checkout: Checkout) -> None:
+    params = checkout.params()
+    params["dataset"]["folder"]["classes"] = 3
+    checkout.write(params)
+    done = checkout.run("seedbed", "plan")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: params.yaml: dataset.folder.classes: found 3; expected")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_plan_outside_a_project(checkout: Checkout, tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["seedbed", "plan"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: params.yaml: found no such file; expected the parameters of every stage; run this in the project's folder\n"
+    )
+
+
+def test_one_changed_mask_trains_nothing_again(checkout: Checkout) -> None:
+    """Truth is nothing that any stage but the evaluation could notice."""
+    params = checkout.params()
+    params["dataset"]["method"] = "folder"
+    params["dataset"]["folder"]["classes"] = [
+        str(one) for one in zarr.open_group(checkout.root / "data/dataset.zarr", mode="r")["class_names"][1:]
+    ]
+    checkout.write(params)
+    checkout.repro()  # the same images, read as a folder of one's own: a drawn world would draw its mask again
+    mask = next((checkout.root / "data/raw/shapes/masks").glob("train*.png"))
+    kept = mask.read_bytes()
+    try:
+        from PIL import Image
+
+        with Image.open(mask) as opened:
+            emptied = Image.new("L", opened.size, 255)
+        emptied.save(mask)
+        assert sorted(checkout.repro()) == ["dataset", "evaluation"]
+    finally:
+        mask.write_bytes(kept)

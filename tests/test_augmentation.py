@@ -1,0 +1,143 @@
+"""Views: the image and its maps are cut and turned alike."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seedbed.augmentation import Augmentation, Sample
+
+STILL = Augmentation(crop=32, smallest_scale=1.0, largest_scale=1.0, flip=0.0, brightness=0.0, contrast=0.0, saturation=0.0)
+
+
+def coordinates(height: int, width: int) -> Sample:
+    """An image whose red and green say row and column, and maps that say the same."""
+    rows, columns = np.indices((height, width))
+    image = np.stack([3 * rows + 5, 3 * columns + 5, np.full_like(rows, 128)], axis=-1).astype(np.uint8)
+    maps = {"rows": rows.astype(np.int32), "columns": columns.astype(np.int32), "labels": np.zeros((height, width), np.uint8)}
+    return Sample(image=image, labels=np.array([True, False]), maps=maps, padding={"rows": -1, "columns": -1, "labels": 255})
+
+
+def decoded(view: Sample) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Row and column that the colours say."""
+    return (view.image[..., 0] - 5.0) / 3, (view.image[..., 1] - 5.0) / 3
+
+
+def inside(view: Sample) -> npt.NDArray[np.bool_]:
+    """Pixels that show the image and not what lies beyond its border."""
+    return np.asarray(view.maps["labels"] == 0)
+
+
+SIDES = st.integers(17, 83)
+SEEDS = st.integers(0, 10_000)
+
+
+@given(SIDES, SIDES, SEEDS, st.sampled_from([0.0, 1.0]))
+def test_image_and_maps_are_cut_and_turned_alike(height: int, width: int, seed: int, flip: float) -> None:
+    view = dataclasses.replace(STILL, flip=flip).view(coordinates(height, width), np.random.default_rng(seed))
+    assert view.image.shape == (32, 32, 3) and view.image.dtype == np.uint8
+    assert all(one.shape == (32, 32) for one in view.maps.values())
+    rows, columns = decoded(view)
+    shown = inside(view)
+    assert np.array_equal(rows[shown], view.maps["rows"][shown])
+    assert np.array_equal(columns[shown], view.maps["columns"][shown])
+    step = 1 if flip == 0 else -1
+    line = view.maps["columns"][shown.any(axis=1)][0]
+    assert (np.diff(line[line >= 0]) == step).all()
+
+
+@given(SIDES, SIDES, SEEDS)
+def test_a_view_shows_as_much_of_the_image_as_fits(height: int, width: int, seed: int) -> None:
+    view = STILL.view(coordinates(height, width), np.random.default_rng(seed))
+    assert inside(view).sum() == min(height, 32) * min(width, 32)
+    assert np.array_equal(view.maps["rows"] == -1, ~inside(view)) and np.array_equal(view.maps["columns"] == -1, ~inside(view))
+
+
+def test_a_small_image_lies_anywhere_in_the_view_and_is_surrounded_by_its_mean_colour() -> None:
+    sample = coordinates(20, 25)
+    places = set()
+    for seed in range(40):
+        view = STILL.view(sample, np.random.default_rng(seed))
+        beyond = view.image[~inside(view)]
+        assert (beyond == sample.image.reshape(-1, 3).mean(axis=0).astype(np.uint8)).all()
+        places.add((int(inside(view).any(axis=1).argmax()), int(inside(view).any(axis=0).argmax())))
+    assert {0, 12} <= {top for top, _ in places} and {0, 7} <= {left for _, left in places}
+
+
+def test_every_row_and_column_of_a_large_image_is_seen() -> None:
+    views = [STILL.view(coordinates(40, 60), np.random.default_rng(seed)) for seed in range(150)]
+    assert {int(row) for view in views for row in view.maps["rows"][:, 0]} == set(range(40))
+    assert {int(column) for view in views for column in view.maps["columns"][0]} == set(range(60))
+
+
+@pytest.mark.parametrize("scale", [0.6, 0.7, 1.3, 1.7])
+def test_scaled_maps_stay_where_the_scaled_image_is(scale: float) -> None:
+    augmentation = dataclasses.replace(STILL, crop=64, smallest_scale=scale, largest_scale=scale)
+    view = augmentation.view(coordinates(60, 80), np.random.default_rng(0))
+    shown = inside(view)
+    for said, mapped in zip(decoded(view), (view.maps["rows"], view.maps["columns"]), strict=True):
+        difference = said[shown] - mapped[shown]
+        assert np.abs(difference).max() <= 1.01  # the nearest pixel of the image
+        assert abs(difference.mean()) < 0.15  # and no shift on the whole
+
+
+@pytest.mark.parametrize(("scale", "shape"), [(0.5, (10, 15)), (0.25, (5, 7)), (1.0, (20, 30))])
+def test_images_are_resized_by_the_scale(scale: float, shape: tuple[int, int]) -> None:
+    augmentation = dataclasses.replace(STILL, smallest_scale=scale, largest_scale=scale)
+    shown = inside(augmentation.view(coordinates(20, 30), np.random.default_rng(0)))
+    assert (shown.any(axis=1).sum(), shown.any(axis=0).sum()) == pytest.approx(shape, abs=1)
+
+
+def test_scales_lie_between_the_smallest_and_the_largest() -> None:
+    augmentation = dataclasses.replace(STILL, smallest_scale=0.5, largest_scale=1.0)
+    widths = [inside(augmentation.view(coordinates(20, 30), np.random.default_rng(seed))).any(axis=0).sum() for seed in range(60)]
+    assert min(widths) >= 15 and max(widths) <= 30 and max(widths) - min(widths) > 10
+
+
+def test_half_of_the_views_are_flipped_where_the_probability_is_half() -> None:
+    augmentation = dataclasses.replace(STILL, flip=0.5)
+    flipped = 0
+    for seed in range(200):
+        view = augmentation.view(coordinates(40, 60), np.random.default_rng(seed))
+        flipped += view.maps["columns"][0, 0] > view.maps["columns"][0, -1]
+    assert 70 < flipped < 130
+
+
+def test_labels_are_never_mixed_by_scaling() -> None:
+    sample = coordinates(20, 30)
+    mask = np.where(np.indices((20, 30))[1] % 2, 3, 255).astype(np.uint8)
+    sample = dataclasses.replace(sample, maps={"labels": mask}, padding={"labels": 255})
+    view = dataclasses.replace(STILL, smallest_scale=0.6, largest_scale=1.7).view(sample, np.random.default_rng(0))
+    assert view.maps["labels"].dtype == np.uint8
+    assert set(np.unique(view.maps["labels"]).tolist()) == {3, 255}
+
+
+@pytest.mark.parametrize("change", ["brightness", "contrast", "saturation"])
+def test_colours_change_within_their_range_and_maps_do_not(change: str) -> None:
+    augmentation = dataclasses.replace(STILL, **{change: 0.5})
+    sample = coordinates(20, 30)
+    plain = STILL.view(sample, np.random.default_rng(1))
+    changed = augmentation.view(sample, np.random.default_rng(1))
+    assert not np.array_equal(plain.image, changed.image)
+    assert all(np.array_equal(plain.maps[name], changed.maps[name]) for name in plain.maps)
+    if change == "brightness":
+        ratio = changed.image[plain.image > 40].astype(float) / plain.image[plain.image > 40]
+        assert ratio.max() - ratio.min() < 0.05 and 0.5 <= ratio.mean() <= 1.5
+
+
+def test_the_sample_stays_as_it_is_and_keeps_what_the_view_does_not_change() -> None:
+    sample, again = coordinates(20, 30), coordinates(20, 30)
+    view = dataclasses.replace(STILL, flip=1.0, brightness=0.5).view(sample, np.random.default_rng(0))
+    assert np.array_equal(sample.image, again.image) and np.array_equal(sample.maps["rows"], again.maps["rows"])
+    assert view.labels is sample.labels and view.padding == sample.padding
+
+
+def test_the_same_chance_gives_the_same_view() -> None:
+    augmentation = Augmentation(crop=32, smallest_scale=0.5, largest_scale=2.0, flip=0.5, brightness=0.3, contrast=0.3, saturation=0.3)
+    first, second = (augmentation.view(coordinates(20, 30), np.random.default_rng(5)) for _ in range(2))
+    assert np.array_equal(first.image, second.image)

@@ -1,0 +1,79 @@
+"""Ground-truth masks: read exactly, or refused with what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from seedbed import truth
+from seedbed.errors import DataError
+
+MASK = np.array([[0, 1, 2], [255, 2, 0]], np.uint8)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "masks").mkdir()
+    return tmp_path
+
+
+def refusal(root: Path, *, size: tuple[int, int] = (2, 3)) -> str:
+    with pytest.raises(DataError) as raised:
+        truth.read(root, "images/a.jpg", size=size, num_classes=2)
+    message = str(raised.value)
+    assert message.startswith(f"{root}/masks/a.png: found ")
+    return message
+
+
+def test_a_mask_lies_beside_its_image_under_the_same_name() -> None:
+    assert truth.mask_file(Path("data/raw"), "images/cats/a.b.jpg") == Path("data/raw/masks/cats/a.b.png")
+
+
+def test_grey_values_are_classes(root: Path) -> None:
+    PillowImage.fromarray(MASK).save(root / "masks" / "a.png")
+    mask = truth.read(root, "images/a.jpg", size=(2, 3), num_classes=2)
+    assert mask is not None and mask.dtype == np.uint8
+    assert np.array_equal(mask, MASK)
+
+
+def test_a_palette_s_entries_are_classes_whatever_their_colours(root: Path) -> None:
+    image = PillowImage.frombytes("P", (3, 2), MASK.tobytes())
+    image.putpalette([7, 7, 7, 0, 255, 0, 0, 0, 255] + 253 * [9, 9, 9])
+    image.save(root / "masks" / "a.png")
+    mask = truth.read(root, "images/a.jpg", size=(2, 3), num_classes=2)
+    assert mask is not None and np.array_equal(mask, MASK)
+
+
+def test_an_image_need_not_have_a_mask(root: Path) -> None:
+    assert truth.read(root, "images/a.jpg", size=(2, 3), num_classes=2) is None
+
+
+def test_a_mask_of_another_size(root: Path) -> None:
+    PillowImage.fromarray(MASK.T.copy()).save(root / "masks" / "a.png")
+    assert "found a mask of (3, 2); expected (2, 3), as its image" in refusal(root)
+
+
+def test_a_mask_with_a_class_that_does_not_exist(root: Path) -> None:
+    PillowImage.fromarray(MASK + np.uint8(1)).save(root / "masks" / "a.png")
+    assert "found classes [3]; expected 0..2 or 255" in refusal(root)
+
+
+@pytest.mark.parametrize("pixels", [np.zeros((2, 3, 3), np.uint8), np.zeros((2, 3), np.uint16)])
+def test_a_mask_in_colour_or_of_16_bits(root: Path, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
+    PillowImage.fromarray(pixels).save(root / "masks" / "a.png")
+    assert "expected one 8-bit class per pixel; save it as grey or palette" in refusal(root)
+
+
+def test_a_file_that_is_no_image(root: Path) -> None:
+    (root / "masks" / "a.png").write_bytes(b"not an image")
+    assert "found no readable image" in refusal(root)
+
+
+def test_half_a_mask(root: Path) -> None:
+    PillowImage.fromarray(np.random.default_rng(0).integers(0, 3, (40, 60), dtype=np.uint8)).save(root / "masks" / "a.png")
+    content = (root / "masks" / "a.png").read_bytes()
+    (root / "masks" / "a.png").write_bytes(content[: len(content) // 2])
+    assert "found no readable image" in refusal(root, size=(40, 60))
