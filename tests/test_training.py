@@ -102,6 +102,27 @@ def test_the_first_steps_of_a_training_do_not_depend_on_how_many_follow() -> Non
         assert torch.equal(one.images_BCYX, other.images_BCYX)
 
 
+def test_what_torch_draws_in_a_step_depends_on_its_position_alone() -> None:
+    class Drawing(LineLearner):
+        def __init__(self, *, wasteful: bool) -> None:
+            super().__init__()
+            self.wasteful = wasteful
+            self.drawn: list[Tensor] = []
+
+        def forward(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+            self.drawn.append(torch.rand(3))
+            if self.wasteful:
+                torch.rand(5)
+            return super().forward(batch, progress)
+
+    frugal, wasteful = Drawing(wasteful=False), Drawing(wasteful=True)
+    train(frugal, pictures(4))
+    train(wasteful, pictures(4))
+    assert len(frugal.drawn) == 4
+    assert all(torch.equal(one, other) for one, other in zip(frugal.drawn, wasteful.drawn, strict=True))
+    assert len({tuple(one.tolist()) for one in frugal.drawn}) == 4
+
+
 # --- Batches ---
 
 
