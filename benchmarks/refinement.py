@@ -11,6 +11,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks._rounds import medians, report
 from seedbed.crf import DenseCrf
+from seedbed.types import Image
 
 HEIGHT, WIDTH = 375, 500  # a VOC image
 PRESENT, ALL = 3, 21  # background and two classes; background and twenty
@@ -18,7 +19,7 @@ PRESENT, ALL = 3, 21  # background and two classes; background and twenty
 
 if __name__ == "__main__":
     random = np.random.default_rng(0)
-    image = cv2.GaussianBlur(random.integers(0, 255, (HEIGHT, WIDTH, 3)).astype(np.uint8), (0, 0), 5)
+    image: Image = np.asarray(cv2.GaussianBlur(random.integers(0, 255, (HEIGHT, WIDTH, 3)).astype(np.uint8), (0, 0), 5), np.uint8)
     beliefs = np.full((ALL, HEIGHT, WIDTH), 1e-5, np.float32)
     for label in range(PRESENT):
         beliefs[label] = cv2.GaussianBlur(random.random((HEIGHT, WIDTH)).astype(np.float32), (0, 0), 20)

@@ -27,7 +27,7 @@ import zarr.codecs
 import zarr.errors
 
 from seedbed.errors import ArtifactError, listed
-from seedbed.methods import Method
+from seedbed.methods import Method, identity
 from seedbed.types import BACKGROUND, ClassMaps, PatchFeatures, Probabilities, Size
 
 Columns = Mapping[str, Any]  # one image's entries, by array
@@ -184,8 +184,7 @@ class MadeBy:
     @classmethod
     def of(cls, stage: str, method: Method, *inputs: Artifact) -> MadeBy:
         """The record of a method run on some artifacts."""
-        parameters = json.loads(json.dumps(asdict(method)))  # type: ignore[call-overload]  # every method is a dataclass
-        return cls(stage=stage, method=method.name, parameters=parameters, inputs={one.name: one.digest for one in inputs})
+        return cls(stage=stage, method=method.name, parameters=identity(method), inputs={one.name: one.digest for one in inputs})
 
 
 class Artifact:
@@ -478,8 +477,12 @@ class Writer:
         text = json.dumps(record, sort_keys=True, separators=(",", ":"))
         self._group.attrs["seedbed"] = {**record, "digest": hashlib.sha256(text.encode()).hexdigest()}
         self._target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(self._target, ignore_errors=True)
+        replaced = self._work.with_suffix(".replaced")
+        shutil.rmtree(replaced, ignore_errors=True)
+        if self._target.exists():
+            self._target.rename(replaced)
         self._work.rename(self._target)
+        shutil.rmtree(replaced, ignore_errors=True)
 
 
 def _spatial_axis(dimensions: tuple[str, ...]) -> int:

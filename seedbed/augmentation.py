@@ -34,7 +34,7 @@ class Augmentation:
 
     crop: Annotated[int, Field(ge=16)]  # edge of the square that is cut, in pixels; small images are padded
     smallest_scale: Annotated[float, Field(gt=0)]  # images are resized by a factor between these two
-    largest_scale: Annotated[float, Field(gt=0)]
+    largest_scale: Annotated[float, Field(gt=0)]  # see smallest_scale
     flip: Share  # probability of a left-right flip
     brightness: Share  # largest relative change
     contrast: Share  # largest relative change
@@ -49,7 +49,9 @@ class Augmentation:
         image = cv2.resize(sample.image, (width, height), interpolation=cv2.INTER_LINEAR)
         mean = tuple(int(one) for one in image.reshape(-1, 3).mean(axis=0))
         maps = {
-            name: self._window(cv2.resize(one, (width, height), interpolation=cv2.INTER_NEAREST), top, left, flip, sample.padding[name])
+            name: self._window(
+                cv2.resize(one, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), top, left, flip, sample.padding[name]
+            )
             for name, one in sample.maps.items()
         }
         coloured = self._coloured(self._window(image, top, left, flip, mean), random)

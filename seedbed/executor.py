@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -32,7 +32,7 @@ def mapped(compute: Callable[[Sequence[int]], Iterable[T]], rows: Sequence[int],
         for run in runs:
             yield from compute(run)
         return
-    with _executor(workers, scheduler) as (executor, size):
+    with _executor(workers, scheduler) as (executor, size), _told_of_death():
         waiting: deque[Future[list[T]]] = deque()
         for run in runs:
             waiting.append(executor.submit(_listed, compute, run))
@@ -44,6 +44,16 @@ def mapped(compute: Callable[[Sequence[int]], Iterable[T]], rows: Sequence[int],
 
 def _listed(compute: Callable[[Sequence[int]], Iterable[T]], run: Sequence[int]) -> list[T]:
     return list(compute(run))  # a generator cannot travel
+
+
+@contextmanager
+def _told_of_death() -> Iterator[None]:
+    try:
+        yield
+    except BrokenExecutor as error:
+        raise MachineError(
+            "--workers", found="a worker process that died", expected="it to finish", do="see whether memory ran out; use fewer workers"
+        ) from error
 
 
 @contextmanager
@@ -66,7 +76,7 @@ def _executor(workers: int, scheduler: str) -> Iterator[tuple[Executor, int]]:
         ) from error
     try:
         client = distributed.Client(scheduler, timeout=10)
-    except (OSError, TimeoutError) as error:
+    except (OSError, TimeoutError, ValueError) as error:
         raise MachineError(
             "--scheduler", found=f"nobody at {scheduler}", expected="a dask scheduler", do="start one, or leave it out"
         ) from error

@@ -13,6 +13,8 @@ import numpy as np
 from seedbed.errors import DataError
 from seedbed.types import Image, Size
 
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a broken image is told of in our own words
+
 
 def decode(content: bytes, *, where: str) -> Image:
     """RGB pixels of an encoded image, turned as its EXIF tag says; grey, alpha and 16 bits become 8-bit RGB.

@@ -94,6 +94,8 @@ def _superpixels(judged: Sequence[Judged]) -> dict[str, Any]:
     report: dict[str, Any] = {"images": len(counts), "images_with_truth": len(overlaps), "mean_count": round(float(np.mean(counts)), 2)}
     if overlaps:
         agreeing, leaking, total = np.sum(overlaps, axis=0)
+        if total == 0:
+            return report
         report["achievable_segmentation_accuracy"] = round(float(agreeing / total), 4)
         report["undersegmentation_error"] = round(float(leaking / total), 4)
     return report

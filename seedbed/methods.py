@@ -11,13 +11,14 @@ package is missing disturbs nobody else.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib
 from abc import ABC
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import Any, ClassVar, TypeVar, dataclass_transform, get_type_hints
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
@@ -25,6 +26,7 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 from seedbed.errors import MethodError, listed, nearest
 
 PACKAGE = Path(__file__).parent
+LOCATION = "says where something lies, not what it is"  # marks such a parameter: Annotated[str, LOCATION]
 T = TypeVar("T")
 
 
@@ -40,7 +42,7 @@ M = TypeVar("M", bound=Method)
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(Field,))
 def parameters(cls: type[T]) -> type[T]:
     """Make a class a block of parameters: frozen, every field required, unknown keys and wrong types refused."""
-    decorate: Any = pydantic_dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid"))
+    decorate: Any = pydantic_dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid", allow_inf_nan=False))
     decorated: type[T] = decorate(cls)
     return decorated
 
@@ -50,6 +52,21 @@ def method(cls: type[M]) -> type[M]:
     """Mark the one class of a file that is its method; its name is the file's."""
     cls.name = cls.__module__.rpartition(".")[2]
     return parameters(cls)
+
+
+def identity(block: object) -> dict[str, Any]:
+    """A method's parameters as plain data that goes into artifacts: those that only say where something lies are left empty."""
+    hints = get_type_hints(type(block), include_extras=True)
+    plain: dict[str, Any] = {}
+    for field in dataclasses.fields(block):  # type: ignore[arg-type]  # every block of parameters is a dataclass
+        value = getattr(block, field.name)
+        if LOCATION in getattr(hints[field.name], "__metadata__", ()):
+            plain[field.name] = ""
+        elif dataclasses.is_dataclass(value):
+            plain[field.name] = identity(value)
+        else:
+            plain[field.name] = list(value) if isinstance(value, tuple) else value
+    return plain
 
 
 def families() -> list[str]:

@@ -52,7 +52,15 @@ class Backbone(nn.Module):
                 expected=f"a network of timm {timm.__version__}{nearest(name, timm.list_models())}",
                 do="see timm.list_models()",
             )
-        self.trunk = timm.create_model(name, num_classes=0, global_pool="", output_stride=output_stride)
+        try:
+            self.trunk = timm.create_model(name, num_classes=0, global_pool="", output_stride=output_stride)
+        except (AssertionError, NotImplementedError, TypeError) as error:  # each is how some networks of timm say it
+            raise ParamsError(
+                "params.yaml: backbone",
+                found=f"{name!r}, which does not take the output stride {output_stride}",
+                expected="a convolutional network of timm that takes it",
+                do="choose another, such as a resnet, or another output_stride",
+            ) from error
         self.num_features = int(getattr(self.trunk, "num_features"))  # noqa: B009 (nn.Module hides its type)
         configuration: dict[str, Any] = getattr(self.trunk, "pretrained_cfg")  # noqa: B009
         self.register_buffer("mean", torch.tensor(configuration["mean"]).view(1, 3, 1, 1), persistent=False)

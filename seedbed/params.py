@@ -47,8 +47,8 @@ class Params:
         except MarkedYAMLError as error:
             mark = error.problem_mark
             where = f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)
-            raise ParamsError(where, found=str(error.problem), expected="YAML", do="correct that line") from error
-        except YAMLError as error:
+            raise ParamsError(where, found=str(error.problem).removeprefix("found "), expected="YAML", do="correct that line") from error
+        except (YAMLError, ValueError) as error:  # ValueError: a date that does not exist
             raise ParamsError(str(path), found=str(error), expected="YAML", do="correct the file") from error
         return cls(_mapping(content, str(path)), source=str(path))
 
@@ -92,7 +92,11 @@ class Params:
 
     def raw_root(self) -> Path:
         """Where the raw data lies. A location, not a value: what is found there is checked against the data set's digests."""
-        return Path(str(self._section("dataset").get("root")))
+        root = self._section("dataset").get("root")
+        if not isinstance(root, str):
+            found = "nothing" if root is None else repr(root)
+            raise ParamsError(f"{self._source}: dataset.root", found=found, expected="a folder below the project", do="correct it")
+        return Path(root)
 
     def check(self) -> None:
         """Check every value of the file, of unselected methods too; slow, because it imports all of them."""

@@ -113,16 +113,18 @@ def run_stage(main: Callable[[Run], None], stage: str) -> None:
     parser.add_argument("--device", choices=DEVICES, default=environment.get("SEEDBED_DEVICE", "auto"), help="where networks run")
     parser.add_argument(
         "--workers",
-        type=int,
-        default=int(environment.get("SEEDBED_WORKERS", os.cpu_count() or 1)),
+        default=environment.get("SEEDBED_WORKERS", str(os.cpu_count() or 1)),
         help="processes for work without a network",
     )
     parser.add_argument("--scheduler", default=environment.get("SEEDBED_SCHEDULER", ""), help="address of a dask scheduler")
     options = parser.parse_args()
     try:
-        if options.workers < 1:
-            raise MachineError("--workers", found=str(options.workers), expected="1 or more", do="correct it")
-        main(Run(stage, Params.read(), device_wanted=options.device, workers=options.workers, scheduler=options.scheduler))
+        if options.device not in DEVICES:  # argparse does not check a default
+            raise MachineError("SEEDBED_DEVICE", found=repr(options.device), expected=f"one of: {listed(DEVICES)}", do="correct it")
+        if not options.workers.isdecimal() or int(options.workers) < 1:
+            where = "--workers or SEEDBED_WORKERS"
+            raise MachineError(where, found=repr(options.workers), expected="1 or more", do="correct it")
+        main(Run(stage, Params.read(), device_wanted=options.device, workers=int(options.workers), scheduler=options.scheduler))
     except SeedbedError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(USER_ERROR)

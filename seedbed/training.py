@@ -30,7 +30,7 @@ FIRST_FACTOR = 1e-3  # a learning rate that rises does not begin at nothing
 class Training:
     """How long a training lasts, and its chance."""
 
-    seed: Annotated[int, Field(ge=0)]  # of initial weights, order and views
+    seed: Annotated[int, Field(ge=0, lt=2**32)]  # of initial weights, order and views
     epochs: Annotated[float, Field(gt=0)]  # passes over the images
     batch_size: Annotated[int, Field(ge=1)]  # images per step
 

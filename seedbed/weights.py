@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from torch import nn
 
 from seedbed.artifacts import Artifact
 from seedbed.errors import WeightsError, listed
-from seedbed.methods import parameters
+from seedbed.methods import LOCATION, parameters
 
 N = TypeVar("N", bound=nn.Module)
 HEADS = ("fc.", "head.", "classifier.")  # what a published file holds for its own classes
@@ -26,7 +26,7 @@ class InitialWeights:
     """Where a backbone's weights come from before training."""
 
     source: Literal["none", "hub", "file"]  # none: drawn at random; hub: timm's own, downloaded; file: below
-    file: str  # a .safetensors file in timm's names; empty unless source is file
+    file: Annotated[str, LOCATION]  # a .safetensors file in timm's names; empty unless source is file
     sha256: str  # its digest, so that the same parameters always mean the same weights; empty unless source is file
 
 
@@ -34,7 +34,12 @@ def load_file(network: nn.Module, weights: InitialWeights) -> None:
     """Fill a network from a file, by name and shape, whole or not at all."""
     path = Path(weights.file)
     if not path.is_file():
-        raise WeightsError(str(path), found="no such file", expected="initial weights", do="correct initial_weights.file in params.yaml")
+        raise WeightsError(
+            weights.file or "initial_weights.file",
+            found="no such file",
+            expected="initial weights",
+            do="correct initial_weights.file in params.yaml",
+        )
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     if digest != weights.sha256:

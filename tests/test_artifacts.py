@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import zarr
 
@@ -160,7 +161,7 @@ def test_probabilities_are_cut_along_their_last_two_axes(tmp_path: Path) -> None
 
 
 def test_a_network_s_state_keeps_names_shapes_and_types(tmp_path: Path) -> None:
-    state = {
+    state: dict[str, npt.NDArray[Any]] = {
         "backbone.conv.weight": np.random.default_rng(0).random((2, 3, 1, 1), np.float32),
         "backbone.norm.num_batches_tracked": np.array(7, np.int64),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,11 @@ def coordinates(height: int, width: int) -> Sample:
     """An image whose red and green say row and column, and maps that say the same."""
     rows, columns = np.indices((height, width))
     image = np.stack([3 * rows + 5, 3 * columns + 5, np.full_like(rows, 128)], axis=-1).astype(np.uint8)
-    maps = {"rows": rows.astype(np.int32), "columns": columns.astype(np.int32), "labels": np.zeros((height, width), np.uint8)}
+    maps: dict[str, npt.NDArray[Any]] = {
+        "rows": rows.astype(np.int32),
+        "columns": columns.astype(np.int32),
+        "labels": np.zeros((height, width), np.uint8),
+    }
     return Sample(image=image, labels=np.array([True, False]), maps=maps, padding={"rows": -1, "columns": -1, "labels": 255})
 
 
@@ -119,7 +124,7 @@ def test_labels_are_never_mixed_by_scaling() -> None:
 
 @pytest.mark.parametrize("change", ["brightness", "contrast", "saturation"])
 def test_colours_change_within_their_range_and_maps_do_not(change: str) -> None:
-    augmentation = dataclasses.replace(STILL, **{change: 0.5})
+    augmentation = dataclasses.replace(STILL, **{change: 0.5})  # type: ignore[arg-type]  # a share, by its name
     sample = coordinates(20, 30)
     plain = STILL.view(sample, np.random.default_rng(1))
     changed = augmentation.view(sample, np.random.default_rng(1))

@@ -13,7 +13,11 @@ Differs from the paper: not applicable.
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from seedbed import dataset
 from seedbed.dataset import Entry, Index, class_colours
@@ -23,9 +27,12 @@ from seedbed.methods import method
 COLUMNS = ["image", "labels", "split"]
 
 
+ClassName = Annotated[str, Field(pattern=r"^\S+$")]  # one word, because spaces separate classes
+
+
 @method
 class Folder(dataset.Method):
-    classes: tuple[str, ...]  # names of the classes; the first is number 1 in masks
+    classes: Annotated[tuple[ClassName, ...], Field(min_length=1)]  # names of the classes; the first is number 1 in masks
 
     def read(self, root: Path) -> Index:
         table = root / "labels.csv"
@@ -36,12 +43,17 @@ class Folder(dataset.Method):
         entries: list[Entry] = []
         problems: list[str] = []
         seen: dict[str, int] = {}
-        with table.open(newline="", encoding="utf-8-sig") as stream:
+        try:
+            text = table.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise DataError(str(table), found=f"bytes that are not UTF-8: {error}", expected="UTF-8 text", do="save it as UTF-8") from error
+        with io.StringIO(text, newline="") as stream:
             reader = csv.DictReader(stream)
             if reader.fieldnames is None or [one.strip() for one in reader.fieldnames] != COLUMNS:
                 raise DataError(
                     f"{table}, line 1", found=repr(reader.fieldnames), expected=f"the header {','.join(COLUMNS)}", do="correct that line"
                 )
+            reader.fieldnames = COLUMNS  # without the spaces around them
             for line in reader:
                 entry, wrong = self._entry(root, line)
                 if entry.id in seen:
@@ -72,10 +84,12 @@ class Folder(dataset.Method):
         for label in labels.split():
             if label not in self.classes:
                 wrong.append(f"unknown label {label!r}{nearest(label, self.classes)}")
+        if None in line:
+            wrong.append(f"more than {len(COLUMNS)} columns; separate classes by spaces")
         if not splits:
             wrong.append("no split")
         entry = Entry(
-            id=Path(name).with_suffix("").as_posix(),
+            id=Path(name).with_suffix("").as_posix() if Path(name).name else name,
             file=file.as_posix(),
             labels=frozenset(labels.split()),
             splits=frozenset(splits.split()),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Annotated
+
+from pydantic import Field
 
 from seedbed import methods
 from seedbed.methods import parameters
@@ -14,7 +17,7 @@ class Settings:
     """What holds for every evaluation."""
 
     split: str  # images whose class maps, seeds, masks and superpixels are judged; predictions are judged where they were made
-    pictures: int  # images that are drawn in each overview
+    pictures: Annotated[int, Field(ge=1)]  # images that are drawn in each overview
 
 
 class Method(methods.Method):

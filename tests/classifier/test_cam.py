@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def test_logits_are_the_means_of_the_maps(cam: Cam) -> None:
 
 
 @pytest.mark.parametrize("stride", [8, 16, 32])
-def test_a_cell_covers_as_many_pixels_as_the_stride_says(cam: Cam, stride: int) -> None:
+def test_a_cell_covers_as_many_pixels_as_the_stride_says(cam: Cam, stride: Literal[8, 16, 32]) -> None:
     network = dataclasses.replace(cam, output_stride=stride).network(NUM_CLASSES).eval()
     maps, _ = network(torch.rand(1, 3, 64, 96))
     assert maps.shape[2:] == (64 // stride, 96 // stride)
