@@ -40,17 +40,17 @@ def regions(image: Image, region_map: RegionMap) -> Image:
 def sheet(rows: Sequence[Mapping[str, Image]]) -> Image:
     """Pictures in a grid: one row per image, one column per name, names above."""
     names = list(dict.fromkeys(name for row in rows for name in row))  # an image without a truth lacks a picture
-    height = max(picture.shape[0] for row in rows for picture in row.values())
+    heights = [max(picture.shape[0] for picture in row.values()) for row in rows]
     width = max(picture.shape[1] for row in rows for picture in row.values())
-    page = np.full((TITLE_HEIGHT + len(rows) * (height + GAP), len(names) * (width + GAP), 3), PAPER, np.uint8)
+    page = np.full((TITLE_HEIGHT + sum(heights) + len(rows) * GAP, len(names) * (width + GAP), 3), PAPER, np.uint8)
     for column, name in enumerate(names):
-        left = column * (width + GAP)
+        left, top = column * (width + GAP), TITLE_HEIGHT
         cv2.putText(page, name, (left, TITLE_HEIGHT - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
-        for index, row in enumerate(rows):
-            if name not in row:
-                continue
-            picture, top = row[name], TITLE_HEIGHT + index * (height + GAP)
-            page[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+        for row, height in zip(rows, heights, strict=True):
+            if name in row:
+                picture = row[name]
+                page[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+            top += height + GAP
     return page
 
 

@@ -53,8 +53,8 @@ def test_a_sheet_has_a_row_per_image_and_a_column_per_name() -> None:
         {"image": flat(14, 8, (3, 3, 3)), "masks": flat(14, 8, (4, 4, 4))},
     ]
     sheet = drawing.sheet(rows)
-    assert sheet.shape == (TITLE_HEIGHT + 2 * (14 + GAP), 2 * (20 + GAP), 3)
-    top, left = TITLE_HEIGHT + 14 + GAP, 20 + GAP
+    assert sheet.shape == (TITLE_HEIGHT + (10 + GAP) + (14 + GAP), 2 * (20 + GAP), 3)
+    top, left = TITLE_HEIGHT + 10 + GAP, 20 + GAP
     assert sheet[TITLE_HEIGHT, 0, 0] == 1 and sheet[TITLE_HEIGHT, left, 0] == 2
     assert sheet[top, 0, 0] == 3 and sheet[top, left, 0] == 4
     assert (sheet[top : top + 14, 8:left] == 255).all()  # beside a narrow image is paper

@@ -26,16 +26,17 @@ from typing import Annotated, Self, TypeAlias
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import Image as PillowImage
 from pydantic import Field, model_validator
 
 from seedbed import dataset
-from seedbed.dataset import Index
+from seedbed.dataset import Index, class_colours
 from seedbed.dataset.folder import COLUMNS, Folder
 from seedbed.errors import DataError, listed
 from seedbed.methods import method
 from seedbed.types import BACKGROUND, Image, LabelMap, Size
 
-DRAWING_VERSION = 1  # raise it with every change of what is drawn, so that worlds on disk are drawn again
+DRAWING_VERSION = 2  # raise it with every change of what is drawn, so that worlds on disk are drawn again
 SPLITS = ("train", "val")
 FOLDERS = ("images", "masks")
 RECORD = "world.json"
@@ -91,7 +92,7 @@ class Shapes(dataset.Method):
             for name, split, generator in self._images():
                 image, mask = draw_image(generator, min_side=self.min_side, max_side=self.max_side)
                 _write_png(drawing / "images" / name, image[..., ::-1])
-                _write_png(drawing / "masks" / name, mask)
+                _write_mask(drawing / "masks" / name, mask)
                 labels = [species for number, species in enumerate(SPECIES, start=1) if (mask == number).any()]
                 table.writerow([name, " ".join(labels), split])
         (drawing / RECORD).write_bytes(self._record(drawing))
@@ -142,6 +143,13 @@ def _refuse_foreign(root: Path) -> None:
 
 def _write_png(path: Path, pixels: npt.NDArray[np.uint8]) -> None:
     path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+
+
+def _write_mask(path: Path, mask: LabelMap) -> None:
+    """Classes as palette entries, so that a viewer shows them in colour."""
+    picture = PillowImage.frombytes("P", mask.shape[::-1], mask.tobytes())
+    picture.putpalette([0, 0, 0, *(level for colour in class_colours(len(SPECIES)) for level in colour)])
+    picture.save(path)
 
 
 # --- Textures: a pattern between 0 and 1, coloured from dark to light ---

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
+from PIL import Image as PillowImage
 from pydantic import ValidationError
 
 from seedbed.dataset import shapes
@@ -69,11 +71,18 @@ def test_an_image_does_not_depend_on_how_many_there_are(own: Path, drawn: Path) 
     assert all(small[name] == large[name] for name in pictures)
 
 
+def classes(mask: Path) -> npt.NDArray[np.uint8]:
+    """Numbers of a mask, which a viewer shows in the colours of its palette."""
+    with PillowImage.open(mask) as opened:
+        assert opened.mode == "P"
+        return np.asarray(opened, np.uint8)
+
+
 def test_labels_are_the_classes_of_the_mask(drawn: Path) -> None:
     seen: set[str] = set()
     for entry in world(num_train=40, num_val=20).read(drawn).entries:
-        mask = cv2.imread(str(drawn / "masks" / f"{entry.id}.png"), cv2.IMREAD_UNCHANGED)
-        assert mask is not None and mask.dtype == np.uint8 and mask.ndim == 2
+        mask = classes(drawn / "masks" / f"{entry.id}.png")
+        assert mask.dtype == np.uint8 and mask.ndim == 2
         pixels = np.bincount(mask.ravel(), minlength=len(SPECIES) + 1)
         assert pixels.size == len(SPECIES) + 1  # nothing beyond the classes
         assert entry.labels == {name for name, count in zip(SPECIES, pixels[1:], strict=True) if count}
@@ -88,8 +97,8 @@ def test_images_are_in_colour_not_square_and_of_the_size_of_their_masks(drawn: P
     sizes = set()
     for file in (drawn / "images").iterdir():
         image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
-        mask = cv2.imread(str(drawn / "masks" / file.name), cv2.IMREAD_UNCHANGED)
-        assert image is not None and mask is not None
+        mask = classes(drawn / "masks" / file.name)
+        assert image is not None
         height, width, channels = image.shape
         assert channels == 3 and mask.shape == (height, width)
         assert height != width and min(height, width) >= 64 and max(height, width) <= 80

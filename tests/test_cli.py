@@ -1,0 +1,116 @@
+"""The commands as a user types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from seedbed import methods
+
+PROJECT = Path(__file__).parents[1]
+HEAVY = ("torch", "timm", "zarr", "dvc", "numpy", "cv2", "scipy", "skimage", "pydantic")
+
+
+def seedbed(*arguments: str, folder: Path = PROJECT) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "COLUMNS": "200", "TERM": "dumb"}
+    command = [sys.executable, "-m", "seedbed.cli", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_help_names_every_command() -> None:
+    done = seedbed("--help")
+    assert done.returncode == 0
+    for command in ("methods", "doctor", "plan", "summary"):
+        assert command in done.stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = f"import sys, seedbed.cli; print([name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_methods_lists_family_method_paper_and_parameters() -> None:
+    done = seedbed("methods")
+    assert done.returncode == 0, done.stderr
+    for family in methods.families():
+        assert f"\n{family}\n" in f"\n{done.stdout}"
+        for name in methods.available(family):
+            assert f"  {name}  {methods.declared(family, name).summary()}" in done.stdout
+    assert "paper: Krähenbühl and Koltun" in done.stdout
+    assert "parameters: background_power, crf" in done.stdout
+    assert done.stdout.index("dataset") < done.stdout.index("superpixels") < done.stdout.index("evaluation"), "in the pipeline's order"
+
+
+def test_methods_of_one_family_explains_nested_parameters() -> None:
+    done = seedbed("methods", "superpixels")
+    assert "threshold: paper: tau; cosine above which a patch joins a region" in done.stdout
+    assert "crf.iterations: rounds of mean-field inference" in done.stdout
+    assert "classifier" not in done.stdout
+
+
+def test_methods_runs_outside_a_project(tmp_path: Path) -> None:
+    assert "superpixels" in seedbed("methods", folder=tmp_path).stdout
+
+
+def test_methods_of_an_unknown_family() -> None:
+    done = seedbed("methods", "superpixel")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: seedbed methods: found 'superpixel'; expected one of: dataset, features, superpixels")
+    assert "(nearest: superpixels)" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_doctor_looks_at_everything() -> None:
+    done = seedbed("doctor")
+    for what in ("python", "torch", "gpu", "crf", "opencv", "dvc links", "dvc locks", "disk"):
+        assert f" {what}: " in done.stdout, done.stdout + done.stderr
+    assert done.returncode == (2 if "!!" in done.stdout else 0)
+
+
+def test_doctor_says_what_is_wrong_outside_a_project(tmp_path: Path) -> None:
+    done = seedbed("doctor", folder=tmp_path)
+    assert "!! dvc links: " in done.stdout
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_doctor_finds_a_lock_that_a_dead_process_left(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=tmp_path, check=True)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    lock = tmp_path / ".dvc/tmp/rwlock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.write_text(json.dumps({"write": {"data/x.zarr": {"pid": dead.pid, "cmd": "dvc repro"}}}), encoding="utf-8")
+    done = seedbed("doctor", folder=tmp_path)
+    assert f"!! dvc locks: left by dead processes [{dead.pid}]" in done.stdout
+    lock.write_text(json.dumps({"write": {"data/x.zarr": {"pid": os.getpid(), "cmd": "dvc repro"}}}), encoding="utf-8")
+    assert f"ok dvc locks: held by process {os.getpid()}: dvc repro" in seedbed("doctor", folder=tmp_path).stdout
+
+
+def test_summary_before_any_run(tmp_path: Path) -> None:
+    done = seedbed("summary", folder=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "error: data/metrics/evaluation.json: found no such file; expected the figures of a run; run `dvc repro`\n"
+
+
+@pytest.mark.parametrize("page", ["methods.md", "artifacts.md"])
+def test_a_stale_page_is_found_and_written_anew(tmp_path: Path, page: str) -> None:
+    def documentation(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "seedbed.documentation", *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    assert documentation().returncode == 0
+    assert documentation("--check").returncode == 0
+    (tmp_path / "docs" / page).write_text("old", encoding="utf-8")
+    stale = documentation("--check")
+    assert stale.returncode == 1
+    assert stale.stdout == f"docs/{page} is stale: run `make docs`\n"
+    documentation()
+    assert (tmp_path / "docs" / page).read_text(encoding="utf-8") == (PROJECT / "docs" / page).read_text(encoding="utf-8")
