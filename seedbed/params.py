@@ -47,7 +47,9 @@ class Params:
         except MarkedYAMLError as error:
             mark = error.problem_mark
             where = f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)
-            raise ParamsError(where, found=str(error.problem).removeprefix("found "), expected="YAML", do="correct that line") from error
+            raise ParamsError(
+                where, found=f"a mistake in the YAML: {error.problem}", expected="names and values", do="correct that line"
+            ) from error
         except (YAMLError, ValueError) as error:  # ValueError: a date that does not exist
             raise ParamsError(str(path), found=str(error), expected="YAML", do="correct the file") from error
         return cls(_mapping(content, str(path)), source=str(path))

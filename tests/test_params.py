@@ -76,7 +76,7 @@ def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
-        ("dataset: [1\nfeatures: 2\n", ["params.yaml, line 2, column", "expected YAML", "correct that line"]),
+        ("dataset: [1\nfeatures: 2\n", ["params.yaml, line 2, column", "found a mistake in the YAML", "correct that line"]),
         ("dataset:\n\tmethod: shapes\n", ["params.yaml, line 2, column 1", "\\t"]),
         ("dataset: {}\ndataset: {}\n", ["params.yaml, line 2, column 1", 'duplicate key "dataset"']),
         ("dataset:\n  method: shapes\n  method: folder\n", ["params.yaml, line 3, column 3", 'duplicate key "method"']),

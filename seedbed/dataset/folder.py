@@ -35,6 +35,10 @@ class Folder(dataset.Method):
     classes: Annotated[tuple[ClassName, ...], Field(min_length=1)]  # names of the classes; the first is number 1 in masks
 
     def read(self, root: Path) -> Index:
+        if not root.is_dir():
+            raise DataError(
+                str(root), found="no such folder", expected="the raw data", do="put it there, or correct dataset.root in params.yaml"
+            )
         table = root / "labels.csv"
         if not table.is_file():
             raise DataError(

@@ -51,7 +51,7 @@ def test_no_parameters(fresh: Project) -> None:
 
 def test_malformed_parameters(fresh: Project) -> None:
     (fresh.root / "params.yaml").write_text("dataset:\n  method: [shapes\nfeatures: {}\n")
-    assert_refused(fresh.program("dataset"), "error: params.yaml, line 3, column", "expected YAML", "correct that line")
+    assert_refused(fresh.program("dataset"), "error: params.yaml, line 3, column", "found a mistake in the YAML", "correct that line")
 
 
 def test_a_typing_error_in_the_section_of_another_stage(fresh: Project) -> None:
@@ -121,9 +121,7 @@ def read_folder(project: Project, root: str = "data/raw/mine") -> None:
 
 def test_no_data(fresh: Project) -> None:
     read_folder(fresh)
-    assert_refused(
-        fresh.program("dataset"), "error: data/raw/mine/labels.csv: found no such file", "a CSV file with the columns image,labels,split"
-    )
+    assert_refused(fresh.program("dataset"), "error: data/raw/mine: found no such folder", "put it there, or correct dataset.root")
 
 
 def test_wrong_entries_of_a_data_set(fresh: Project) -> None:
