@@ -40,4 +40,4 @@ bench: setup ## run the benchmarks
 	for file in benchmarks/[a-z]*.py; do python $$file || exit 1; done
 
 clean: ## remove what the pipeline computed here; raw data and DVC's cache stay
-	rm -rf data/*.zarr .seedbed
+	rm -rf data/*.zarr data/.work

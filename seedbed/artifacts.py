@@ -4,18 +4,19 @@
 chunk per image and one shard per run of images, so that a viewer reads one mask and a data set is few files. Images differ in
 size, so pixel arrays are padded to the data set's `max_size`; `read` cuts them back to the true extent.
 
-A writer fills a work folder, records size and checksum of every file that it wrote, and publishes the whole by one rename: a
-reader sees a complete artifact or none. Nothing in an artifact depends on time, host, path or number of workers.
+A writer holds a lock, fills a work folder, records size and checksum of every file that it wrote, and publishes the whole by
+renaming it: a reader sees a complete artifact or none. Nothing in an artifact depends on time, host, path or number of workers.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -32,9 +33,11 @@ from seedbed.types import BACKGROUND, ClassMaps, PatchFeatures, Probabilities, S
 
 Columns = Mapping[str, Any]  # one image's entries, by array
 FOLDER = Path("data")
-WORK_FOLDER = Path(".seedbed/work")
+WORK_FOLDER = ".work"  # beside the artifacts, so that publishing is a rename within one file system
 SHARD_BYTES = 256 * 2**20  # uncompressed
 SHARD_IMAGES = 128
+SMALL_ENTRIES = 65_536  # per chunk and file of an array without pixels
+SPATIAL = ("y", "map_y", "patch_y")
 
 DIMENSIONS = {
     "image": "images, in the data set's order",
@@ -255,7 +258,7 @@ class Artifact:
 
     def __reduce__(self) -> tuple[object, ...]:
         # Opened again where it arrives, in another process: neither caches nor file handles travel.
-        return (_reopened, (self.name, self.path.parent))
+        return (_reopened, (self.name, self.path.parent.absolute(), self.digest))
 
     @cached_property
     def _rows(self) -> dict[str, int]:
@@ -350,8 +353,16 @@ def open_artifact(name: str, *, folder: Path = FOLDER) -> Artifact:
     return Artifact(name, path, group, record)
 
 
-def _reopened(name: str, folder: Path) -> Artifact:
-    return open_artifact(name, folder=folder)
+@lru_cache(maxsize=16)
+def _reopened(name: str, folder: Path, digest: str) -> Artifact:
+    """An artifact in another process, opened once for all the work that needs it.
+
+    digest: tells it from an earlier one of the same name.
+    """
+    opened = open_artifact(name, folder=folder)
+    if opened.digest != digest:
+        raise ArtifactError(str(opened.path), found="another artifact than when the stage began", expected="the same", do="run it again")
+    return opened
 
 
 class Writer:
@@ -364,23 +375,33 @@ class Writer:
         self._made_by = made_by
         self._extents = {"height_width": 2, "rgb": 3, **(extents or {})}
         self._target = folder / f"{name}.zarr"
-        self._work = folder.parent / WORK_FOLDER / f"{name}.zarr"
+        self._work = folder / WORK_FOLDER / f"{name}.zarr"
         self._pending: dict[str, list[npt.NDArray[Any]]] = {}
         self._written: dict[str, int] = {}
 
     def __enter__(self) -> Writer:
-        shutil.rmtree(self._work, ignore_errors=True)
         self._work.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = self._work.with_suffix(".lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # gone with its process, however that ends
+        except BlockingIOError as error:
+            self._lock.close()
+            raise ArtifactError(
+                str(self._target), found="another run that is writing it", expected="one writer at a time", do="wait for it, or end it"
+            ) from error
+        shutil.rmtree(self._work, ignore_errors=True)
         self._group = zarr.open_group(self._work, mode="w-", zarr_format=3)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if error is None:
-            for name in list(self._pending):
-                self._flush(name)
-            self._publish()
-        else:
+        try:
+            if error is None:
+                for name in list(self._pending):
+                    self._flush(name)
+                self._publish()
+        finally:
             shutil.rmtree(self._work, ignore_errors=True)
+            self._lock.close()
 
     def put(self, name: str, value: npt.ArrayLike) -> None:
         """Write a whole array at once."""
@@ -403,6 +424,7 @@ class Writer:
             if spec.extent and spec.extent != "size" and name in entries:
                 axis = _spatial_axis(spec.dimensions) - (spec.dimensions[0] == "image")
                 entries[spec.extent] = np.shape(entries[name])[axis : axis + 2]
+        self._check(entries)
         for name, value in entries.items():
             spec = self.schema.arrays[name]
             growing = np.asarray(value, dtype=object if spec.dtype == "str" else spec.dtype)
@@ -416,6 +438,15 @@ class Writer:
         group = self._group.create_group("weights")
         for name, value in entries:
             group.create_array(name, data=value, chunks=value.shape if value.ndim else "auto", compressors=_compressor())
+
+    def _check(self, entries: Columns) -> None:
+        """A stage that forgets a column would shift every later row: its own mistake, so no error of the user's."""
+        grown = {name for name, spec in self.schema.arrays.items() if spec.dimensions[:1] in GROWING}
+        if set(entries) != grown:
+            raise ValueError(f"stage {self.name}: columns missing or unknown: {listed(sorted(set(entries) ^ grown))}")
+        for name, spec in self.schema.arrays.items():
+            if spec.extent == "size" and tuple(np.shape(entries[name])) != tuple(entries["size"]):
+                raise ValueError(f"stage {self.name}: {name} of {np.shape(entries[name])} for an image of {tuple(entries['size'])}")
 
     def _total(self, name: str) -> int:
         return self._written.get(name, 0) + len(self._pending.get(name, []))
@@ -433,7 +464,7 @@ class Writer:
         start = self._written.get(name, 0)
         if start == 0:
             per_shard = self._per_shard(spec)
-            array = self._create(name, (len(entries), *inner), (per_shard, *inner), chunk=1 if len(inner) > 1 else per_shard)
+            array = self._create(name, (len(entries), *inner), (per_shard, *inner), sharded=per_shard != SMALL_ENTRIES)
         else:
             array = self._group[name]  # type: ignore[assignment]
             array.resize((start + len(entries), *inner))
@@ -443,14 +474,13 @@ class Writer:
     def _per_shard(self, spec: Array) -> int:
         """Entries per shard of an array that grows."""
         inner = [self._extents[dimension] for dimension in spec.dimensions[1:]]
-        if len(inner) < 2:
-            return 65_536  # small: the whole array in one file
+        if not set(SPATIAL) & set(spec.dimensions):
+            return SMALL_ENTRIES
         itemsize = np.dtype(spec.dtype).itemsize
         return max(1, min(SHARD_IMAGES, SHARD_BYTES // (itemsize * int(np.prod(inner)))))
 
-    def _create(self, name: str, shape: Sequence[int], shard: Sequence[int], *, chunk: int = 0) -> zarr.Array[Any]:
+    def _create(self, name: str, shape: Sequence[int], shard: Sequence[int], *, sharded: bool = False) -> zarr.Array[Any]:
         spec = self.schema.arrays[name]
-        sharded = chunk == 1
         return self._group.create_array(
             name,
             shape=tuple(shape),
@@ -465,8 +495,9 @@ class Writer:
 
     def _publish(self) -> None:
         missing = [name for name in self.schema.arrays if name not in self._group]
+        # No image at all, or no image with a class: an array of length 0. Everything else was checked row by row.
         empty = [name for name in missing if self.schema.arrays[name].dimensions[:1] in GROWING]
-        for name in empty:  # no image, or no image with a class: an array of length 0
+        for name in empty:
             spec = self.schema.arrays[name]
             inner = tuple(self._extents[dimension] for dimension in spec.dimensions[1:])
             self._create(name, (0, *inner), (1, *inner))
@@ -487,7 +518,7 @@ class Writer:
 
 def _spatial_axis(dimensions: tuple[str, ...]) -> int:
     """Index of the first of the two spatial dimensions."""
-    return next(index for index, dimension in enumerate(dimensions) if dimension in ("y", "map_y", "patch_y"))
+    return next(index for index, dimension in enumerate(dimensions) if dimension in SPATIAL)
 
 
 def _compressor() -> zarr.codecs.ZstdCodec:

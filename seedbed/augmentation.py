@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from seedbed.methods import parameters
 from seedbed.types import Image
@@ -39,6 +39,12 @@ class Augmentation:
     brightness: Share  # largest relative change
     contrast: Share  # largest relative change
     saturation: Share  # largest relative change
+
+    @model_validator(mode="after")
+    def _scales_in_order(self) -> Self:
+        if self.smallest_scale > self.largest_scale:
+            raise ValueError(f"smallest_scale no larger than largest_scale, which is {self.largest_scale}")
+        return self
 
     def view(self, sample: Sample, random: np.random.Generator) -> Sample:
         """One random view. The image stays uint8; what lies beyond its border is its mean colour."""

@@ -50,6 +50,10 @@ class WeightsError(SeedbedError):
     """Initial weights do not fit the network."""
 
 
+class TrainingError(SeedbedError):
+    """A training went wrong."""
+
+
 class MachineError(SeedbedError):
     """The machine lacks what was asked of it."""
 

@@ -13,6 +13,9 @@ from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExec
 from contextlib import contextmanager
 from typing import TypeVar
 
+import cv2
+import threadpoolctl
+
 from seedbed.errors import MachineError
 
 T = TypeVar("T")
@@ -20,17 +23,20 @@ RUN_LENGTH = 8  # images that travel together
 RUNS_PER_WORKER = 3  # under way or waiting
 
 
-def mapped(compute: Callable[[Sequence[int]], Iterable[T]], rows: Sequence[int], *, workers: int, scheduler: str) -> Iterator[T]:
+def mapped(
+    compute: Callable[[Sequence[int]], Iterable[T]], rows: Sequence[int], *, workers: int, scheduler: str, single_thread: bool = True
+) -> Iterator[T]:
     """What compute makes of every row, in order.
 
     compute: called with a run of rows, gives one result for each.
     workers: processes; 1 is this one.
+    single_thread: whether work in this process is kept to one thread, as it is in all others.
     scheduler: address of a dask scheduler, or empty; it goes before workers.
     """
     runs = [rows[start : start + RUN_LENGTH] for start in range(0, len(rows), RUN_LENGTH)]
     if workers == 1 and not scheduler:
         for run in runs:
-            yield from compute(run)
+            yield from _listed(compute, run) if single_thread else compute(run)
         return
     with _executor(workers, scheduler) as (executor, size), _told_of_death():
         waiting: deque[Future[list[T]]] = deque()
@@ -43,7 +49,13 @@ def mapped(compute: Callable[[Sequence[int]], Iterable[T]], rows: Sequence[int],
 
 
 def _listed(compute: Callable[[Sequence[int]], Iterable[T]], run: Sequence[int]) -> list[T]:
-    return list(compute(run))  # a generator cannot travel
+    """A whole run, as a generator cannot travel.
+
+    With one thread: sums of floating-point numbers depend on how many threads share them, and workers share the processors.
+    """
+    cv2.setNumThreads(1)
+    with threadpoolctl.threadpool_limits(1):
+        return list(compute(run))
 
 
 @contextmanager

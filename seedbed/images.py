@@ -89,5 +89,9 @@ class Images:
     files: Sequence[str]  # relative to the root
     digests: Sequence[str]
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Wherever it arrives, the current folder may be another.
+        return (Images, (self.root.absolute(), self.files, self.digests))
+
     def __getitem__(self, row: int) -> Image:
         return read(self.root / self.files[row], expected_digest=self.digests[row])

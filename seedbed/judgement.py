@@ -80,12 +80,12 @@ def measurements(judged: Sequence[Judged]) -> Iterator[dict[str, Any]]:
             yield {"ids": one.id, "kind": kind, "confusion": counts}
 
 
-def iou_table(report: Mapping[str, Any]) -> Iterator[tuple[str, str, float]]:
-    """Kind, class and IoU, for a plot."""
+def iou_table(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """What and its IoU, for a plot."""
     for kind, content in report.items():
         for name, value in content.get("iou", {}).items():
             if value is not None:
-                yield kind, name, value
+                yield f"{kind}: {name}", value
 
 
 def _superpixels(judged: Sequence[Judged]) -> dict[str, Any]:

@@ -106,12 +106,16 @@ def load(family: str, name: str, *, where: str | None = None) -> type[Method]:
             expected="that package to be installed",
             do=f"run `pip install {INSTALLED_AS.get(package, package)}`, or choose another method",
         ) from error
-    for value in vars(module).values():
-        if isinstance(value, type) and value.__module__ == module_name and issubclass(value, Method) and value.name:
-            return value
+    marked = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and value.__module__ == module_name and issubclass(value, Method) and "name" in vars(value)
+    ]
+    if len(marked) == 1:
+        return marked[0]
     raise MethodError(
         f"{PACKAGE.name}/{family}/{name}.py",
-        found="no class marked @method",
+        found=f"{len(marked)} classes marked @method" if marked else "no class marked @method",
         expected="exactly one",
         do="see CONTRIBUTING.md, Adding a method",
     )

@@ -20,7 +20,9 @@ def confusion(truth: LabelMap, predicted: LabelMap, *, num_classes: int) -> Coun
     num_classes: without background.
     """
     known = truth != IGNORE
-    columns = np.minimum(predicted[known].astype(np.int64), num_classes + 1)
+    columns = np.where(predicted[known] == IGNORE, num_classes + 1, predicted[known].astype(np.int64))
+    if columns.max(initial=0) > num_classes + 1 or (predicted[known] == num_classes + 1).any():
+        raise ValueError(f"labels {np.unique(predicted[known])} where there are {num_classes} classes")
     pairs = truth[known].astype(np.int64) * (num_classes + 2) + columns
     return np.bincount(pairs, minlength=(num_classes + 1) * (num_classes + 2)).reshape(num_classes + 1, num_classes + 2)
 

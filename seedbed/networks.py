@@ -69,7 +69,7 @@ class Backbone(nn.Module):
     def initialise(self, weights: InitialWeights) -> None:
         """Give the backbone the weights that training starts from."""
         if weights.source == "hub":
-            timm.models.load_pretrained(self.trunk)
+            timm.models.load_pretrained(self.trunk, num_classes=0)  # without the head
         elif weights.source == "file":
             load_file(self.trunk, weights)
 

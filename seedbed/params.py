@@ -90,7 +90,9 @@ class Params:
         family = _family(settings)
         names = methods.available(family)
         own = {key: value for key, value in self._section(family).items() if key != "method" and key not in names}
-        return _make(settings, own, f"{self._source}: {family}")
+        made = _make(settings, own, f"{self._source}: {family}")
+        assert isinstance(made, settings)
+        return made
 
     def raw_root(self) -> Path:
         """Where the raw data lies. A location, not a value: what is found there is checked against the data set's digests."""
@@ -119,12 +121,7 @@ class Params:
             kind = methods.load(family, name)
         except MethodError:
             return  # its optional package is missing, which is nobody's concern until it is selected
-        try:
-            TypeAdapter(kind).validate_json(json.dumps(_mapping(block, address)))
-        except ValidationError as error:
-            for problem in error.errors():
-                if problem["type"] not in MISSING:
-                    raise _explained(problem, address) from None
+        _make(kind, block, address, complete=False)
 
     def _section(self, family: str) -> Mapping[str, Any]:
         if family not in self._sections:
@@ -178,14 +175,20 @@ def rebuilt(contract: type[M], name: str, block: Mapping[str, Any], *, where: st
     return made
 
 
-def _make(kind: type[T], block: Any, address: str) -> T:
-    """An object from a block of parameters; a ParamsError says what is wrong with the first of them."""
+def _make(kind: type[T], block: Any, address: str, *, complete: bool = True) -> T | None:
+    """An object from a block of parameters; a ParamsError says what is wrong with the first of them.
+
+    complete: whether a missing parameter is wrong; else there is no object.
+    """
     given = _mapping({} if block is None else block, address)
     try:
         # Through JSON, because in strict mode only JSON may give a mapping for a nested dataclass or a list for a tuple.
         return TypeAdapter(kind).validate_json(json.dumps(given))
     except ValidationError as error:
-        raise _explained(error.errors()[0], address) from None
+        for problem in error.errors():
+            if complete or problem["type"] not in MISSING:
+                raise _explained(problem, address) from None
+        return None
     except TypeError as error:
         raise ParamsError(address, found=str(error), expected="numbers, text, true, false and lists", do="correct it") from error
 

@@ -11,12 +11,12 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from seedbed import executor
 from seedbed.artifacts import SCHEMAS, Artifact, MadeBy, Writer, open_artifact
-from seedbed.errors import USER_ERROR, MachineError, ParamsError, SeedbedError, listed
+from seedbed.errors import USER_ERROR, ArtifactError, MachineError, ParamsError, SeedbedError, listed
 from seedbed.images import Images
 from seedbed.methods import Method
 from seedbed.params import Params, rebuilt
@@ -37,6 +37,7 @@ class Run:
     device_wanted: str = "auto"
     workers: int = 1
     scheduler: str = ""
+    opened: dict[str, Artifact] = field(default_factory=dict)
 
     @property
     def device(self) -> str:
@@ -51,8 +52,18 @@ class Run:
         return "cuda" if there and self.device_wanted != "cpu" else "cpu"
 
     def open(self, name: str) -> Artifact:
-        """What an earlier stage published."""
-        return open_artifact(name)
+        """What an earlier stage published, refused where it was made from another version of what is open already."""
+        opened = open_artifact(name)
+        for source, digest in opened.made_by.inputs.items():
+            if source in self.opened and self.opened[source].digest != digest:
+                raise ArtifactError(
+                    str(opened.path),
+                    found=f"an artifact made from another data/{source}.zarr",
+                    expected="the present one",
+                    do="run `dvc repro`",
+                )
+        self.opened[name] = opened
+        return opened
 
     def images(self, data: Artifact) -> Images:
         """Pixels of a data set's images."""
@@ -64,6 +75,10 @@ class Run:
         wanted: arrays that the method learns along; slots: where params.yaml says they are.
         """
         for name in slots:
+            if not _holders(name):
+                raise ParamsError(
+                    f"params.yaml: {self.stage}.maps.{name}", found="a map that no stage makes", expected=listed(wanted), do="correct it"
+                )
             if name not in wanted and slots[name] != UNUSED:
                 raise ParamsError(
                     f"params.yaml: {self.stage}.maps.{name}",
@@ -73,11 +88,14 @@ class Run:
                 )
         opened = {}
         for name in wanted:
-            holders = [stage for stage, schema in SCHEMAS.items() if name in schema.arrays and "y" in schema.arrays[name].dimensions]
+            holders = _holders(name)
             if slots.get(name) not in holders:
                 where = f"params.yaml: {self.stage}.maps.{name}"
                 raise ParamsError(
-                    where, found=repr(slots.get(name)), expected=f"an artifact with `{name}`: {listed(holders)}", do="correct it"
+                    where,
+                    found=repr(slots[name]) if name in slots else "nothing",
+                    expected=f"an artifact with `{name}`: {listed(holders)}",
+                    do="correct it",
                 )
             opened[name] = self.open(slots[name])
         return opened
@@ -101,9 +119,19 @@ class Run:
         """
         workers, scheduler = (1, "") if here else (self.workers, self.scheduler)
         with Progress(self.stage, total=len(rows), unit="images") as progress:
-            for result in executor.mapped(compute, rows, workers=workers, scheduler=scheduler):
+            for result in executor.mapped(compute, rows, workers=workers, scheduler=scheduler, single_thread=not here):
                 progress.advance()
                 yield result
+
+
+def _holders(name: str) -> list[str]:
+    """Artifacts with a map of that name at the size of the image."""
+    return [stage for stage, schema in SCHEMAS.items() if name in schema.arrays and "y" in schema.arrays[name].dimensions]
+
+
+def _processors() -> int:
+    """Processors that this process may use, which in a container are fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_stage(main: Callable[[Run], None], stage: str) -> None:
@@ -113,7 +141,7 @@ def run_stage(main: Callable[[Run], None], stage: str) -> None:
     parser.add_argument("--device", choices=DEVICES, default=environment.get("SEEDBED_DEVICE", "auto"), help="where networks run")
     parser.add_argument(
         "--workers",
-        default=environment.get("SEEDBED_WORKERS", str(os.cpu_count() or 1)),
+        default=environment.get("SEEDBED_WORKERS", str(_processors())),
         help="processes for work without a network",
     )
     parser.add_argument("--scheduler", default=environment.get("SEEDBED_SCHEDULER", ""), help="address of a dask scheduler")

@@ -6,6 +6,7 @@ seed and the position in the training, so that it does not matter who computes i
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from seedbed.augmentation import Sample
+from seedbed.errors import TrainingError
 from seedbed.methods import parameters
 from seedbed.progress import Progress
 
@@ -66,7 +68,7 @@ class Descent:
     def factor(self, progress: float) -> float:
         """Factor of the learning rate, by the share of the training that is done."""
         if progress < self.warmup:
-            return (progress + FIRST_FACTOR) / (self.warmup + FIRST_FACTOR)
+            return max(FIRST_FACTOR, progress / self.warmup)
         return float((1 - (progress - self.warmup) / (1 - self.warmup)) ** self.power)
 
 
@@ -154,6 +156,13 @@ def fit(
             for optimizer in optimizers:
                 optimizer.step()
             losses.append(float(total.detach()))
+            if not math.isfinite(losses[-1]):
+                raise TrainingError(
+                    f"{name}, step {step}",
+                    found=f"a loss of {losses[-1]}",
+                    expected="a finite number",
+                    do="lower its learning_rate in params.yaml",
+                )
             progress.advance(note=f"loss {np.mean(losses[-20:]):.3f}")
     return Trained(network=learner.network.eval().cpu(), losses=losses)
 

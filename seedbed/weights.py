@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import safetensors.torch
 import torch
+from pydantic import model_validator
 from torch import nn
 
 from seedbed.artifacts import Artifact
@@ -28,6 +29,12 @@ class InitialWeights:
     source: Literal["none", "hub", "file"]  # none: drawn at random; hub: timm's own, downloaded; file: below
     file: Annotated[str, LOCATION]  # a .safetensors file in timm's names; empty unless source is file
     sha256: str  # its digest, so that the same parameters always mean the same weights; empty unless source is file
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.source != "file" and (self.file or self.sha256):
+            raise ValueError("no file and no sha256 unless the source is file")
+        return self
 
 
 def load_file(network: nn.Module, weights: InitialWeights) -> None:
@@ -52,8 +59,8 @@ def load_file(network: nn.Module, weights: InitialWeights) -> None:
         raise WeightsError(str(path), found=str(error), expected="a safetensors file", do="convert the weights") from error
     wanted = network.state_dict()
     given = {name: tensor for name, tensor in given.items() if name in wanted or not name.startswith(HEADS)}
-    if "num_batches_tracked" in " ".join(wanted):  # a counter that many files leave out, and that changes nothing here
-        given = {**{name: value for name, value in wanted.items() if name.endswith("num_batches_tracked")}, **given}
+    # A counter that many files leave out, and that changes nothing here.
+    given = {**{name: value for name, value in wanted.items() if name.endswith("num_batches_tracked")}, **given}
     wrong = [f"{name} {tuple(given[name].shape)}" for name in given if name in wanted and given[name].shape != wanted[name].shape]
     wrong += [f"no {name}" for name in wanted if name not in given] + [f"unknown {name}" for name in given if name not in wanted]
     if wrong:

@@ -24,7 +24,7 @@ def main(run: Run) -> None:
     files = [entry.file for entry in index.entries]
     found = list(run.each(partial(inspect, root, files, settings), range(len(files))))
     images.refuse(found, where=settings.root)
-    names = index.split_names()
+    names = index.split_names
     with run.create(method, extents={"class": 1 + len(index.class_names), "split": len(names)}) as out:
         out.put("max_size", settings.max_size)
         out.put("class_names", [BACKGROUND_NAME, *index.class_names])

@@ -97,7 +97,7 @@ def main(run: Run) -> None:
         for columns in judgement.measurements(judged):
             out.append(columns)
     export.figures(figures, FIGURES)
-    export.table(["kind", "class", "iou"], judgement.iou_table(figures), PLOTS / "iou.csv")
+    export.table(["what", "iou"], judgement.iou_table(figures), PLOTS / "iou.csv")
     labels, predictions = partial(draw_labels, method, data, pictures, made), partial(draw_prediction, method, data, pictures, made)
     export.pictures([labels(row) for row in training[: settings.pictures]], PLOTS / "training_images.png")
     export.pictures([predictions(row) for row in predicted[: settings.pictures]], PLOTS / "predictions.png")

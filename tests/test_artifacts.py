@@ -266,7 +266,7 @@ def test_an_error_leaves_the_earlier_artifact_and_no_work(tmp_path: Path) -> Non
     with pytest.raises(RuntimeError, match="half way"):
         write_half()
     assert tree(tmp_path / "data") == before
-    assert not [path for path in (tmp_path / ".seedbed").rglob("*") if path.name == "seeds.zarr"]
+    assert not [path for path in (tmp_path / "data" / ".work").rglob("*") if path.name == "seeds.zarr"]
 
 
 def test_an_array_that_a_stage_forgot_stops_it(tmp_path: Path, write_dataset: Callable[..., Artifact]) -> None:
@@ -384,3 +384,28 @@ def test_an_artifact_is_opened_again_in_the_process_that_it_is_sent_to(tmp_path:
     seeds.whole("labels")
     sizes = list(executor.mapped(partial(map, seeds.size), range(5), workers=2, scheduler=""))
     assert sizes == SIZES
+
+
+def test_a_second_writer_is_refused_while_the_first_is_at_work(tmp_path: Path) -> None:
+    rows = label_rows()
+    with Writer("seeds", MADE_BY, extents=EXTENTS, folder=tmp_path / "data") as first:
+        first.append(next(rows))
+        with (
+            pytest.raises(ArtifactError, match=r"seeds\.zarr: found another run that is writing it; expected one writer at a time"),
+            Writer("seeds", MADE_BY, extents=EXTENTS, folder=tmp_path / "data"),
+        ):
+            raise AssertionError("two writers")
+        for row in rows:
+            first.append(row)
+    write_labels(tmp_path / "data")  # the lock is gone with its holder
+    assert len(open_artifact("seeds", folder=tmp_path / "data")) > 1
+
+
+def test_a_forgotten_column_and_a_turned_map_are_mistakes_of_the_stage(tmp_path: Path) -> None:
+    row = dict(next(label_rows()))
+    turned = {**row, "labels": np.asarray(row["labels"]).T}
+    forgotten = {name: value for name, value in row.items() if name != "labels"}
+    for wrong, message in ((forgotten, "columns missing or unknown: labels"), (turned, "for an image of")):
+        with pytest.raises(ValueError, match=message), Writer("seeds", MADE_BY, extents=EXTENTS, folder=tmp_path / "data") as out:
+            out.append(wrong)
+    assert not (tmp_path / "data" / "seeds.zarr").exists()

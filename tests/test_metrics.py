@@ -168,3 +168,10 @@ def test_equal_scores_share_their_rank(present: list[bool]) -> None:
 
 def test_a_class_that_no_image_contains_has_no_average_precision() -> None:
     assert np.isnan(metrics.average_precision(np.array([0.1, 0.2], np.float32), np.zeros(2, bool)))
+
+
+def test_a_label_that_no_class_has_is_not_taken_for_none() -> None:
+    truth = np.zeros((2, 3), np.uint8)
+    for label in (3, 9, 254):
+        with pytest.raises(ValueError, match="where there are 2 classes"):
+            metrics.confusion(truth, np.full((2, 3), label, np.uint8), num_classes=2)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
 import torch
 
+from seedbed import networks
 from seedbed.errors import ParamsError, WeightsError
 from seedbed.networks import Backbone
 from seedbed.weights import InitialWeights
@@ -64,3 +66,14 @@ def test_without_a_source_weights_stay_random() -> None:
 def test_a_network_that_knows_no_stride_is_refused(name: str) -> None:
     with pytest.raises(ParamsError, match=f"backbone: found {name!r}"):
         Backbone(name, output_stride=8)
+
+
+def test_weights_of_the_hub_come_without_their_head() -> None:
+    """timm takes a state from its configuration instead of downloading one, so no hub is needed to see that it fits."""
+    published = vars(networks)["timm"].create_model("test_resnet", num_classes=1000)
+    backbone = Backbone("test_resnet", output_stride=16)
+    trunk = backbone.trunk
+    configured: dict[str, Any] = vars(trunk)["pretrained_cfg"]
+    vars(trunk)["pretrained_cfg"] = {**configured, "state_dict": published.state_dict(), "num_classes": 1000, "classifier": "fc"}
+    backbone.initialise(InitialWeights(source="hub", file="", sha256=""))
+    assert all(torch.equal(value, published.state_dict()[name]) for name, value in trunk.state_dict().items())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import colorsys
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -47,6 +48,7 @@ class Index:
     palette: tuple[tuple[int, int, int], ...]  # colour per class, without background
     entries: tuple[Entry, ...]  # in the order that every artifact keeps
 
+    @cached_property
     def split_names(self) -> list[str]:
         """Every split that an image belongs to, in alphabetical order."""
         return sorted({split for entry in self.entries for split in entry.splits})
@@ -57,7 +59,7 @@ class Index:
 
     def splits(self, entry: Entry) -> npt.NDArray[np.bool_]:
         """To which splits an image belongs."""
-        return np.array([name in entry.splits for name in self.split_names()])
+        return np.array([name in entry.splits for name in self.split_names])
 
 
 def class_colours(count: int) -> tuple[tuple[int, int, int], ...]:

@@ -15,14 +15,15 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from seedbed import dataset
 from seedbed.dataset import Entry, Index, class_colours
 from seedbed.errors import DataError, listed, nearest
 from seedbed.methods import method
+from seedbed.types import BACKGROUND_NAME, IGNORE
 
 COLUMNS = ["image", "labels", "split"]
 
@@ -32,7 +33,15 @@ ClassName = Annotated[str, Field(pattern=r"^\S+$")]  # one word, because spaces 
 
 @method
 class Folder(dataset.Method):
-    classes: Annotated[tuple[ClassName, ...], Field(min_length=1)]  # names of the classes; the first is number 1 in masks
+    classes: Annotated[
+        tuple[ClassName, ...], Field(min_length=1, max_length=IGNORE - 1)
+    ]  # names of the classes; the first is number 1 in masks
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if len({BACKGROUND_NAME, *self.classes}) <= len(self.classes):
+            raise ValueError(f"classes with distinct names, none of them {BACKGROUND_NAME!r}")
+        return self
 
     def read(self, root: Path) -> Index:
         if not root.is_dir():

@@ -47,7 +47,7 @@ def test_a_row_is_an_image_with_its_classes_and_splits(root: Path) -> None:
     assert [entry.file for entry in index.entries] == ["images/b.jpg", "images/a.png", "images/sub/a.png"]
     assert [entry.labels for entry in index.entries] == [{"cat", "dog"}, set(), {"bird"}]
     assert [entry.splits for entry in index.entries] == [{"train", "val"}, {"val"}, {"train"}]
-    assert index.split_names() == ["train", "val"]
+    assert index.split_names == ["train", "val"]
     assert index.labels(index.entries[0]).tolist() == [True, True, True, False]
     assert index.splits(index.entries[2]).tolist() == [True, False]
 

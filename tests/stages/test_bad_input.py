@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 from subprocess import CompletedProcess
 
 import cv2
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from seedbed.errors import ArtifactError, MachineError, ParamsError
+from seedbed.artifacts import open_artifact
+from seedbed.errors import ArtifactError, MachineError, ParamsError, TrainingError
 from seedbed.params import Params
 from seedbed.stage import Run
 from tests.stages.miniature import Project
@@ -96,9 +98,10 @@ def test_an_unknown_backbone(own: Project) -> None:
 @pytest.mark.parametrize(
     ("maps", "message"),
     [
-        ({}, r"params.yaml: segmenter.maps.labels: found None; expected an artifact with `labels`: seeds, refinement"),
+        ({}, r"params.yaml: segmenter.maps.labels: found nothing; expected an artifact with `labels`: seeds, refinement"),
         ({"labels": "cams"}, r"params.yaml: segmenter.maps.labels: found 'cams'; expected an artifact with `labels`: seeds, refinement"),
-        ({"labels": "seeds", "edges": "seeds"}, r"params.yaml: segmenter.maps.edges: found 'seeds'; expected 'dataset'"),
+        ({"labels": "seeds", "regions": "superpixels"}, r"params.yaml: segmenter.maps.regions: found 'superpixels'; expected 'dataset'"),
+        ({"labels": "seeds", "lables": "dataset"}, r"params.yaml: segmenter.maps.lables: found a map that no stage makes; expected labels"),
     ],
 )
 def test_maps_from_an_artifact_that_has_none(own: Project, maps: dict[str, str], message: str) -> None:
@@ -209,3 +212,40 @@ def test_a_gpu_that_is_not_there(fresh: Project) -> None:
 def test_a_gpu_is_used_where_there_is_one_and_it_is_wanted(fresh: Project, wanted: str) -> None:
     expected = "cuda" if wanted == "auto" and torch.cuda.is_available() else "cpu"
     assert Run("classifier", Params(fresh.params()), device_wanted=wanted).device == expected
+
+
+def test_artifacts_of_two_data_sets_are_not_mixed(finished: Project, tmp_path: Path) -> None:
+    own = finished.copy_to(tmp_path)
+    table = own.raw / "labels.csv"
+    content = own.params()
+    content["dataset"] |= {
+        "method": "folder",
+        "folder": {"classes": [str(one) for one in open_artifact("dataset", folder=own.data).whole("class_names")[1:]]},
+    }
+    own.write_params(content)
+    header, *lines = table.read_text(encoding="utf-8").splitlines()
+    table.write_text("\n".join([header, *reversed(lines)]) + "\n", encoding="utf-8")
+    own.run("dataset")
+    with pytest.raises(ArtifactError, match=r"cams\.zarr: found an artifact made from another data/dataset\.zarr; .* run `dvc repro`"):
+        own.run("seeds")
+
+
+def test_a_training_that_diverges_leaves_no_weights(finished: Project, tmp_path: Path) -> None:
+    own = finished.copy_to(tmp_path)
+    content = own.params()
+    content["classifier"]["cam"]["descent"] |= {"learning_rate": 1e30, "warmup": 0}
+    content["classifier"]["cam"]["training"]["epochs"] = 3
+    own.write_params(content)
+    before = open_artifact("classifier", folder=own.data).digest
+    with pytest.raises(TrainingError, match=r"classifier, step \d+: found a loss of (nan|inf); .* lower its learning_rate"):
+        own.run("classifier")
+    assert open_artifact("classifier", folder=own.data).digest == before
+
+
+def test_class_names_must_differ(own: Project) -> None:
+    content = own.params()
+    for classes in (["cat", "cat"], ["background", "cat"]):
+        content["dataset"] |= {"method": "folder", "folder": {"classes": classes}}
+        own.write_params(content)
+        with pytest.raises(ParamsError, match="expected classes with distinct names, none of them 'background'"):
+            own.run("dataset")

@@ -177,7 +177,7 @@ def test_the_table_of_the_plot_repeats_the_figures(finished: Project) -> None:
     with (finished.data / "plots" / "iou.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert rows
-    assert all(float(row["iou"]) == report[row["kind"]]["iou"][row["class"]] for row in rows)
+    assert all(float(row["iou"]) == report[row["what"].split(": ")[0]]["iou"][row["what"].split(": ")[1]] for row in rows)
 
 
 @pytest.mark.parametrize(("name", "columns"), [("training_images", 6), ("predictions", 4)])
@@ -215,7 +215,7 @@ def test_without_masks_there_is_still_something_to_say(finished: Project, tmp_pa
     assert report["superpixels"] == {"images": 6, "images_with_truth": 0, "mean_count": known["superpixels"]["mean_count"]}
     assert report["classifier"] == known["classifier"]
     assert "iou" not in json.dumps(report)
-    assert (project.data / "plots" / "iou.csv").read_text(encoding="utf-8") == "kind,class,iou\n"
+    assert (project.data / "plots" / "iou.csv").read_text(encoding="utf-8") == "what,iou\n"
     assert len(opened(project, "evaluation")) == 0
     assert (project.data / "plots" / "training_images.png").is_file()
 
