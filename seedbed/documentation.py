@@ -76,7 +76,7 @@ def artifacts_page() -> str:
     from seedbed.artifacts import DIMENSIONS, SCHEMAS
 
     lines = ["# Artifacts", "", PRINTED, ""]
-    lines += ["Each stage leaves one zarr v3 group, `data/<stage>.zarr`. Open any of them with `zarr.open(path)`.", ""]
+    lines += ["Each stage leaves one zarr v3 group, `data/<stage>.zarr`. Open any of them with `zarr.open(path, mode='r')`.", ""]
     lines += ["| dimension | along it |", "|---|---|", *(f"| `{name}` | {meaning} |" for name, meaning in DIMENSIONS.items()), ""]
     for name, schema in SCHEMAS.items():
         lines += [f"## data/{name}.zarr", "", f"Schema {schema.version}. {schema.meaning}", ""]

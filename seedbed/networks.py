@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from seedbed import torchvision_repair
-from seedbed.errors import ParamsError, nearest
+from seedbed.errors import ParamsError, WeightsError, nearest
 from seedbed.weights import InitialWeights, load_file
 
 torchvision_repair.apply()
@@ -69,7 +69,15 @@ class Backbone(nn.Module):
     def initialise(self, weights: InitialWeights) -> None:
         """Give the backbone the weights that training starts from."""
         if weights.source == "hub":
-            timm.models.load_pretrained(self.trunk, num_classes=0)  # without the head
+            try:
+                timm.models.load_pretrained(self.trunk, num_classes=0)  # without the head
+            except (OSError, ValueError) as error:
+                raise WeightsError(
+                    "params.yaml: initial_weights.source",
+                    found=f"hub, from which weights for this backbone could not be had ({type(error).__name__})",
+                    expected="a network that timm has weights for, and a connection or a filled cache",
+                    do="see timm.list_pretrained(), or use source: file",
+                ) from error
         elif weights.source == "file":
             load_file(self.trunk, weights)
 

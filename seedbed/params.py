@@ -104,7 +104,7 @@ class Params:
 
     def check(self) -> None:
         """Check every value of the file, of unselected methods too; slow, because it imports all of them."""
-        for family in self.families():
+        for family in methods.families():
             module = importlib.import_module(f"seedbed.{family}")
             self.method(module.Method)
             if methods.declared_settings(family):

@@ -49,8 +49,10 @@ def planned() -> list[Planned]:
         waits_for = [one for one in before[stage] if plan[one].verdict != "nothing to do"]
         if stage not in known:
             plan[stage] = Planned(stage, "runs", ("it never ran here",))
+        elif stage in status and _restorable(status[stage], {f"data/{one}.zarr" for one in waits_for}):
+            plan[stage] = Planned(stage, "perhaps", ("what it reads or left is not in place: taken from DVC's cache if it is there",))
         elif stage in status:
-            plan[stage] = Planned(stage, "runs", tuple(_reasons(status[stage], {f"data/{one}.zarr" for one in waits_for})))
+            plan[stage] = Planned(stage, "runs", tuple(_reasons(status[stage])))
         elif waits_for:
             plan[stage] = Planned(stage, "perhaps", (f"if it changes: {listed(waits_for)}",))
         else:
@@ -75,11 +77,16 @@ def _recorded() -> set[str]:
     return set((content or {}).get("stages", {}))
 
 
-def _reasons(changes: list[Any], pending: set[str]) -> Iterator[str]:
-    """DVC's findings in words.
+def _restorable(changes: list[Any], pending: set[str]) -> bool:
+    """Whether nothing is known to have changed: only artifacts are missing or not the present ones.
 
-    pending: artifacts that will be made anew before the stage runs.
+    pending: artifacts of earlier stages that will be put in place before this one.
     """
+    return all(isinstance(change, dict) and set(change.get("changed deps", {})) <= pending for change in changes)
+
+
+def _reasons(changes: list[Any]) -> Iterator[str]:
+    """DVC's findings in words."""
     for change in changes:
         if not isinstance(change, dict):
             yield str(change)  # "changed command"
@@ -94,7 +101,7 @@ def _reasons(changes: list[Any], pending: set[str]) -> Iterator[str]:
         if code:
             yield f"code changed: {_some(code)}"
         if data:
-            yield f"data changed: {_some(data)}" + (" (and will be made anew)" if pending & set(data) else "")
+            yield f"data changed: {_some(data)}"
         for name, changed in change.get("changed outs", {}).items():
             yield f"{name} is {'missing' if changed == 'deleted' else changed}"
 

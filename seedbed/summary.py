@@ -20,7 +20,7 @@ TO_OPEN = (
     ("data/plots/training_images.png", "class maps, superpixels, seeds and masks of training images, beside the truth"),
     ("data/plots/predictions.png", "what the trained network says of images that it never saw"),
     ("data/metrics/evaluation.json", "every figure, class by class; `dvc metrics diff` compares two runs"),
-    ("data/refinement.zarr", "the masks themselves: zarr.open('data/refinement.zarr')['labels'][0]"),
+    ("data/refinement.zarr", "the masks themselves: zarr.open('data/refinement.zarr', mode='r')['labels'][0]"),
 )
 
 
@@ -28,7 +28,12 @@ def figures_table() -> Table:
     """The main figures, a row for each kind of labels."""
     if not FIGURES.is_file():
         raise ArtifactError(str(FIGURES), found="no such file", expected="the figures of a run", do="run `dvc repro`")
-    report: dict[str, dict[str, Any]] = json.loads(FIGURES.read_text(encoding="utf-8"))
+    try:
+        report: dict[str, dict[str, Any]] = dict(json.loads(FIGURES.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise ArtifactError(
+            str(FIGURES), found=f"no JSON: {error}", expected="the figures of a run", do="run `dvc repro --force --single-item evaluation`"
+        ) from error
     table = Table(box=None, header_style="bold")
     for column in ("what", "images", "figures"):
         table.add_column(column)

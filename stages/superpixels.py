@@ -12,7 +12,7 @@ from seedbed.stage import Run, run_stage
 def segment(method: superpixels.Method, data: Artifact, pictures: Images, patches: Artifact, rows: Sequence[int]) -> Iterator[Columns]:
     """Regions of images."""
     for row in rows:
-        regions = method.segment(pictures[row], patches.patches(row))
+        regions = method.partition(pictures[row], patches.patches(row))
         yield {**data.identity(row), "regions": regions, "region_count": regions.max() + 1}
 
 

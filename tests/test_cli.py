@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -114,3 +115,21 @@ def test_a_stale_page_is_found_and_written_anew(tmp_path: Path, page: str) -> No
     assert stale.stdout == f"docs/{page} is stale: run `make docs`\n"
     documentation()
     assert (tmp_path / "docs" / page).read_text(encoding="utf-8") == (PROJECT / "docs" / page).read_text(encoding="utf-8")
+
+
+def test_summary_of_broken_figures(tmp_path: Path) -> None:
+    figures = tmp_path / "data/metrics/evaluation.json"
+    figures.parent.mkdir(parents=True)
+    figures.write_text("<<<<<<< HEAD", encoding="utf-8")
+    done = seedbed("summary", folder=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: data/metrics/evaluation.json: found no JSON: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_plan_misses_a_section_in_our_words(tmp_path: Path) -> None:
+    text = (PROJECT / "params.yaml").read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(text.partition("seeds:")[0], encoding="utf-8")
+    done = seedbed("plan", folder=tmp_path)
+    assert done.returncode == 2
+    assert re.match(r"error: params.yaml: \w+: found nothing; expected a section for this stage; .*\n$", done.stderr)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+import numpy as np
+
 from seedbed import methods
 from seedbed.types import Image, PatchFeatures, RegionMap
 
@@ -14,3 +16,11 @@ class Method(methods.Method):
     @abstractmethod
     def segment(self, image: Image, patches: PatchFeatures) -> RegionMap:
         """Region of every pixel: 0..n-1, each used; a region may consist of several pieces."""
+
+    def partition(self, image: Image, patches: PatchFeatures) -> RegionMap:
+        """The regions, once they are found to be what the contract says: later stages take an empty region for a real one."""
+        regions = self.segment(image, patches)
+        sizes = np.bincount(regions.ravel()) if regions.min() >= 0 else np.zeros(1)
+        if regions.shape != image.shape[:2] or not sizes.all():
+            raise ValueError(f"superpixels.{self.name}: regions of {regions.shape} with numbers left out, for an image of {image.shape}")
+        return regions

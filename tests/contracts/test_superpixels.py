@@ -12,7 +12,7 @@ from seedbed import methods
 from seedbed.types import Image, PatchFeatures, RegionMap, Size, cells
 
 NAMES = methods.available("superpixels")
-SIZES = [(24, 40), (17, 33), (41, 9), (26, 31)]  # whole patches, one pixel too many, and odd remainders
+SIZES = [(24, 40), (17, 33), (41, 9), (26, 31), (1, 1), (3, 2)]  # whole patches, one pixel too many, odd remainders, specks
 PATCH = 8
 
 

@@ -158,7 +158,7 @@ def test_the_plan_gives_the_reason(checkout: Checkout) -> None:
 def test_a_lost_artifact_comes_from_the_cache(checkout: Checkout) -> None:
     lost = checkout.root / "data/seeds.zarr"
     shutil.rmtree(lost)
-    assert "data/seeds.zarr is missing" in checkout.plan()["seeds"]
+    assert checkout.plan()["seeds"] == "perhaps: what it reads or left is not in place: taken from DVC's cache if it is there"
     assert checkout.repro() == []
     assert len(checkout.artifact("seeds")) == 5
 

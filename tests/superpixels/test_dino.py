@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seedbed import superpixels
 from seedbed.superpixels.dino import discover
-from seedbed.types import PatchFeatures
+from seedbed.types import Image, PatchFeatures, RegionMap
 
 Vectors = npt.NDArray[np.float32]
 
@@ -150,3 +151,15 @@ def test_a_last_patch_of_one_pixel_is_a_patch(size: tuple[int, int], small_metho
     regions = plain.segment(np.zeros((*size, 3), np.uint8), PatchFeatures(values=values, patch_size=4))
     assert regions.max() + 1 == rows * columns
     assert (regions[-1, -1] == regions).sum() == (size[0] - 4 * (rows - 1)) * (size[1] - 4 * (columns - 1))
+
+
+def test_a_method_that_leaves_numbers_out_is_stopped() -> None:
+    class Gaps(superpixels.Method):
+        def segment(self, image: Image, patches: PatchFeatures) -> RegionMap:
+            regions = np.zeros(image.shape[:2], np.int32)
+            regions[0] = 2
+            return regions
+
+    patches = PatchFeatures(values=np.zeros((1, 1, 1), np.float32), patch_size=8)
+    with pytest.raises(ValueError, match="numbers left out"):
+        Gaps().partition(np.zeros((4, 6, 3), np.uint8), patches)
