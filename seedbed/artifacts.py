@@ -4,21 +4,18 @@
 chunk per image and one shard per run of images, so that a viewer reads one mask and a data set is few files. Images differ in
 size, so pixel arrays are padded to the data set's `max_size`; `read` cuts them back to the true extent.
 
-A writer holds a lock, fills a work folder, records size and checksum of every file that it wrote, and publishes the whole by
-renaming it: a reader sees a complete artifact or none. Nothing in an artifact depends on time, host, path or number of workers.
+An artifact lists every file of its arrays with size and checksum. Nothing in it depends on time, host, path or number of workers.
+How artifacts come to be is in `seedbed/store.py`.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -26,6 +23,9 @@ import numpy.typing as npt
 import zarr
 import zarr.codecs
 import zarr.errors
+from zarr.abc.store import ByteRequest
+from zarr.core.buffer import Buffer, BufferPrototype
+from zarr.storage import LocalStore
 
 from seedbed.errors import ArtifactError, listed
 from seedbed.methods import Method, identity
@@ -33,15 +33,14 @@ from seedbed.types import BACKGROUND, ClassMaps, PatchFeatures, Probabilities, S
 
 Columns = Mapping[str, Any]  # one image's entries, by array
 FOLDER = Path("data")
-WORK_FOLDER = ".work"  # beside the artifacts, so that publishing is a rename within one file system
 SHARD_BYTES = 256 * 2**20  # uncompressed
-SHARD_IMAGES = 128
-SMALL_ENTRIES = 65_536  # per chunk and file of an array without pixels
+SHARD_IMAGES = 64  # also what a worker does at a time, and what a killed run loses
+SMALL_ENTRIES = 65_536  # per chunk and file of an array that is not large
+LARGE = ("y", "map_y", "patch_y", "predicted")  # an array with one of these dimensions has a chunk per image
 SPATIAL = ("y", "map_y", "patch_y")
 
 DIMENSIONS = {
     "image": "images, in the data set's order",
-    "pair": "pairs of an image and a class that it contains: by image, then by class",
     "class": "classes: 0 is background, 1..K are the data set's",
     "predicted": "classes, as predicted, and last `unlabelled`",
     "split": "splits of the data set",
@@ -55,7 +54,8 @@ DIMENSIONS = {
     "height_width": "height, width",
     "rgb": "red, green, blue",
     "step": "steps of a training",
-    "measurement": "an image and a kind of labels that was compared with its truth",
+    "kind": "kinds of labels that are held against the truth",
+    "overlap": "pixels that agree with the main class of their region, pixels that leak out of it, pixels in all",
 }
 
 
@@ -68,6 +68,25 @@ class Array:
     fill: int | float | bool | str  # value of padding
     meaning: str
     extent: str = ""  # the array that holds each image's true extent in the last two spatial dimensions
+    apart: bool = False  # every entry of the second dimension has a chunk of its own, so that one of zeros takes no room
+
+    @property
+    def large(self) -> bool:
+        """Whether there is a chunk per image, in shards."""
+        return bool(set(LARGE) & set(self.dimensions))
+
+    @property
+    def per_image(self) -> bool:
+        """Whether there is an entry for every image."""
+        return self.dimensions[:1] == ("image",)
+
+    def cells(self, extents: Mapping[str, int]) -> tuple[int, ...]:
+        """Lengths of all dimensions but the first."""
+        return tuple(extents[one] for one in self.dimensions[1:])
+
+    def bytes(self, extents: Mapping[str, int]) -> int:
+        """Bytes of one entry of the first dimension, before compression."""
+        return 0 if self.dtype == "str" else np.dtype(self.dtype).itemsize * int(np.prod(self.cells(extents)))
 
 
 @dataclass(frozen=True)
@@ -79,32 +98,43 @@ class Schema:
     arrays: Mapping[str, Array]
     weights: bool = False  # also a group `weights`: one array per entry of a network's state
 
+    def images_per_shard(self, extents: Mapping[str, int]) -> int:
+        """Images in a shard, the same for every array, so that a run of images is a file in each."""
+        largest = max((one.bytes(extents) for one in self.arrays.values() if one.large), default=1)
+        return max(1, min(SHARD_IMAGES, SHARD_BYTES // largest))
 
-PER_IMAGE = {
-    "ids": Array(("image",), "str", "", "the image's id"),
-    "size": Array(("image", "height_width"), "int32", 0, "true size of the image in pixels"),
-}
-GROWING = (("image",), ("pair",), ("measurement",))
+    def bytes_per_image(self, extents: Mapping[str, int]) -> int:
+        """Bytes of one image in all arrays, before compression."""
+        return sum(one.bytes(extents) for one in self.arrays.values() if one.per_image)
+
+
+IDS = Array(("image",), "str", "", "the image's id")
+SIZE = Array(("image", "height_width"), "int32", 0, "true size of the image in pixels")
+PER_IMAGE = {"ids": IDS, "size": SIZE, "digest": Array(("image",), "str", "", "SHA-256 of all that the stage computed of the image")}
 LOSS = Array(("step",), "float32", 0.0, "training loss of every step")
+MAP_SIZE = Array(("image", "height_width"), "int32", 0, "true extent of the image's maps")
+LABELS = Array(("image", "y", "x"), "uint8", 255, "class of the pixel; 255 is unlabelled or padding", "size")
 
 SCHEMAS: dict[str, Schema] = {
     "dataset": Schema(
-        1,
+        2,
         "Index of a raw data set: what every later stage trusts. Holds no pixels and nothing of any pixel label.",
         {
-            **PER_IMAGE,
+            "ids": IDS,
+            "size": SIZE,
             "file": Array(("image",), "str", "", "image file, relative to dataset.root"),
-            "digest": Array(("image",), "str", "", "SHA-256 of the image file"),
+            "image_digest": Array(("image",), "str", "", "SHA-256 of the image file"),
             "labels": Array(("image", "class"), "bool", False, "whether the image contains the class; background is always true"),
             "splits": Array(("image", "split"), "bool", False, "whether the image belongs to the split"),
             "split_names": Array(("split",), "str", "", "name of the split"),
             "class_names": Array(("class",), "str", "", "name of the class; the first is background"),
             "palette": Array(("class", "rgb"), "uint8", 0, "colour of the class in pictures"),
             "max_size": Array(("height_width",), "int32", 0, "no image is larger: what pixel arrays are padded to"),
+            "problem": Array(("image",), "str", "", "why the file cannot be used, else empty; later stages leave such an image out"),
         },
     ),
     "features": Schema(
-        1,
+        2,
         "One vector per patch of every image.",
         {
             **PER_IMAGE,
@@ -114,7 +144,7 @@ SCHEMAS: dict[str, Schema] = {
         },
     ),
     "superpixels": Schema(
-        1,
+        2,
         "One region map per image.",
         {
             **PER_IMAGE,
@@ -124,52 +154,54 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "classifier": Schema(1, "Weights of the image-level classifier.", {"loss": LOSS}, weights=True),
     "cams": Schema(
-        1,
+        2,
         "Class maps of the classes that each image contains, and the classifier's scores.",
         {
             **PER_IMAGE,
             "scores": Array(("image", "class"), "float32", 0.0, "probability of the class in the image; background is always 0"),
-            "map_size": Array(("image", "height_width"), "int32", 0, "true extent of the image's maps"),
-            "first_pair": Array(("image",), "int64", 0, "where the image's pairs begin"),
-            "pair_image": Array(("pair",), "int32", -1, "index of the pair's image"),
-            "pair_class": Array(("pair",), "uint8", 255, "class of the pair"),
-            "maps": Array(("pair", "map_y", "map_x"), "float16", 0.0, "class map in [0, 1], at a lower resolution", "map_size"),
+            "present": Array(("image", "class"), "bool", False, "whether there is a map of the class"),
+            "map_size": MAP_SIZE,
+            "maps": Array(
+                ("image", "class", "map_y", "map_x"),
+                "float16",
+                0.0,
+                "class map in [0, 1], at a lower resolution; classes that are not present take no room",
+                "map_size",
+                apart=True,
+            ),
         },
     ),
-    "seeds": Schema(
-        1,
-        "Partial labels: confident pixels only.",
-        {**PER_IMAGE, "labels": Array(("image", "y", "x"), "uint8", 255, "class of the pixel; 255 is unlabelled or padding", "size")},
-    ),
-    "refinement": Schema(
-        1,
-        "Pseudo masks: a label for every pixel, or 255 where the method declines.",
-        {**PER_IMAGE, "labels": Array(("image", "y", "x"), "uint8", 255, "class of the pixel; 255 is unlabelled or padding", "size")},
-    ),
+    "seeds": Schema(2, "Partial labels: confident pixels only.", {**PER_IMAGE, "labels": LABELS}),
+    "refinement": Schema(2, "Pseudo masks: a label for every pixel, or 255 where the method declines.", {**PER_IMAGE, "labels": LABELS}),
     "segmenter": Schema(1, "Weights of the segmentation network.", {"loss": LOSS}, weights=True),
     "predictions": Schema(
-        1,
+        2,
         "Class probabilities of the images that are evaluated, at a lower resolution.",
         {
             **PER_IMAGE,
-            "map_size": Array(("image", "height_width"), "int32", 0, "true extent of the image's maps"),
+            "map_size": MAP_SIZE,
             "probabilities": Array(
                 ("image", "class", "map_y", "map_x"), "float16", 0.0, "probability of the class, background first", "map_size"
             ),
         },
     ),
     "evaluation": Schema(
-        1,
-        "One confusion matrix per image and kind of labels, for images whose truth is known.",
+        2,
+        "What was counted on every image that is evaluated: one confusion matrix per kind of labels.",
         {
-            "ids": Array(("measurement",), "str", "", "the image's id"),
-            "kind": Array(("measurement",), "str", "", "what was measured: class_maps, seeds, masks, predictions, predictions_crf"),
+            **PER_IMAGE,
+            "kinds": Array(("kind",), "str", "", "name of the kind of labels"),
+            "judged": Array(("image", "kind"), "bool", False, "whether the image has labels of the kind"),
+            "with_truth": Array(("image",), "bool", False, "whether the image has a truth"),
+            "coverage": Array(("image", "kind"), "float64", 0.0, "share of labelled pixels"),
             "confusion": Array(
-                ("measurement", "class", "predicted"),
+                ("image", "kind", "class", "predicted"),
                 "int64",
                 0,
                 "pixels of a true class by predicted class; without a truth they are left out",
             ),
+            "region_count": Array(("image",), "int32", 0, "superpixels of the image; 0 where they are not judged"),
+            "region_overlap": Array(("image", "overlap"), "float64", 0.0, "how superpixels fit the true classes"),
         },
     ),
 }
@@ -191,7 +223,7 @@ class MadeBy:
 
 
 class Artifact:
-    """A published artifact, open for reading."""
+    """A published artifact, open for reading. Images are asked for by id."""
 
     def __init__(self, name: str, path: Path, group: zarr.Group, record: Mapping[str, Any]) -> None:
         self.name = name
@@ -199,10 +231,23 @@ class Artifact:
         self._group = group
         self._record = record
         self._arrays: dict[str, zarr.Array[Any]] = {}
+        self._whole: dict[str, npt.NDArray[Any]] = {}
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Opened again where it arrives, in another process: neither caches nor file handles travel.
+        return (_reopened, (self.name, self.path.parent.absolute(), self.digest))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def schema(self) -> Schema:
+        """What it holds."""
+        return SCHEMAS[self.name]
 
     @property
     def digest(self) -> str:
-        """Identity of the content."""
+        """Identity of the content and where it comes from."""
         return str(self._record["digest"])
 
     @property
@@ -210,13 +255,86 @@ class Artifact:
         """The method and inputs that made it."""
         return MadeBy(**self._record["made_by"])
 
-    def __len__(self) -> int:
-        return len(self.ids)
+    @property
+    def files(self) -> dict[str, tuple[int, str]]:
+        """Size and SHA-256 of every file, by its name within the artifact."""
+        return {name: (int(size), str(sha)) for name, (size, sha) in self._record["files"].items()}
+
+    @cached_property
+    def weights_digest(self) -> str:
+        """Identity of a network's state, wherever it comes from."""
+        return digest({name: sha for name, (_, sha) in self.files.items() if name.startswith("weights/")})
+
+    def key(self, image: str) -> str:
+        """Identity of what it holds of an image; empty where that is nothing."""
+        return f"{self._common} {self.whole('digest')[self._rows[image]]}" if image in self._rows else ""
+
+    @cached_property
+    def _common(self) -> str:
+        """Identity of what it holds of all images alike, such as the size of a patch."""
+        names = [name for name, spec in self.schema.arrays.items() if not spec.per_image]
+        return digest({name: self.whole(name).tolist() for name in names})[:16]
+
+    def check_unchanged(self) -> None:
+        """Refuse to go on where the artifact is no longer the one that was opened."""
+        if record_of(self.path).get("digest") != self.digest:
+            raise ArtifactError(
+                str(self.path), found="another artifact than when the stage began", expected="the same", do="run `dvc repro` again"
+            )
+
+    # Images.
 
     @cached_property
     def ids(self) -> list[str]:
         """Ids of the images, in the order of every `image` axis."""
         return [str(one) for one in self.whole("ids")]
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {one: row for row, one in enumerate(self.ids)}
+
+    def __contains__(self, image: str) -> bool:
+        return image in self._rows
+
+    def row(self, image: str) -> int:
+        """Position of an image along every `image` axis."""
+        return self._rows[image]
+
+    def size(self, image: str) -> Size:
+        """Height and width of an image."""
+        height, width = self.whole("size")[self.row(image)]
+        return int(height), int(width)
+
+    def whole(self, name: str) -> npt.NDArray[Any]:
+        """A whole array; kept in memory, so for small ones only."""
+        if name not in self._whole:
+            self._whole[name] = self._get(name, ...)
+        return self._whole[name]
+
+    def read(self, name: str, image: str) -> npt.NDArray[Any]:
+        """An image's entry of an array, cut to its true extent."""
+        return self._cut(name, image, self._get(name, self.row(image)))
+
+    def patches(self, image: str) -> PatchFeatures:
+        """Features of an image."""
+        values = self.read("patches", image).astype(np.float32)
+        return PatchFeatures(values=values, patch_size=int(self.whole("patch_size")))
+
+    def class_maps(self, image: str) -> ClassMaps:
+        """Class maps of an image, at the resolution in which they are stored."""
+        row = self.row(image)
+        classes = tuple(int(one) for one in np.flatnonzero(self.whole("present")[row]))
+        height, width = self.whole("map_size")[row]
+        maps = np.zeros((len(classes), height, width), np.float32)
+        for index, one in enumerate(classes):
+            maps[index] = self._cut("maps", image, self._get("maps", (row, one)))
+        return ClassMaps(classes=classes, maps=maps)
+
+    def probabilities(self, image: str) -> Probabilities:
+        """A segmenter's output for an image, at the resolution in which it is stored."""
+        return Probabilities(maps=self.read("probabilities", image).astype(np.float32))
+
+    # The data set.
 
     @cached_property
     def extents(self) -> dict[str, int]:
@@ -231,126 +349,114 @@ class Artifact:
         return int(height), int(width)
 
     @property
+    def class_names(self) -> list[str]:
+        """Names of all classes, background first."""
+        return [str(one) for one in self.whole("class_names")]
+
+    @property
     def num_classes(self) -> int:
         """Classes of the data set, without background."""
         return len(self.whole("class_names")) - 1
 
-    def identity(self, row: int) -> dict[str, Any]:
-        """The columns that every artifact repeats for an image."""
-        return {"ids": self.ids[row], "size": self.whole("size")[row]}
-
-    def row(self, image_id: str) -> int:
-        """Position of an image."""
-        return self._rows[image_id]
-
-    def split(self, name: str) -> list[int]:
-        """Rows of the data set's images that belong to a split."""
+    def split(self, name: str) -> list[str]:
+        """Images that belong to a split of the data set."""
         names = [str(one) for one in self.whole("split_names")]
         if name not in names:
             raise ArtifactError(
                 str(self.path), found=f"no split {name!r}", expected=f"one of: {listed(names)}", do="correct the split in params.yaml"
             )
-        return [int(row) for row in np.flatnonzero(self.whole("splits")[:, names.index(name)])]
+        member = self.whole("splits")[:, names.index(name)]
+        return [image for image in self.usable if member[self.row(image)]]
 
-    def classes(self, row: int) -> tuple[int, ...]:
-        """Classes that an image of the data set contains, without background."""
-        return tuple(int(one) for one in np.flatnonzero(self.whole("labels")[row]) if one != BACKGROUND)
+    @property
+    def usable(self) -> list[str]:
+        """Images of the data set but those whose file cannot be used."""
+        return [image for image, problem in zip(self.ids, self.whole("problem"), strict=True) if not problem]
 
-    def __reduce__(self) -> tuple[object, ...]:
-        # Opened again where it arrives, in another process: neither caches nor file handles travel.
-        return (_reopened, (self.name, self.path.parent.absolute(), self.digest))
-
-    @cached_property
-    def _rows(self) -> dict[str, int]:
-        return {one: row for row, one in enumerate(self.ids)}
-
-    def size(self, row: int) -> Size:
-        """Height and width of an image."""
-        height, width = self.whole("size")[row]
-        return int(height), int(width)
-
-    def whole(self, name: str) -> npt.NDArray[Any]:
-        """A whole array; kept in memory, so for small ones only."""
-        cache: dict[str, npt.NDArray[Any]] = self.__dict__.setdefault("_whole", {})
-        if name not in cache:
-            cache[name] = np.asarray(self._array(name)[...])
-        return cache[name]
-
-    def read(self, name: str, index: int, *, row: int | None = None) -> npt.NDArray[Any]:
-        """One entry of an array, cut to its true extent.
-
-        row: the image that the entry belongs to, where that is not the index itself.
-        """
-        entry = np.asarray(self._array(name)[index])
-        extent = SCHEMAS[self.name].arrays[name].extent
-        if not extent:
-            return entry
-        height, width = self.whole(extent)[index if row is None else row]
-        spatial = _spatial_axis(SCHEMAS[self.name].arrays[name].dimensions) - 1
-        cut = (slice(None),) * spatial + (slice(0, height), slice(0, width))
-        return entry[cut]
-
-    def patches(self, row: int) -> PatchFeatures:
-        """Features of an image."""
-        values = self.read("patches", row).astype(np.float32)
-        return PatchFeatures(values=values, patch_size=int(self.whole("patch_size")))
-
-    def class_maps(self, row: int) -> ClassMaps:
-        """Class maps of an image, at the resolution in which they are stored."""
-        first = int(self.whole("first_pair")[row])
-        end = int(np.searchsorted(self.whole("pair_image"), row, side="right"))
-        maps = [self.read("maps", pair, row=row).astype(np.float32) for pair in range(first, end)]
-        height, width = self.whole("map_size")[row]
-        return ClassMaps(
-            classes=tuple(int(one) for one in self.whole("pair_class")[first:end]),
-            maps=np.stack(maps) if maps else np.zeros((0, height, width), np.float32),
-        )
-
-    def probabilities(self, row: int) -> Probabilities:
-        """A segmenter's output for an image, at the resolution in which it is stored."""
-        return Probabilities(maps=self.read("probabilities", row).astype(np.float32))
+    # A network.
 
     def weights(self) -> dict[str, npt.NDArray[Any]]:
         """A network's state, by name of its entries."""
         group = self._group["weights"]
         assert isinstance(group, zarr.Group)
-        return {name: np.asarray(array[...]) for name, array in group.arrays()}
+        return {name: self._get(f"weights/{name}", ...) for name, _ in group.arrays()}
 
-    def _array(self, name: str) -> zarr.Array[Any]:
+    def _cut(self, name: str, image: str, entry: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        spec = self.schema.arrays[name]
+        if not spec.extent:
+            return entry
+        return np.asarray(entry[cut(spec, entry.ndim, self.whole(spec.extent)[self.row(image)])])
+
+    def _get(self, name: str, where: Any) -> npt.NDArray[Any]:
         if name not in self._arrays:
             array = self._group[name]
             assert isinstance(array, zarr.Array)
             self._arrays[name] = array
-        return self._arrays[name]
+        try:
+            return np.asarray(self._arrays[name][where])
+        except (RuntimeError, ValueError) as error:  # zarr and its codecs have no error of their own for a wrong checksum
+            raise ArtifactError(
+                str(self.path), found=f"a damaged chunk of {name}: {error}", expected="what was published", do="run `seedbed verify`"
+            ) from error
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Image-level labels of a data set."""
+
+    data: Artifact
+
+    def key(self, image: str) -> str:
+        """Identity of what is known of an image."""
+        return "".join("01"[int(one)] for one in self.data.whole("labels")[self.data.row(image)])
+
+    def __getitem__(self, image: str) -> tuple[int, ...]:
+        """Classes that an image contains, without background."""
+        return tuple(int(one) for one in np.flatnonzero(self.data.whole("labels")[self.data.row(image)]) if one != BACKGROUND)
 
 
 def open_artifact(name: str, *, folder: Path = FOLDER) -> Artifact:
     """Open what a stage published.
 
-    Checks that it is of the present schema and that no file of it is missing or of another length.
+    Checks that it is of the present schema and that no file of it is missing or of another length. What is read later is checked
+    too: a file that vanishes meanwhile, or a chunk with a wrong checksum, is an error, never padding.
     """
     path = folder / f"{name}.zarr"
-    rerun = f"run `dvc repro {name}`"
     if not path.exists():
-        raise ArtifactError(str(path), found="nothing", expected=f"the artifact of stage {name}", do=rerun)
+        raise ArtifactError(str(path), found="nothing", expected=f"the artifact of stage {name}", do=f"run `dvc repro {name}`")
     again = f"run `dvc repro --force --single-item {name}`"
-    try:
-        group = zarr.open_group(path, mode="r", zarr_format=3)
-        record: Any = group.attrs.get("seedbed")
-    except (zarr.errors.NodeNotFoundError, FileNotFoundError, ValueError, KeyError) as error:
-        raise ArtifactError(str(path), found="no readable zarr group", expected="a zarr v3 group", do=again) from error
-    if not isinstance(record, dict) or "schema" not in record:
-        raise ArtifactError(str(path), found="a zarr group that Seedbed did not write", expected=f"the artifact of stage {name}", do=again)
+    record = record_of(path)
+    if "schema" not in record:
+        raise ArtifactError(str(path), found="no zarr group that Seedbed wrote", expected=f"the artifact of stage {name}", do=again)
     if record["schema"] != SCHEMAS[name].version:
         raise ArtifactError(
             str(path), found=f"schema {record['schema']}", expected=f"schema {SCHEMAS[name].version}, which this version reads", do=again
         )
-    present = {relative: file.stat().st_size for relative, file in _files(path)}
+    for wrong in misfits(path, record):
+        raise ArtifactError(str(path), found=wrong, expected="all files as they were published", do=again)
+    return Artifact(name, path, zarr.open_group(Recorded(path, record["files"]), mode="r", zarr_format=3), record)
+
+
+def misfits(path: Path, record: Mapping[str, Any]) -> Iterator[str]:
+    """Files of an artifact that are missing, of another length, or not its own."""
+    present = {relative: file.stat().st_size for relative, file in files_below(path)}
     for relative, (size, _) in record["files"].items():
-        if present.get(relative) != size:
-            found = f"{relative} with {present[relative]} bytes" if relative in present else f"no {relative}"
-            raise ArtifactError(str(path), found=found, expected=f"{size} bytes, as when it was published", do=again)
-    return Artifact(name, path, group, record)
+        if relative not in present:
+            yield f"no {relative}"
+        elif present[relative] != size:
+            yield f"{relative} with {present[relative]} bytes instead of {size}"
+    for relative in sorted(present.keys() - record["files"].keys()):
+        yield f"{relative}, which does not belong there"
+
+
+def record_of(path: Path) -> dict[str, Any]:
+    """What a group says of itself; empty where that is nothing, or not what was once written."""
+    try:
+        record: dict[str, Any] = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]["seedbed"]
+        content = {name: value for name, value in record.items() if name != "digest"}
+        return record if record["digest"] == digest(content) else {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 @lru_cache(maxsize=16)
@@ -361,171 +467,80 @@ def _reopened(name: str, folder: Path, digest: str) -> Artifact:
     """
     opened = open_artifact(name, folder=folder)
     if opened.digest != digest:
-        raise ArtifactError(str(opened.path), found="another artifact than when the stage began", expected="the same", do="run it again")
+        opened.check_unchanged()
+        raise ArtifactError(
+            str(opened.path), found="another artifact than when the stage began", expected="the same", do="run `dvc repro` again"
+        )
     return opened
 
 
-class Writer:
-    """Fills an artifact, image after image, and publishes it when all went well."""
+class Recorded(LocalStore):
+    """Files of a group, of which a missing one is an error where it is on record: zarr would read it as padding."""
 
-    def __init__(self, name: str, made_by: MadeBy, *, extents: Mapping[str, int] | None = None, folder: Path = FOLDER) -> None:
-        """extents: length of every dimension but those that grow."""
-        self.name = name
-        self.schema = SCHEMAS[name]
-        self._made_by = made_by
-        self._extents = {"height_width": 2, "rgb": 3, **(extents or {})}
-        self._target = folder / f"{name}.zarr"
-        self._work = folder / WORK_FOLDER / f"{name}.zarr"
-        self._pending: dict[str, list[npt.NDArray[Any]]] = {}
-        self._written: dict[str, int] = {}
+    def __init__(self, root: Path, files: Mapping[str, Any], *, read_only: bool = True) -> None:
+        super().__init__(root, read_only=read_only)
+        self._files = files
 
-    def __enter__(self) -> Writer:
-        self._work.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = self._work.with_suffix(".lock").open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # gone with its process, however that ends
-        except BlockingIOError as error:
-            self._lock.close()
+    def with_read_only(self, read_only: bool = False) -> Recorded:
+        """The same files."""
+        return Recorded(self.root, self._files, read_only=read_only)
+
+    async def get(self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None) -> Buffer | None:
+        """A file's content, or a part of it."""
+        found = await super().get(key, prototype, byte_range)
+        if found is None and key in self._files:
             raise ArtifactError(
-                str(self._target), found="another run that is writing it", expected="one writer at a time", do="wait for it, or end it"
-            ) from error
-        shutil.rmtree(self._work, ignore_errors=True)
-        self._group = zarr.open_group(self._work, mode="w-", zarr_format=3)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        try:
-            if error is None:
-                for name in list(self._pending):
-                    self._flush(name)
-                self._publish()
-        finally:
-            shutil.rmtree(self._work, ignore_errors=True)
-            self._lock.close()
-
-    def put(self, name: str, value: npt.ArrayLike) -> None:
-        """Write a whole array at once."""
-        spec = self.schema.arrays[name]
-        data = np.asarray(value, dtype=object if spec.dtype == "str" else spec.dtype)
-        array = self._create(name, data.shape, data.shape)
-        array[...] = data
-
-    def append(self, columns: Columns) -> None:
-        """Add one image: an entry for every `image` array, a stack of entries for every `pair` array.
-
-        True extents (`size`, `patch_grid`, `map_size`) and `first_pair` are recorded by the writer itself.
-        """
-        pairs = len(columns["pair_class"]) if "pair_class" in columns else 0
-        entries = dict(columns)
-        if "first_pair" in self.schema.arrays:
-            entries["first_pair"] = self._total("pair_class")
-            entries["pair_image"] = np.full(pairs, self._total("ids"), np.int32)
-        for name, spec in self.schema.arrays.items():
-            if spec.extent and spec.extent != "size" and name in entries:
-                axis = _spatial_axis(spec.dimensions) - (spec.dimensions[0] == "image")
-                entries[spec.extent] = np.shape(entries[name])[axis : axis + 2]
-        self._check(entries)
-        for name, value in entries.items():
-            spec = self.schema.arrays[name]
-            growing = np.asarray(value, dtype=object if spec.dtype == "str" else spec.dtype)
-            for entry in growing if spec.dimensions[0] == "pair" else (growing,):
-                self._pending.setdefault(name, []).append(np.asarray(entry))
-                if len(self._pending[name]) == self._per_shard(spec):
-                    self._flush(name)
-
-    def put_weights(self, entries: Iterable[tuple[str, npt.NDArray[Any]]]) -> None:
-        """Write a network's state."""
-        group = self._group.create_group("weights")
-        for name, value in entries:
-            group.create_array(name, data=value, chunks=value.shape if value.ndim else "auto", compressors=_compressor())
-
-    def _check(self, entries: Columns) -> None:
-        """A stage that forgets a column would shift every later row: its own mistake, so no error of the user's."""
-        grown = {name for name, spec in self.schema.arrays.items() if spec.dimensions[:1] in GROWING}
-        if set(entries) != grown:
-            raise ValueError(f"stage {self.name}: columns missing or unknown: {listed(sorted(set(entries) ^ grown))}")
-        for name, spec in self.schema.arrays.items():
-            if spec.extent == "size" and tuple(np.shape(entries[name])) != tuple(entries["size"]):
-                raise ValueError(f"stage {self.name}: {name} of {np.shape(entries[name])} for an image of {tuple(entries['size'])}")
-
-    def _total(self, name: str) -> int:
-        return self._written.get(name, 0) + len(self._pending.get(name, []))
-
-    def _flush(self, name: str) -> None:
-        entries = self._pending.pop(name, [])
-        if not entries:
-            return
-        spec = self.schema.arrays[name]
-        inner = tuple(self._extents[dimension] for dimension in spec.dimensions[1:])
-        block = np.full((len(entries), *inner), spec.fill, dtype=object if spec.dtype == "str" else spec.dtype)
-        for index, entry in enumerate(entries):
-            corner: tuple[Any, ...] = (index, *(slice(0, length) for length in entry.shape))
-            block[corner] = entry
-        start = self._written.get(name, 0)
-        if start == 0:
-            per_shard = self._per_shard(spec)
-            array = self._create(name, (len(entries), *inner), (per_shard, *inner), sharded=per_shard != SMALL_ENTRIES)
-        else:
-            array = self._group[name]  # type: ignore[assignment]
-            array.resize((start + len(entries), *inner))
-        array[start : start + len(entries)] = block
-        self._written[name] = start + len(entries)
-
-    def _per_shard(self, spec: Array) -> int:
-        """Entries per shard of an array that grows."""
-        inner = [self._extents[dimension] for dimension in spec.dimensions[1:]]
-        if not set(SPATIAL) & set(spec.dimensions):
-            return SMALL_ENTRIES
-        itemsize = np.dtype(spec.dtype).itemsize
-        return max(1, min(SHARD_IMAGES, SHARD_BYTES // (itemsize * int(np.prod(inner)))))
-
-    def _create(self, name: str, shape: Sequence[int], shard: Sequence[int], *, sharded: bool = False) -> zarr.Array[Any]:
-        spec = self.schema.arrays[name]
-        return self._group.create_array(
-            name,
-            shape=tuple(shape),
-            dtype=str if spec.dtype == "str" else spec.dtype,
-            chunks=tuple(max(1, n) for n in ((1, *shard[1:]) if sharded else shard)),
-            shards=tuple(shard) if sharded else None,
-            fill_value=spec.fill,
-            dimension_names=spec.dimensions,
-            compressors=_compressor(),
-            attributes={"meaning": spec.meaning},
-        )
-
-    def _publish(self) -> None:
-        missing = [name for name in self.schema.arrays if name not in self._group]
-        # No image at all, or no image with a class: an array of length 0. Everything else was checked row by row.
-        empty = [name for name in missing if self.schema.arrays[name].dimensions[:1] in GROWING]
-        for name in empty:
-            spec = self.schema.arrays[name]
-            inner = tuple(self._extents[dimension] for dimension in spec.dimensions[1:])
-            self._create(name, (0, *inner), (1, *inner))
-        if len(empty) < len(missing):
-            raise ValueError(f"stage {self.name} left out {listed(sorted(set(missing) - set(empty)))}")
-        files = {relative: [file.stat().st_size, _sha256(file)] for relative, file in _files(self._work)}
-        record: dict[str, Any] = {"schema": self.schema.version, "made_by": asdict(self._made_by), "files": files}
-        text = json.dumps(record, sort_keys=True, separators=(",", ":"))
-        self._group.attrs["seedbed"] = {**record, "digest": hashlib.sha256(text.encode()).hexdigest()}
-        self._target.parent.mkdir(parents=True, exist_ok=True)
-        replaced = self._work.with_suffix(".replaced")
-        shutil.rmtree(replaced, ignore_errors=True)
-        if self._target.exists():
-            self._target.rename(replaced)
-        self._work.rename(self._target)
-        shutil.rmtree(replaced, ignore_errors=True)
+                str(self.root), found=f"no {key}, which was there before", expected="nobody to change it", do="run `dvc repro` again"
+            )
+        return found
 
 
-def _spatial_axis(dimensions: tuple[str, ...]) -> int:
-    """Index of the first of the two spatial dimensions."""
-    return next(index for index, dimension in enumerate(dimensions) if dimension in SPATIAL)
+# The layout, for whoever writes.
 
 
-def _compressor() -> zarr.codecs.ZstdCodec:
-    return zarr.codecs.ZstdCodec(level=5)
+def cut(spec: Array, dimensions: int, extent: npt.ArrayLike) -> tuple[Any, ...]:
+    """Where the true extent lies in an entry.
+
+    dimensions: of the entry; leading ones that it lacks were chosen already.
+    """
+    height, width = (int(length) for length in np.asarray(extent))
+    spatial = next(index for index, name in enumerate(spec.dimensions) if name in SPATIAL) - (len(spec.dimensions) - dimensions)
+    return (slice(None),) * spatial + (slice(0, height), slice(0, width))
 
 
-def _files(path: Path) -> Iterator[tuple[str, Path]]:
+def create_array(
+    group: zarr.Group, name: str, spec: Array, *, shape: Sequence[int], per_shard: int, extents: Mapping[str, int]
+) -> zarr.Array[Any]:
+    """An empty array.
+
+    per_shard: images in a shard, where the array is large.
+    """
+    chunks = [*shape]
+    shards = None
+    if spec.large:
+        inner = spec.cells(extents)
+        chunks, shards = [1, *((1, *inner[1:]) if spec.apart else inner)], (per_shard, *inner)
+    elif chunks:
+        chunks[0] = SMALL_ENTRIES if spec.per_image else chunks[0]
+    return group.create_array(
+        name,
+        shape=tuple(shape),
+        dtype=str if spec.dtype == "str" else spec.dtype,
+        chunks=tuple(max(1, n) for n in chunks),
+        shards=shards,
+        fill_value=spec.fill,
+        dimension_names=spec.dimensions,
+        compressors=compressor(),
+        attributes={"meaning": spec.meaning},
+    )
+
+
+def compressor() -> zarr.codecs.ZstdCodec:
+    """What every chunk is packed with; the checksum makes a flipped bit an error when it is read."""
+    return zarr.codecs.ZstdCodec(level=5, checksum=True)
+
+
+def files_below(path: Path) -> Iterator[tuple[str, Path]]:
     """Every file below a group but its own metadata, by relative name, in order."""
     for file in sorted(path.rglob("*")):
         relative = file.relative_to(path).as_posix()
@@ -533,6 +548,12 @@ def _files(path: Path) -> Iterator[tuple[str, Path]]:
             yield relative, file
 
 
-def _sha256(file: Path) -> str:
+def digest(content: Any) -> str:
+    """Identity of plain data."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def sha256(file: Path) -> str:
+    """Identity of a file's content."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""The command `seedbed`: looking at methods, the machine, and what a run would do. Runs themselves are `dvc repro`.
+"""The command `seedbed`: looking at methods, the machine, what a run would do and what runs left. Runs themselves are `dvc repro`.
 
 Nothing heavy is imported before it is needed, so that `--help` answers at once.
 """
@@ -68,14 +68,21 @@ def doctor() -> None:
 @app.command()
 @one_line_errors
 def plan() -> None:
-    """Say which stages `dvc repro` would run, and why. Checks the whole of params.yaml first."""
+    """Say which stages `dvc repro` would run, why, and what that takes. Checks the whole of params.yaml first."""
     from rich.console import Console
 
     from seedbed.params import Params
-    from seedbed.plan import planned, table
+    from seedbed.plan import cost, costs_table, planned, table, total
 
-    Params.read().check()
-    Console().print(table(planned()))
+    params, console = Params.read(), Console()
+    params.check()
+    plan = planned()
+    costs = {one.stage: cost(one.stage, params) for one in plan}
+    console.print(table(plan))
+    console.print()
+    console.print(costs_table(costs))
+    console.print()
+    console.print(total(plan, costs), highlight=False)
 
 
 @app.command()
@@ -89,6 +96,54 @@ def summary() -> None:
     console = Console(soft_wrap=True)
     console.print(figures_table())
     console.print(what_to_open(), highlight=False)
+
+
+@app.command()
+@one_line_errors
+def verify(
+    artifacts: Annotated[list[str] | None, typer.Argument(help="Stages whose artifacts to look at; all that there are, if none.")] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Hold every raw image file against its digest, too.")] = False,
+    store: Annotated[bool, typer.Option("--store", help="Look at what is kept in data/.work, too.")] = False,
+) -> None:
+    """Check what is on disk: files, checksums, lineage, and content image by image. Exit status 2 where something is wrong."""
+    from seedbed import verification
+    from seedbed.params import Params
+
+    names = verification.names_of(artifacts or ())
+    root = Params.read().raw_root() if raw else None
+    reports = []
+    for report in verification.reports(names, root=root, store=store):
+        print(report, flush=True)
+        reports.append(report)
+    for line in verification.advice(reports):
+        print(line)
+    if not all(report.sound for report in reports):
+        raise typer.Exit(USER_ERROR)
+
+
+@app.command()
+@one_line_errors
+def gc(
+    delete: Annotated[bool, typer.Option("--delete", help="Do it; else it is only said what would be done.")] = False,
+    keep: Annotated[int, typer.Option("--keep", min=0, help="So many old generations of each stage stay, those of use last.")] = 0,
+    stage: Annotated[list[str] | None, typer.Option("--stage", help="Only this stage; may be given several times.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Current results too, so that all is computed anew. Artifacts stay.")] = False,
+) -> None:
+    """Show what data/.work keeps of earlier parameters, code and images, and delete it. Exit status 2 where a stage is at work."""
+    from rich.console import Console
+
+    from seedbed import garbage
+
+    choice, console = garbage.Choice(tuple(stage or ()), keep, everything), Console()
+    generations = garbage.surveyed(choice)
+    console.print(garbage.table(generations))
+    if not delete:
+        print(garbage.advice(choice, generations))
+        return
+    for what in garbage.collected(choice):
+        print(garbage.done(*what))
+    if everything:
+        print("Artifacts stay as they are; `dvc repro --force` computes them anew.")
 
 
 def main() -> None:

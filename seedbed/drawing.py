@@ -57,5 +57,6 @@ def sheet(rows: Sequence[Mapping[str, Image]]) -> Image:
 def save(picture: Image, path: Path) -> None:
     """Write a PNG file."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # it may be a link into DVC's cache, which must keep what it has
     _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     path.write_bytes(encoded.tobytes())

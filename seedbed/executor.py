@@ -1,17 +1,27 @@
-"""Where per-image work runs: in this process, in a pool of fresh processes, or on a dask cluster. The result is the same.
+"""Where work runs: in this process, in a pool of fresh processes, or on a dask cluster. The result is the same.
 
-Work is handed out in runs of images, a bounded number at a time, and comes back in order, so memory stays flat and whoever writes
-the results writes the same bytes.
+Whole shards are handed out: a task reads its own input, writes its own output and gives back a small record. No more tasks are under
+way than there are workers, so memory stays flat however many tasks there are.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import os
+import resource
+import sys
+import threading
+import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import connection
+from multiprocessing.reduction import ForkingPickler
+from multiprocessing.sharedctypes import RawArray, RawValue
+from typing import Any, TypeVar
 
 import cv2
 import threadpoolctl
@@ -19,67 +29,227 @@ import threadpoolctl
 from seedbed.errors import MachineError
 
 T = TypeVar("T")
-RUN_LENGTH = 8  # images that travel together
-RUNS_PER_WORKER = 3  # under way or waiting
+R = TypeVar("R")
+POLL_SECONDS = 0.2  # between two looks at how far the workers are
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")  # for what is imported later
 
 
-def mapped(
-    compute: Callable[[Sequence[int]], Iterable[T]], rows: Sequence[int], *, workers: int, scheduler: str, single_thread: bool = True
-) -> Iterator[T]:
-    """What compute makes of every row, in order.
+@dataclass(frozen=True)
+class Place:
+    """Where work runs."""
 
-    compute: called with a run of rows, gives one result for each.
-    workers: processes; 1 is this one.
-    single_thread: whether work in this process is kept to one thread, as it is in all others.
-    scheduler: address of a dask scheduler, or empty; it goes before workers.
+    workers: int = 1  # processes; 1 is this one
+    scheduler: str = ""  # address of a dask scheduler; it goes before workers
+    gpus: int = 0  # GPUs that the work uses: with several there is one worker for each, whatever `workers` says
+
+
+def completed(
+    function: Callable[[T], R],
+    tasks: Sequence[T],
+    *,
+    place: Place,
+    named: Callable[[T], str],
+    size: Callable[[T], int],
+    advance: Callable[[int], None],
+) -> Iterator[tuple[T, R]]:
+    """What a function makes of every task, as they are done (no order is promised).
+
+    A task whose worker died is done once more from its beginning, so what it has written by then must not be in its way.
+
+    named: what a message calls a task that no worker survives.
+    size: steps of a task; asked on a cluster only, from where no single steps are heard.
+    advance: told how many more steps were made. Steps of a task that is done again are told once.
     """
-    runs = [rows[start : start + RUN_LENGTH] for start in range(0, len(rows), RUN_LENGTH)]
-    if workers == 1 and not scheduler:
-        for run in runs:
-            yield from _listed(compute, run) if single_thread else compute(run)
-        return
-    with _executor(workers, scheduler) as (executor, size), _told_of_death():
-        waiting: deque[Future[list[T]]] = deque()
-        for run in runs:
-            waiting.append(executor.submit(_listed, compute, run))
-            if len(waiting) >= size * RUNS_PER_WORKER:
-                yield from waiting.popleft().result()
-        while waiting:
-            yield from waiting.popleft().result()
+    workers = min(place.gpus or place.workers, len(tasks))
+    if tasks and place.scheduler:
+        for task, result in _on_cluster(function, tasks, place.scheduler, named):
+            advance(size(task))
+            yield task, result
+    elif workers > 1:
+        yield from _in_processes(function, tasks, _devices(place.gpus, workers), named, advance)
+    else:
+        for task in tasks:
+            with _here(partial(advance, 1)):
+                result = function(task)
+            yield task, result
 
 
-def _listed(compute: Callable[[Sequence[int]], Iterable[T]], run: Sequence[int]) -> list[T]:
-    """A whole run, as a generator cannot travel.
+def step() -> None:
+    """Called by the work after every image: counted wherever it runs, so that progress is seen within a shard.
 
-    With one thread: sums of floating-point numbers depend on how many threads share them, and workers share the processors.
+    In a worker for whose result nobody waits any more, it ends the work.
     """
+    _count()
+
+
+def _in_processes(
+    function: Callable[[T], R], tasks: Sequence[T], devices: Sequence[str], named: Callable[[T], str], advance: Callable[[int], None]
+) -> Iterator[tuple[T, R]]:
+    """One worker for each device; one without a name is whatever this process sees.
+
+    Every worker is a pool of its own: one that dies takes no other shard with it, and it is known which one it had.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # every worker keeps eight files open here, and often no more than 1024 are allowed at first
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    # A counter for every task, which starts again with the task. Without a lock, which a worker that is killed would keep for ever.
+    steps, unwanted, told = RawArray("q", len(tasks)), RawValue("b", 0), 0
+    waiting = deque(range(len(tasks)))
+    died: set[int] = set()  # tasks whose worker died; nothing runs beside them when they are done again, for they may need the memory
+    pools: dict[int, ProcessPoolExecutor] = {}
+    flying: dict[Future[R], tuple[int, int]] = {}  # task and worker
+
+    def submit(index: int, worker: int) -> Future[R]:
+        if worker not in pools:
+            # Spawned, because processes that are forked after threads were started can hang.
+            context = multiprocessing.get_context("spawn")
+            pools[worker] = ProcessPoolExecutor(1, context, _begin, (devices[worker], steps, unwanted))
+        try:
+            return pools[worker].submit(_in_worker, function, index, tasks[index])
+        except BrokenExecutor:  # the worker died while it had nothing to do
+            _close({worker: pools.pop(worker)})
+            return submit(index, worker)
+
+    def start() -> None:
+        for worker in set(range(len(devices))) - {worker for _, worker in flying.values()}:
+            running = {index for index, _ in flying.values()}
+            if not waiting or (running and died & {waiting[0], *running}):
+                return
+            if waiting[0] in died:
+                _close(pools)  # they keep memory even when they have nothing to do
+            index = waiting.popleft()
+            flying[submit(index, worker)] = index, worker
+
+    try:
+        while waiting or flying:
+            start()
+            done = wait(flying, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED).done
+            if (now := sum(steps)) > told:  # it is less when a task has begun again
+                advance(now - told)
+                told = now
+            for future in done:
+                index, worker = flying.pop(future)
+                try:
+                    result = future.result()
+                except BrokenExecutor as error:
+                    if index in died:
+                        raise _deadly(named(tasks[index]), "a worker process that died twice", "use fewer --workers") from error
+                    died.add(index)
+                    waiting.appendleft(index)
+                    _close({worker: pools.pop(worker)})
+                else:
+                    start()  # before the result is handed over: no worker waits for whoever takes it
+                    yield tasks[index], result
+    finally:
+        unwanted.value = True
+        _close(pools)
+
+
+def _close(pools: dict[int, ProcessPoolExecutor]) -> None:
+    """End workers, all at once because each takes a moment."""
+    with ThreadPoolExecutor(len(pools) or 1) as threads:
+        for pool in pools.values():
+            threads.submit(pool.shutdown, cancel_futures=True)
+    pools.clear()
+
+
+def _devices(gpus: int, workers: int) -> list[str]:
+    """CUDA_VISIBLE_DEVICES of every worker: one of the GPUs that this process may use."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(gpus)))
+    return visible.split(",")[:workers] if gpus else [""] * workers
+
+
+def _begin(device: str, steps: Any, unwanted: Any) -> None:
+    """What a worker does first."""
+    global _shared
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if device:
+        os.environ["CUDA_VISIBLE_DEVICES"] = device
+    _keep_to_one_thread()
+    _shared = steps, unwanted
+
+
+def _end_with_parent() -> None:
+    """Workers of a parent that was killed would wait for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)
+
+
+class _UnwantedError(BaseException):
+    """Nobody waits for this work any more. No Exception, so that work does not take it for one of its own."""
+
+
+def _count() -> None:
+    """What `step` does where nobody hears of it; replaced where somebody does."""
+
+
+_shared: tuple[Any, Any] = (None, None)  # in a worker: the counters of all tasks, and whether their results are unwanted
+
+
+def _in_worker(function: Callable[[T], R], index: int, task: T) -> R:
+    global _count
+    steps, unwanted = _shared
+    steps[index] = 0
+
+    def count() -> None:
+        if unwanted.value:
+            raise _UnwantedError
+        steps[index] += 1
+
+    _count = count
+    return _elsewhere(function, task)
+
+
+def _elsewhere(function: Callable[[T], R], task: T) -> R:
+    _keep_to_one_thread()
+    try:
+        return function(task)
+    except Exception as error:
+        try:
+            ForkingPickler.loads(ForkingPickler.dumps(error))
+        except Exception:  # it cannot be read at the other end, which would look like the death of the worker
+            raise RuntimeError("".join(traceback.format_exception(error))) from None
+        raise
+
+
+def _keep_to_one_thread() -> threadpoolctl.threadpool_limits:
+    """Sums of floating-point numbers depend on how many threads share them, and workers share the processors."""
+    os.environ.update(ONE_THREAD)
     cv2.setNumThreads(1)
-    with threadpoolctl.threadpool_limits(1):
-        return list(compute(run))
+    if torch := _torch():
+        torch.set_num_threads(1)
+    return threadpoolctl.threadpool_limits(1)
 
 
 @contextmanager
-def _told_of_death() -> Iterator[None]:
+def _here(count: Callable[[], None]) -> Iterator[None]:
+    """One thread, and steps that are counted, for a while. A torch that is first imported meanwhile keeps its one thread."""
+    global _count
+    environment = {name: os.environ.get(name) for name in ONE_THREAD}
+    torch, opencv_threads, count_before = _torch(), cv2.getNumThreads(), _count
+    torch_threads = torch.get_num_threads() if torch else 0
+    limits, _count = _keep_to_one_thread(), count
     try:
         yield
-    except BrokenExecutor as error:
-        raise MachineError(
-            "--workers", found="a worker process that died", expected="it to finish", do="see whether memory ran out; use fewer workers"
-        ) from error
+    finally:
+        _count = count_before
+        limits.restore_original_limits()
+        cv2.setNumThreads(opencv_threads)
+        if torch:
+            torch.set_num_threads(torch_threads)
+        for name, value in environment.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-@contextmanager
-def _executor(workers: int, scheduler: str) -> Iterator[tuple[Executor, int]]:
-    """An executor and how many workers it has."""
-    if not scheduler:
-        # Spawned, because processes that are forked after threads were started can hang.
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            try:
-                yield pool, workers
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-        return
+def _torch() -> Any:
+    """PyTorch if something else has imported it: work without a network must not pay for it."""
+    torch = sys.modules.get("torch")
+    return torch if hasattr(torch, "set_num_threads") else None  # another thread may just be importing it
+
+
+def _on_cluster(function: Callable[[T], R], tasks: Sequence[T], scheduler: str, named: Callable[[T], str]) -> Iterator[tuple[T, R]]:
     try:
         import distributed
     except ImportError as error:
@@ -92,5 +262,26 @@ def _executor(workers: int, scheduler: str) -> Iterator[tuple[Executor, int]]:
         raise MachineError(
             "--scheduler", found=f"nobody at {scheduler}", expected="a dask scheduler", do="start one, or leave it out"
         ) from error
+    # Not by dask's own concurrent.futures.Executor, whose futures stay unfinished for ever if the scheduler is lost at the wrong moment.
     with client:
-        yield client.get_executor(), max(1, len(client.scheduler_info()["workers"]))
+        waiting = deque(tasks)
+        flying: dict[Any, T] = {}
+        try:
+            while waiting or flying:
+                # One for each thread: if more were sent to a worker that dies, dask might blame one that had not even begun.
+                room = max(1, sum(client.nthreads().values())) - len(flying)
+                for task in [waiting.popleft() for _ in range(min(room, len(waiting)))]:
+                    # Not pure: work that writes must be done even where the same was done before.
+                    flying[client.submit(partial(_elsewhere, function, task), pure=False)] = task
+                for future in distributed.wait(list(flying), return_when="FIRST_COMPLETED").done:
+                    task = flying.pop(future)
+                    yield task, future.result()
+        except distributed.KilledWorker as error:
+            raise _deadly(named(task), "a dask worker that died each time", "see the logs of the workers") from error
+        except CancelledError as error:
+            found = f"that {scheduler} went away"
+            raise MachineError("--scheduler", found=found, expected="it to stay", do="see its log") from error
+
+
+def _deadly(where: str, found: str, do: str) -> MachineError:
+    return MachineError(where, found=found, expected="it to finish", do=f"see whether memory ran out; {do}")

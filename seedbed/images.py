@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
+from seedbed.artifacts import Artifact
 from seedbed.errors import DataError
 from seedbed.types import Image, Size
+
+SHOWN = 20  # problems in a message
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a broken image is told of in our own words
 
@@ -33,42 +40,75 @@ def digest(content: bytes) -> str:
 
 
 @dataclass(frozen=True)
-class Inspected:
-    """What an index says of an image file, or what is wrong with it."""
+class RawFiles:
+    """Image files that are not indexed yet."""
 
-    size: Size
-    digest: str
-    problem: str
+    root: Path
+    files: Mapping[str, str]  # by id, relative to the root
+    digests: Mapping[str, str]  # by id; empty where a file cannot be read
+
+    @classmethod
+    def of(cls, root: Path, files: Mapping[str, str]) -> RawFiles:
+        """Files as they are now."""
+
+        def digest_of(file: str) -> str:
+            try:
+                return digest((root / file).read_bytes())
+            except OSError:
+                return ""
+
+        with ThreadPoolExecutor() as threads:  # waits for the disk, and hashes outside Python's lock
+            return cls(root.absolute(), files, dict(zip(files, threads.map(digest_of, files.values()), strict=True)))
+
+    def key(self, image: str) -> str:
+        """Identity of an image file."""
+        return self.digests[image] or f"unreadable {self.files[image]}"
+
+    def only(self, images: Sequence[str]) -> RawFiles:
+        """Some of them."""
+        return RawFiles(self.root, {one: self.files[one] for one in images}, {one: self.digests[one] for one in images})
+
+    def inspect(self, image: str) -> tuple[Size, str]:
+        """Size of an image, or what is wrong with its file: returned, not raised, so that all problems can be told together."""
+        problem, content = "", b""
+        try:
+            content = (self.root / self.files[image]).read_bytes()
+        except OSError as error:
+            problem = f"a file that cannot be read: {error.strerror}"
+        if self.digests[image] != ("" if problem else digest(content)):  # what is found out here is kept under that digest
+            raise DataError(self.files[image], found="a file that is changing", expected="one that stays", do="run it again")
+        try:
+            height, width = (0, 0) if problem else decode(content, where=self.files[image]).shape[:2]
+        except DataError as error:
+            return (0, 0), error.found
+        return (height, width), problem
 
 
-def inspect(path: Path, *, max_size: Size) -> Inspected:
-    """Decode an image file once. A problem is returned, not raised, so that all problems can be reported together."""
-    content = path.read_bytes()
-    try:
-        height, width = decode(content, where=path.name).shape[:2]
-    except DataError as error:
-        return Inspected((0, 0), "", f"{path}: {error.found}")
-    if height > max_size[0] or width > max_size[1]:
-        return Inspected(
-            (height, width), "", f"{path}: {height} x {width} pixels, larger than dataset.max_size {max_size[0]} x {max_size[1]}"
-        )
-    return Inspected((height, width), digest(content), "")
+def review(files: Sequence[str], max_size: Size, computed: Mapping[str, npt.NDArray[Any]], *, allowed: int, where: str) -> None:
+    """Raise one error for all files that cannot be used, and name those that are left out.
 
-
-def refuse(inspected: Sequence[Inspected], *, where: str) -> None:
-    """Raise one error for all problems.
-
-    where: the data set, for the message.
+    computed: `size` and `problem` of every file.
+    allowed: so many may be broken.
+    where: the data set, for messages.
     """
-    problems = [one.problem for one in inspected if one.problem]
-    if problems:
-        shown = "; ".join(problems[:20]) + (f"; and {len(problems) - 20} more" if len(problems) > 20 else "")
+    problems = [f"{file}: {problem}" for file, problem in zip(files, computed.get("problem", ()), strict=True) if problem]
+    sizes = zip(files, computed.get("size", ()), strict=True)
+    large = [f"{file}: {size[0]} x {size[1]} pixels" for file, size in sizes if (np.asarray(size) > max_size).any()]
+    broken = len(problems) > allowed
+    if broken or large:
         raise DataError(
             where,
-            found=f"{len(problems)} images that cannot be used: {shown}",
-            expected="images that can be decoded and are no larger than dataset.max_size",
-            do="replace or remove them, or raise dataset.max_size in params.yaml",
+            found=f"{len(large) + len(problems)} images that cannot be used: {shown([*large, *problems])}",
+            expected=f"images that can be decoded and are no larger than dataset.max_size, {max_size[0]} x {max_size[1]}",
+            do=f"replace or remove them, raise dataset.max_size, or let dataset.allow_broken, now {allowed}, leave broken ones out",
         )
+    if problems:
+        print(f"dataset: leaving out {len(problems)} broken images: {shown(problems)}", file=sys.stderr)
+
+
+def shown(lines: Sequence[str]) -> str:
+    """The first of many."""
+    return "; ".join(lines[:SHOWN]) + (f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else "")
 
 
 def read(path: Path, *, expected_digest: str) -> Image:
@@ -83,15 +123,22 @@ def read(path: Path, *, expected_digest: str) -> Image:
 
 @dataclass(frozen=True)
 class Images:
-    """The images of an indexed data set, by row."""
+    """The images of an indexed data set, by id."""
 
     root: Path
-    files: Sequence[str]  # relative to the root
-    digests: Sequence[str]
+    data: Artifact
 
     def __reduce__(self) -> tuple[object, ...]:
         # Wherever it arrives, the current folder may be another.
-        return (Images, (self.root.absolute(), self.files, self.digests))
+        return (Images, (self.root.absolute(), self.data))
 
-    def __getitem__(self, row: int) -> Image:
-        return read(self.root / self.files[row], expected_digest=self.digests[row])
+    def key(self, image: str) -> str:
+        """Identity of an image."""
+        return str(self.data.whole("image_digest")[self.data.row(image)])
+
+    def file(self, image: str) -> str:
+        """Where an image is, relative to the root."""
+        return str(self.data.whole("file")[self.data.row(image)])
+
+    def __getitem__(self, image: str) -> Image:
+        return read(self.root / self.file(image), expected_digest=self.key(image))

@@ -1,17 +1,49 @@
-"""Running a network on one image at several scales, with its mirror image."""
+"""Trained networks where they are used: loaded once per process, run on one image at several scales with its mirror image."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from seedbed.artifacts import Artifact
+from seedbed.methods import Method
 from seedbed.types import Image, Size
+from seedbed.weights import restored
+
+N = TypeVar("N", bound=nn.Module)
+_LOADED: dict[tuple[str, str], Any] = {}  # by artifact and device
+
+
+@dataclass(frozen=True)
+class TrainedNetwork(Generic[N]):
+    """A network that a stage trained. It travels as the name of its artifact and is loaded where it is needed."""
+
+    method: Method  # that trained it, with the parameters that it had
+    num_classes: int
+    artifact: Artifact
+    device: str
+
+    def key(self, image: str) -> str:
+        """Identity of its weights, the same for all images."""
+        return f"{self.num_classes} {self.artifact.weights_digest}"
+
+    def loaded(self) -> N:
+        """The network on its device, ready to be used."""
+        place = (self.artifact.digest, self.device)
+        if place not in _LOADED:
+            builder: Any = self.method
+            _LOADED.clear()  # one at a time
+            _LOADED[place] = restored(builder.network(self.num_classes), self.artifact, device=self.device)
+        network: N = _LOADED[place]
+        return network
 
 
 def summed(

@@ -10,52 +10,73 @@ import numpy as np
 import numpy.typing as npt
 
 from seedbed import metrics
-from seedbed.metrics import Counts
+from seedbed.artifacts import Artifact
 from seedbed.types import IGNORE, LabelMap, RegionMap
+
+OVERLAP = 3  # numbers that metrics.region_overlap gives
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What was counted on one image."""
+class Chosen:
+    """Images whose labels are judged."""
 
-    id: str
-    coverage: dict[str, float]  # kind -> share of labelled pixels, known without a truth
-    confusions: dict[str, Counts]  # kind -> counts; empty where the image has no truth
-    region_count: int | None
-    region_overlap: npt.NDArray[np.float64] | None
+    images: frozenset[str]
+
+    def key(self, image: str) -> str:
+        """Whether an image is one of them."""
+        return str(image in self.images)
+
+    def __contains__(self, image: str) -> bool:
+        return image in self.images
+
+    def only(self, images: Sequence[str]) -> Chosen:
+        """Those among some images."""
+        return Chosen(self.images & frozenset(images))
 
 
 def judge(
-    image_id: str, truth: LabelMap | None, kinds: Mapping[str, LabelMap], *, num_classes: int, regions: RegionMap | None = None
-) -> Judged:
-    """Count one image.
+    truth: LabelMap | None, kinds: Mapping[str, LabelMap], *, names: Sequence[str], num_classes: int, regions: RegionMap | None
+) -> dict[str, Any]:
+    """Count one image: its columns in the evaluation's artifact.
 
     kinds: labels by the name under which they are reported.
+    names: all that there are.
     """
-    return Judged(
-        id=image_id,
-        coverage={kind: float((labels != IGNORE).mean()) for kind, labels in kinds.items()},
-        confusions={}
-        if truth is None
-        else {kind: metrics.confusion(truth, labels, num_classes=num_classes) for kind, labels in kinds.items()},
-        region_count=None if regions is None else int(regions.max()) + 1,
-        region_overlap=None if regions is None or truth is None else metrics.region_overlap(regions, truth),
-    )
+    confusion = np.zeros((len(names), 1 + num_classes, 2 + num_classes), np.int64)
+    if truth is not None:
+        for kind, labels in kinds.items():
+            confusion[names.index(kind)] = metrics.confusion(truth, labels, num_classes=num_classes)
+    return {
+        "judged": [name in kinds for name in names],
+        "with_truth": truth is not None,
+        "coverage": [float((kinds[name] != IGNORE).mean()) if name in kinds else 0.0 for name in names],
+        "confusion": confusion,
+        "region_count": 0 if regions is None else int(regions.max()) + 1,
+        "region_overlap": np.zeros(OVERLAP) if regions is None or truth is None else metrics.region_overlap(regions, truth),
+    }
 
 
-def figures(judged: Sequence[Judged], class_names: Sequence[str]) -> dict[str, Any]:
-    """Figures by kind. Kinds that no image has a truth for keep what can be said without it."""
+def figures(judged: Artifact, class_names: Sequence[str]) -> dict[str, Any]:
+    """Figures by kind. Kinds that no image has a truth for keep what can be said without it.
+
+    judged: the evaluation's artifact.
+    """
     report: dict[str, Any] = {}
-    for kind in dict.fromkeys(kind for one in judged for kind in one.coverage):
-        counts = [one.confusions[kind] for one in judged if kind in one.confusions]
-        images = [one for one in judged if kind in one.coverage]
-        report[kind] = {"images": len(images), "images_with_truth": len(counts)}
-        if counts:
-            report[kind] |= metrics.summary(np.sum(counts, axis=0), class_names)
+    with_truth, regions = judged.whole("with_truth"), judged.whole("region_count") > 0
+    totals = np.zeros((len(judged.whole("kinds")), len(class_names), 1 + len(class_names)), np.int64)
+    for image in judged.ids:
+        totals += judged.read("confusion", image)
+    for index, kind in enumerate(str(one) for one in judged.whole("kinds")):
+        there = judged.whole("judged")[:, index]
+        if not there.any():
+            continue
+        report[kind] = {"images": int(there.sum()), "images_with_truth": int((there & with_truth).sum())}
+        if (there & with_truth).any():
+            report[kind] |= metrics.summary(totals[index], class_names)
         else:
-            report[kind]["coverage"] = round(float(np.mean([one.coverage[kind] for one in images])), 4)
-    if any(one.region_count is not None for one in judged):
-        report["superpixels"] = _superpixels(judged)
+            report[kind]["coverage"] = round(float(judged.whole("coverage")[there, index].mean()), 4)
+    if regions.any():
+        report["superpixels"] = _superpixels(judged.whole("region_count")[regions], judged.whole("region_overlap")[regions & with_truth])
     return report
 
 
@@ -73,13 +94,6 @@ def classifier_figures(scores: npt.NDArray[np.float32], labels: npt.NDArray[np.b
     }
 
 
-def measurements(judged: Sequence[Judged]) -> Iterator[dict[str, Any]]:
-    """Columns of the evaluation's artifact."""
-    for one in judged:
-        for kind, counts in one.confusions.items():
-            yield {"ids": one.id, "kind": kind, "confusion": counts}
-
-
 def iou_table(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """What and its IoU, for a plot."""
     for kind, content in report.items():
@@ -88,14 +102,14 @@ def iou_table(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
                 yield f"{kind}: {name}", value
 
 
-def _superpixels(judged: Sequence[Judged]) -> dict[str, Any]:
-    counts = [one.region_count for one in judged if one.region_count is not None]
-    overlaps = [one.region_overlap for one in judged if one.region_overlap is not None]
-    report: dict[str, Any] = {"images": len(counts), "images_with_truth": len(overlaps), "mean_count": round(float(np.mean(counts)), 2)}
-    if overlaps:
-        agreeing, leaking, total = np.sum(overlaps, axis=0)
-        if total == 0:
-            return report
+def _superpixels(counts: npt.NDArray[np.int32], overlaps: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """Figures of superpixels.
+
+    overlaps: of the images with a truth.
+    """
+    report = {"images": len(counts), "images_with_truth": len(overlaps), "mean_count": round(float(counts.mean()), 2)}
+    agreeing, leaking, total = overlaps.sum(axis=0)
+    if total > 0:
         report["achievable_segmentation_accuracy"] = round(float(agreeing / total), 4)
         report["undersegmentation_error"] = round(float(leaking / total), 4)
     return report

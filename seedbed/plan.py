@@ -1,7 +1,8 @@
-"""Which stages `dvc repro` would run, and why."""
+"""Which stages `dvc repro` would run, why, and what that takes in time and space."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,16 @@ from typing import Any, Literal
 from rich.table import Table
 from ruamel.yaml import YAML
 
-from seedbed.errors import MachineError, listed
+from seedbed.artifacts import SCHEMAS, Artifact, open_artifact
+from seedbed.errors import ArtifactError, MachineError, listed
+from seedbed.params import Params
+from seedbed.store import Store
 
 Verdict = Literal["runs", "perhaps", "nothing to do"]
 COLOURS: dict[Verdict, str] = {"runs": "yellow", "perhaps": "cyan", "nothing to do": "green"}
 SHOWN = 4  # names of files in a reason
+UNITS = ("B", "kB", "MB", "GB", "TB")
+SIZED = ("features", "cams", "predictions")  # families whose methods say how large their maps are
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,53 @@ def planned() -> list[Planned]:
     return [plan[stage] for stage in order]
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What a stage takes, by the schema and by its last run here. None where nobody knows yet."""
+
+    images: int | None
+    seconds: float | None  # to compute everything anew, as fast as the last time
+    bytes_per_image: int | None  # before compression
+    stored: int | None  # bytes of the artifact
+
+
+def cost(stage: str, params: Params) -> Cost:
+    """What computing a stage anew would take: an upper bound, since what the store has is reused."""
+    data, made, schema, speeds = _published("dataset"), _published(stage), SCHEMAS[stage], Store(stage).speeds()
+    trains = schema.weights
+    images = None if trains else len(made.ids) if made is not None else len(data.usable) if data is not None else None
+    seconds = None
+    if speeds:
+        last = speeds[-1]
+        seconds = last["seconds"] * (1 if images is None else images / last["computed"])
+    extents = _extents(stage, params, data)
+    return Cost(
+        images=images,
+        seconds=seconds,
+        bytes_per_image=None if trains or extents is None else schema.bytes_per_image(extents),
+        stored=sum(size for size, _ in made.files.values()) if made is not None else None,
+    )
+
+
+def _published(stage: str) -> Artifact | None:
+    try:
+        return open_artifact(stage)
+    except ArtifactError:
+        return None
+
+
+def _extents(stage: str, params: Params, data: Artifact | None) -> dict[str, int] | None:
+    """Lengths of a stage's dimensions; None while the data set is not indexed, which fixes most of them."""
+    if data is None:
+        return None
+    splits = {"split": len(data.whole("split_names"))}
+    extents = {"height_width": 2, "kind": 5, "overlap": 3, **splits, **data.extents}
+    if stage in SIZED:
+        method: Any = params.method(importlib.import_module(f"seedbed.{stage}").Method)
+        extents |= method.extents(data.max_size)
+    return extents
+
+
 def table(plan: list[Planned]) -> Table:
     """A plan for people."""
     made = Table(box=None, header_style="bold")
@@ -68,6 +121,51 @@ def table(plan: list[Planned]) -> Table:
     for one in plan:
         made.add_row(one.stage, f"[{COLOURS[one.verdict]}]{one.verdict}[/]", "; ".join(one.reasons))
     return made
+
+
+def costs_table(costs: Mapping[str, Cost]) -> Table:
+    """What every stage takes, for people."""
+    made = Table(box=None, header_style="bold", title="to compute everything anew, and what is on disk now", title_justify="left")
+    made.add_column("stage")
+    for column in ("images", "an image", "all", "an image, raw", "on disk"):
+        made.add_column(column, justify="right")
+    for stage, that in costs.items():
+        each = that.seconds / that.images if that.seconds is not None and that.images else None
+        images = "" if that.images is None else f"{that.images:,}"
+        made.add_row(stage, images, duration(each), duration(that.seconds), amount(that.bytes_per_image), amount(that.stored))
+    return made
+
+
+def total(plan: list[Planned], costs: Mapping[str, Cost]) -> str:
+    """The plan in a line."""
+    waiting = [one.stage for one in plan if one.verdict != "nothing to do"]
+    known = [seconds for stage in waiting if (seconds := costs[stage].seconds) is not None]
+    stored = sum(that.stored or 0 for that in costs.values())
+    unknown = f", and {len(waiting) - len(known)} stages that never ran here" if len(waiting) > len(known) else ""
+    return (
+        f"At most {duration(sum(known))}{unknown}: as fast as the last time, and if nothing of it is known already. "
+        f"Artifacts take {amount(stored)} now; `seedbed gc` says what is kept beside them."
+    )
+
+
+def duration(seconds: float | None) -> str:
+    """Time for people."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.1f} ms"
+    minutes, hours = seconds / 60, seconds / 3600
+    return f"{minutes:.0f} min" if hours < 2 else f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} days"
+
+
+def amount(size: int | None) -> str:
+    """Bytes for people."""
+    if size is None:
+        return ""
+    value, unit = float(size), 0
+    while value >= 1000 and unit < len(UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    return f"{value:.0f} {UNITS[unit]}" if unit == 0 or value >= 100 else f"{value:.1f} {UNITS[unit]}"
 
 
 def _recorded() -> set[str]:

@@ -16,38 +16,42 @@ SECONDS_BETWEEN_LINES = 15.0
 class Progress:
     """Counts what is done and says how fast it goes. Use it in a `with` block."""
 
-    def __init__(self, name: str, *, total: int, unit: str) -> None:
+    def __init__(self, name: str, *, total: int, unit: str, done: int = 0) -> None:
+        """done: how much was there from the beginning; it counts for no speed."""
         self._name, self._total, self._unit = name, total, unit
-        self._done = 0
+        self._done = self._first = done
+        self.summary = ""  # ends the last line
         self._started = self._said = time.monotonic()
         console = Console(stderr=True)
         self._bar: RichProgress | None = None
         if console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
             self._bar = RichProgress(*columns, TimeRemainingColumn(), console=console)
-            self._task = self._bar.add_task(name, total=total, note="")
+            self._task = self._bar.add_task(name, total=total, completed=done, note="")
 
     def __enter__(self) -> Progress:
         if self._bar:
             self._bar.start()
         return self
 
-    def advance(self, *, note: str = "") -> None:
-        """One more is done."""
-        self._done += 1
-        rate = self._done / max(1e-9, time.monotonic() - self._started)
+    def advance(self, count: int = 1, *, note: str = "") -> None:
+        """Some more are done."""
+        self._done += count
+        rate = (self._done - self._first) / max(1e-9, time.monotonic() - self._started)
         if self._bar:
-            self._bar.update(self._task, advance=1, note=f"{rate:.1f} {self._unit}/s {note}")
+            reused = f"{self._first} reused " if self._first else ""
+            self._bar.update(self._task, advance=count, note=f"{rate:.1f} {self._unit}/s {reused}{note}")
         elif time.monotonic() - self._said > SECONDS_BETWEEN_LINES:
             self._said = time.monotonic()
-            self._say(f"{self._done}/{self._total} {self._unit}, {rate:.1f}/s {note}")
+            left = f", {(self._total - self._done) / rate:.0f} s left" if rate else ""
+            self._say(f"{self._done}/{self._total} {self._unit}, {rate:.1f}/s{left} {note}")
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar:
             self._bar.stop()
-        elif error is None:
+        if error is None:
             seconds = time.monotonic() - self._started
-            self._say(f"{self._done} {self._unit} in {seconds:.1f} s")
+            self._say(f"{self._done} {self._unit} in {seconds:.1f} s {self.summary}")
 
     def _say(self, text: str) -> None:
         print(f"{self._name}: {text.strip()}", file=sys.stderr, flush=True)

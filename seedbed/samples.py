@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import overload
 
-from seedbed.artifacts import SCHEMAS, Artifact
+from seedbed.artifacts import SCHEMAS, Artifact, Labels
 from seedbed.augmentation import Sample
 from seedbed.images import Images
 
@@ -13,12 +14,20 @@ from seedbed.images import Images
 class Samples(Sequence[Sample]):
     """Reads one sample at a time."""
 
-    def __init__(self, data: Artifact, pictures: Images, rows: Sequence[int], *, maps: Mapping[str, Artifact]) -> None:
+    def __init__(self, data: Artifact, pictures: Images, ids: Sequence[str], *, maps: Mapping[str, Artifact]) -> None:
         """maps: array of pixels -> the artifact that holds it."""
-        self._data, self._pictures, self._rows, self._maps = data, pictures, rows, maps
+        self._data, self._pictures, self._ids, self._maps = data, pictures, ids, maps
+
+    def key(self, image: str) -> str:
+        """Identity of all samples in their order, whatever image is asked for: a training depends on all of them."""
+        labels, content = Labels(self._data), hashlib.sha256()
+        for one in self._ids:
+            maps = [f"{name} {artifact.key(one)}" for name, artifact in sorted(self._maps.items())]
+            content.update(" ".join([self._pictures.key(one), labels.key(one), *maps]).encode() + b"\n")
+        return content.hexdigest()
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._ids)
 
     @overload
     def __getitem__(self, index: int) -> Sample: ...
@@ -26,12 +35,11 @@ class Samples(Sequence[Sample]):
     def __getitem__(self, index: slice) -> Sequence[Sample]: ...
     def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
         if isinstance(index, slice):
-            return Samples(self._data, self._pictures, self._rows[index], maps=self._maps)
-        row = self._rows[index]
-        image_id = self._data.ids[row]
+            return Samples(self._data, self._pictures, self._ids[index], maps=self._maps)
+        image = self._ids[index]
         return Sample(
-            image=self._pictures[row],
-            labels=self._data.whole("labels")[row],
-            maps={name: artifact.read(name, artifact.row(image_id)) for name, artifact in self._maps.items()},
+            image=self._pictures[image],
+            labels=self._data.whole("labels")[self._data.row(image)],
+            maps={name: artifact.read(name, image) for name, artifact in self._maps.items()},
             padding={name: int(SCHEMAS[artifact.name].arrays[name].fill) for name, artifact in self._maps.items()},
         )

@@ -1,30 +1,37 @@
 """What every stage is run by: how to run (device, workers, cluster), and one line instead of a traceback for a user's error.
 
 How to run changes no result, so it is no parameter. It comes from flags of `python -m stages.<word>` or, under DVC, from the
-environment: SEEDBED_DEVICE, SEEDBED_WORKERS, SEEDBED_SCHEDULER.
+environment: SEEDBED_DEVICE, SEEDBED_WORKERS, SEEDBED_SCHEDULER, SEEDBED_CHECKPOINT_SECONDS.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from types import FunctionType
+from typing import Any, TypeVar
 
-from seedbed import executor
-from seedbed.artifacts import SCHEMAS, Artifact, MadeBy, Writer, open_artifact
+import numpy as np
+
+from seedbed import executor, fingerprint
+from seedbed.artifacts import SCHEMAS, Artifact, Columns, MadeBy, open_artifact
 from seedbed.errors import USER_ERROR, ArtifactError, MachineError, ParamsError, SeedbedError, listed
+from seedbed.executor import Place
 from seedbed.images import Images
-from seedbed.methods import Method
+from seedbed.methods import Method, identity
 from seedbed.params import Params, rebuilt
 from seedbed.progress import Progress
+from seedbed.shards import Compute, Shard, Work
+from seedbed.store import Recipe, Store, put, put_weights, shard_name
 
-T = TypeVar("T")
 M = TypeVar("M", bound=Method)
 DEVICES = ("auto", "cpu", "cuda")
+Learn = Callable[..., Columns]  # (whatever is read, device, checkpoint, seconds) -> losses and weights
 UNUSED = "dataset"  # what a slot names that the selected method does not read: every training reads it anyway
 
 
@@ -37,6 +44,7 @@ class Run:
     device_wanted: str = "auto"
     workers: int = 1
     scheduler: str = ""
+    checkpoint_seconds: float = 60.0
     opened: dict[str, Artifact] = field(default_factory=dict)
 
     @property
@@ -67,7 +75,7 @@ class Run:
 
     def images(self, data: Artifact) -> Images:
         """Pixels of a data set's images."""
-        return Images(self.params.raw_root(), [str(one) for one in data.whole("file")], [str(one) for one in data.whole("digest")])
+        return Images(self.params.raw_root(), data)
 
     def maps(self, wanted: Sequence[str], slots: Mapping[str, str]) -> dict[str, Artifact]:
         """The artifacts that a training reads maps from.
@@ -105,23 +113,138 @@ class Run:
         made_by = artifact.made_by
         return rebuilt(contract, made_by.method, made_by.parameters, where=str(artifact.path))
 
-    @contextmanager
-    def create(self, method: Method, *inputs: Artifact, extents: Mapping[str, int] | None = None) -> Iterator[Writer]:
-        """This stage's artifact, published when the block ends without an error."""
-        with Writer(self.stage, MadeBy.of(self.stage, method, *inputs), extents=extents) as writer:
-            yield writer
+    # Computing. Whatever is read is an argument that knows its own identity, so that nothing is reused that has changed.
 
-    def each(self, compute: Callable[[Sequence[int]], Iterable[T]], rows: Sequence[int], *, here: bool = False) -> Iterator[T]:
-        """What compute makes of every row, in order, wherever work runs.
+    def per_image(
+        self,
+        method: Method,
+        compute: Compute,
+        *reads: Any,
+        images: Sequence[str],
+        extents: Mapping[str, int] | None = None,
+        whole: Mapping[str, Any] | None = None,
+        review: Callable[[Mapping[str, np.ndarray[Any, Any]]], None] | None = None,
+    ) -> Artifact:
+        """Compute this stage's artifact image by image, but for what the store has, and publish it.
 
-        compute: called with a run of rows, gives one result for each.
-        here: keep it in this process, because a network does it.
+        method: what made the artifact.
+        compute: called with the reads and some images, in any process; gives the columns of each image.
+        reads: methods, plain values, and things with `key(image)`, the identity of what there is to be read for an image.
+        extents: lengths of dimensions that the data set does not fix.
+        whole: arrays that are not computed image by image.
+        review: called before anything is published, with the small arrays that were computed.
         """
-        workers, scheduler = (1, "") if here else (self.workers, self.scheduler)
-        with Progress(self.stage, total=len(rows), unit="images") as progress:
-            for result in executor.mapped(compute, rows, workers=workers, scheduler=scheduler, single_thread=not here):
-                progress.advance()
-                yield result
+        data = self.opened.get("dataset")
+        extents = {"height_width": 2, "rgb": 3, **(data.extents if data is not None else {}), **(extents or {})}
+        recipe = self._recipe(method, compute, reads)
+        store, started = Store(self.stage), time.monotonic()
+        with store.locked():
+            shards = self._shards(recipe, reads, images, extents)
+            entries = store.sound(shard.name for shard in shards)
+            todo = [shard for shard in shards if shard.name not in entries]
+            known = _positions(store) if todo else {}
+            todo = [shard.prepared(reads, known) for shard in todo]
+            work = Work(store, recipe, compute, extents, tuple(self.opened.values()))
+            removed = len(set(store.last()["images"]) - set(images))
+            computed = self._compute(work, todo, total=len(images), removed=removed, gpus=_gpus(reads))
+            made = [entries.get(shard.name) or store.entry(shard.name) for shard in shards]
+            complete = [entry for entry in made if entry is not None]
+            assert len(complete) == len(shards), "every shard was computed"
+            if review:
+                review(store.joined(complete))
+            whole = {"ids": list(images), **(whole or {})}
+            made_by = MadeBy.of(self.stage, method, *self.opened.values())
+            artifact = store.publish(complete, whole, images=len(images), made_by=made_by, extents=extents)
+            store.remember(complete, images, self._speed(started, computed))
+        return artifact
+
+    def training(self, method: Method, learn: Learn, *reads: Any) -> Artifact:
+        """Train this stage's network, unless the store has it, and publish it.
+
+        learn: called with the reads, a device, and where and how often to keep the state of the training.
+        """
+        recipe = self._recipe(method, learn, reads)
+        key = recipe.key([_key(one, "") for one in reads])
+        store, name, started = Store(self.stage), shard_name([key], {}), time.monotonic()
+        with store.locked():
+            steps = 0
+            if not store.sound([name]):
+                checkpoint = store.checkpoint(name)
+                trained = learn(*reads, device=self.device, checkpoint=checkpoint, seconds=self.checkpoint_seconds)
+                for artifact in self.opened.values():
+                    artifact.check_unchanged()
+                steps = len(trained["loss"])
+                with store.building(name, recipe, [key]) as group:
+                    put(group, "loss", SCHEMAS[self.stage].arrays["loss"], trained["loss"])
+                    put_weights(group, trained["weights"])
+                store.forget_checkpoint(name)
+            else:
+                print(f"{self.stage}: reused, for nothing has changed that it learns from", file=sys.stderr)
+            entry = store.entry(name)
+            assert entry is not None
+            made_by = MadeBy.of(self.stage, method, *self.opened.values())
+            artifact = store.publish([entry], {}, images=0, made_by=made_by, extents={})
+            store.remember([entry], [], self._speed(started, steps))
+        return artifact
+
+    def _recipe(self, method: Method, compute: Callable[..., Any], reads: Sequence[Any]) -> Recipe:
+        """How this stage computes."""
+        if not isinstance(compute, FunctionType) or compute.__closure__:
+            raise TypeError(f"stage {self.stage}: {compute!r} is no plain function, so what it depends on cannot be known")
+        taking_part = [one for read in reads for one in (read, getattr(read, "method", None)) if isinstance(one, Method)]
+        named = f"stages.{self.stage}" if compute.__module__ == "__main__" else compute.__module__
+        modules = {named, *(type(one).__module__ for one in (*reads, *taking_part))}
+        code = fingerprint.digest(one for one in modules if one.startswith(("seedbed.", "stages.")))
+        parameters = [[type(one).__module__, identity(one)] for one in taking_part]
+        return Recipe(self.stage, method.name, parameters, code)
+
+    def _shards(self, recipe: Recipe, reads: Sequence[Any], images: Sequence[str], extents: Mapping[str, int]) -> list[Shard]:
+        """Images in runs, with the names of the entries that they make."""
+        data, length = self.opened.get("dataset"), SCHEMAS[self.stage].images_per_shard(extents)
+        shards = []
+        for start in range(0, len(images), length):
+            run = tuple(images[start : start + length])
+            keys = tuple(recipe.key([_key(one, image) for one in reads]) for image in run)
+            shards.append(Shard(shard_name(keys, extents), run, tuple(data.size(one) for one in run) if data is not None else (), keys))
+        return shards
+
+    def _compute(self, work: Work, todo: Sequence[Shard], *, total: int, removed: int, gpus: int) -> int:
+        """Make entries of shards, wherever work runs. Returns how many images were computed."""
+        place = Place(workers=self.workers, scheduler=self.scheduler, gpus=gpus)
+        computed = 0
+        with Progress(self.stage, total=total, unit="images", done=total - sum(len(one.images) for one in todo)) as progress:
+            named: Callable[[Shard], str] = f"{self.stage}, {{}}".format
+            for _, one in executor.completed(work, todo, place=place, named=named, advance=progress.advance, size=Shard.__len__):
+                computed += one
+            progress.summary = f"({computed} computed, {total - computed} reused, {removed} removed)"
+        return computed
+
+    def _speed(self, started: float, computed: int) -> dict[str, Any]:
+        """What to remember of a run that computed something."""
+        return {"computed": computed, "seconds": round(time.monotonic() - started, 3), "workers": self.workers} if computed else {}
+
+
+def _key(read: Any, image: str) -> str:
+    """Identity of what is read for an image."""
+    if isinstance(read, Method):
+        return ""  # part of the recipe
+    if isinstance(read, str | int | float | bool | tuple):
+        return json.dumps(read)
+    return str(read.key(image))
+
+
+def _positions(store: Store) -> dict[str, tuple[str, int]]:
+    """Where the store has results of an image: its key -> the entry and the position within it."""
+    return {key: (entry.path.name, position) for entry in store.entries() for position, key in enumerate(entry.keys)}
+
+
+def _gpus(reads: Sequence[Any]) -> int:
+    """GPUs that can share the work."""
+    if not any(getattr(read, "device", "") == "cuda" for read in reads):
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
 
 
 def _holders(name: str) -> list[str]:
@@ -142,9 +265,15 @@ def run_stage(main: Callable[[Run], None], stage: str) -> None:
     parser.add_argument(
         "--workers",
         default=environment.get("SEEDBED_WORKERS", str(_processors())),
-        help="processes for work without a network",
+        help="processes for work on images; with several GPUs it is one for each",
     )
     parser.add_argument("--scheduler", default=environment.get("SEEDBED_SCHEDULER", ""), help="address of a dask scheduler")
+    parser.add_argument(
+        "--checkpoint-seconds",
+        type=float,
+        default=environment.get("SEEDBED_CHECKPOINT_SECONDS", "60"),
+        help="least time between two checkpoints of a training",
+    )
     options = parser.parse_args()
     try:
         if options.device not in DEVICES:  # argparse does not check a default
@@ -152,7 +281,15 @@ def run_stage(main: Callable[[Run], None], stage: str) -> None:
         if not options.workers.isdecimal() or int(options.workers) < 1:
             where = "--workers or SEEDBED_WORKERS"
             raise MachineError(where, found=repr(options.workers), expected="1 or more", do="correct it")
-        main(Run(stage, Params.read(), device_wanted=options.device, workers=int(options.workers), scheduler=options.scheduler))
+        run = Run(
+            stage,
+            Params.read(),
+            device_wanted=options.device,
+            workers=int(options.workers),
+            scheduler=options.scheduler,
+            checkpoint_seconds=options.checkpoint_seconds,
+        )
+        main(run)
     except SeedbedError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(USER_ERROR)

@@ -1,16 +1,19 @@
 """The one training loop.
 
 A stage gives it samples and something that learns; it knows neither classes nor losses. Every random choice is drawn from the
-seed and the position in the training, so that it does not matter who computes it or when.
+seed and the position in the training, so that it does not matter who computes it or when, and a training that was interrupted
+goes on from its checkpoint to the same weights.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import lightning_fabric
 import numpy as np
@@ -22,6 +25,7 @@ from seedbed.augmentation import Sample
 from seedbed.errors import TrainingError
 from seedbed.methods import parameters
 from seedbed.progress import Progress
+from seedbed.weights import Checkpoints
 
 N = TypeVar("N", bound=nn.Module)
 S = TypeVar("S")
@@ -94,7 +98,8 @@ class Batch:
 class Learner(nn.Module, ABC, Generic[N]):
     """A network with all that it learns by: losses, and whatever else they need - heads, a teacher, a memory.
 
-    State that must survive an interruption is a parameter or a buffer. Only `network` is kept in the end.
+    What steps change and later steps need is a parameter or a persistent buffer that keeps its shape, or the `state` of an
+    optimiser: nothing else survives an interruption. Only `network` is kept in the end.
     """
 
     network: N
@@ -127,12 +132,14 @@ def fit(
     view: Callable[[S, np.random.Generator], Sample],
     device: str,
     name: str,
+    checkpoints: Checkpoints,
 ) -> Trained[N]:
-    """Train.
+    """Train, from the beginning or from where this training was interrupted.
 
     build: makes the learner, once the random state is set.
     samples: read one at a time, as often as needed.
     view: what is learned from a sample this time.
+    checkpoints: of this training and no other; to be removed once its result is safe.
     """
     torch.manual_seed(training.seed)
     fabric = lightning_fabric.Fabric(accelerator=device, devices=1)
@@ -142,20 +149,32 @@ def fit(
     module, *optimizers = fabric.setup(learner, *(one.optimizer for one in scheduled))
     highest = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
     steps = max(1, round(training.epochs * len(samples) / training.batch_size))
-    losses: list[float] = []
-    with Progress(name, total=steps, unit="steps") as progress:
-        for step, views in enumerate(_batches(samples, training=training, view=view, steps=steps)):
+    # The training that a checkpoint must be a part of.
+    whole = {**dataclasses.asdict(training), "steps": steps, "images": len(samples), "optimizers": len(optimizers)}
+    losses = _resumed(learner, optimizers, checkpoints=checkpoints, whole=whole, name=name)
+    start = len(losses)
+    with Progress(name, total=steps, unit="steps", done=start) as progress:
+        for step, views in enumerate(_batches(samples, training=training, view=view, steps=range(start, steps)), start):
             torch.manual_seed(_drawn(training.seed, step))
             for one, optimizer, rates in zip(scheduled, optimizers, highest, strict=True):
                 for group, rate in zip(optimizer.param_groups, rates, strict=True):
                     group["lr"] = rate * one.factor(step / steps)
                 optimizer.zero_grad(set_to_none=True)
-            terms: dict[str, Tensor] = module(Batch.of(views, fabric.device), step / steps)
-            total = torch.stack(list(terms.values())).sum()
-            fabric.backward(total)
-            for optimizer in optimizers:
-                optimizer.step()
-            losses.append(float(total.detach()))
+            try:
+                terms: dict[str, Tensor] = module(Batch.of(views, fabric.device), step / steps)
+                total = torch.stack(list(terms.values())).sum()
+                fabric.backward(total)
+                for optimizer in optimizers:
+                    optimizer.step()
+                losses.append(float(total.detach()))
+            except torch.OutOfMemoryError as error:
+                # A smaller batch would fit, but is another training: that is for params.yaml to say.
+                raise TrainingError(
+                    f"{name}, step {step}",
+                    found="a GPU without enough memory for a batch",
+                    expected=f"room for {training.batch_size} images of a view's size",
+                    do="lower its batch_size or crop in params.yaml, or use a larger GPU",
+                ) from error
             if not math.isfinite(losses[-1]):
                 raise TrainingError(
                     f"{name}, step {step}",
@@ -164,25 +183,71 @@ def fit(
                     do="lower its learning_rate in params.yaml",
                 )
             progress.advance(note=f"loss {np.mean(losses[-20:]):.3f}")
+            if checkpoints.due() and step + 1 < steps:
+                _save(learner, optimizers, checkpoints=checkpoints, whole=whole, losses=losses)
     return Trained(network=learner.network.eval().cpu(), losses=losses)
 
 
 def _batches(
-    samples: Sequence[S], *, training: Training, view: Callable[[S, np.random.Generator], Sample], steps: int
+    samples: Sequence[S], *, training: Training, view: Callable[[S, np.random.Generator], Sample], steps: range
 ) -> Iterator[list[Sample]]:
-    """Views in batches, cut from an endless sequence of shuffled passes, so that no batch is ever smaller."""
-    position = 0
+    """Views in batches, cut from an endless sequence of shuffled passes, so that no batch is ever smaller.
+
+    steps: those whose batches are wanted; nothing is read for the ones before.
+    """
     order: list[int] = []
-    for _ in range(steps):
+    for step in steps:
         views = []
-        for _ in range(training.batch_size):
-            if not order:
-                order = np.random.default_rng([training.seed, position, 0]).permutation(len(samples)).tolist()
-            views.append(view(samples[order.pop()], np.random.default_rng([training.seed, position, 1])))
-            position += 1
+        for position in range(step * training.batch_size, (step + 1) * training.batch_size):
+            turn = position % len(samples)
+            if turn == 0 or not order:  # a pass begins, or the first batch that is wanted lies within one
+                order = np.random.default_rng([training.seed, position - turn, 0]).permutation(len(samples)).tolist()
+            views.append(view(samples[order[-1 - turn]], np.random.default_rng([training.seed, position, 1])))
         yield views
 
 
 def _drawn(seed: int, step: int) -> int:
     """Seed of whatever torch draws in a step: known from the position alone, so that resuming needs no generator's state."""
     return int(np.random.default_rng([seed, step, 2]).integers(2**63))
+
+
+def _save(
+    learner: nn.Module, optimizers: list[torch.optim.Optimizer], *, checkpoints: Checkpoints, whole: dict[str, Any], losses: list[float]
+) -> None:
+    """Keep everything that later steps need. Learning rates are not among it: every step sets its own."""
+    values: dict[str, Any] = {f"learner.{name}": value for name, value in learner.state_dict().items()}
+    for number, optimizer in enumerate(optimizers):
+        for parameter, state in optimizer.state_dict()["state"].items():
+            values |= {f"optimizer.{number}.{parameter}.{name}": value for name, value in state.items()}
+    tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
+    tensors["losses"] = torch.tensor(losses, dtype=torch.float64)
+    others = {name: value for name, value in values.items() if name not in tensors}
+    checkpoints.save(tensors, {"whole": whole, "others": others})
+
+
+def _resumed(
+    learner: nn.Module, optimizers: list[torch.optim.Optimizer], *, checkpoints: Checkpoints, whole: dict[str, Any], name: str
+) -> list[float]:
+    """Losses of the steps that need not be done again, after which learner and optimisers are as they were."""
+    found = checkpoints.load()
+    if found is None:
+        return []
+    tensors, rest = found
+    kept = {name.removeprefix("learner."): tensor for name, tensor in tensors.items() if name.startswith("learner.")}
+    if rest["whole"] != whole or _shapes(kept) != _shapes(learner.state_dict()):
+        print(f"{name}: the checkpoint is of another training, starting anew", file=sys.stderr, flush=True)
+        return []
+    learner.load_state_dict(kept)
+    states: list[dict[int, dict[str, Any]]] = [{} for _ in optimizers]
+    for key, value in (tensors | rest["others"]).items():
+        if key.startswith("optimizer."):
+            _, number, parameter, entry = key.split(".", 3)
+            states[int(number)].setdefault(int(parameter), {})[entry] = value
+    for optimizer, state in zip(optimizers, states, strict=True):
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    losses: list[float] = tensors["losses"].tolist()
+    return losses
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in state.items()}

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from PIL import Image as PillowImage
 
 from seedbed.errors import DataError
+from seedbed.images import Images
 from seedbed.types import IGNORE, LabelMap, Size
+
+AGAIN = "run `dvc repro evaluation`"
 
 
 def mask_file(root: Path, image_file: str) -> Path:
@@ -42,3 +48,32 @@ def read(root: Path, image_file: str, *, size: Size, num_classes: int) -> LabelM
     if unknown:
         raise DataError(str(file), found=f"classes {unknown}", expected=f"0..{num_classes} or {IGNORE}", do="correct the mask")
     return mask
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The truth of a data set's images."""
+
+    pictures: Images
+    digests: dict[str, str] = field(default_factory=dict)  # of the masks that were asked for, so that none changes unseen
+
+    def key(self, image: str) -> str:
+        """Identity of an image's mask; empty where there is none."""
+        if image not in self.digests:
+            self.digests[image] = self._digest(image)
+        return self.digests[image]
+
+    def only(self, images: Sequence[str]) -> Truth:
+        """That of some images."""
+        return Truth(self.pictures, {image: self.key(image) for image in images})
+
+    def __getitem__(self, image: str) -> LabelMap | None:
+        file, data = self.pictures.file(image), self.pictures.data
+        labels = read(self.pictures.root, file, size=data.size(image), num_classes=data.num_classes)
+        if self.key(image) != self._digest(image):
+            raise DataError(str(mask_file(self.pictures.root, file)), found="a mask that is changing", expected="one that stays", do=AGAIN)
+        return labels
+
+    def _digest(self, image: str) -> str:
+        file = mask_file(self.pictures.root, self.pictures.file(image))
+        return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""

@@ -57,6 +57,16 @@ class ClassMaps:
             maps[index] = cv2.resize(single, (width, height), interpolation=cv2.INTER_LINEAR)
         return ClassMaps(classes=self.classes, maps=maps)
 
+    def present(self, num_classes: int) -> npt.NDArray[np.bool_]:
+        """Whether there is a map, for every class."""
+        return np.isin(np.arange(1 + num_classes), self.classes)
+
+    def spread(self, num_classes: int) -> npt.NDArray[np.float32]:
+        """One map for every class, background and absent classes included, which are 0 everywhere."""
+        spread = np.zeros((1 + num_classes, *self.maps.shape[1:]), np.float32)
+        spread[list(self.classes)] = self.maps
+        return spread
+
 
 @dataclass(frozen=True)
 class Probabilities:

@@ -1,9 +1,13 @@
-"""Weights: into a network from a file, and between a network and an artifact. Never a pickle."""
+"""Weights: into a network from a file, between a network and an artifact, and in checkpoints. Never a pickle."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -12,7 +16,7 @@ import numpy.typing as npt
 import safetensors.torch
 import torch
 from pydantic import model_validator
-from torch import nn
+from torch import Tensor, nn
 
 from seedbed.artifacts import Artifact
 from seedbed.errors import WeightsError, listed
@@ -86,3 +90,66 @@ def restored(network: N, artifact: Artifact, *, device: str) -> N:
     except RuntimeError as error:
         raise WeightsError(str(artifact.path), found=str(error), expected="the weights of its method", do="run the stage again") from error
     return network.to(device).eval()
+
+
+class Checkpoints:
+    """The state of a training that is under way, in one file that is replaced as a whole."""
+
+    def __init__(self, file: Path, *, seconds: float) -> None:
+        """seconds: the least time between two checkpoints; 0: one after every step."""
+        self._file = file
+        self._unfinished = file.with_name(f"{file.name}.unfinished")
+        self._seconds = seconds
+        self._last = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether it is time for the next."""
+        return time.monotonic() - self._last >= self._seconds
+
+    def save(self, tensors: Mapping[str, Tensor], rest: Mapping[str, Any]) -> None:
+        """Replace the checkpoint; whoever is killed meanwhile leaves the one before.
+
+        rest: whatever JSON can hold.
+        """
+        # Copies, because safetensors refuses tensors that share memory, as tied parameters do.
+        own = {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
+        text = json.dumps(rest)
+        content = safetensors.torch.save(own, metadata={"rest": text, "sha256": _digest(own, text)})
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with self._unfinished.open("wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())  # or a machine that loses power may keep the new name without its content
+        self._unfinished.replace(self._file)
+        self._last = time.monotonic()
+
+    def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """Tensors on the CPU and the rest; None where there is no checkpoint, or none that can be read whole."""
+        if not self._file.exists():
+            return None
+        try:
+            with safetensors.safe_open(self._file, framework="pt") as content:
+                about = content.metadata() or {}
+                # Copies, because what is mapped from the file is lost with it.
+                tensors = {name: content.get_tensor(name).clone() for name in content.keys()}  # noqa: SIM118 (it is no mapping)
+        except (OSError, safetensors.SafetensorError):
+            about, tensors = {}, {}
+        text = about.get("rest", "")
+        if about.get("sha256") != _digest(tensors, text):
+            print(f"{self._file}: unreadable checkpoint, starting anew", file=sys.stderr, flush=True)
+            return None
+        return tensors, json.loads(text)
+
+    def remove(self) -> None:
+        """Leave nothing behind, once the training's result is safe."""
+        self._file.unlink(missing_ok=True)
+        self._unfinished.unlink(missing_ok=True)
+
+
+def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
+    """Of everything in a checkpoint, so that no bit of it changes unseen."""
+    digest = hashlib.sha256(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,37 +1,34 @@
 """Stage `cams`: class maps of the classes that each image contains."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 
 from seedbed import cams, classifier
-from seedbed.artifacts import Artifact, Columns
+from seedbed.artifacts import Columns, Labels
 from seedbed.images import Images
+from seedbed.inference import TrainedNetwork
 from seedbed.networks import ClassifierNetwork
 from seedbed.stage import Run, run_stage
-from seedbed.types import cells
-from seedbed.weights import restored
 
 
 def compute(
-    method: cams.Method, network: ClassifierNetwork, data: Artifact, pictures: Images, device: str, rows: Sequence[int]
+    method: cams.Method, pictures: Images, labels: Labels, trained: TrainedNetwork[ClassifierNetwork], images: Sequence[str]
 ) -> Iterator[Columns]:
     """Class maps of images."""
-    for row in rows:
-        maps, scores = method.compute(network, pictures[row], data.classes(row), device=device)
-        yield {**data.identity(row), "pair_class": maps.classes, "maps": maps.maps, "scores": scores}
+    network = trained.loaded()
+    for image in images:
+        maps, scores = method.compute(network, pictures[image], labels[image], device=trained.device)
+        yield {"maps": maps.spread(trained.num_classes), "present": maps.present(trained.num_classes), "scores": scores}
 
 
 def main(run: Run) -> None:
     """Run the stage."""
     method = run.params.method(cams.Method)
     data, trained = run.open("dataset"), run.open("classifier")
-    pictures = run.images(data)
-    network = restored(run.trained(classifier.Method, trained).network(data.num_classes), trained, device=run.device)
-    map_y, map_x = cells(data.max_size, method.stride)
-    with run.create(method, data, trained, extents={**data.extents, "map_y": map_y, "map_x": map_x}) as out:
-        one = partial(compute, method, network, data, pictures, run.device)
-        for columns in run.each(one, range(len(data)), here=True):
-            out.append(columns)
+    network: TrainedNetwork[ClassifierNetwork] = TrainedNetwork(
+        run.trained(classifier.Method, trained), data.num_classes, trained, run.device
+    )
+    reads = (run.images(data), Labels(data), network)
+    run.per_image(method, compute, method, *reads, images=data.usable, extents=method.extents(data.max_size))
 
 
 if __name__ == "__main__":

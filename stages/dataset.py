@@ -5,14 +5,17 @@ from functools import partial
 from pathlib import Path
 
 from seedbed import dataset, images
+from seedbed.artifacts import Columns
+from seedbed.images import RawFiles
 from seedbed.stage import Run, run_stage
 from seedbed.types import BACKGROUND_COLOUR, BACKGROUND_NAME
 
 
-def inspect(root: Path, files: Sequence[str], settings: dataset.Settings, rows: Sequence[int]) -> Iterator[images.Inspected]:
+def inspect(files: RawFiles, ids: Sequence[str]) -> Iterator[Columns]:
     """Look at image files."""
-    for row in rows:
-        yield images.inspect(root / files[row], max_size=settings.max_size)
+    for image in ids:
+        size, problem = files.inspect(image)
+        yield {"size": size, "problem": problem}
 
 
 def main(run: Run) -> None:
@@ -21,18 +24,19 @@ def main(run: Run) -> None:
     method = run.params.method(dataset.Method)
     root = Path(settings.root)
     index = method.read(root)
-    files = [entry.file for entry in index.entries]
-    found = list(run.each(partial(inspect, root, files, settings), range(len(files))))
-    images.refuse(found, where=settings.root)
-    names = index.split_names
-    with run.create(method, extents={"class": 1 + len(index.class_names), "split": len(names)}) as out:
-        out.put("max_size", settings.max_size)
-        out.put("class_names", [BACKGROUND_NAME, *index.class_names])
-        out.put("palette", [BACKGROUND_COLOUR, *index.palette])
-        out.put("split_names", names)
-        for entry, one in zip(index.entries, found, strict=True):
-            columns = {"ids": entry.id, "file": entry.file, "size": one.size, "digest": one.digest}
-            out.append({**columns, "labels": index.labels(entry), "splits": index.splits(entry)})
+    files = RawFiles.of(root, {entry.id: entry.file for entry in index.entries})
+    whole = {
+        "max_size": settings.max_size,
+        "class_names": [BACKGROUND_NAME, *index.class_names],
+        "palette": [BACKGROUND_COLOUR, *index.palette],
+        "split_names": index.split_names,
+        "file": [entry.file for entry in index.entries],
+        "image_digest": [files.digests[entry.id] for entry in index.entries],
+        "labels": [index.labels(entry) for entry in index.entries],
+        "splits": [index.splits(entry) for entry in index.entries],
+    }
+    review = partial(images.review, list(files.files.values()), settings.max_size, allowed=settings.allow_broken, where=settings.root)
+    run.per_image(method, inspect, files, images=list(files.files), whole=whole, review=review)
 
 
 if __name__ == "__main__":

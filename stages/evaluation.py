@@ -1,106 +1,105 @@
 """Stage `evaluation`: figures, tables and pictures of what the other stages made."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
-from seedbed import drawing, evaluation, export, judgement, truth
-from seedbed.artifacts import Artifact
+from seedbed import drawing, evaluation, export, judgement
+from seedbed.artifacts import Artifact, Columns
 from seedbed.images import Images
-from seedbed.judgement import Judged
+from seedbed.judgement import Chosen
 from seedbed.stage import Run, run_stage
+from seedbed.truth import Truth
 from seedbed.types import Image, LabelMap
 
 FIGURES = Path("data/metrics/evaluation.json")
 PLOTS = Path("data/plots")
-Made = Mapping[str, Artifact]
-LABELS = ("cams", "seeds", "refinement", "superpixels")
+KINDS = ("class_maps", "seeds", "masks", "predictions", "predictions_crf")  # of labels, in the order of the report
 
 
-def true_labels(data: Artifact, pictures: Images, row: int) -> LabelMap | None:
-    """The truth of an image, where there is one."""
-    return truth.read(pictures.root, pictures.files[row], size=data.size(row), num_classes=data.num_classes)
-
-
-def made_labels(method: evaluation.Method, data: Artifact, made: Made, row: int) -> dict[str, LabelMap]:
+def made_labels(method: evaluation.Method, maps: Artifact, seeds: Artifact, masks: Artifact, image: str) -> dict[str, LabelMap]:
     """Every kind of labels that the pipeline made for a training image."""
     return {
-        "class_maps": method.from_class_maps(made["cams"].class_maps(row).resized(data.size(row))),
-        "seeds": made["seeds"].read("labels", row),
-        "masks": made["refinement"].read("labels", row),
+        "class_maps": method.from_class_maps(maps.class_maps(image).resized(maps.size(image))),
+        "seeds": seeds.read("labels", image),
+        "masks": masks.read("labels", image),
     }
 
 
-def judge_labels(method: evaluation.Method, data: Artifact, pictures: Images, made: Made, rows: Sequence[int]) -> Iterator[Judged]:
-    """Hold the labels of training images against their truth."""
-    for row in rows:
-        regions = made["superpixels"].read("regions", row)
-        kinds = made_labels(method, data, made, row)
-        yield judgement.judge(data.ids[row], true_labels(data, pictures, row), kinds, num_classes=data.num_classes, regions=regions)
-
-
-def predicted_labels(method: evaluation.Method, data: Artifact, pictures: Images, made: Made, row: int) -> dict[str, LabelMap]:
+def predicted_labels(method: evaluation.Method, pictures: Images, predictions: Artifact, image: str) -> dict[str, LabelMap]:
     """Every kind of labels that is made of a prediction."""
-    predictions = made["predictions"]
-    probabilities = predictions.probabilities(predictions.row(data.ids[row])).resized(data.size(row))
-    return method.from_probabilities(pictures[row], probabilities)
+    return method.from_probabilities(pictures[image], predictions.probabilities(image).resized(predictions.size(image)))
 
 
-def judge_prediction(method: evaluation.Method, data: Artifact, pictures: Images, made: Made, rows: Sequence[int]) -> Iterator[Judged]:
-    """Hold predictions against the truth."""
-    for row in rows:
-        kinds = predicted_labels(method, data, pictures, made, row)
-        yield judgement.judge(data.ids[row], true_labels(data, pictures, row), kinds, num_classes=data.num_classes)
-
-
-def draw_labels(method: evaluation.Method, data: Artifact, pictures: Images, made: Made, row: int) -> dict[str, Image]:
-    """A row of the overview of training images."""
-    image, palette, true = pictures[row], data.whole("palette"), true_labels(data, pictures, row)
-    kinds = made_labels(method, data, made, row)
-    return {
-        "image": image,
-        "class maps": drawing.class_maps(image, made["cams"].class_maps(row).resized(data.size(row)), palette),
-        "superpixels": drawing.regions(image, made["superpixels"].read("regions", row)),
-        **{kind: drawing.labels(kinds[kind], palette) for kind in ("seeds", "masks")},
-        **({} if true is None else {"truth": drawing.labels(true, palette)}),
-    }
-
-
-def draw_prediction(method: evaluation.Method, data: Artifact, pictures: Images, made: Made, row: int) -> dict[str, Image]:
-    """A row of the overview of predictions."""
-    image, palette, true = pictures[row], data.whole("palette"), true_labels(data, pictures, row)
-    kinds = predicted_labels(method, data, pictures, made, row)
-    return {
-        "image": image,
-        **{kind.replace("_", " "): drawing.labels(labels, palette) for kind, labels in kinds.items()},
-        **({} if true is None else {"truth": drawing.labels(true, palette)}),
-    }
+def judge(
+    method: evaluation.Method,
+    chosen: Chosen,
+    pictures: Images,
+    truth: Truth,
+    maps: Artifact,
+    seeds: Artifact,
+    masks: Artifact,
+    regions: Artifact,
+    predictions: Artifact,
+    num_classes: int,
+    images: Sequence[str],
+) -> Iterator[Columns]:
+    """Hold labels against their truth: those of training images, and what is predicted."""
+    for image in images:
+        kinds = made_labels(method, maps, seeds, masks, image) if image in chosen else {}
+        kinds |= predicted_labels(method, pictures, predictions, image) if image in predictions else {}
+        partition = regions.read("regions", image) if image in chosen else None
+        yield judgement.judge(truth[image], kinds, names=KINDS, num_classes=num_classes, regions=partition)
 
 
 def main(run: Run) -> None:
     """Run the stage."""
     settings = run.params.settings(evaluation.Settings)
     method = run.params.method(evaluation.Method)
-    data = run.open("dataset")
+    data, maps, seeds, masks = run.open("dataset"), run.open("cams"), run.open("seeds"), run.open("refinement")
+    regions, predictions = run.open("superpixels"), run.open("predictions")
     pictures = run.images(data)
-    made = {name: run.open(name) for name in (*LABELS, "predictions")}
-    training, predicted = data.split(settings.split), [data.row(one) for one in made["predictions"].ids]
-    judged = list(run.each(partial(judge_labels, method, data, pictures, made), training))
-    judged += run.each(partial(judge_prediction, method, data, pictures, made), predicted)
+    truth, chosen = Truth(pictures), Chosen(frozenset(data.split(settings.split)))
+    reads = (chosen, pictures, truth, maps, seeds, masks, regions, predictions, data.num_classes)
+    images = [image for image in data.usable if image in chosen or image in predictions]
+    extents = {"kind": len(KINDS), "overlap": judgement.OVERLAP}
+    judged = run.per_image(method, judge, method, *reads, images=images, extents=extents, whole={"kinds": KINDS})
 
-    names = [str(one) for one in data.whole("class_names")]
-    figures = {
-        "classifier": judgement.classifier_figures(made["cams"].whole("scores")[predicted], data.whole("labels")[predicted], names),
-        **judgement.figures(judged, names),
-    }
-    with run.create(method, data, *made.values(), extents=data.extents) as out:
-        for columns in judgement.measurements(judged):
-            out.append(columns)
+    names, rows = data.class_names, [data.row(image) for image in predictions.ids]
+    scores = maps.whole("scores")[[maps.row(image) for image in predictions.ids]]
+    figures = {"classifier": judgement.classifier_figures(scores, data.whole("labels")[rows], names), **judgement.figures(judged, names)}
     export.figures(figures, FIGURES)
     export.table(["what", "iou"], judgement.iou_table(figures), PLOTS / "iou.csv")
-    labels, predictions = partial(draw_labels, method, data, pictures, made), partial(draw_prediction, method, data, pictures, made)
-    export.pictures([labels(row) for row in training[: settings.pictures]], PLOTS / "training_images.png")
-    export.pictures([predictions(row) for row in predicted[: settings.pictures]], PLOTS / "predictions.png")
+    draw(settings, method, pictures, truth, {"class maps": maps, "seeds": seeds, "masks": masks, "superpixels": regions}, predictions)
+
+
+def draw(
+    settings: evaluation.Settings, method: evaluation.Method, pictures: Images, truth: Truth, made: Mapping[str, Artifact], last: Artifact
+) -> None:
+    """Overviews of training images and of predictions."""
+    palette = pictures.data.whole("palette")
+
+    def of_labels(kinds: Mapping[str, LabelMap]) -> dict[str, Image]:
+        return {kind.replace("_", " "): drawing.labels(labels, palette) for kind, labels in kinds.items()}
+
+    def true(image: str) -> dict[str, LabelMap]:
+        labels = truth[image]
+        return {} if labels is None else {"truth": labels}
+
+    def training_image(image: str) -> dict[str, Image]:
+        maps, regions = made["class maps"].class_maps(image), made["superpixels"].read("regions", image)
+        return {
+            "image": pictures[image],
+            "class maps": drawing.class_maps(pictures[image], maps.resized(made["class maps"].size(image)), palette),
+            "superpixels": drawing.regions(pictures[image], regions),
+            **of_labels({kind: made[kind].read("labels", image) for kind in ("seeds", "masks")} | true(image)),
+        }
+
+    def prediction(image: str) -> dict[str, Image]:
+        return {"image": pictures[image], **of_labels(predicted_labels(method, pictures, last, image) | true(image))}
+
+    drawn = pictures.data.split(settings.split)[: settings.pictures]
+    export.pictures([training_image(one) for one in drawn], PLOTS / "training_images.png")
+    export.pictures([prediction(one) for one in last.ids[: settings.pictures]], PLOTS / "predictions.png")
 
 
 if __name__ == "__main__":

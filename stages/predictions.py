@@ -1,23 +1,22 @@
 """Stage `predictions`: class probabilities of the images that are evaluated."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 
 from seedbed import predictions, segmenter
-from seedbed.artifacts import Artifact, Columns
+from seedbed.artifacts import Columns
 from seedbed.images import Images
+from seedbed.inference import TrainedNetwork
 from seedbed.networks import SegmentationNetwork
 from seedbed.stage import Run, run_stage
-from seedbed.types import cells
-from seedbed.weights import restored
 
 
 def predict(
-    method: predictions.Method, network: SegmentationNetwork, data: Artifact, pictures: Images, device: str, rows: Sequence[int]
+    method: predictions.Method, pictures: Images, trained: TrainedNetwork[SegmentationNetwork], images: Sequence[str]
 ) -> Iterator[Columns]:
     """Probabilities of images."""
-    for row in rows:
-        yield {**data.identity(row), "probabilities": method.predict(network, pictures[row], device=device).maps}
+    network = trained.loaded()
+    for image in images:
+        yield {"probabilities": method.predict(network, pictures[image], device=trained.device).maps}
 
 
 def main(run: Run) -> None:
@@ -25,13 +24,11 @@ def main(run: Run) -> None:
     settings = run.params.settings(predictions.Settings)
     method = run.params.method(predictions.Method)
     data, trained = run.open("dataset"), run.open("segmenter")
-    pictures = run.images(data)
-    network = restored(run.trained(segmenter.Method, trained).network(data.num_classes), trained, device=run.device)
-    map_y, map_x = cells(data.max_size, method.stride)
-    with run.create(method, data, trained, extents={**data.extents, "map_y": map_y, "map_x": map_x}) as out:
-        one = partial(predict, method, network, data, pictures, run.device)
-        for columns in run.each(one, data.split(settings.split), here=True):
-            out.append(columns)
+    network: TrainedNetwork[SegmentationNetwork] = TrainedNetwork(
+        run.trained(segmenter.Method, trained), data.num_classes, trained, run.device
+    )
+    images, extents = data.split(settings.split), method.extents(data.max_size)
+    run.per_image(method, predict, method, run.images(data), network, images=images, extents=extents)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Stage `refinement`: pseudo masks, a label for every pixel."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 
 from seedbed import refinement
 from seedbed.artifacts import Artifact, Columns
@@ -9,21 +8,17 @@ from seedbed.images import Images
 from seedbed.stage import Run, run_stage
 
 
-def refine(method: refinement.Method, data: Artifact, pictures: Images, maps: Artifact, rows: Sequence[int]) -> Iterator[Columns]:
+def refine(method: refinement.Method, pictures: Images, maps: Artifact, images: Sequence[str]) -> Iterator[Columns]:
     """Pseudo masks of images."""
-    for row in rows:
-        labels = method.refine(pictures[row], maps.class_maps(row).resized(data.size(row)))
-        yield {**data.identity(row), "labels": labels}
+    for image in images:
+        yield {"labels": method.refine(pictures[image], maps.class_maps(image).resized(maps.size(image)))}
 
 
 def main(run: Run) -> None:
     """Run the stage."""
     method = run.params.method(refinement.Method)
     data, maps = run.open("dataset"), run.open("cams")
-    pictures = run.images(data)
-    with run.create(method, data, maps, extents=data.extents) as out:
-        for columns in run.each(partial(refine, method, data, pictures, maps), range(len(data))):
-            out.append(columns)
+    run.per_image(method, refine, method, run.images(data), maps, images=data.usable)
 
 
 if __name__ == "__main__":

@@ -1,27 +1,23 @@
 """Stage `seeds`: labels for the pixels of which one can be sure."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 
 from seedbed import seeds
 from seedbed.artifacts import Artifact, Columns
 from seedbed.stage import Run, run_stage
 
 
-def label(method: seeds.Method, data: Artifact, maps: Artifact, regions: Artifact, rows: Sequence[int]) -> Iterator[Columns]:
+def label(method: seeds.Method, maps: Artifact, regions: Artifact, images: Sequence[str]) -> Iterator[Columns]:
     """Seeds of images."""
-    for row in rows:
-        labels = method.label(maps.class_maps(row).resized(data.size(row)), regions.read("regions", row))
-        yield {**data.identity(row), "labels": labels}
+    for image in images:
+        yield {"labels": method.label(maps.class_maps(image).resized(maps.size(image)), regions.read("regions", image))}
 
 
 def main(run: Run) -> None:
     """Run the stage."""
     method = run.params.method(seeds.Method)
     data, maps, regions = run.open("dataset"), run.open("cams"), run.open("superpixels")
-    with run.create(method, data, maps, regions, extents=data.extents) as out:
-        for columns in run.each(partial(label, method, data, maps, regions), range(len(data))):
-            out.append(columns)
+    run.per_image(method, label, method, maps, regions, images=data.usable)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,22 @@
 """Stage `segmenter`: learns to segment from labels that earlier stages made."""
 
 from functools import partial
+from pathlib import Path
 
 from seedbed import segmenter
+from seedbed.artifacts import Columns
 from seedbed.samples import Samples
 from seedbed.stage import Run, run_stage
 from seedbed.training import fit
-from seedbed.weights import state_of
+from seedbed.weights import Checkpoints, state_of
+
+
+def learn(method: segmenter.Method, num_classes: int, samples: Samples, *, device: str, checkpoint: Path, seconds: float) -> Columns:
+    """Train a network."""
+    build, view = partial(method.learner, num_classes), method.augmentation.view
+    checkpoints = Checkpoints(checkpoint, seconds=seconds)
+    trained = fit(build, samples, training=method.training, view=view, device=device, name="segmenter", checkpoints=checkpoints)
+    return {"loss": trained.losses, "weights": state_of(trained.network)}
 
 
 def main(run: Run) -> None:
@@ -16,11 +26,7 @@ def main(run: Run) -> None:
     data = run.open("dataset")
     maps = run.maps(method.maps, settings.maps)
     samples = Samples(data, run.images(data), data.split(settings.split), maps=maps)
-    build = partial(method.learner, data.num_classes)
-    trained = fit(build, samples, training=method.training, view=method.augmentation.view, device=run.device, name=run.stage)
-    with run.create(method, data, *maps.values()) as out:
-        out.put("loss", trained.losses)
-        out.put_weights(state_of(trained.network))
+    run.training(method, learn, method, data.num_classes, samples)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from seedbed import params
-from seedbed.artifacts import Artifact, MadeBy, Writer, open_artifact
+from seedbed.artifacts import Artifact
 from seedbed.errors import MethodError
+from tests.publishing import published
 from tests.small import shrunk
 
 PROJECT = Path(__file__).parents[1]
@@ -66,19 +67,34 @@ def small_method(original: dict[str, Any]) -> Callable[[str, str], Any]:
 
 @pytest.fixture
 def write_dataset() -> Callable[..., Artifact]:
-    """Publish the index of a data set with the classes cat and dog, of images that need not exist."""
+    """Publish the index of a data set with the classes cat and dog, of images that need not exist, by turns in train and val."""
 
-    def write(folder: Path, *, sizes: Mapping[str, tuple[int, int]], labels: Mapping[str, tuple[int, ...]] | None = None) -> Artifact:
-        with Writer("dataset", MadeBy("dataset", "folder", {}), extents={"class": 3, "split": 2}, folder=folder) as out:
-            out.put("max_size", (40, 48))
-            out.put("class_names", ["background", "cat", "dog"])
-            out.put("palette", [(0, 0, 0), (255, 0, 0), (0, 255, 0)])
-            out.put("split_names", ["train", "val"])
-            for number, (image_id, size) in enumerate(sizes.items()):
-                present = np.zeros(3, bool)
-                present[[0, *(labels or {}).get(image_id, (1,))]] = True
-                columns = {"ids": image_id, "file": f"images/{image_id}.png", "size": size, "digest": f"digest of {image_id}"}
-                out.append({**columns, "labels": present, "splits": [number % 2 == 0, number % 2 == 1]})
-        return open_artifact("dataset", folder=folder)
+    def write(
+        folder: Path,
+        *,
+        sizes: Mapping[str, tuple[int, int]],
+        labels: Mapping[str, tuple[int, ...]] | None = None,
+        problems: Mapping[str, str] | None = None,
+        digests: Mapping[str, str] | None = None,
+    ) -> Artifact:
+        rows = [
+            {
+                "ids": image,
+                "size": size,
+                "file": f"images/{image}.png",
+                "image_digest": (digests or {}).get(image, f"digest of {image}"),
+                "labels": np.isin(np.arange(3), [0, *(labels or {}).get(image, (1,))]),
+                "splits": [number % 2 == 0, number % 2 == 1],
+                "problem": (problems or {}).get(image, ""),
+            }
+            for number, (image, size) in enumerate(sizes.items())
+        ]
+        whole = {
+            "max_size": (40, 48),
+            "class_names": ["background", "cat", "dog"],
+            "palette": [(0, 0, 0), (255, 0, 0), (0, 255, 0)],
+            "split_names": ["train", "val"],
+        }
+        return published("dataset", folder, rows, whole=whole, extents={"class": 3, "split": 2})
 
     return write

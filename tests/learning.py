@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from seedbed.artifacts import SCHEMAS, Artifact, MadeBy, Writer, open_artifact
+from seedbed.artifacts import SCHEMAS, Artifact
 from seedbed.augmentation import Sample
 from seedbed.training import Batch
 from seedbed.weights import state_of
+from tests.publishing import published_network
 
 NUM_CLASSES = 3
 MAP_VALUES = {"labels": NUM_CLASSES + 1, "regions": 5}  # how many values the map of a name has
@@ -58,7 +59,4 @@ def gradients(learner: torch.nn.Module) -> Iterator[torch.Tensor]:
 
 def published(name: str, network: torch.nn.Module, folder: Path) -> Artifact:
     """The artifact of a trained network."""
-    with Writer(name, MadeBy(name, "test", {}), folder=folder) as out:
-        out.put("loss", [1.0])
-        out.put_weights(state_of(network))
-    return open_artifact(name, folder=folder)
+    return published_network(name, folder, dict(state_of(network)))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -14,57 +15,53 @@ import numpy.typing as npt
 import pytest
 import zarr
 
-from seedbed import artifacts, executor
-from seedbed.artifacts import DIMENSIONS, SCHEMAS, Artifact, MadeBy, Writer, open_artifact
+from seedbed import artifacts
+from seedbed.artifacts import DIMENSIONS, SCHEMAS, Artifact, Labels, MadeBy, open_artifact
 from seedbed.errors import ArtifactError
+from seedbed.store import Store
 from seedbed.superpixels.dino import Dino
 from seedbed.weights import InitialWeights
+from tests.publishing import published, published_network
 
 MADE_BY = MadeBy("seeds", "superpixel_background", {"threshold": 0.5}, {"cams": "digest of cams"})
 EXTENTS = {"y": 7, "x": 9, "class": 3, "predicted": 4, "map_y": 4, "map_x": 5, "patch_y": 2, "patch_x": 3, "channel": 2}
 SIZES = [(5, 9), (7, 3), (1, 1), (6, 8), (7, 9)]
+IDS = [f"image {number}" for number in range(5)]
 
 
-def label_rows(sizes: list[tuple[int, int]] = SIZES) -> Iterator[dict[str, Any]]:
+def label_rows(sizes: Sequence[tuple[int, int]] = SIZES) -> list[dict[str, Any]]:
     """Columns of the artifact `seeds` for images of several sizes."""
     random = np.random.default_rng(0)
-    for number, size in enumerate(sizes):
-        yield {"ids": f"image {number}", "size": size, "labels": random.integers(0, 3, size).astype(np.uint8)}
+    return [
+        {"ids": f"image {number}", "size": size, "labels": random.integers(0, 3, size).astype(np.uint8)}
+        for number, size in enumerate(sizes)
+    ]
 
 
-def write_labels(folder: Path, sizes: list[tuple[int, int]] = SIZES, *, made_by: MadeBy = MADE_BY) -> Artifact:
+def write_labels(folder: Path, sizes: Sequence[tuple[int, int]] = SIZES, *, made_by: MadeBy = MADE_BY) -> Artifact:
     """Publish an artifact `seeds`."""
-    with Writer("seeds", made_by, extents=EXTENTS, folder=folder) as out:
-        for columns in label_rows(sizes):
-            out.append(columns)
-    return open_artifact("seeds", folder=folder)
+    return published("seeds", folder, label_rows(sizes), extents=EXTENTS, made_by=made_by)
 
 
-PAIRS: list[tuple[int, ...]] = [(1, 2), (), (2,), (), (1,)]
+CLASSES: list[tuple[int, ...]] = [(1, 2), (), (2,), (), (1,)]
 MAP_SIZES = [(3, 5), (4, 2), (1, 1), (3, 4), (4, 5)]
 
 
 def map_rows() -> list[dict[str, Any]]:
     """Columns of the artifact `cams`, some of them of images with no class."""
     random = np.random.default_rng(1)
-    return [
-        {
-            "ids": f"image {number}",
-            "size": SIZES[number],
-            "scores": random.random(3, np.float32),
-            "pair_class": classes,
-            "maps": random.integers(0, 9, (len(classes), *map_size)) / np.float32(8),
-        }
-        for number, (classes, map_size) in enumerate(zip(PAIRS, MAP_SIZES, strict=True))
-    ]
+    rows = []
+    for number, (classes, map_size) in enumerate(zip(CLASSES, MAP_SIZES, strict=True)):
+        maps = np.zeros((3, *map_size), np.float32)
+        maps[list(classes)] = random.integers(1, 9, (len(classes), *map_size)) / np.float32(8)
+        present = np.isin(np.arange(3), classes)
+        rows.append({"ids": IDS[number], "size": SIZES[number], "scores": random.random(3, np.float32), "present": present, "maps": maps})
+    return rows
 
 
 def write_maps(folder: Path) -> Artifact:
     """Publish an artifact `cams`."""
-    with Writer("cams", MadeBy("cams", "multiscale", {}), extents=EXTENTS, folder=folder) as out:
-        for columns in map_rows():
-            out.append(columns)
-    return open_artifact("cams", folder=folder)
+    return published("cams", folder, map_rows(), extents=EXTENTS)
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -90,24 +87,34 @@ def test_dimensions_come_from_the_one_vocabulary(name: str) -> None:
         assert array.meaning
 
 
+def test_all_arrays_of_an_artifact_have_the_same_images_in_a_shard() -> None:
+    schema = SCHEMAS["features"]
+    vector = 2 * 100 * 100  # bytes of an entry of one channel
+    assert schema.images_per_shard({"patch_y": 100, "patch_x": 100, "channel": 1}) == artifacts.SHARD_IMAGES
+    assert schema.images_per_shard({"patch_y": 100, "patch_x": 100, "channel": artifacts.SHARD_BYTES // vector // 10}) == 10
+    assert schema.images_per_shard({"patch_y": 100, "patch_x": 100, "channel": artifacts.SHARD_BYTES}) == 1
+
+
 # --- There and back ---
 
 
-@pytest.mark.parametrize("shard_images", [128, 2, 1])
+@pytest.mark.parametrize("shard_images", [64, 2, 1])
 def test_what_was_written_is_read_at_its_true_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shard_images: int) -> None:
     monkeypatch.setattr(artifacts, "SHARD_IMAGES", shard_images)
     seeds = write_labels(tmp_path / "data")
     assert len(seeds) == len(SIZES)
-    assert seeds.ids == [f"image {number}" for number in range(5)]
+    assert seeds.ids == IDS
     for number, columns in enumerate(label_rows()):
-        assert seeds.row(columns["ids"]) == number
-        assert seeds.size(number) == columns["size"]
-        read = seeds.read("labels", number)
+        image = columns["ids"]
+        assert image in seeds and seeds.row(image) == number
+        assert seeds.size(image) == columns["size"]
+        read = seeds.read("labels", image)
         assert read.dtype == np.uint8
         assert np.array_equal(read, columns["labels"])
+    assert "image 5" not in seeds
 
 
-@pytest.mark.parametrize("shard_images", [128, 2])
+@pytest.mark.parametrize("shard_images", [64, 2])
 def test_padding_is_what_the_schema_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shard_images: int) -> None:
     monkeypatch.setattr(artifacts, "SHARD_IMAGES", shard_images)
     whole = write_labels(tmp_path / "data").whole("labels")
@@ -116,48 +123,79 @@ def test_padding_is_what_the_schema_says(tmp_path: Path, monkeypatch: pytest.Mon
         assert (whole[number, height:] == 255).all() and (whole[number, :, width:] == 255).all()
 
 
-@pytest.mark.parametrize("shard_images", [128, 2, 1])
+@pytest.mark.parametrize("shard_images", [64, 2, 1])
+def test_small_arrays_are_joined_over_all_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shard_images: int) -> None:
+    monkeypatch.setattr(artifacts, "SHARD_IMAGES", shard_images)
+    cams = write_maps(tmp_path / "data")
+    assert cams.whole("size").tolist() == [list(size) for size in SIZES]
+    assert cams.whole("map_size").tolist() == [list(size) for size in MAP_SIZES]
+    assert np.array_equal(cams.whole("scores"), [columns["scores"] for columns in map_rows()])
+    assert np.array_equal(cams.whole("present"), [columns["present"] for columns in map_rows()])
+    assert len({str(one) for one in cams.whole("digest")}) == 5
+
+
+@pytest.mark.parametrize("shard_images", [64, 2, 1])
 def test_maps_belong_to_their_image_though_some_images_have_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shard_images: int
 ) -> None:
     monkeypatch.setattr(artifacts, "SHARD_IMAGES", shard_images)
     cams = write_maps(tmp_path / "data")
     for number, columns in enumerate(map_rows()):
-        maps = cams.class_maps(number)
-        assert maps.classes == columns["pair_class"]
+        maps = cams.class_maps(columns["ids"])
+        assert maps.classes == CLASSES[number]
         assert maps.maps.dtype == np.float32
-        assert maps.maps.shape == (len(PAIRS[number]), *MAP_SIZES[number])
-        assert np.array_equal(maps.maps, columns["maps"])
-    assert cams.whole("pair_image").tolist() == [0, 0, 2, 4]
-    assert cams.whole("first_pair").tolist() == [0, 2, 2, 3, 3]
+        assert maps.maps.shape == (len(CLASSES[number]), *MAP_SIZES[number])
+        assert np.array_equal(maps.maps, columns["maps"][list(maps.classes)])
 
 
-def test_no_image_has_a_class(tmp_path: Path) -> None:
-    with Writer("cams", MadeBy("cams", "multiscale", {}), extents=EXTENTS, folder=tmp_path / "data") as out:
-        out.append(map_rows()[1])
-    cams = open_artifact("cams", folder=tmp_path / "data")
-    assert cams.class_maps(0).maps.shape == (0, 4, 2)
-    assert cams.whole("maps").shape == (0, 4, 5)
+def test_maps_of_absent_classes_are_zeros(tmp_path: Path) -> None:
+    cams = write_maps(tmp_path / "data")
+    for columns in map_rows():
+        read = cams.read("maps", columns["ids"])
+        assert read.dtype == np.float16
+        assert np.array_equal(read, columns["maps"])
+    assert not cams.read("maps", "image 1").any()
+
+
+def test_maps_of_absent_classes_take_no_room(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    extents = {**EXTENTS, "class": 21, "map_y": 40, "map_x": 60}
+    one_map = 2 * 40 * 60  # bytes, which noise needs most of
+
+    def shard_size(name: str, classes: Sequence[int]) -> int:
+        maps = np.zeros((21, 40, 60), np.float32)
+        maps[list(classes)] = random.random((len(classes), 40, 60))
+        row = {"ids": "a", "size": (7, 9), "scores": np.zeros(21), "present": np.isin(np.arange(21), classes), "maps": maps}
+        cams = published("cams", tmp_path / name, [row], extents=extents)
+        assert np.array_equal(cams.class_maps("a").maps, maps[list(classes)].astype(np.float16))
+        return sum(size for file, (size, _) in cams.files.items() if file.startswith("maps/c/"))
+
+    nothing, single, many = shard_size("nothing", []), shard_size("single", [7]), shard_size("many", range(1, 21))
+    assert nothing == 0
+    assert 0.5 * one_map < single < 1.2 * one_map + 16 * 64 * 21  # a shard's index has 16 bytes for every chunk that may be
+    assert many > 10 * one_map
 
 
 def test_patches_know_their_grid(tmp_path: Path) -> None:
     values = np.arange(2 * 1 * 2, dtype=np.float32).reshape(2, 1, 2)
-    with Writer("features", MadeBy("features", "texture", {}), extents=EXTENTS, folder=tmp_path / "data") as out:
-        out.put("patch_size", 4)
-        out.append({"ids": "tall", "size": (7, 3), "patches": values})
-        out.append({"ids": "wide", "size": (3, 9), "patches": np.ones((1, 3, 2))})
-    features = open_artifact("features", folder=tmp_path / "data")
-    assert features.patches(0).patch_size == 4
-    assert np.array_equal(features.patches(0).values, values)
-    assert features.patches(1).values.shape == (1, 3, 2)
+    rows = [{"ids": "tall", "size": (7, 3), "patches": values}, {"ids": "wide", "size": (3, 9), "patches": np.ones((1, 3, 2))}]
+    features = published("features", tmp_path / "data", rows, whole={"patch_size": 4}, extents=EXTENTS)
+    assert features.patches("tall").patch_size == 4
+    assert np.array_equal(features.patches("tall").values, values)
+    assert features.patches("wide").values.shape == (1, 3, 2)
     assert features.whole("patch_grid").tolist() == [[2, 1], [1, 3]]
 
 
 def test_probabilities_are_cut_along_their_last_two_axes(tmp_path: Path) -> None:
     maps = np.random.default_rng(0).integers(0, 9, (3, 2, 5)) / np.float32(8)
-    with Writer("predictions", MadeBy("predictions", "multiscale", {}), extents=EXTENTS, folder=tmp_path / "data") as out:
-        out.append({"ids": "wide", "size": (3, 9), "probabilities": maps})
-    assert np.array_equal(open_artifact("predictions", folder=tmp_path / "data").probabilities(0).maps, maps)
+    predictions = published("predictions", tmp_path / "data", [{"ids": "wide", "size": (3, 9), "probabilities": maps}], extents=EXTENTS)
+    assert np.array_equal(predictions.probabilities("wide").maps, maps)
+
+
+def test_an_artifact_of_no_image_at_all(tmp_path: Path) -> None:
+    seeds = published("seeds", tmp_path / "data", extents=EXTENTS)
+    assert len(seeds) == 0 and seeds.ids == []
+    assert seeds.whole("labels").shape == (0, 7, 9) and seeds.whole("size").shape == (0, 2)
 
 
 def test_a_network_s_state_keeps_names_shapes_and_types(tmp_path: Path) -> None:
@@ -165,25 +203,50 @@ def test_a_network_s_state_keeps_names_shapes_and_types(tmp_path: Path) -> None:
         "backbone.conv.weight": np.random.default_rng(0).random((2, 3, 1, 1), np.float32),
         "backbone.norm.num_batches_tracked": np.array(7, np.int64),
     }
-    with Writer("classifier", MadeBy("classifier", "cam", {}), folder=tmp_path / "data") as out:
-        out.put("loss", [0.5, 0.25])
-        out.put_weights(state.items())
-    classifier = open_artifact("classifier", folder=tmp_path / "data")
+    classifier = published_network("classifier", tmp_path / "data", state, loss=[0.5, 0.25])
     weights = classifier.weights()
     assert weights.keys() == state.keys()
     assert all(weights[name].dtype == value.dtype and np.array_equal(weights[name], value) for name, value in state.items())
     assert classifier.whole("loss").tolist() == [0.5, 0.25]
 
 
+def test_a_network_is_known_by_its_state_alone(tmp_path: Path) -> None:
+    state = {"weight": np.ones((2, 3), np.float32)}
+    one = published_network("classifier", tmp_path / "one", state, loss=[0.5])
+    same = published_network("classifier", tmp_path / "same", state, loss=[0.25], made_by=MadeBy("classifier", "other", {}))
+    other = published_network("classifier", tmp_path / "other", {"weight": np.zeros((2, 3), np.float32)})
+    renamed = published_network("classifier", tmp_path / "renamed", {"bias": np.ones((2, 3), np.float32)})
+    assert one.weights_digest == same.weights_digest and one.digest != same.digest
+    assert len({one.weights_digest, other.weights_digest, renamed.weights_digest}) == 3
+
+
+# --- The data set ---
+
+
 def test_the_data_set_answers_questions(tmp_path: Path, write_dataset: Callable[..., Artifact]) -> None:
     sizes = {"a": (20, 30), "b": (40, 48), "c": (16, 17)}
     data = write_dataset(tmp_path / "data", sizes=sizes, labels={"a": (2, 1), "b": (), "c": (2,)})
     assert data.max_size == (40, 48)
-    assert data.num_classes == 2
+    assert data.num_classes == 2 and data.class_names == ["background", "cat", "dog"]
     assert data.extents == {"y": 40, "x": 48, "class": 3, "predicted": 4}
-    assert [data.classes(row) for row in range(3)] == [(1, 2), (), (2,)]
-    assert data.split("train") == [0, 2] and data.split("val") == [1]
-    assert data.identity(1)["ids"] == "b" and tuple(data.identity(1)["size"]) == (40, 48)
+    assert data.split("train") == ["a", "c"] and data.split("val") == ["b"]
+    assert {image: data.size(image) for image in data.ids} == sizes
+
+
+def test_labels_are_the_classes_of_an_image(tmp_path: Path, write_dataset: Callable[..., Artifact]) -> None:
+    sizes = {"a": (20, 30), "b": (40, 48), "c": (16, 17), "d": (20, 30)}
+    labels = Labels(write_dataset(tmp_path / "data", sizes=sizes, labels={"a": (2, 1), "b": (), "c": (2,), "d": (1, 2)}))
+    assert [labels[image] for image in sizes] == [(1, 2), (), (2,), (1, 2)]
+    assert labels.key("a") == labels.key("d")  # the same classes, whatever the image
+    assert len({labels.key(image) for image in "abc"}) == 3
+
+
+def test_images_with_a_problem_are_left_out(tmp_path: Path, write_dataset: Callable[..., Artifact]) -> None:
+    sizes = {"a": (20, 30), "b": (0, 0), "c": (0, 0), "d": (16, 17)}
+    data = write_dataset(tmp_path / "data", sizes=sizes, problems={"b": "0 bytes", "c": "half an image"})
+    assert data.ids == ["a", "b", "c", "d"]
+    assert data.usable == ["a", "d"]
+    assert data.split("train") == ["a"] and data.split("val") == ["d"]
 
 
 def test_an_unknown_split_is_answered_with_those_that_there_are(tmp_path: Path, write_dataset: Callable[..., Artifact]) -> None:
@@ -195,6 +258,9 @@ def test_an_unknown_split_is_answered_with_those_that_there_are(tmp_path: Path, 
     )
 
 
+# --- On disk ---
+
+
 def test_anyone_can_open_it_with_zarr_alone(tmp_path: Path) -> None:
     write_labels(tmp_path / "data")
     group: Any = zarr.open(tmp_path / "data" / "seeds.zarr", mode="r")
@@ -203,12 +269,18 @@ def test_anyone_can_open_it_with_zarr_alone(tmp_path: Path) -> None:
     assert group["labels"].chunks == (1, 7, 9)
     assert "255" in group["labels"].attrs["meaning"]
     assert list(group["ids"][:2]) == ["image 0", "image 1"]
+    assert np.array_equal(group["labels"][0, :5], label_rows()[0]["labels"])
 
 
 def test_few_files_hold_many_images(tmp_path: Path) -> None:
-    write_labels(tmp_path / "data", [(5, 7)] * 300)
+    write_labels(tmp_path / "data", [(5, 7)] * 150)
     shards = [path for path in (tmp_path / "data" / "seeds.zarr" / "labels" / "c").rglob("*") if path.is_file()]
-    assert len(shards) == 3  # of at most 128 images each
+    assert len(shards) == 3  # of at most 64 images each
+
+
+def test_an_artifact_shares_its_shards_with_the_store(tmp_path: Path) -> None:
+    shard = write_labels(tmp_path / "data").path / "labels" / "c" / "0" / "0" / "0"
+    assert shard.stat().st_nlink == 2  # no disk is filled twice
 
 
 # --- A pure function of its input ---
@@ -228,6 +300,16 @@ def test_the_digest_follows_content_and_origin(tmp_path: Path) -> None:
         write_labels(tmp_path / "data", made_by=MadeBy("seeds", "superpixel_background", {"threshold": 0.6})).digest,
     }
     assert len(digests) == 3
+
+
+def test_an_image_is_known_by_what_the_artifact_holds_of_it(tmp_path: Path) -> None:
+    rows = label_rows()
+    changed = [{**row, "labels": row["labels"] + (row["ids"] == "image 3")} for row in rows]
+    before = published("seeds", tmp_path / "one", rows, extents=EXTENTS)
+    after = published("seeds", tmp_path / "two", list(reversed(changed)), extents=EXTENTS, made_by=MadeBy("seeds", "other", {}))
+    assert [image for image in IDS if before.key(image) != after.key(image)] == ["image 3"]
+    assert len({before.key(image) for image in IDS}) == 5
+    assert before.key("image 5") == ""  # it holds nothing of it
 
 
 def test_an_artifact_explains_where_it_comes_from_without_any_path(tmp_path: Path, small_method: Callable[[str, str], Any]) -> None:
@@ -254,41 +336,69 @@ def test_where_initial_weights_lie_is_not_part_of_an_artifact(small_method: Call
 # --- Whole or not at all ---
 
 
-def test_an_error_leaves_the_earlier_artifact_and_no_work(tmp_path: Path) -> None:
+def test_an_error_leaves_the_earlier_artifact_and_no_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_labels(tmp_path / "data")
-    before = tree(tmp_path / "data")
+    before = tree(tmp_path / "data" / "seeds.zarr")
 
-    def write_half() -> None:
-        with Writer("seeds", MADE_BY, extents=EXTENTS, folder=tmp_path / "data") as out:
-            out.append(next(label_rows()))
-            raise RuntimeError("half way")
+    def fail(*_: object) -> None:
+        raise RuntimeError("half way")
 
+    monkeypatch.setattr("seedbed.store.sign", fail)
     with pytest.raises(RuntimeError, match="half way"):
-        write_half()
-    assert tree(tmp_path / "data") == before
-    assert not [path for path in (tmp_path / "data" / ".work").rglob("*") if path.name == "seeds.zarr"]
+        write_labels(tmp_path / "data", SIZES[:2])
+    assert tree(tmp_path / "data" / "seeds.zarr") == before
+    assert not list((tmp_path / "data" / ".work" / "seeds").glob("new-*"))
 
 
-def test_an_array_that_a_stage_forgot_stops_it(tmp_path: Path, write_dataset: Callable[..., Artifact]) -> None:
-    write_dataset(tmp_path / "data", sizes={"a": (20, 30)})
-    before = tree(tmp_path / "data")
-
-    def write_without_names() -> None:
-        extents = {"class": 3, "split": 1}
-        with Writer("dataset", MadeBy("dataset", "folder", {}), extents=extents, folder=tmp_path / "data") as out:
-            out.put("max_size", (7, 9))
-            out.put("palette", np.zeros((3, 3)))
-            out.put("split_names", ["train"])
-
-    with pytest.raises(ValueError, match="stage dataset left out class_names"):
-        write_without_names()
-    assert tree(tmp_path / "data") == before
+def test_an_array_that_a_stage_forgot_stops_it(tmp_path: Path) -> None:
+    write_maps(tmp_path / "data")
+    before = tree(tmp_path / "data" / "cams.zarr")
+    row = {"ids": "tall", "size": (7, 3), "patches": np.ones((2, 1, 2))}
+    with pytest.raises(ValueError, match="stage features left out patch_size"):
+        published("features", tmp_path / "data", [row], extents=EXTENTS)
+    assert not (tmp_path / "data" / "features.zarr").exists()
+    assert tree(tmp_path / "data" / "cams.zarr") == before
 
 
-def test_what_a_killed_writer_left_disturbs_nobody(tmp_path: Path) -> None:
-    Writer("seeds", MADE_BY, extents=EXTENTS, folder=tmp_path / "data").__enter__().append(next(label_rows()))
+@pytest.mark.parametrize(("name", "forgotten"), [("cams", "present"), ("seeds", "labels")])
+def test_a_column_that_a_stage_forgot_stops_it(tmp_path: Path, name: str, forgotten: str) -> None:
+    rows = [
+        {column: value for column, value in row.items() if column != forgotten} for row in (map_rows() if name == "cams" else label_rows())
+    ]
+    with pytest.raises(ValueError, match=f"stage {name} left out {forgotten}"):
+        published(name, tmp_path / "data", rows, extents=EXTENTS)
+    assert not (tmp_path / "data" / f"{name}.zarr").exists()
+
+
+def test_a_turned_map_is_a_mistake_of_the_stage(tmp_path: Path) -> None:
+    row = label_rows()[0]
+    with pytest.raises(ValueError, match=r"stage seeds: labels of \(9, 5\) where size is \[5 9\]"):
+        published("seeds", tmp_path / "data", [{**row, "labels": row["labels"].T}], extents=EXTENTS)
+    assert not (tmp_path / "data" / "seeds.zarr").exists()
+
+
+def test_a_second_writer_is_refused_while_the_first_is_at_work(tmp_path: Path) -> None:
+    first, second = Store("seeds", folder=tmp_path / "data"), Store("seeds", folder=tmp_path / "data")
+    with first.locked():
+        with pytest.raises(ArtifactError) as raised, second.locked(wait=False):
+            raise AssertionError("two writers")
+        with Store("cams", folder=tmp_path / "data").locked(wait=False):
+            pass  # another stage is another matter
+    message = str(raised.value)
+    assert message.startswith(f"{tmp_path}/data/.work/seeds: found process ")
+    assert message.endswith(", which is writing; expected nobody; wait for it, or end it")
+    with second.locked(wait=False):  # the lock is gone with its holder
+        assert len(write_labels(tmp_path / "data")) == len(SIZES)
+
+
+def test_what_a_killed_writer_left_disturbs_nobody_and_is_swept_up(tmp_path: Path) -> None:
+    left = tmp_path / "data" / ".work" / "seeds" / "new-half"
+    left.mkdir(parents=True)
+    (left / "zarr.json").write_text("{")
     assert refusal(tmp_path / "data").endswith("run `dvc repro seeds`")
-    assert len(write_labels(tmp_path / "data")) == len(SIZES)
+    with Store("seeds", folder=tmp_path / "data").locked():
+        assert len(write_labels(tmp_path / "data")) == len(SIZES)
+    assert not left.exists()
 
 
 def test_a_new_artifact_replaces_the_earlier_one(tmp_path: Path) -> None:
@@ -305,14 +415,13 @@ def test_a_missing_artifact_says_which_stage_makes_it(tmp_path: Path) -> None:
 
 
 AGAIN = "run `dvc repro --force --single-item seeds`"
+AS_PUBLISHED = f"expected all files as they were published; {AGAIN}"
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     path = write_labels(tmp_path).path
     (path / "labels" / "c" / "0" / "0" / "0").unlink()
-    message = refusal(tmp_path)
-    assert message.startswith(f"{path}: found no labels/c/0/0/0; expected ")
-    assert message.endswith(AGAIN)
+    assert refusal(tmp_path) == f"{path}: found no labels/c/0/0/0; {AS_PUBLISHED}"
 
 
 def test_a_truncated_file_is_named_with_both_lengths(tmp_path: Path) -> None:
@@ -320,14 +429,21 @@ def test_a_truncated_file_is_named_with_both_lengths(tmp_path: Path) -> None:
     shard = path / "labels" / "c" / "0" / "0" / "0"
     content = shard.read_bytes()
     shard.write_bytes(content[:-3])
-    message = refusal(tmp_path)
-    assert f"found labels/c/0/0/0 with {len(content) - 3} bytes; expected {len(content)} bytes, as when it was published" in message
+    assert refusal(tmp_path) == (f"{path}: found labels/c/0/0/0 with {len(content) - 3} bytes instead of {len(content)}; {AS_PUBLISHED}")
 
 
 @pytest.mark.parametrize("victim", ["labels/zarr.json", "size/c/0/0", "ids/zarr.json"])
 def test_any_missing_file_is_found(tmp_path: Path, victim: str) -> None:
     (write_labels(tmp_path).path / victim).unlink()
-    assert f"found no {victim}" in refusal(tmp_path)
+    assert f"found no {victim}; {AS_PUBLISHED}" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("foreign", ["labels/c/1/0/0", "notes.txt", "other/zarr.json"])
+def test_a_file_of_somebody_else_is_named(tmp_path: Path, foreign: str) -> None:
+    path = write_labels(tmp_path).path
+    (path / foreign).parent.mkdir(parents=True, exist_ok=True)
+    (path / foreign).write_bytes(b"something")
+    assert refusal(tmp_path) == f"{path}: found {foreign}, which does not belong there; {AS_PUBLISHED}"
 
 
 def test_an_older_schema_says_both_versions_and_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -337,17 +453,16 @@ def test_an_older_schema_says_both_versions_and_what_to_run(tmp_path: Path, monk
     assert refusal(tmp_path) == f"{path}: found schema {newer - 1}; expected schema {newer}, which this version reads; {AGAIN}"
 
 
-def test_a_zarr_group_of_somebody_else_is_refused(tmp_path: Path) -> None:
-    zarr.open_group(tmp_path / "seeds.zarr", mode="w")
-    assert "found a zarr group that Seedbed did not write; expected the artifact of stage seeds" in refusal(tmp_path)
-
-
 def break_metadata(path: Path) -> None:
     (path / "zarr.json").write_text("{")
 
 
 def remove_metadata(path: Path) -> None:
     (path / "zarr.json").unlink()
+
+
+def put_a_list_there(path: Path) -> None:
+    (path / "zarr.json").write_text("[1, 2]")
 
 
 def put_a_file_there(path: Path) -> None:
@@ -360,52 +475,121 @@ def put_version_2_there(path: Path) -> None:
     zarr.open_group(path, mode="w", zarr_format=2)
 
 
-@pytest.mark.parametrize("harm", [break_metadata, remove_metadata, put_a_file_there, put_version_2_there])
-def test_what_is_no_zarr_group_is_refused(tmp_path: Path, harm: Callable[[Path], None]) -> None:
-    harm(write_labels(tmp_path).path)
-    message = refusal(tmp_path)
-    assert "found no readable zarr group; expected a zarr v3 group" in message
-    assert message.endswith(AGAIN)
+def put_a_group_of_somebody_else_there(path: Path) -> None:
+    path.rename(path.with_name("elsewhere.zarr"))
+    zarr.open_group(path, mode="w", attributes={"seedbed": "a tray of seedlings"})
 
 
-def test_a_record_without_its_files_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "harm",
+    [
+        *(break_metadata, remove_metadata, put_a_list_there, put_a_file_there, put_version_2_there),
+        put_a_group_of_somebody_else_there,
+    ],
+)
+def test_what_is_no_group_of_ours_is_refused(tmp_path: Path, harm: Callable[[Path], None]) -> None:
     path = write_labels(tmp_path).path
-    metadata: Mapping[str, Any] = json.loads((path / "zarr.json").read_text())
-    metadata["attributes"]["seedbed"]["schema"] = "1"
+    harm(path)
+    assert refusal(tmp_path) == f"{path}: found no zarr group that Seedbed wrote; expected the artifact of stage seeds; {AGAIN}"
+
+
+def edited(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the record that an artifact keeps of itself."""
+    metadata: dict[str, Any] = json.loads((path / "zarr.json").read_text())
+    change(metadata["attributes"]["seedbed"])
     (path / "zarr.json").write_text(json.dumps(metadata))
-    assert "expected schema" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda record: record.update(schema=1), id="schema"),
+        pytest.param(lambda record: record["made_by"].update(method="other"), id="method"),
+        pytest.param(lambda record: record["made_by"]["inputs"].update(cams="another digest"), id="inputs"),
+        pytest.param(lambda record: record["files"].pop("labels/c/0/0/0"), id="files"),
+        pytest.param(lambda record: record.update(digest="0" * 64), id="digest"),
+        pytest.param(lambda record: record.pop("digest"), id="no digest"),
+        pytest.param(lambda record: record.update(note="a word more"), id="more"),
+    ],
+)
+def test_an_edited_record_is_refused(tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    path = write_labels(tmp_path).path
+    edited(path, lambda record: None)
+    assert len(open_artifact("seeds", folder=tmp_path)) == 5  # layout alone is nothing
+    edited(path, change)
+    assert f"found no zarr group that Seedbed wrote; expected the artifact of stage seeds; {AGAIN}" in refusal(tmp_path)
+
+
+# --- What changes after it was opened ---
+
+
+@pytest.mark.parametrize(("array", "victim"), [("labels", "labels/c/0/0/0"), ("size", "size/c/0/0"), ("labels", "labels/zarr.json")])
+def test_a_file_that_vanishes_is_an_error_and_not_padding(tmp_path: Path, array: str, victim: str) -> None:
+    path = write_labels(tmp_path).path
+    seeds = open_artifact("seeds", folder=tmp_path)
+    (path / victim).unlink()
+    with pytest.raises(ArtifactError) as raised:
+        seeds.whole(array)
+    assert str(raised.value) == f"{path}: found no {victim}, which was there before; expected nobody to change it; run `dvc repro` again"
+
+
+def test_no_flipped_bit_of_a_shard_makes_it_something_else(tmp_path: Path) -> None:
+    shard = write_labels(tmp_path, SIZES[:2]).path / "labels" / "c" / "0" / "0" / "0"
+    content = shard.read_bytes()
+    chunks = len(content) - 16 * artifacts.SHARD_IMAGES - 4  # what follows is the index and its checksum
+    assert 0 < chunks < 200
+    expected, harmless = open_artifact("seeds", folder=tmp_path).whole("labels"), 0
+    places = [*range(chunks), *range(chunks, chunks + 32), *range(len(content) - 4, len(content))]
+    for place in places:
+        changed = bytearray(content)
+        changed[place] ^= 1 << place % 8
+        shard.write_bytes(changed)
+        try:
+            assert np.array_equal(open_artifact("seeds", folder=tmp_path).whole("labels"), expected)
+            harmless += 1  # zstd leaves a bit or two of a chunk's header without a meaning
+        except (ArtifactError, RuntimeError, ValueError):
+            pass
+    assert harmless < len(places) // 20
+
+
+@pytest.mark.parametrize("name", ["size", "ids", "digest"])
+def test_a_flipped_byte_of_a_small_array_is_an_error(tmp_path: Path, name: str) -> None:
+    seeds = write_labels(tmp_path)
+    [file] = [seeds.path / one for one in seeds.files if one.startswith(f"{name}/c/")]
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    file.write_bytes(content)
+    again = open_artifact("seeds", folder=tmp_path)
+    with pytest.raises((ArtifactError, RuntimeError, ValueError)):
+        again.whole(name)
+
+
+def test_an_artifact_that_was_replaced_meanwhile_is_noticed(tmp_path: Path) -> None:
+    seeds = write_labels(tmp_path)
+    seeds.check_unchanged()
+    write_labels(tmp_path)
+    seeds.check_unchanged()  # the same once more
+    write_labels(tmp_path, SIZES[:2])
+    with pytest.raises(ArtifactError) as raised:
+        seeds.check_unchanged()
+    expected = "found another artifact than when the stage began; expected the same; run `dvc repro` again"
+    assert str(raised.value) == f"{tmp_path}/seeds.zarr: {expected}"
 
 
 # --- In other processes ---
 
 
-def test_an_artifact_is_opened_again_in_the_process_that_it_is_sent_to(tmp_path: Path) -> None:
-    seeds = write_labels(tmp_path / "data")
+def labels_in_another_process(seeds: Artifact, images: Sequence[str]) -> list[npt.NDArray[Any]]:
+    """What a worker reads."""
+    return [seeds.read("labels", image) for image in images]
+
+
+def test_an_artifact_is_opened_again_in_the_process_that_it_is_sent_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    seeds = write_labels(Path("data"))
     seeds.whole("labels")
-    sizes = list(executor.mapped(partial(map, seeds.size), range(5), workers=2, scheduler=""))
-    assert sizes == SIZES
-
-
-def test_a_second_writer_is_refused_while_the_first_is_at_work(tmp_path: Path) -> None:
-    rows = label_rows()
-    with Writer("seeds", MADE_BY, extents=EXTENTS, folder=tmp_path / "data") as first:
-        first.append(next(rows))
-        with (
-            pytest.raises(ArtifactError, match=r"seeds\.zarr: found another run that is writing it; expected one writer at a time"),
-            Writer("seeds", MADE_BY, extents=EXTENTS, folder=tmp_path / "data"),
-        ):
-            raise AssertionError("two writers")
-        for row in rows:
-            first.append(row)
-    write_labels(tmp_path / "data")  # the lock is gone with its holder
-    assert len(open_artifact("seeds", folder=tmp_path / "data")) > 1
-
-
-def test_a_forgotten_column_and_a_turned_map_are_mistakes_of_the_stage(tmp_path: Path) -> None:
-    row = dict(next(label_rows()))
-    turned = {**row, "labels": np.asarray(row["labels"]).T}
-    forgotten = {name: value for name, value in row.items() if name != "labels"}
-    for wrong, message in ((forgotten, "columns missing or unknown: labels"), (turned, "for an image of")):
-        with pytest.raises(ValueError, match=message), Writer("seeds", MADE_BY, extents=EXTENTS, folder=tmp_path / "data") as out:
-            out.append(wrong)
-    assert not (tmp_path / "data" / "seeds.zarr").exists()
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        pool.submit(print).result()  # it has begun where this process was
+        monkeypatch.chdir("/")
+        read = pool.submit(labels_in_another_process, seeds, IDS).result()
+    assert all(np.array_equal(one, columns["labels"]) for one, columns in zip(read, label_rows(), strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import pytest
 from PIL import Image as PillowImage
 
 from seedbed import images
+from seedbed.artifacts import Artifact
 from seedbed.errors import DataError
-from seedbed.images import Images, Inspected
+from seedbed.images import Images, RawFiles
 
 RANDOM = np.random.default_rng(0)
 COLOURS = RANDOM.integers(0, 256, (5, 7, 3), dtype=np.uint8)
@@ -101,77 +103,187 @@ def test_a_broken_image_costs_one_line_and_not_the_decoder_s_own_too(capfd: pyte
     assert capfd.readouterr().err == ""
 
 
-# --- Looking at a data set ---
+# --- Files that are not indexed yet ---
 
 
-def test_an_index_records_size_and_digest(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(encoded(COLOURS))
-    found = images.inspect(tmp_path / "a.png", max_size=(5, 7))
-    assert found == Inspected((5, 7), images.digest(encoded(COLOURS)), "")
-
-
-@pytest.mark.parametrize("max_size", [(4, 7), (5, 6)])
-def test_a_larger_image_is_a_problem(tmp_path: Path, max_size: tuple[int, int]) -> None:
-    (tmp_path / "a.png").write_bytes(encoded(COLOURS))
-    found = images.inspect(tmp_path / "a.png", max_size=max_size)
-    assert found.problem == f"{tmp_path}/a.png: 5 x 7 pixels, larger than dataset.max_size {max_size[0]} x {max_size[1]}"
-
-
-def test_all_problems_are_reported_together(tmp_path: Path) -> None:
-    contents = {
-        "good.png": encoded(COLOURS),
-        "large.png": encoded(np.zeros((9, 3, 3), np.uint8)),
-        "broken.png": b"",
-        "half.jpg": b"\xff\xd8",
-    }
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Image files of every kind: two whole ones, nothing, half of one, a folder."""
+    contents = {"good.png": encoded(COLOURS), "grey.bmp": encoded(GREY, "BMP"), "empty.png": b"", "half.jpg": b"\xff\xd8"}
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
-    found = [images.inspect(tmp_path / name, max_size=(8, 8)) for name in contents]
+    (tmp_path / "folder.png").mkdir()
+    return tmp_path
+
+
+def raw(folder: Path, *names: str) -> RawFiles:
+    """Files under ids that differ from their names."""
+    return RawFiles.of(folder, {f"the {name.partition('.')[0]} one": name for name in names})
+
+
+def test_files_are_known_by_their_content(folder: Path) -> None:
+    (folder / "copy.png").write_bytes((folder / "good.png").read_bytes())
+    files = raw(folder, "good.png", "grey.bmp", "copy.png")
+    assert files.key("the good one") == files.key("the copy one") == images.digest(encoded(COLOURS))
+    assert files.key("the grey one") == images.digest(encoded(GREY, "BMP"))
+
+
+def test_a_sound_file_has_a_size_and_no_problem(folder: Path) -> None:
+    files = raw(folder, "good.png", "grey.bmp")
+    assert files.inspect("the good one") == files.inspect("the grey one") == ((5, 7), "")
+
+
+def test_what_is_wrong_with_a_file_is_told_and_not_raised(folder: Path) -> None:
+    files = raw(folder, "empty.png", "half.jpg")
+    assert files.inspect("the empty one") == ((0, 0), "0 bytes that are not an image")
+    assert files.inspect("the half one") == ((0, 0), "2 bytes that are not an image")
+
+
+def test_a_file_that_cannot_be_read_is_a_problem_like_others(folder: Path) -> None:
+    files = raw(folder, "folder.png", "missing.png")
+    assert files.key("the folder one") != files.key("the missing one")
+    assert files.inspect("the folder one") == ((0, 0), "a file that cannot be read: Is a directory")
+    assert files.inspect("the missing one") == ((0, 0), "a file that cannot be read: No such file or directory")
+
+
+@pytest.mark.parametrize("later", [COLOURS[::-1], COLOURS[:, :4]])
+def test_a_file_that_changes_between_two_looks_is_refused(folder: Path, later: npt.NDArray[Any]) -> None:
+    files = raw(folder, "good.png")
+    (folder / "good.png").write_bytes(encoded(np.ascontiguousarray(later)))
     with pytest.raises(DataError) as raised:
-        images.refuse(found, where="data/raw")
-    message = str(raised.value)
-    assert message.startswith("data/raw: found 3 images that cannot be used: ")
-    assert "good.png" not in message
-    assert "large.png: 9 x 3 pixels, larger than dataset.max_size 8 x 8" in message
-    assert "broken.png: 0 bytes that are not an image" in message
-    assert "half.jpg: 2 bytes that are not an image" in message
-    assert message.endswith("replace or remove them, or raise dataset.max_size in params.yaml")
+        files.inspect("the good one")
+    assert str(raised.value) == "good.png: found a file that is changing; expected one that stays; run it again"
+
+
+def test_a_file_that_is_repaired_between_two_looks_is_refused_too(folder: Path) -> None:
+    files = raw(folder, "empty.png", "missing.png")
+    for name in ("empty", "missing"):
+        (folder / f"{name}.png").write_bytes(encoded(COLOURS))
+        with pytest.raises(DataError, match=rf"{name}\.png: found a file that is changing; expected one that stays"):
+            files.inspect(f"the {name} one")
+
+
+@pytest.mark.parametrize("harm", [lambda path: path.write_bytes(encoded(COLOURS)[:-20]), Path.unlink])
+def test_a_file_that_breaks_between_two_looks_is_refused_too(folder: Path, harm: Callable[[Path], object]) -> None:
+    files = raw(folder, "good.png")
+    harm(folder / "good.png")  # the whole file, when it is back, must not be taken for this
+    with pytest.raises(DataError, match=r"good\.png: found a file that is changing; expected one that stays"):
+        files.inspect("the good one")
+
+
+def test_some_of_many_files_know_only_these(folder: Path) -> None:
+    some = raw(folder, "good.png", "empty.png", "half.jpg").only(["the half one", "the good one"])
+    assert list(some.files) == list(some.digests) == ["the half one", "the good one"]
+    assert some.inspect("the good one") == ((5, 7), "")
+    assert some.key("the half one") == images.digest(b"\xff\xd8")
+
+
+def test_files_are_found_from_any_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    files = raw(Path(folder.name), "good.png")
+    monkeypatch.chdir("/")
+    assert files.inspect("the good one") == ((5, 7), "")
+
+
+# --- Looking at all of them ---
+
+SIZES_AND_PROBLEMS = {
+    "good.png": ((8, 8), ""),
+    "tall.png": ((9, 3), ""),
+    "wide.png": ((3, 9), ""),
+    "empty.png": ((0, 0), "0 bytes that are not an image"),
+    "half.jpg": ((0, 0), "2 bytes that are not an image"),
+}
+
+
+def reviewed(*names: str, allowed: int = 0) -> None:
+    """Review some of them, with 8 x 8 pixels for the largest image."""
+    computed = {
+        "size": np.array([SIZES_AND_PROBLEMS[name][0] for name in names], np.int32),
+        "problem": np.array([SIZES_AND_PROBLEMS[name][1] for name in names], object),
+    }
+    images.review(names, (8, 8), computed, allowed=allowed, where="data/raw")
+
+
+def test_all_problems_are_reported_together() -> None:
+    with pytest.raises(DataError) as raised:
+        reviewed(*SIZES_AND_PROBLEMS)
+    assert str(raised.value) == (
+        "data/raw: found 4 images that cannot be used: tall.png: 9 x 3 pixels; wide.png: 3 x 9 pixels; "
+        "empty.png: 0 bytes that are not an image; half.jpg: 2 bytes that are not an image; "
+        "expected images that can be decoded and are no larger than dataset.max_size, 8 x 8; "
+        "replace or remove them, raise dataset.max_size, or let dataset.allow_broken, now 0, leave broken ones out"
+    )
 
 
 def test_very_many_problems_are_counted() -> None:
+    names = [f"image {number}" for number in range(25)]
+    computed = {"size": np.zeros((25, 2), np.int32), "problem": np.array(["broken"] * 25, object)}
     with pytest.raises(DataError) as raised:
-        images.refuse([Inspected((0, 0), "", f"image {number}") for number in range(25)], where="data/raw")
+        images.review(names, (8, 8), computed, allowed=24, where="data/raw")
     message = str(raised.value)
-    assert "found 25 images" in message and "image 19; and 5 more" in message and "image 20" not in message
+    assert "found 25 images" in message and "image 19: broken; and 5 more; expected" in message and "image 20" not in message
 
 
-def test_a_data_set_without_problems_is_not_refused() -> None:
-    images.refuse([Inspected((5, 7), "digest", "")], where="data/raw")
+def test_a_data_set_without_problems_is_not_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    reviewed("good.png")
+    images.review([], (8, 8), {}, allowed=0, where="data/raw")
+    assert capsys.readouterr().err == ""
+
+
+def test_as_many_broken_images_as_are_allowed_are_named_and_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    reviewed("good.png", "empty.png", "half.jpg", allowed=2)
+    expected = "empty.png: 0 bytes that are not an image; half.jpg: 2 bytes that are not an image"
+    assert capsys.readouterr().err == f"dataset: leaving out 2 broken images: {expected}\n"
+
+
+def test_one_broken_image_more_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(DataError, match=r"found 2 images that cannot be used: empty\.png: .*; half\.jpg: .*allow_broken, now 1, "):
+        reviewed("good.png", "empty.png", "half.jpg", allowed=1)
+    assert capsys.readouterr().err == ""
+
+
+def test_no_allowance_lets_an_image_be_too_large() -> None:
+    with pytest.raises(DataError, match=r"found 2 images that cannot be used: tall\.png: 9 x 3 pixels; empty\.png: "):
+        reviewed("good.png", "tall.png", "empty.png", allowed=9)
 
 
 # --- Reading an indexed image ---
 
 
 @pytest.fixture
-def indexed(tmp_path: Path) -> Images:
+def indexed(tmp_path: Path, write_dataset: Callable[..., Artifact]) -> Images:
     """Two images as they were indexed."""
     (tmp_path / "images").mkdir()
-    contents = [encoded(COLOURS), encoded(GREY)]
-    for name, content in zip("ab", contents, strict=True):
+    contents = {"a": encoded(COLOURS), "b": encoded(GREY)}
+    for name, content in contents.items():
         (tmp_path / "images" / f"{name}.png").write_bytes(content)
-    return Images(tmp_path, ["images/a.png", "images/b.png"], [images.digest(content) for content in contents])
+    digests = {name: images.digest(content) for name, content in contents.items()}
+    return Images(tmp_path, write_dataset(tmp_path / "data", sizes={"a": (5, 7), "b": (5, 7)}, digests=digests))
 
 
-def test_images_are_read_by_row(indexed: Images) -> None:
-    assert np.array_equal(indexed[0], COLOURS)
-    assert np.array_equal(indexed[1][..., 0], GREY)
+def test_images_are_read_by_id(indexed: Images) -> None:
+    assert np.array_equal(indexed["a"], COLOURS)
+    assert np.array_equal(indexed["b"][..., 0], GREY)
+    assert indexed.file("b") == "images/b.png"
+
+
+def test_an_image_is_known_by_its_content(indexed: Images) -> None:
+    assert [indexed.key(image) for image in "ab"] == [images.digest(encoded(COLOURS)), images.digest(encoded(GREY))]
+
+
+def test_images_are_found_from_any_folder(indexed: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(indexed.root.parent)
+    travelling = ForkingPickler.dumps(Images(Path(indexed.root.name), indexed.data))
+    monkeypatch.chdir("/")
+    assert np.array_equal(ForkingPickler.loads(travelling)["a"], COLOURS)
 
 
 def test_a_file_that_was_exchanged_is_refused(indexed: Images) -> None:
     path = indexed.root / "images" / "a.png"
     path.write_bytes(encoded(COLOURS[::-1]))
     with pytest.raises(DataError) as raised:
-        indexed[0]
+        indexed["a"]
     assert str(raised.value) == f"{path}: found another file than was indexed; expected the same content; run `dvc repro dataset`"
 
 
@@ -179,6 +291,6 @@ def test_a_file_that_is_gone_is_refused(indexed: Images) -> None:
     path = indexed.root / "images" / "a.png"
     path.unlink()
     with pytest.raises(DataError) as raised:
-        indexed[0]
+        indexed["a"]
     expected = f"{path}: found no such file; expected the image that was indexed; restore it, or run `dvc repro dataset`"
     assert str(raised.value) == expected

@@ -1,13 +1,20 @@
-"""A network's maps over scales and mirror images."""
+"""Trained networks where they are used: loaded once, and their maps over scales and mirror images."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from seedbed.inference import summed
+from seedbed.inference import TrainedNetwork, summed
+from seedbed.networks import SegmentationNetwork
+from tests.learning import published
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (6, 10, 3), dtype=np.uint8)
 
@@ -60,3 +67,41 @@ def test_scales_count_alike() -> None:
 
 def test_a_very_small_scale_keeps_a_pixel() -> None:
     assert summed(colours, IMAGE, scales=[0.01], flip=False, size=(2, 3), device="cpu").shape == (3, 2, 3)
+
+
+# --- A network that a stage trained ---
+
+
+@pytest.fixture
+def trained(tmp_path: Path, small_method: Callable[[str, str], Any]) -> Callable[..., TrainedNetwork[SegmentationNetwork]]:
+    """A segmenter with weights that its name decides."""
+    method = small_method("segmenter", "pseudo_masks")
+
+    def train(name: str, *, seed: int = 0) -> TrainedNetwork[SegmentationNetwork]:
+        torch.manual_seed(seed)
+        return TrainedNetwork(method, 3, published("segmenter", method.network(3), tmp_path / name), "cpu")
+
+    return train
+
+
+def test_a_trained_network_is_known_by_its_weights(trained: Callable[..., TrainedNetwork[SegmentationNetwork]]) -> None:
+    one, same, other = trained("one"), trained("same"), trained("other", seed=1)
+    assert one.key("a") == one.key("b") == same.key("a") != other.key("a")
+
+
+def test_a_trained_network_is_loaded_once_and_ready_to_be_used(trained: Callable[..., TrainedNetwork[SegmentationNetwork]]) -> None:
+    one = trained("one")
+    network = one.loaded()
+    assert not network.training
+    assert one.loaded() is network
+    travelled: TrainedNetwork[SegmentationNetwork] = ForkingPickler.loads(ForkingPickler.dumps(one))
+    assert travelled.loaded() is network
+    loaded = {name: value.numpy() for name, value in network.state_dict().items()}
+    assert all(np.array_equal(value, loaded[name]) for name, value in one.artifact.weights().items())
+
+
+def test_the_next_trained_network_takes_the_place_of_the_last(trained: Callable[..., TrainedNetwork[SegmentationNetwork]]) -> None:
+    one, other = trained("one"), trained("other", seed=1)
+    states = [dict(network.loaded().state_dict()) for network in (one, other, one)]
+    assert all(torch.equal(value, states[2][name]) for name, value in states[0].items())
+    assert not all(torch.equal(value, states[1][name]) for name, value in states[0].items())

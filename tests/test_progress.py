@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 import pytest
 
 from seedbed import progress
@@ -32,4 +35,31 @@ def test_now_and_then_a_line_says_how_far_it_is(capsys: pytest.CaptureFixture[st
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", -1.0)
     with Progress("classifier", total=2, unit="steps") as bar:
         bar.advance(note="loss 0.5")
-    assert capsys.readouterr().err.splitlines()[0].startswith("classifier: 1/2 steps, ")
+    said = capsys.readouterr().err.splitlines()[0]
+    assert re.fullmatch(r"classifier: 1/2 steps, \d+\.\d/s, \d+ s left loss 0\.5", said)
+
+
+def test_what_was_there_before_counts_as_done_but_not_for_the_speed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    with Progress("features", total=1000, unit="images", done=900) as bar:
+        now = 120.0
+        bar.advance(10)
+        now = 121.0
+        bar.advance(11)
+    assert capsys.readouterr().err == "features: 910/1000 images, 0.5/s, 180 s left\nfeatures: 921 images in 21.0 s\n"
+
+
+def test_the_last_line_ends_with_a_summary(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("features", total=3, unit="images", done=2) as bar:
+        bar.advance()
+        bar.summary = "(1 computed, 2 reused, 0 removed)"
+    assert capsys.readouterr().err.endswith(" s (1 computed, 2 reused, 0 removed)\n")
+
+
+def test_nothing_to_do_is_said_too(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("features", total=3, unit="images", done=3):
+        pass
+    assert capsys.readouterr().err.startswith("features: 3 images in ")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,32 +11,61 @@ import pytest
 from PIL import Image as PillowImage
 
 from seedbed import images
-from seedbed.artifacts import Artifact, MadeBy, Writer, open_artifact
+from seedbed.artifacts import Artifact, MadeBy
 from seedbed.images import Images
 from seedbed.samples import Samples
+from tests.publishing import published
 
 SIZES = {"a": (20, 30), "b": (16, 25), "c": (40, 17)}
+LABELS = {"a": (1,), "b": (2,), "c": (1, 2)}
+COLOURS = {"a": 0, "b": 10, "c": 20}
+VALUES = {"a": 2, "b": 1, "c": 0}  # of every pixel of a map
+
+
+@dataclass(frozen=True)
+class World:
+    """Where samples are made that differ in one thing or another."""
+
+    folder: Path
+    write_dataset: Callable[..., Artifact]
+
+    def samples(
+        self,
+        ids: Sequence[str] = ("a", "c"),
+        *,
+        name: str = "data",
+        colours: Mapping[str, int] = COLOURS,
+        labels: Mapping[str, tuple[int, ...]] = LABELS,
+        values: Mapping[str, int] = VALUES,
+        maps: Sequence[str] = ("labels", "regions"),
+        order: Sequence[str] = ("c", "b", "a"),
+        made_by: str = "test",
+    ) -> Samples:
+        """Samples with seeds and regions whose artifacts have another order than the data set."""
+        folder, digests = self.folder / name, {}
+        (folder / "images").mkdir(parents=True)
+        for image, size in SIZES.items():
+            file = folder / "images" / f"{image}.png"
+            PillowImage.fromarray(np.full((*size, 3), colours[image], np.uint8)).save(file)
+            digests[image] = images.digest(file.read_bytes())
+        data = self.write_dataset(folder / "data", sizes=SIZES, labels=labels, digests=digests)
+        artifacts = {}
+        for stage, array in (("seeds", "labels"), ("superpixels", "regions")):
+            more = {"region_count": 1} if stage == "superpixels" else {}
+            rows = [{"ids": one, "size": SIZES[one], array: np.full(SIZES[one], values[one]), **more} for one in order]
+            artifacts[array] = published(stage, folder / "data", rows, extents=data.extents, made_by=MadeBy(stage, made_by, {}))
+        return Samples(data, Images(folder, data), list(ids), maps={array: artifacts[array] for array in maps})
 
 
 @pytest.fixture
-def samples(tmp_path: Path, write_dataset: Callable[..., Artifact]) -> Samples:
-    """Images a and c of three, with seeds and regions whose artifacts have another order than the data set."""
-    data = write_dataset(tmp_path / "data", sizes=SIZES, labels={"a": (1,), "b": (2,), "c": (1, 2)})
-    (tmp_path / "images").mkdir()
-    digests = []
-    for number, (image_id, size) in enumerate(SIZES.items()):
-        file = tmp_path / "images" / f"{image_id}.png"
-        PillowImage.fromarray(np.full((*size, 3), 10 * number, np.uint8)).save(file)
-        digests.append(images.digest(file.read_bytes()))
-    maps = {}
-    for name, array in (("seeds", "labels"), ("superpixels", "regions")):
-        with Writer(name, MadeBy(name, "test", {}), extents=data.extents, folder=tmp_path / "data") as out:
-            for number, image_id in enumerate(["c", "b", "a"]):
-                columns = {"ids": image_id, "size": SIZES[image_id], array: np.full(SIZES[image_id], number)}
-                out.append(columns | ({"region_count": 1} if name == "superpixels" else {}))
-        maps[array] = open_artifact(name, folder=tmp_path / "data")
-    pictures = Images(tmp_path, [str(one) for one in data.whole("file")], digests)
-    return Samples(data, pictures, [0, 2], maps=maps)
+def world(tmp_path: Path, write_dataset: Callable[..., Artifact]) -> World:
+    return World(tmp_path, write_dataset)
+
+
+@pytest.fixture
+def samples(world: World) -> Samples:
+    """Images a and c of three."""
+    return world.samples()
 
 
 def test_image_labels_and_maps_belong_together(samples: Samples) -> None:
@@ -62,3 +92,53 @@ def test_samples_end(samples: Samples) -> None:
     assert len(list(samples)) == 2
     with pytest.raises(IndexError):
         samples[2]
+
+
+# --- Their identity: a training is not repeated while it is the same ---
+
+
+def test_the_identity_is_that_of_all_samples_whatever_image_is_asked_for(samples: Samples) -> None:
+    assert samples.key("a") == samples.key("b") == samples.key("")
+
+
+def test_the_identity_of_some_samples_is_another(world: World, samples: Samples) -> None:
+    rest = samples[1:]
+    assert isinstance(rest, Samples)
+    assert rest.key("") == world.samples(["c"], name="alone").key("") != samples.key("")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"colours": {**COLOURS, "c": 21}}, id="an image"),
+        pytest.param({"labels": {**LABELS, "c": (1,)}}, id="labels"),
+        pytest.param({"values": {**VALUES, "c": 1}}, id="a map"),
+        pytest.param({"maps": ["labels"]}, id="one map less"),
+        pytest.param({"ids": ["c", "a"]}, id="order"),
+        pytest.param({"ids": ["a"]}, id="one image less"),
+        pytest.param({"ids": ["a", "c", "b"]}, id="one image more"),
+        pytest.param({"ids": ["a", "c", "c"]}, id="an image twice"),
+    ],
+)
+def test_whatever_is_learned_from_is_part_of_the_identity(world: World, samples: Samples, change: dict[str, object]) -> None:
+    assert world.samples(name="changed", **change).key("") != samples.key("")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({}, id="place"),
+        pytest.param({"colours": {**COLOURS, "b": 11}}, id="another image"),
+        pytest.param({"labels": {**LABELS, "b": ()}}, id="labels of another image"),
+        pytest.param({"values": {**VALUES, "b": 3}}, id="a map of another image"),
+        pytest.param({"order": ["a", "c"]}, id="what else the artifacts hold"),
+        pytest.param({"made_by": "another method"}, id="who made the maps"),
+    ],
+)
+def test_nothing_else_is(world: World, samples: Samples, change: dict[str, object]) -> None:
+    assert world.samples(name="changed", **change).key("") == samples.key("")  # type: ignore[arg-type]
+
+
+def test_a_map_that_is_taken_for_another_is_something_else(world: World) -> None:
+    swapped = world.samples(maps=["labels"]), world.samples(name="changed", maps=["regions"])
+    assert swapped[0].key("") != swapped[1].key("")

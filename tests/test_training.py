@@ -1,10 +1,19 @@
-"""The training loop: the same seed is the same training, and every image has its turn."""
+"""The training loop: the same seed is the same training, interrupted or not, and every image has its turn."""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import math
+import random
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 import pytest
@@ -12,8 +21,11 @@ import torch
 from torch import Tensor, nn
 
 from seedbed.augmentation import Augmentation, Sample
+from seedbed.errors import TrainingError
 from seedbed.training import Batch, Descent, Learner, Scheduled, Trained, Training, fit
+from seedbed.weights import Checkpoints
 
+PROJECT = Path(__file__).parents[1]
 TRAINING = Training(seed=0, epochs=2.0, batch_size=2)
 DESCENT = Descent(learning_rate=0.1, new_layer_factor=10.0, momentum=0.9, weight_decay=0.0, warmup=0.2, power=0.9)
 AUGMENTATION = Augmentation(crop=16, smallest_scale=0.8, largest_scale=1.2, flip=0.5, brightness=0.2, contrast=0.2, saturation=0.2)
@@ -70,14 +82,23 @@ def pictures(count: int) -> list[Sample]:
     ]
 
 
-def train(learner: LineLearner, samples: Sequence[Sample], training: Training = TRAINING) -> Trained[Line]:
-    return fit(lambda: learner, samples, training=training, view=AUGMENTATION.view, device="cpu", name="test")
+def without_checkpoints() -> Checkpoints:
+    return Checkpoints(Path("there is none"), seconds=math.inf)
+
+
+def train(
+    learner: Learner[Line], samples: Sequence[Sample], training: Training = TRAINING, *, checkpoints: Checkpoints | None = None
+) -> Trained[Line]:
+    checkpoints = checkpoints or without_checkpoints()
+    return fit(lambda: learner, samples, training=training, view=AUGMENTATION.view, device="cpu", name="test", checkpoints=checkpoints)
 
 
 def weights(*, seed: int = 0) -> list[Tensor]:
     """What a training from the start leaves."""
     training = dataclasses.replace(TRAINING, seed=seed)
-    trained = fit(LineLearner, pictures(5), training=training, view=AUGMENTATION.view, device="cpu", name="test")
+    build: Callable[[], Learner[Line]] = LineLearner
+    checkpoints = without_checkpoints()
+    trained = fit(build, pictures(5), training=training, view=AUGMENTATION.view, device="cpu", name="test", checkpoints=checkpoints)
     return [value.clone() for value in trained.network.state_dict().values()]
 
 
@@ -228,3 +249,302 @@ def test_new_layers_learn_faster_by_their_factor_and_both_follow_the_schedule() 
 def test_momentum_and_weight_decay_are_what_they_are_called() -> None:
     [scheduled] = LineLearner(descent=dataclasses.replace(DESCENT, momentum=0.8, weight_decay=0.01)).optimizers()
     assert all(group["momentum"] == 0.8 and group["weight_decay"] == 0.01 for group in scheduled.optimizer.param_groups)
+
+
+# --- Interruptions ---
+
+IN_PASSING = Training(seed=3, epochs=4.2, batch_size=3)  # 7 steps with 5 images: batches begin in the middle of passes, and cross them
+STEPS = 7
+
+
+class Counting(torch.optim.Optimizer):
+    """Remembers what is no tensor."""
+
+    def __init__(self, parameters: Iterator[nn.Parameter]) -> None:
+        super().__init__(parameters, {"lr": 0.1})
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                state = self.state[parameter]
+                state["count"] = state.get("count", 0) + 1
+                state["size"] = state.get("size", 0.0) / 3 + float(parameter.grad.abs().mean())
+                state["nothing"] = None
+                parameter.sub_(parameter.grad * group["lr"] / (state["count"] + state["size"]))
+        return None
+
+
+class Tied(Line):
+    """A normalisation, and a layer that is used under two names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(2)
+        self.again = nn.Linear(2, 1)
+        self.again.weight = self.head.weight
+
+    def heads(self) -> list[dict[str, Any]]:
+        return [{"params": [self.head.weight], "lr": 0.1}, {"params": [self.head.bias, self.again.bias]}]
+
+    def forward(self, images_BCYX: Tensor) -> Tensor:
+        features = self.norm(self.backbone(images_BCYX.mean(dim=(2, 3))))
+        out: Tensor = self.head(self.drop(features)) + self.again(features)
+        return out
+
+
+OPTIMIZERS: dict[str, Callable[[Tied], list[torch.optim.Optimizer]]] = {
+    "momentum": lambda tied: [torch.optim.SGD(tied.parameters(), lr=0.1, momentum=0.9, weight_decay=0.01)],
+    "no momentum": lambda tied: [torch.optim.SGD(tied.parameters(), lr=0.1)],
+    "adamw": lambda tied: [torch.optim.AdamW(tied.parameters(), lr=0.1, amsgrad=True)],
+    "nadam": lambda tied: [torch.optim.NAdam(tied.parameters(), lr=0.1)],
+    "no tensors": lambda tied: [Counting(tied.parameters())],
+    "two": lambda tied: [
+        torch.optim.SGD([*tied.backbone.parameters(), *tied.norm.parameters()], lr=0.1, momentum=0.9),
+        torch.optim.AdamW(tied.heads(), lr=0.01),
+    ],
+}
+
+
+class StatefulLearner(Learner[Line]):
+    """Has every kind of state: a teacher and a memory that forward updates, an integer, tied weights, and what its optimisers keep."""
+
+    memory: Tensor
+    turns: Tensor
+    shift: Tensor
+
+    def __init__(self, optimizers: str, *, interrupted: float, error: BaseException | None) -> None:
+        """interrupted: the step at which it does not go on."""
+        super().__init__()
+        self.network: Tied = Tied()
+        self.teacher = nn.Linear(3, 1)
+        self.register_buffer("memory", torch.zeros(3, 2))
+        self.register_buffer("turns", torch.tensor(0))
+        self.register_buffer("shift", torch.tensor(0.5), persistent=False)
+        self._optimizers = optimizers
+        self._interrupted, self._error = interrupted, error or KeyboardInterrupt()
+        self.made: list[Scheduled] = []
+        self.rates: list[float] = []  # of every step that was begun
+
+    def forward(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        if self.turns == self._interrupted:
+            raise self._error
+        self.rates.append(self.made[-1].optimizer.param_groups[0]["lr"])
+        colours = batch.images_BCYX.mean(dim=(2, 3))
+        with torch.no_grad():
+            self.teacher.weight.lerp_(self.network.head.weight @ self.network.backbone.weight, 0.3)
+            self.memory[self.turns % 3] = self.network.backbone(colours).mean(dim=0)
+            self.turns += 1
+            wanted = torch.sigmoid(self.teacher(colours) + self.memory.sum() + self.shift)[:, 0]
+        logits = self.network(batch.images_BCYX)[:, 0]
+        of = nn.functional.binary_cross_entropy_with_logits
+        return {"labels": of(logits, batch.labels_BK[:, 1]), "teacher": of(logits, wanted)}
+
+    def optimizers(self) -> list[Scheduled]:
+        self.made = [Scheduled(one, DESCENT.factor) for one in OPTIMIZERS[self._optimizers](self.network)]
+        return self.made
+
+
+def stateful(optimizers: str, *, interrupted: float = math.inf, error: BaseException | None = None) -> StatefulLearner:
+    """A learner with the weights that every training of these tests begins with."""
+    torch.manual_seed(0)
+    return StatefulLearner(optimizers, interrupted=interrupted, error=error)
+
+
+def left_by(learner: StatefulLearner, trained: Trained[Line]) -> dict[str, bytes]:
+    """What a training leaves, to the bit: whatever its learner and optimisers hold, and all losses."""
+    left = {name: value.numpy().tobytes() for name, value in learner.state_dict().items()}
+    states = [one.optimizer.state_dict()["state"] for one in learner.made]
+    left |= {
+        f"{number} {parameter} {name}": value.numpy().tobytes() if isinstance(value, Tensor) else str(value).encode()
+        for number, parameters in enumerate(states)
+        for parameter, state in parameters.items()
+        for name, value in state.items()
+    }
+    return left | {
+        "losses": np.array(trained.losses).tobytes(),
+        "rates": str([group["lr"] for one in learner.made for group in one.optimizer.param_groups]).encode(),
+    }
+
+
+def finished(optimizers: str, checkpoints: Checkpoints | None = None) -> tuple[dict[str, bytes], list[float]]:
+    """What a training leaves that goes to its end, and the rates of the steps that it did."""
+    learner = stateful(optimizers)
+    trained = train(learner, pictures(5), IN_PASSING, checkpoints=checkpoints)
+    assert len(trained.losses) == STEPS
+    assert learner.network.again.weight is learner.network.head.weight
+    return left_by(learner, trained), learner.rates
+
+
+def interrupt(optimizers: str, checkpoints: Checkpoints, *, step: int) -> int:
+    """Train until a step; the number of steps that were done."""
+    learner = stateful(optimizers, interrupted=step)
+    with pytest.raises(KeyboardInterrupt):
+        train(learner, pictures(5), IN_PASSING, checkpoints=checkpoints)
+    return len(learner.rates)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where checkpoints are kept, in a folder that is not there yet."""
+    return tmp_path / "a" / "training.safetensors"
+
+
+@pytest.mark.parametrize("step", range(STEPS))
+@pytest.mark.parametrize("optimizers", OPTIMIZERS)
+def test_an_interrupted_training_comes_to_the_same_weights_and_losses(optimizers: str, step: int, file: Path) -> None:
+    left, rates = finished(optimizers)
+    assert interrupt(optimizers, Checkpoints(file, seconds=0), step=step) == step
+    torch.rand(7)
+    again, rates_after = finished(optimizers, Checkpoints(file, seconds=0))
+    assert again == left
+    assert rates_after == rates[step:]
+
+
+def test_a_training_may_be_interrupted_again_and_again(file: Path) -> None:
+    assert [interrupt("two", Checkpoints(file, seconds=0), step=step) for step in range(1, STEPS)] == [1] * (STEPS - 1)
+    assert finished("two", Checkpoints(file, seconds=0))[0] == finished("two")[0]
+
+
+def test_steps_after_the_last_checkpoint_are_done_again(file: Path) -> None:
+    class EveryThird(Checkpoints):
+        asked = 0
+
+        def due(self) -> bool:
+            self.asked += 1
+            return self.asked % 3 == 0
+
+    interrupt("adamw", EveryThird(file, seconds=0), step=5)
+    left, rates = finished("adamw", Checkpoints(file, seconds=0))
+    assert left == finished("adamw")[0]
+    assert len(rates) == STEPS - 3
+
+
+def test_checkpoints_change_nothing_and_leave_one_file_of_the_last_step_but_one(file: Path) -> None:
+    assert finished("two", Checkpoints(file, seconds=0))[0] == finished("two")[0]
+    assert list(file.parent.iterdir()) == [file]
+    loaded = Checkpoints(file, seconds=0).load()
+    assert loaded is not None and len(loaded[0]["losses"]) == STEPS - 1
+
+
+def test_a_training_that_is_shorter_than_the_time_between_checkpoints_leaves_no_file(file: Path) -> None:
+    finished("two", Checkpoints(file, seconds=1000))
+    assert not file.parent.exists()
+
+
+@pytest.mark.parametrize("step", range(1, STEPS))
+def test_no_image_of_a_finished_step_is_viewed_again(step: int, file: Path) -> None:
+    images = pictures(5)
+    viewed: list[tuple[int, bytes]] = []
+
+    def view(number: int, random: np.random.Generator) -> Sample:
+        sample = AUGMENTATION.view(images[number], random)
+        viewed.append((number, sample.image.tobytes()))
+        return sample
+
+    def run(learner: StatefulLearner, checkpoints: Checkpoints) -> None:
+        viewed.clear()
+        fit(lambda: learner, range(5), training=IN_PASSING, view=view, device="cpu", name="test", checkpoints=checkpoints)
+
+    run(stateful("momentum"), without_checkpoints())
+    uninterrupted = list(viewed)
+    assert len(uninterrupted) == STEPS * 3
+    with pytest.raises(KeyboardInterrupt):
+        run(stateful("momentum", interrupted=step), Checkpoints(file, seconds=0))
+    run(stateful("momentum"), Checkpoints(file, seconds=0))
+    assert viewed == uninterrupted[step * 3 :]
+
+
+def test_progress_begins_where_the_training_does(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    interrupt("momentum", Checkpoints(file, seconds=0), step=4)
+    finished("momentum", Checkpoints(file, seconds=0))
+    assert f"test: {STEPS} steps in " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        dataclasses.replace(IN_PASSING, epochs=6.0),
+        dataclasses.replace(IN_PASSING, seed=4),
+        dataclasses.replace(IN_PASSING, epochs=8.4, batch_size=6),  # as many steps
+    ],
+)
+def test_the_checkpoint_of_another_training_is_not_used(other: Training, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    expected, learner = stateful("momentum"), stateful("momentum")
+    left = left_by(expected, train(expected, pictures(5), other))
+    interrupt("momentum", Checkpoints(file, seconds=0), step=4)
+    capsys.readouterr()
+    assert left_by(learner, train(learner, pictures(5), other, checkpoints=Checkpoints(file, seconds=0))) == left
+    assert capsys.readouterr().err.startswith("test: the checkpoint is of another training, starting anew\n")
+
+
+def test_the_checkpoint_of_another_network_is_not_used(file: Path) -> None:
+    interrupt("momentum", Checkpoints(file, seconds=0), step=4)
+    learner = LineLearner()
+    train(learner, pictures(5), IN_PASSING, checkpoints=Checkpoints(file, seconds=0))
+    assert len(learner.seen) == STEPS
+
+
+def test_the_checkpoint_of_another_number_of_optimizers_is_not_used(file: Path) -> None:
+    interrupt("two", Checkpoints(file, seconds=0), step=4)
+    assert finished("momentum", Checkpoints(file, seconds=0))[0] == finished("momentum")[0]
+
+
+@pytest.mark.parametrize("harm", [lambda content: content[: len(content) // 2], lambda content: content[:-1] + bytes([content[-1] ^ 1])])
+def test_after_a_damaged_checkpoint_the_training_begins_anew(
+    harm: Callable[[bytes], bytes], file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    interrupt("momentum", Checkpoints(file, seconds=0), step=4)
+    file.write_bytes(harm(file.read_bytes()))
+    capsys.readouterr()
+    left, rates = finished("momentum", Checkpoints(file, seconds=0))
+    assert left == finished("momentum")[0] and len(rates) == STEPS
+    assert capsys.readouterr().err.startswith(f"{file}: unreadable checkpoint, starting anew\n")
+
+
+def killable(file: str) -> None:
+    """A training of some seconds that prints what is left, and the number of steps that it did itself."""
+    learner = stateful("two")
+    trained = train(learner, pictures(5), Training(seed=0, epochs=200.0, batch_size=2), checkpoints=Checkpoints(Path(file), seconds=0))
+    digest = hashlib.sha256(b"".join(value for _, value in sorted(left_by(learner, trained).items()))).hexdigest()
+    print(digest, len(learner.rates))
+
+
+def test_a_training_that_is_killed_comes_to_the_same_weights(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    killable(str(file.with_name("other")))
+    digest, steps = capsys.readouterr().out.split()
+    assert steps == "500"
+    command = [sys.executable, "-c", "import sys; from tests.test_training import killable; killable(sys.argv[1])", str(file)]
+    moments = random.Random(0)
+    for _ in range(3):
+        before = file.stat().st_mtime_ns if file.exists() else 0
+        with subprocess.Popen(command, cwd=PROJECT) as process:
+            while not file.exists() or file.stat().st_mtime_ns == before:
+                assert process.poll() is None
+                time.sleep(0.01)
+            time.sleep(moments.uniform(0, 0.1))
+            process.kill()
+        assert process.returncode == -signal.SIGKILL
+    last = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert last.stdout.split()[0] == digest
+    assert 0 < int(last.stdout.split()[1]) <= 497  # each of the others did at least one
+    checkpoints = Checkpoints(file, seconds=0)
+    checkpoints.remove()
+    assert [one.name for one in file.parent.iterdir()] == ["other"]
+
+
+# --- Memory ---
+
+
+def test_a_gpu_without_enough_memory_is_said_in_one_line() -> None:
+    learner = stateful("momentum", interrupted=2, error=torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."))
+    with pytest.raises(TrainingError) as raised:
+        train(learner, pictures(5), IN_PASSING)
+    assert str(raised.value) == (
+        "test, step 2: found a GPU without enough memory for a batch; expected room for 3 images of a view's size; "
+        "lower its batch_size or crop in params.yaml, or use a larger GPU"
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,10 @@ import pytest
 from PIL import Image as PillowImage
 
 from seedbed import truth
+from seedbed.artifacts import Artifact
 from seedbed.errors import DataError
+from seedbed.images import Images
+from seedbed.truth import Truth
 
 MASK = np.array([[0, 1, 2], [255, 2, 0]], np.uint8)
 
@@ -77,3 +82,47 @@ def test_half_a_mask(root: Path) -> None:
     content = (root / "masks" / "a.png").read_bytes()
     (root / "masks" / "a.png").write_bytes(content[: len(content) // 2])
     assert "found no readable image" in refusal(root, size=(40, 60))
+
+
+# --- The truth of a data set's images ---
+
+
+@pytest.fixture
+def known(root: Path, write_dataset: Callable[..., Artifact]) -> Truth:
+    """The truth of three images, the last of which has none."""
+    data = write_dataset(root / "data", sizes={"a": (2, 3), "b": (2, 3), "c": (2, 3)})
+    for image, mask in (("a", MASK), ("b", MASK[:, ::-1])):
+        PillowImage.fromarray(np.ascontiguousarray(mask)).save(root / "masks" / f"{image}.png")
+    return Truth(Images(root, data))
+
+
+def test_the_truth_is_asked_for_by_id(known: Truth) -> None:
+    first, second = known["a"], known["b"]
+    assert first is not None and np.array_equal(first, MASK)
+    assert second is not None and np.array_equal(second, MASK[:, ::-1])
+    assert known["c"] is None
+
+
+def test_the_truth_of_an_image_is_held_against_the_data_set(known: Truth) -> None:
+    PillowImage.fromarray(MASK.T.copy()).save(known.pictures.root / "masks" / "c.png")
+    with pytest.raises(DataError, match=r"masks/c\.png: found a mask of \(3, 2\); expected \(2, 3\), as its image"):
+        known["c"]
+    PillowImage.fromarray(MASK + np.uint8(1)).save(known.pictures.root / "masks" / "c.png")
+    with pytest.raises(DataError, match=r"masks/c\.png: found classes \[3\]; expected 0\.\.2 or 255"):
+        known["c"]
+
+
+def test_a_truth_is_known_by_its_file(known: Truth) -> None:
+    file = known.pictures.root / "masks" / "a.png"
+    before = {image: known.key(image) for image in "abc"}
+    assert before["a"] == hashlib.sha256(file.read_bytes()).hexdigest() != before["b"]
+    assert before["c"] == ""
+    PillowImage.fromarray(np.zeros((2, 3), np.uint8)).save(file)
+    assert {image: known.key(image) for image in "abc"} == before  # as long as a run lasts
+    with pytest.raises(DataError, match=r"a.png: found a mask that is changing; expected one that stays; run `dvc repro evaluation`"):
+        known["a"]
+    now = Truth(known.pictures)
+    assert [image for image in "abc" if now.key(image) != before[image]] == ["a"]
+    assert now["a"] is not None
+    file.unlink()
+    assert Truth(known.pictures).only(["a"]).digests == {"a": ""}

@@ -33,6 +33,21 @@ def test_class_maps_of_no_class_can_be_resized() -> None:
     assert ClassMaps(classes=(), maps=np.zeros((0, 3, 4), np.float32)).resized((6, 10)).maps.shape == (0, 6, 10)
 
 
+def test_class_maps_are_spread_over_all_classes() -> None:
+    maps = ClassMaps(classes=(1, 3), maps=np.stack([np.full((3, 4), value, np.float32) for value in (0.25, 1.0)]))
+    assert maps.present(4).tolist() == [False, True, False, True, False]
+    spread = maps.spread(4)
+    assert spread.shape == (5, 3, 4) and spread.dtype == np.float32
+    assert spread[:, 0, 0].tolist() == [0, 0.25, 0, 1, 0]
+    assert np.ptp(spread, axis=(1, 2)).max() == 0
+
+
+def test_class_maps_of_no_class_are_spread_to_nothing() -> None:
+    maps = ClassMaps(classes=(), maps=np.zeros((0, 3, 4), np.float32))
+    assert not maps.present(2).any()
+    assert maps.spread(2).shape == (3, 3, 4) and not maps.spread(2).any()
+
+
 def test_resized_probabilities_still_sum_to_one() -> None:
     first = np.random.default_rng(0).random((3, 4), np.float32)
     resized = Probabilities(maps=np.stack([first, 1 - first])).resized((7, 5)).maps

@@ -9,13 +9,21 @@ import numpy.typing as npt
 
 from seedbed import methods
 from seedbed.networks import ClassifierNetwork
-from seedbed.types import ClassMaps, Image
+from seedbed.types import ClassMaps, Image, Size, cells
 
 
 class Method(methods.Method):
     """From a trained classifier to maps."""
 
     stride: int  # pixels per cell of the maps
+
+    def extents(self, max_size: Size) -> dict[str, int]:
+        """Cells of the largest maps.
+
+        max_size: of images.
+        """
+        map_y, map_x = cells(max_size, self.stride)
+        return {"map_y": map_y, "map_x": map_x}
 
     @abstractmethod
     def compute(

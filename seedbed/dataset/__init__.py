@@ -28,6 +28,7 @@ class Settings:
 
     root: str  # folder of the raw data, relative to the project; may be a symbolic link
     max_size: tuple[Pixels, Pixels]  # height, width; a larger image is refused
+    allow_broken: Annotated[int, Field(ge=0)]  # so many image files may be unusable; they are listed in the artifact and left out
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 
 from seedbed import methods
-from seedbed.types import Image, PatchFeatures
+from seedbed.types import Image, PatchFeatures, Size, cells
 
 
 class Method(methods.Method):
@@ -18,6 +18,14 @@ class Method(methods.Method):
     @abstractmethod
     def num_channels(self) -> int:
         """Length of a feature vector."""
+
+    def extents(self, max_size: Size) -> dict[str, int]:
+        """The largest grid of patches, and the length of a vector.
+
+        max_size: of images.
+        """
+        patch_y, patch_x = cells(max_size, self.patch_size)
+        return {"patch_y": patch_y, "patch_x": patch_x, "channel": self.num_channels}
 
     @abstractmethod
     def describe(self, images: Sequence[Image]) -> list[PatchFeatures]:

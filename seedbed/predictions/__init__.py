@@ -7,7 +7,7 @@ from abc import abstractmethod
 from seedbed import methods
 from seedbed.methods import parameters
 from seedbed.networks import SegmentationNetwork
-from seedbed.types import Image, Probabilities
+from seedbed.types import Image, Probabilities, Size, cells
 
 
 @parameters
@@ -21,6 +21,14 @@ class Method(methods.Method):
     """From a trained segmenter to probabilities."""
 
     stride: int  # pixels per cell of the maps
+
+    def extents(self, max_size: Size) -> dict[str, int]:
+        """Cells of the largest maps.
+
+        max_size: of images.
+        """
+        map_y, map_x = cells(max_size, self.stride)
+        return {"map_y": map_y, "map_x": map_x}
 
     @abstractmethod
     def predict(self, network: SegmentationNetwork, image: Image, *, device: str) -> Probabilities:

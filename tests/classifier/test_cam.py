@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 
 from seedbed.classifier.cam import Cam, CamNetwork
 from seedbed.training import fit
+from seedbed.weights import Checkpoints
 from tests.learning import NUM_CLASSES, batch, samples
 
 
@@ -43,13 +45,13 @@ def test_an_undecided_classifier_loses_a_bit_per_class(cam: Cam) -> None:
     assert terms["classes"].item() == pytest.approx(torch.log(torch.tensor(2.0)).item())
 
 
-def test_what_is_learned_from_two_images_is_learned(cam: Cam) -> None:
+def test_what_is_learned_from_two_images_is_learned(cam: Cam, tmp_path: Path) -> None:
     training = dataclasses.replace(cam.training, epochs=12.0, batch_size=2)
     descent = dataclasses.replace(cam.descent, learning_rate=0.05, new_layer_factor=10.0)
     method = dataclasses.replace(cam, training=training, descent=descent)
     augmentation = dataclasses.replace(cam.augmentation, smallest_scale=1.0, largest_scale=1.0, flip=0.0, brightness=0.0, contrast=0.0)
-    trained = fit(
-        partial(method.learner, NUM_CLASSES), samples([], count=2), training=training, view=augmentation.view, device="cpu", name="test"
-    )
+    build, checkpoints = partial(method.learner, NUM_CLASSES), Checkpoints(tmp_path / "checkpoint.safetensors", seconds=60)
+    examples, view = samples([], count=2), augmentation.view
+    trained = fit(build, examples, training=training, view=view, device="cpu", name="test", checkpoints=checkpoints)
     assert len(trained.losses) == 12
     assert sum(trained.losses[-3:]) < 0.8 * sum(trained.losses[:3])

@@ -13,7 +13,7 @@ import torch
 from seedbed import methods
 from seedbed.networks import ClassifierNetwork
 from seedbed.training import fit
-from seedbed.weights import restored
+from seedbed.weights import Checkpoints, restored
 from tests.learning import NUM_CLASSES, batch, gradients, published, samples
 
 NAMES = methods.available("classifier")
@@ -48,9 +48,9 @@ def test_the_learner_learns_all_that_is_kept(name: str, small_method: Callable[[
 def test_a_trained_network_comes_back_from_its_artifact_exactly(name: str, small_method: Callable[[str, str], Any], tmp_path: Path) -> None:
     method = small_method("classifier", name)
     examples = samples(method.maps)
-    trained = fit(
-        partial(method.learner, NUM_CLASSES), examples, training=method.training, view=method.augmentation.view, device="cpu", name="test"
-    )
+    checkpoints = Checkpoints(tmp_path / "checkpoint.safetensors", seconds=60)
+    build, view = partial(method.learner, NUM_CLASSES), method.augmentation.view
+    trained = fit(build, examples, training=method.training, view=view, device="cpu", name="test", checkpoints=checkpoints)
     artifact = published("classifier", trained.network, tmp_path)
     again = restored(method.network(NUM_CLASSES), artifact, device="cpu")
     images = torch.rand(1, 3, 40, 56)

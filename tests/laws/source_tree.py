@@ -13,7 +13,9 @@ from ruamel.yaml import YAML
 
 PROJECT = Path(__file__).parents[2]
 PACKAGES = ("seedbed", "stages", "benchmarks")
-TOOLS = frozenset(f"seedbed.{name}" for name in ("cli", "doctor", "documentation", "plan", "summary"))  # no stage needs them
+TOOLS = frozenset(  # no stage needs them
+    f"seedbed.{name}" for name in ("cli", "doctor", "documentation", "garbage", "plan", "summary", "verification")
+)
 
 
 class Use(NamedTuple):

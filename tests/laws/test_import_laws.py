@@ -93,8 +93,15 @@ def test_words_that_only_look_like_imports_by_name_are_free(broken: BrokenCopy) 
             "stages/seeds.py",
             "from seedbed.artifacts import open_artifact",
             "seedbed.artifacts.open_artifact",
-            "seedbed.artifacts and seedbed.stage may use seedbed.artifacts.open_artifact",
+            "seedbed.artifacts and seedbed.stage and seedbed.store may use seedbed.artifacts.open_artifact",
         ),
+        (
+            "stages/seeds.py",
+            "from seedbed.store import Store",
+            "seedbed.store.Store",
+            "seedbed.shards and seedbed.stage and seedbed.store may use seedbed.store",
+        ),
+        ("seedbed/crf.py", "import seedbed.shards", "seedbed.shards", "seedbed.shards and seedbed.stage may use seedbed.shards"),
         (
             "stages/seeds.py",
             "from seedbed.params import Params",

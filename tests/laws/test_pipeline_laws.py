@@ -143,6 +143,8 @@ def test_data_too_many_are_found(broken: BrokenCopy, dep: str) -> None:
         'def more(run: Run) -> None:\n    run.open("features")',
         'NAMES = ("features", "cams")\ndef more(run: Run) -> None:\n    [run.open(name) for name in NAMES]',
         'NAME = "features"\ndef more(again: Run) -> None:\n    for name in [NAME]:\n        again.open(name)',
+        'def more(run: Run) -> None:\n    run.per_image(method, label, method, run.open("features"), images=[])',
+        'def more(run: Run) -> None:\n    run.training(method, learn, Samples(run.open("features"), [], [], maps={}))',
     ],
 )
 def test_data_that_are_newly_opened_are_found(broken: BrokenCopy, text: str) -> None:

@@ -163,6 +163,14 @@ def test_a_lost_artifact_comes_from_the_cache(checkout: Checkout) -> None:
     assert len(checkout.artifact("seeds")) == 5
 
 
+def test_a_stage_that_is_forced_to_run_computes_nothing_again(checkout: Checkout) -> None:
+    """DVC removes an artifact before it runs its stage, but not what the store has."""
+    done = checkout.run("dvc", "repro", "--force", "--single-item", "seeds")
+    assert done.returncode == 0, done.stderr
+    assert "(0 computed, 5 reused, 0 removed)" in done.stderr
+    assert checkout.repro() == []
+
+
 def test_the_plan_refuses_a_wrong_value_of_an_unselected_method(checkout: Checkout) -> None:
     params = checkout.params()
     params["dataset"]["folder"]["classes"] = 3

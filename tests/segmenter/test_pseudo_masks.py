@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from seedbed.augmentation import Sample
 from seedbed.segmenter.pseudo_masks import DeepLab, PseudoMasks
 from seedbed.training import fit
+from seedbed.weights import Checkpoints
 from tests.learning import NUM_CLASSES, batch, gradients
 
 
@@ -64,7 +66,7 @@ def test_branches_are_summed(pseudo_masks: PseudoMasks, rates: tuple[int, ...]) 
     assert torch.allclose(network(images), expected)
 
 
-def test_two_images_are_learned(pseudo_masks: PseudoMasks) -> None:
+def test_two_images_are_learned(pseudo_masks: PseudoMasks, tmp_path: Path) -> None:
     pictures = []
     for number, size in enumerate([(40, 56), (48, 36)]):
         mask = np.full(size, number, np.uint8)
@@ -73,7 +75,7 @@ def test_two_images_are_learned(pseudo_masks: PseudoMasks) -> None:
         pictures.append(Sample(image=image, labels=np.array([True, True, True, False]), maps={"labels": mask}, padding={"labels": 255}))
     training = dataclasses.replace(pseudo_masks.training, epochs=15.0, batch_size=2)
     method = dataclasses.replace(pseudo_masks, descent=dataclasses.replace(pseudo_masks.descent, learning_rate=0.01, new_layer_factor=1.0))
-    trained = fit(
-        partial(method.learner, NUM_CLASSES), pictures, training=training, view=method.augmentation.view, device="cpu", name="test"
-    )
+    build, checkpoints = partial(method.learner, NUM_CLASSES), Checkpoints(tmp_path / "checkpoint.safetensors", seconds=60)
+    view = method.augmentation.view
+    trained = fit(build, pictures, training=training, view=view, device="cpu", name="test", checkpoints=checkpoints)
     assert sum(trained.losses[-3:]) < 0.8 * sum(trained.losses[:3])

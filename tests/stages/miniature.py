@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,19 @@ from ruamel.yaml import YAML
 
 from seedbed.params import Params
 from seedbed.stage import Run
+from seedbed.store import WORK
 from tests.small import shrunk
 
 STAGES = ("dataset", "features", "superpixels", "classifier", "cams", "seeds", "refinement", "segmenter", "predictions", "evaluation")
 SETTINGS = {
-    "dataset": {"method": "shapes", "root": "data/raw/shapes", "max_size": [72, 80]},
+    "dataset": {"method": "shapes", "root": "data/raw/shapes", "max_size": [72, 80], "allow_broken": 0},
     "classifier": {"split": "train"},
     "segmenter": {"split": "train", "maps": {"labels": "refinement"}},
     "predictions": {"split": "val"},
     "evaluation": {"split": "train", "pictures": 2},
 }
 WORLD = {"num_train": 6, "num_val": 3, "seed": 0, "min_side": 64, "max_side": 72}
+CROWD = WORLD | {"num_train": 40, "num_val": 26}  # more images than a shard has, so that there is work for two
 
 
 @dataclass(frozen=True)
@@ -81,12 +83,15 @@ class Project:
         return Project(root)
 
 
-def new_project(root: Path, original: dict[str, Any]) -> Project:
-    """A project in which nothing was run yet."""
+def new_project(root: Path, original: dict[str, Any], *, world: Mapping[str, int] = WORLD) -> Project:
+    """A project in which nothing was run yet.
+
+    world: what is drawn.
+    """
     content = shrunk(original)
     for family, settings in SETTINGS.items():
         content[family] |= settings
-    content["dataset"]["shapes"] = WORLD
+    content["dataset"]["shapes"] = dict(world)
     root.mkdir(parents=True, exist_ok=True)
     project = Project(root)
     project.write_params(content)
@@ -94,5 +99,6 @@ def new_project(root: Path, original: dict[str, Any]) -> Project:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder."""
-    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+    """Every file below a folder, but for the store: what is there depends on the past."""
+    files = ((file.relative_to(folder), file) for file in sorted(folder.rglob("*")) if file.is_file())
+    return {relative.as_posix(): file.read_bytes() for relative, file in files if WORK not in relative.parts}

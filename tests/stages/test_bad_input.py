@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from seedbed.artifacts import open_artifact
+from seedbed.artifacts import digest, open_artifact
 from seedbed.errors import ArtifactError, MachineError, ParamsError, TrainingError
 from seedbed.params import Params
 from seedbed.stage import Run
@@ -146,7 +146,9 @@ def test_images_that_are_broken_or_too_large(fresh: Project) -> None:
     rows = "".join(f"{name},cat,train\n" for name in ("large.png", "half.png", "empty.jpg"))
     (folder.parent / "labels.csv").write_text(f"image,labels,split\n{rows}")
     parts = ("found 3 images that cannot be used", "large.png: 20 x 99 pixels", "half.png: ", "empty.jpg: 0 bytes that are not an image")
-    assert_refused(fresh.program("dataset"), *parts, "raise dataset.max_size in params.yaml", after="dataset: 3 images in ")
+    more = ("no larger than dataset.max_size, 72 x 80", "or let dataset.allow_broken, now 0, leave broken ones out")
+    assert_refused(fresh.program("dataset"), *parts, *more, after="dataset: 3 images in ")
+    assert not (fresh.data / "dataset.zarr").exists()
 
 
 def test_an_image_that_changed_since_it_was_indexed(own: Project) -> None:
@@ -174,10 +176,19 @@ def test_a_stage_before_its_own_inputs(own: Project, stage: str, missing: str) -
 def test_an_artifact_of_an_older_schema(own: Project) -> None:
     path = own.data / "dataset.zarr" / "zarr.json"
     metadata = json.loads(path.read_text())
-    metadata["attributes"]["seedbed"]["schema"] = 0
+    record = metadata["attributes"]["seedbed"]
+    record |= {"schema": 1}
+    record["digest"] = digest({name: value for name, value in record.items() if name != "digest"})
     path.write_text(json.dumps(metadata))
-    parts = ("expected schema 1, which this version reads", "run `dvc repro --force --single-item dataset`")
-    assert_refused(own.program("features"), "error: data/dataset.zarr: found schema 0", *parts)
+    parts = ("expected schema 2, which this version reads", "run `dvc repro --force --single-item dataset`")
+    assert_refused(own.program("features"), "error: data/dataset.zarr: found schema 1", *parts)
+
+
+def test_an_artifact_whose_record_was_edited(own: Project) -> None:
+    path = own.data / "dataset.zarr" / "zarr.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"shapes"', '"folder"'), encoding="utf-8")
+    parts = ("found no zarr group that Seedbed wrote", "run `dvc repro --force --single-item dataset`")
+    assert_refused(own.program("features"), "error: data/dataset.zarr: ", *parts)
 
 
 def test_an_artifact_of_which_a_file_is_missing(own: Project) -> None:

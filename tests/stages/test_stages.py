@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ import numpy as np
 import pytest
 
 from seedbed import images
-from seedbed.artifacts import Artifact, open_artifact
+from seedbed.artifacts import Artifact, Labels, open_artifact
 from seedbed.errors import DataError
-from tests.stages.miniature import STAGES, Project, tree
+from seedbed.images import Images
+from seedbed.store import WORK
+from tests.stages.miniature import CROWD, STAGES, Project, new_project, tree
 
 IDS = [*(f"train_{number:04d}" for number in range(6)), *(f"val_{number:04d}" for number in range(3))]
 
@@ -39,30 +42,39 @@ def figures(project: Project) -> dict[str, Any]:
 def test_artifacts_have_every_image_in_the_data_set_s_order(finished: Project, name: str) -> None:
     artifact, data = opened(finished, name), opened(finished, "dataset")
     assert artifact.ids == data.ids == IDS
-    assert [artifact.size(row) for row in range(9)] == [data.size(row) for row in range(9)]
+    assert [artifact.size(image) for image in IDS] == [data.size(image) for image in IDS]
+
+
+@pytest.mark.parametrize("name", ["features", "superpixels", "cams", "seeds", "refinement", "predictions", "evaluation"])
+def test_every_image_has_a_digest_of_its_own(finished: Project, name: str) -> None:
+    artifact = opened(finished, name)
+    keys = [artifact.key(image) for image in artifact.ids]
+    assert len({*keys}) == len(keys) and all(len(key.split()[-1]) == 64 for key in keys)
 
 
 def test_the_index_is_that_of_the_raw_images(finished: Project) -> None:
     data = opened(finished, "dataset")
-    for row, image_id in enumerate(IDS):
-        content = (finished.raw / "images" / f"{image_id}.png").read_bytes()
-        assert data.whole("file")[row] == f"images/{image_id}.png"
-        assert data.whole("digest")[row] == images.digest(content)
-        assert data.size(row) == images.decode(content, where=image_id).shape[:2]
-    assert all(height != width for height, width in map(data.size, range(9)))
+    pictures = Images(finished.raw, data)
+    for image in IDS:
+        content = (finished.raw / "images" / f"{image}.png").read_bytes()
+        assert pictures.file(image) == f"images/{image}.png"
+        assert pictures.key(image) == images.digest(content)
+        assert data.size(image) == images.decode(content, where=image).shape[:2]
+    assert all(height != width for height, width in map(data.size, IDS))
     assert data.max_size == (72, 80)
-    assert data.split("train") == [0, 1, 2, 3, 4, 5] and data.split("val") == [6, 7, 8]
+    assert data.split("train") == IDS[:6] and data.split("val") == IDS[6:]
+    assert data.usable == IDS
     with (finished.raw / "labels.csv").open(encoding="utf-8") as stream:
         named = [set(line["labels"].split()) for line in csv.DictReader(stream)]
-    names = [str(one) for one in data.whole("class_names")]
-    assert [{names[label] for label in data.classes(row)} for row in range(9)] == named
+    labels = Labels(data)
+    assert [{data.class_names[label] for label in labels[image]} for image in IDS] == named
 
 
 def test_features_cover_every_image(finished: Project) -> None:
     features = opened(finished, "features")
-    for row in range(9):
-        patches = features.patches(row)
-        height, width = features.size(row)
+    for image in IDS:
+        patches = features.patches(image)
+        height, width = features.size(image)
         expected = (math.ceil(height / patches.patch_size), math.ceil(width / patches.patch_size))
         assert patches.values.shape[:2] == expected
         assert np.isfinite(patches.values).all() and patches.values.any()
@@ -70,38 +82,40 @@ def test_features_cover_every_image(finished: Project) -> None:
 
 def test_regions_are_numbered_without_gaps(finished: Project) -> None:
     superpixels = opened(finished, "superpixels")
-    for row in range(9):
-        regions = superpixels.read("regions", row)
-        assert regions.dtype == np.int32 and regions.shape == superpixels.size(row)
-        assert np.unique(regions).tolist() == list(range(superpixels.whole("region_count")[row]))
+    for image, count in zip(IDS, superpixels.whole("region_count"), strict=True):
+        regions = superpixels.read("regions", image)
+        assert regions.dtype == np.int32 and regions.shape == superpixels.size(image)
+        assert np.unique(regions).tolist() == list(range(count))
     assert superpixels.whole("regions").min() == -1  # padding
 
 
 def test_class_maps_are_of_the_image_s_classes(finished: Project) -> None:
-    cams, data = opened(finished, "cams"), opened(finished, "dataset")
-    for row in range(9):
-        maps = cams.class_maps(row)
-        assert maps.classes == data.classes(row) != ()
+    cams, labels = opened(finished, "cams"), Labels(opened(finished, "dataset"))
+    for image in IDS:
+        maps = cams.class_maps(image)
+        assert maps.classes == labels[image] != ()
         assert all(single.max() == 1 or not single.any() for single in maps.maps) and maps.maps.min() >= 0
+        absent = cams.read("maps", image)[~cams.whole("present")[cams.row(image)]]
+        assert len(absent) == 7 - len(maps.classes) and not absent.any()
     scores = cams.whole("scores")
     assert scores.shape == (9, 7) and (scores[:, 0] == 0).all() and ((scores[:, 1:] > 0) & (scores[:, 1:] < 1)).all()
 
 
 @pytest.mark.parametrize(("name", "others"), [("seeds", {0, 255}), ("refinement", {0})])
 def test_labels_are_of_the_image_s_classes(finished: Project, name: str, others: set[int]) -> None:
-    labels, data = opened(finished, name), opened(finished, "dataset")
-    for row in range(9):
-        read = labels.read("labels", row)
-        assert read.dtype == np.uint8 and read.shape == data.size(row)
-        assert set(np.unique(read).tolist()) <= {*data.classes(row), *others}
+    made, data = opened(finished, name), opened(finished, "dataset")
+    for image in IDS:
+        read = made.read("labels", image)
+        assert read.dtype == np.uint8 and read.shape == data.size(image)
+        assert set(np.unique(read).tolist()) <= {*Labels(data)[image], *others}
 
 
 def test_predictions_are_of_their_split_alone_and_sum_to_one(finished: Project) -> None:
     predictions, data = opened(finished, "predictions"), opened(finished, "dataset")
     assert predictions.ids == IDS[6:]
-    for row in range(3):
-        assert predictions.size(row) == data.size(row + 6)
-        maps = predictions.probabilities(row).maps
+    for image in predictions.ids:
+        assert predictions.size(image) == data.size(image)
+        maps = predictions.probabilities(image).maps
         assert maps.shape[0] == 7
         assert np.allclose(maps.sum(axis=0), 1, atol=5e-3)  # as float16
 
@@ -164,12 +178,15 @@ def test_the_evaluation_reports_every_kind_of_labels(finished: Project) -> None:
 
 def test_every_pixel_is_counted_for_every_kind(finished: Project) -> None:
     evaluation, data = opened(finished, "evaluation"), opened(finished, "dataset")
-    kinds, ids = [str(one) for one in evaluation.whole("kind")], evaluation.ids
-    assert sorted(zip(kinds, ids, strict=True)) == sorted(
-        [(kind, image_id) for kind in KINDS for image_id in (IDS[6:] if kind.startswith("predictions") else IDS[:6])]
-    )
-    for row, image_id in enumerate(ids):
-        assert evaluation.whole("confusion")[row].sum() == math.prod(data.size(data.row(image_id)))
+    assert evaluation.ids == IDS
+    assert evaluation.whole("kinds").tolist() == list(KINDS)
+    assert evaluation.whole("with_truth").all()
+    for image, judged in zip(IDS, evaluation.whole("judged"), strict=True):
+        predicted = image in IDS[6:]
+        assert judged.tolist() == [kind.startswith("predictions") == predicted for kind in KINDS]
+        pixels = math.prod(data.size(image))
+        assert evaluation.read("confusion", image).sum(axis=(1, 2)).tolist() == [pixels * int(one) for one in judged]
+        assert (evaluation.whole("region_count")[evaluation.row(image)] == 0) == predicted
 
 
 def test_the_table_of_the_plot_repeats_the_figures(finished: Project) -> None:
@@ -192,12 +209,35 @@ def test_pictures_show_as_many_images_as_were_asked_for(finished: Project, name:
 # --- It does not matter who computes it ---
 
 
-def test_two_processes_make_the_same_bytes(finished: Project, tmp_path: Path) -> None:
-    again = finished.copy_to(tmp_path, without=["plots", "metrics"])
-    stages = ("dataset", "features", "superpixels", "seeds", "refinement", "evaluation")  # the others keep their network in one process
+def test_two_processes_make_the_same_bytes(tmp_path: Path, original: dict[str, Any]) -> None:
+    crowd = new_project(tmp_path / "one", original, world=CROWD)
+    crowd.run(*STAGES)
+    assert sum(file.startswith("labels/c/") for file in opened(crowd, "seeds").files) == 2
+    again = crowd.copy_to(tmp_path / "two", without=[WORK, "plots", "metrics"])
+    stages = [stage for stage in STAGES if stage not in ("classifier", "segmenter", "predictions")]  # the last has one shard only
     for stage in stages:
         shutil.rmtree(again.data / f"{stage}.zarr")
     again.run(*stages, workers=2)
+    assert tree(again.data) == tree(crowd.data)
+
+
+# --- What was computed once ---
+
+
+def test_a_stage_that_is_run_again_computes_nothing_and_leaves_the_same(
+    finished: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = finished.copy_to(tmp_path)
+    for stage in STAGES:
+        shutil.rmtree(again.data / f"{stage}.zarr")  # as DVC does before it runs one
+    capsys.readouterr()
+    again.run(*STAGES)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == len(STAGES)
+    for stage, line in zip(STAGES, said, strict=True):
+        images = 3 if stage == "predictions" else 9
+        learned = f"{stage}: reused, for nothing has changed that it learns from"
+        assert line == learned or re.fullmatch(rf"{stage}: {images} images in .* s \(0 computed, {images} reused, 0 removed\)", line)
     assert tree(again.data) == tree(finished.data)
 
 
@@ -216,7 +256,9 @@ def test_without_masks_there_is_still_something_to_say(finished: Project, tmp_pa
     assert report["classifier"] == known["classifier"]
     assert "iou" not in json.dumps(report)
     assert (project.data / "plots" / "iou.csv").read_text(encoding="utf-8") == "what,iou\n"
-    assert len(opened(project, "evaluation")) == 0
+    evaluation = opened(project, "evaluation")
+    assert len(evaluation) == 9
+    assert not evaluation.whole("with_truth").any() and not evaluation.whole("confusion").any()
     assert (project.data / "plots" / "training_images.png").is_file()
 
 
@@ -238,3 +280,27 @@ def test_an_image_that_changed_since_it_was_indexed_stops_a_stage(own: Project) 
     with pytest.raises(DataError, match=r"images/train_0003\.png: found another file than was indexed; .*run `dvc repro dataset`"):
         own.run("features")
     assert not (own.data / "features.zarr").exists()
+
+
+# --- Without some images ---
+
+
+def test_as_many_broken_images_as_are_allowed_are_left_out_of_everything(finished: Project, tmp_path: Path) -> None:
+    project = finished.copy_to(tmp_path)
+    content = project.params()
+    classes = opened(finished, "dataset").class_names[1:]
+    content["dataset"] |= {"method": "folder", "folder": {"classes": classes}, "allow_broken": 2}  # shapes would draw it again
+    project.write_params(content)
+    for image, share in (("train_0002", 0.5), ("val_0001", 0)):
+        path = project.raw / "images" / f"{image}.png"
+        path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    project.run(*STAGES)
+    data = opened(project, "dataset")
+    left = [image for image in IDS if image not in ("train_0002", "val_0001")]
+    assert data.ids == IDS and data.usable == left
+    broken = [str(one) for one in data.whole("problem") if one]
+    assert len(broken) == 2 and all(one.endswith(" bytes that are not an image") for one in broken)
+    for name in ("features", "superpixels", "cams", "seeds", "refinement", "evaluation"):
+        assert opened(project, name).ids == left
+    assert opened(project, "predictions").ids == ["val_0000", "val_0002"]
+    assert figures(project)["masks"]["images"] == 5 and figures(project)["predictions"]["images"] == 2

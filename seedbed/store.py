@@ -1,0 +1,371 @@
+"""The store: what was computed once is kept beside the artifacts, and nothing is computed twice.
+
+An entry is a small zarr group below `data/.work/<stage>/`: the results for a run of images - one shard of the artifact - or of
+one training. Its name is the digest of all that its content depends on (`Recipe`, `shard_name`). It is built aside, checked, and
+put in place by renaming, so it is there whole or not at all, and never changes.
+
+An artifact is its entries in a row: their shards by hard link, their small arrays joined. So a run that was killed goes on with the
+entries that it left, a parameter that is switched back finds its entries, and an image that moved or got new neighbours is copied
+from the entry that has it. DVC deletes outs before it runs a stage; it does not see the store.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+
+from seedbed.artifacts import (
+    FOLDER,
+    SCHEMAS,
+    Array,
+    Artifact,
+    MadeBy,
+    Recorded,
+    compressor,
+    create_array,
+    cut,
+    digest,
+    files_below,
+    open_artifact,
+    record_of,
+    sha256,
+)
+from seedbed.errors import ArtifactError
+
+WORK = ".work"  # beside the artifacts, so that links and renaming stay within one file system
+LAST = "last.json"  # what the published artifact was made of
+RUNS = "runs.jsonl"  # how long runs took
+LOCK = "lock"
+NEW = "new-"  # what is being built
+SECONDS_BETWEEN_TRIES = 0.2
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a stage computes: what its results depend on, but for what is read."""
+
+    stage: str
+    method: str
+    parameters: Sequence[Any]  # of every method that takes part
+    code: str  # digest of the modules that compute
+
+    @cached_property
+    def digest(self) -> str:
+        """Identity of the recipe."""
+        schema = SCHEMAS[self.stage]
+        arrays = {name: [one.dimensions, one.dtype, one.extent] for name, one in schema.arrays.items()}
+        return digest([self.stage, list(self.parameters), schema.version, self.code, arrays])
+
+    def key(self, parts: Sequence[str]) -> str:
+        """Identity of a result.
+
+        parts: identities of all that is read for it.
+        """
+        return digest([self.digest, *parts])
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Results in the store."""
+
+    path: Path
+    recipe: Mapping[str, Any]
+    keys: tuple[str, ...]  # of its images, in order; or one for a training
+    files: Mapping[str, tuple[int, str]]  # size and SHA-256
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """An entry, or None where there is none."""
+        record = record_of(path)
+        if "keys" not in record:
+            return None
+        files = {name: (int(size), str(sha)) for name, (size, sha) in record["files"].items()}
+        return cls(path, record["recipe"], tuple(record["keys"]), files)
+
+    @property
+    def stage(self) -> str:
+        """Whose results they are."""
+        return self.path.parent.name
+
+    @cached_property
+    def group(self) -> zarr.Group:
+        """Its arrays."""
+        return zarr.open_group(Recorded(self.path, self.files), mode="r", zarr_format=3)
+
+    def damage(self) -> str:
+        """What is wrong with its files; empty where nothing is."""
+        if not self.keys:
+            return "its record cannot be read"
+        for name, (size, expected) in self.files.items():
+            file = self.path / name
+            if not file.is_file():
+                return f"no {name}"
+            if file.stat().st_size != size or sha256(file) != expected:
+                return f"{name} is not as it was written"
+        return ""
+
+    def columns(self, position: int) -> dict[str, Any] | None:
+        """What it has of an image, cut to true extents; None where that is not as it was written."""
+        try:
+            columns = {name: np.asarray(array[position]) for name, array in self.group.arrays()}
+        except (ArtifactError, RuntimeError, ValueError, OSError):
+            return None  # zarr and its codecs have no error of their own for a chunk with a wrong checksum
+        for name, spec in SCHEMAS[self.stage].arrays.items():
+            if name in columns and spec.extent:
+                columns[name] = columns[name][cut(spec, columns[name].ndim, columns[spec.extent])]
+        return columns
+
+
+class Store:
+    """The entries of one stage."""
+
+    def __init__(self, stage: str, *, folder: Path = FOLDER) -> None:
+        self.stage = stage
+        self.data = folder.absolute()
+        self.folder = self.data / WORK / stage
+
+    @contextmanager
+    def locked(self, *, wait: bool = True) -> Iterator[None]:
+        """Be the only one that writes this stage's artifact. The lock goes with its process, however that ends.
+
+        wait: for whoever holds it, else refuse.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / LOCK).open("a+", encoding="utf-8") as lock:
+            said = False
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as error:
+                    lock.seek(0)
+                    holder = lock.read().strip() or "another process"
+                    if not wait:
+                        raise ArtifactError(
+                            str(self.folder), found=f"{holder}, which is writing", expected="nobody", do="wait for it, or end it"
+                        ) from error
+                    if not said:
+                        print(f"{self.stage}: waiting for {holder}, which is writing data/{self.stage}.zarr", file=sys.stderr, flush=True)
+                        said = True
+                    time.sleep(SECONDS_BETWEEN_TRIES)
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+            lock.flush()
+            for left in sorted(self.folder.glob(f"{NEW}*")):  # by a run that was killed: its own would hold the lock
+                self.discard(left)
+            yield
+
+    # Entries.
+
+    def entry(self, name: str) -> Entry | None:
+        """An entry, or None."""
+        return Entry.read(self.folder / name)
+
+    def entries(self) -> Iterator[Entry]:
+        """All of them."""
+        for path in sorted(self.folder.iterdir() if self.folder.is_dir() else ()):
+            entry = None if path.name.startswith(NEW) else Entry.read(path)
+            if entry:
+                yield entry
+
+    def sound(self, names: Iterable[str]) -> dict[str, Entry]:
+        """Those of some entries that are there and are as they were written; what is not is thrown away, and said."""
+        names = [name for name in dict.fromkeys(names) if (self.folder / name).exists()]
+        there = [self.entry(name) or Entry(self.folder / name, {}, (), {}) for name in names]
+        with ThreadPoolExecutor() as threads:  # checksums are computed outside Python's lock
+            damages = list(threads.map(Entry.damage, there))
+        for entry, damage in zip(there, damages, strict=True):
+            if damage:
+                print(f"{self.stage}: computing again what is damaged: {entry.path.name}: {damage}", file=sys.stderr, flush=True)
+                self.discard(entry.path)
+        return {entry.path.name: entry for entry, damage in zip(there, damages, strict=True) if not damage}
+
+    @contextmanager
+    def building(self, name: str, recipe: Recipe, keys: Sequence[str]) -> Iterator[zarr.Group]:
+        """A group to fill, which becomes an entry when the block ends without an error."""
+        with self._aside() as work:
+            group = zarr.open_group(work, mode="a", zarr_format=3)
+            unfinished = work / f"{NEW}{name}"
+            unfinished.touch()
+            yield group
+            if not unfinished.exists():  # zarr has written on where nothing was left
+                raise ArtifactError(
+                    str(self.folder), found="that another run has cleared it away", expected="to be the only one", do="run it again"
+                )
+            unfinished.unlink()
+            files = {relative: [file.stat().st_size, sha256(file)] for relative, file in files_below(work)}
+            sign(group, {"recipe": {**asdict(recipe), "schema": SCHEMAS[self.stage].version}, "keys": list(keys), "files": files})
+            target = self.folder / name
+            if target.exists() and self.entry(name) is None:
+                self.discard(target)  # its record is damaged
+            try:
+                work.rename(target)
+            except OSError:
+                if self.entry(name) is None:  # else somebody else has computed the same meanwhile
+                    raise
+
+    def discard(self, path: Path) -> None:
+        """Remove an entry, at once for whoever looks: neither a reader nor a writer ever has half of one."""
+        gone = Path(tempfile.mkdtemp(prefix=NEW, dir=self.folder))
+        path.rename(gone / path.name)
+        shutil.rmtree(gone, ignore_errors=True)
+
+    def checkpoint(self, name: str) -> Path:
+        """Where a training that will become an entry keeps its state."""
+        return self.folder / f"checkpoint-{name}.safetensors"
+
+    def forget_checkpoint(self, name: str) -> None:
+        """Remove the state of a training that is finished."""
+        for file in self.folder.glob(f"{self.checkpoint(name).name}*"):  # also what a kill left half-written
+            file.unlink(missing_ok=True)
+
+    # The artifact.
+
+    def publish(
+        self, entries: Sequence[Entry], whole: Mapping[str, Any], *, images: int, made_by: MadeBy, extents: Mapping[str, int]
+    ) -> Artifact:
+        """Make the artifact of entries, in this order.
+
+        whole: arrays that are in no entry.
+        """
+        schema = SCHEMAS[self.stage]
+        files: dict[str, tuple[int, str]] = {}
+        with self._aside() as work:
+            group = zarr.open_group(work, mode="a", zarr_format=3)
+            for name, spec in schema.arrays.items():
+                if name in whole:
+                    put(group, name, spec, whole[name])
+                elif spec.large:
+                    self._check(name, entries)
+                    shape, per_shard = (images, *spec.cells(extents)), schema.images_per_shard(extents)
+                    create_array(group, name, spec, shape=shape, per_shard=per_shard, extents=extents)
+                    for place, entry in enumerate(entries):
+                        files |= _linked(entry, f"{name}/c/0/", work, f"{name}/c/{place}/")
+                else:
+                    put(group, name, spec, self._joined(name, spec, entries, extents))
+            if schema.weights:
+                files |= _linked(entries[0], "weights/", work, "weights/")
+            files |= {name: (file.stat().st_size, sha256(file)) for name, file in files_below(work) if name not in files}
+            listing = {name: list(files[name]) for name in sorted(files)}
+            sign(group, {"schema": schema.version, "made_by": asdict(made_by), "files": listing})
+            target = self.data / f"{self.stage}.zarr"
+            replaced = work.with_name(f"{work.name}-replaced")
+            if target.exists():
+                target.rename(replaced)
+            work.rename(target)
+            shutil.rmtree(replaced, ignore_errors=True)
+        return open_artifact(self.stage, folder=self.data)
+
+    def joined(self, entries: Sequence[Entry]) -> dict[str, npt.NDArray[Any]]:
+        """Small arrays of entries."""
+        arrays = SCHEMAS[self.stage].arrays
+        names = [name for name in (entries[0].group if entries else ()) if name in arrays and not arrays[name].large]
+        return {name: self._joined(name, arrays[name], entries, {}) for name in names}
+
+    def _joined(self, name: str, spec: Array, entries: Sequence[Entry], extents: Mapping[str, int]) -> npt.NDArray[Any]:
+        """A small array, from all entries."""
+        self._check(name, entries if spec.per_image else entries or [None])
+        if not entries:
+            return np.zeros((0, *spec.cells(extents)), object if spec.dtype == "str" else spec.dtype)
+        return np.concatenate([np.asarray(entry.group[name][...]) for entry in entries])  # type: ignore[index]
+
+    def _check(self, name: str, entries: Sequence[Entry | None]) -> None:
+        """A stage that forgets an array would leave padding: its own mistake, so no error of the user's."""
+        if any(entry is None or name not in entry.group for entry in entries):
+            raise ValueError(f"stage {self.stage} left out {name}")
+
+    @contextmanager
+    def _aside(self) -> Iterator[Path]:
+        """A folder to build in, which is gone afterwards unless it was renamed."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=NEW, dir=self.folder))
+        work.chmod(0o755)  # others may read it, as they may read everything else
+        try:
+            yield work
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+    # What is remembered of runs. It is about this machine and never part of an artifact.
+
+    def last(self) -> dict[str, Any]:
+        """What the artifact that was published last was made of: names of its entries, ids of its images."""
+        file = self.folder / LAST
+        return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {"entries": [], "images": []}
+
+    def remember(self, entries: Sequence[Entry], images: Sequence[str], speed: Mapping[str, Any]) -> None:
+        """Note what was published.
+
+        speed: how long it took; left out where nothing was computed.
+        """
+        for entry in entries:
+            os.utime(entry.path)  # when it was last of use
+        written = self.folder / f"{NEW}{LAST}"
+        written.write_text(json.dumps({"entries": [entry.path.name for entry in entries], "images": list(images)}), encoding="utf-8")
+        written.replace(self.folder / LAST)
+        if speed:
+            with (self.folder / RUNS).open("a", encoding="utf-8") as runs:
+                runs.write(json.dumps(speed) + "\n")
+
+    def speeds(self) -> list[dict[str, Any]]:
+        """How long runs took, the last one last."""
+        file = self.folder / RUNS
+        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+
+
+def shard_name(keys: Sequence[str], extents: Mapping[str, int]) -> str:
+    """The name of the entry with these images, laid out so."""
+    return digest([list(keys), dict(extents)])[:40]
+
+
+def put(group: zarr.Group, name: str, spec: Array, value: npt.ArrayLike) -> None:
+    """Write a whole array that is not large."""
+    data = np.asarray(value, dtype=object if spec.dtype == "str" else spec.dtype)
+    array = create_array(group, name, spec, shape=data.shape, per_shard=1, extents={})
+    if data.size:
+        array[...] = data
+
+
+def sign(group: zarr.Group, record: Mapping[str, Any]) -> None:
+    """Say of a group what it is; see `record_of`."""
+    group.attrs["seedbed"] = {**record, "digest": digest(record)}
+
+
+def put_weights(group: zarr.Group, entries: Iterable[tuple[str, npt.NDArray[Any]]]) -> None:
+    """Write a network's state."""
+    weights = group.create_group("weights")
+    for name, value in entries:
+        weights.create_array(name, data=value, chunks=value.shape if value.ndim else "auto", compressors=compressor())
+
+
+def _linked(entry: Entry, prefix: str, work: Path, new_prefix: str) -> dict[str, tuple[int, str]]:
+    """Files of an entry under their names in the artifact, put there by hard link or else copied."""
+    files = {}
+    for name, record in entry.files.items():
+        if name.startswith(prefix):
+            target = work / new_prefix / name.removeprefix(prefix)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(entry.path / name, target)
+            except OSError:  # a file system without hard links
+                shutil.copyfile(entry.path / name, target)
+            if target.stat().st_size != record[0]:
+                raise ArtifactError(str(entry.path), found=f"{name} of another length", expected="as it was written", do="run it again")
+            files[new_prefix + name.removeprefix(prefix)] = record
+    return files
