@@ -88,9 +88,22 @@ class Work:
         """Columns of images, in order."""
         size, done = BATCH, 0
         while done < len(images):
-            batch = images[done : done + size]
-            rows = self._batch(batch, reads)
-            if rows is None:
+            batch, first, fitted = images[done : done + size], done, True
+            try:
+                for row in self.compute(*reads, batch):
+                    if done - first == len(batch):
+                        raise ValueError(f"stage {self.store.stage}: more results than {len(batch)} images")
+                    executor.step()
+                    done += 1
+                    yield row
+            except SeedbedError:
+                raise
+            except Exception as error:
+                if not _is_out_of_memory(error):
+                    error.add_note(f"stage {self.store.stage}, at image {batch[min(done - first, len(batch) - 1)]}")
+                    raise
+                fitted = False
+            if not fitted:  # said here, where the error holds no memory any more
                 if len(batch) == 1:
                     raise MachineError(
                         f"{self.store.stage}, image {batch[0]}",
@@ -98,33 +111,10 @@ class Work:
                         expected="room for one",
                         do="use a larger GPU, smaller scales, or --device cpu",
                     )
+                sys.modules["torch"].cuda.empty_cache()
                 size = len(batch) // 2
-                continue
-            if len(rows) != len(batch):
-                raise ValueError(f"stage {self.store.stage}: {len(rows)} results for {len(batch)} images")
-            for row in rows:
-                executor.step()
-                yield row
-            done += len(batch)
-
-    def _batch(self, batch: Sequence[str], reads: Sequence[Any]) -> list[Columns] | None:
-        """Columns of a batch, or None where a GPU has not enough memory for it."""
-        rows: list[Columns] = []
-        try:
-            for row in self.compute(*reads, batch):
-                rows.append(row)
-        except SeedbedError:
-            raise
-        except Exception as error:
-            torch = sys.modules.get("torch")  # only there where a network needs it
-            if torch is None or not isinstance(error, torch.OutOfMemoryError):
-                error.add_note(f"stage {self.store.stage}, at image {batch[min(len(rows), len(batch) - 1)]}")
-                raise
-        else:
-            return rows
-        del rows
-        torch.cuda.empty_cache()
-        return None
+            elif done - first != len(batch):
+                raise ValueError(f"stage {self.store.stage}: {done - first} results for {len(batch)} images")
 
     def _complete(self, columns: Columns, size: Size | None) -> dict[str, Any]:
         """Columns as they are stored, with what the store itself knows of an image: size, true extents, digest."""
@@ -141,6 +131,11 @@ class Work:
         if "digest" in arrays:
             row["digest"] = np.asarray(row_digest(row), object)
         return row
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    torch = sys.modules.get("torch")  # only there where a network needs it
+    return torch is not None and isinstance(error, torch.OutOfMemoryError)
 
 
 def row_digest(columns: Columns) -> str:
