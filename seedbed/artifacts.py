@@ -388,13 +388,13 @@ class Artifact:
         return np.asarray(entry[cut(spec, entry.ndim, self.whole(spec.extent)[self.row(image)])])
 
     def _get(self, name: str, where: Any) -> npt.NDArray[Any]:
-        if name not in self._arrays:
-            array = self._group[name]
-            assert isinstance(array, zarr.Array)
-            self._arrays[name] = array
         try:
+            if name not in self._arrays:
+                array = self._group[name]
+                assert isinstance(array, zarr.Array)
+                self._arrays[name] = array
             return np.asarray(self._arrays[name][where])
-        except (RuntimeError, ValueError) as error:  # zarr and its codecs have no error of their own for a wrong checksum
+        except (RuntimeError, ValueError, KeyError) as error:  # zarr and its codecs have no error of their own for damage
             raise ArtifactError(
                 str(self.path), found=f"a damaged chunk of {name}: {error}", expected="what was published", do="run `seedbed verify`"
             ) from error

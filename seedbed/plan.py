@@ -141,11 +141,10 @@ def total(plan: list[Planned], costs: Mapping[str, Cost]) -> str:
     waiting = [one.stage for one in plan if one.verdict != "nothing to do"]
     known = [seconds for stage in waiting if (seconds := costs[stage].seconds) is not None]
     stored = sum(that.stored or 0 for that in costs.values())
-    unknown = f", and {len(waiting) - len(known)} stages that never ran here" if len(waiting) > len(known) else ""
-    return (
-        f"At most {duration(sum(known))}{unknown}: as fast as the last time, and if nothing of it is known already. "
-        f"Artifacts take {amount(stored)} now; `seedbed gc` says what is kept beside them."
-    )
+    unknown = len(waiting) - len(known)
+    time = f"At most {duration(sum(known))}, as fast as the last time and with nothing known already. " if known else ""
+    more = f"{'Nothing' if not known else 'Nothing more'} is known of {unknown} stages that never ran here. " if unknown else ""
+    return f"{time}{more}Artifacts take {amount(stored)} now; `seedbed gc` says what is kept beside them."
 
 
 def duration(seconds: float | None) -> str:

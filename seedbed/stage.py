@@ -11,7 +11,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any, TypeVar
@@ -138,7 +139,7 @@ class Run:
         extents = {"height_width": 2, "rgb": 3, **(data.extents if data is not None else {}), **(extents or {})}
         recipe = self._recipe(method, compute, reads)
         store, started = Store(self.stage), time.monotonic()
-        with store.locked():
+        with self._alone(store):
             shards = self._shards(recipe, reads, images, extents)
             entries = store.sound(shard.name for shard in shards)
             todo = [shard for shard in shards if shard.name not in entries]
@@ -153,6 +154,7 @@ class Run:
             if review:
                 review(store.joined(complete))
             whole = {"ids": list(images), **(whole or {})}
+            self._check_inputs()
             made_by = MadeBy.of(self.stage, method, *self.opened.values())
             artifact = store.publish(complete, whole, images=len(images), made_by=made_by, extents=extents)
             store.remember(complete, images, self._speed(started, computed))
@@ -166,13 +168,12 @@ class Run:
         recipe = self._recipe(method, learn, reads)
         key = recipe.key([_key(one, "") for one in reads])
         store, name, started = Store(self.stage), shard_name([key], {}), time.monotonic()
-        with store.locked():
+        with self._alone(store):
             steps = 0
             if not store.sound([name]):
                 checkpoint = store.checkpoint(name)
                 trained = learn(*reads, device=self.device, checkpoint=checkpoint, seconds=self.checkpoint_seconds)
-                for artifact in self.opened.values():
-                    artifact.check_unchanged()
+                self._check_inputs()
                 steps = len(trained["loss"])
                 with store.building(name, recipe, [key]) as group:
                     put(group, "loss", SCHEMAS[self.stage].arrays["loss"], trained["loss"])
@@ -186,6 +187,17 @@ class Run:
             artifact = store.publish([entry], {}, images=0, made_by=made_by, extents={})
             store.remember([entry], [], self._speed(started, steps))
         return artifact
+
+    @contextmanager
+    def _alone(self, store: Store) -> Iterator[None]:
+        """Be the only one at work, on inputs that nobody has replaced while this run was waiting for that."""
+        with store.locked():
+            self._check_inputs()
+            yield
+
+    def _check_inputs(self) -> None:
+        for artifact in self.opened.values():
+            artifact.check_unchanged()
 
     def _recipe(self, method: Method, compute: Callable[..., Any], reads: Sequence[Any]) -> Recipe:
         """How this stage computes."""

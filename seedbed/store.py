@@ -205,13 +205,15 @@ class Store:
             unfinished = work / f"{NEW}{name}"
             unfinished.touch()
             yield group
-            if not unfinished.exists():  # zarr has written on where nothing was left
+            written = (one for one in files_below(work) if one[1] != unfinished)
+            files = {relative: [file.stat().st_size, sha256(file)] for relative, file in written}
+            sign(group, {"recipe": {**asdict(recipe), "schema": SCHEMAS[self.stage].version}, "keys": list(keys), "files": files})
+            try:
+                unfinished.unlink()
+            except FileNotFoundError as error:  # zarr has written on where nothing was left
                 raise ArtifactError(
                     str(self.folder), found="that another run has cleared it away", expected="to be the only one", do="run it again"
-                )
-            unfinished.unlink()
-            files = {relative: [file.stat().st_size, sha256(file)] for relative, file in files_below(work)}
-            sign(group, {"recipe": {**asdict(recipe), "schema": SCHEMAS[self.stage].version}, "keys": list(keys), "files": files})
+                ) from error
             target = self.folder / name
             if target.exists() and self.entry(name) is None:
                 self.discard(target)  # its record is damaged
@@ -306,8 +308,7 @@ class Store:
 
     def last(self) -> dict[str, Any]:
         """What the artifact that was published last was made of: names of its entries, ids of its images."""
-        file = self.folder / LAST
-        return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {"entries": [], "images": []}
+        return _read(self.folder / LAST, {"entries": [], "images": []})
 
     def remember(self, entries: Sequence[Entry], images: Sequence[str], speed: Mapping[str, Any]) -> None:
         """Note what was published.
@@ -326,7 +327,20 @@ class Store:
     def speeds(self) -> list[dict[str, Any]]:
         """How long runs took, the last one last."""
         file = self.folder / RUNS
-        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        return [run for line in lines if (run := _parsed(line))]
+
+
+def _read(file: Path, otherwise: dict[str, Any]) -> dict[str, Any]:
+    return (_parsed(file.read_text(encoding="utf-8")) if file.is_file() else {}) or otherwise
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """What was remembered; nothing where a machine lost power while it was written."""
+    try:
+        return dict(json.loads(text))
+    except (ValueError, TypeError):
+        return {}
 
 
 def shard_name(keys: Sequence[str], extents: Mapping[str, int]) -> str:
