@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -226,8 +226,9 @@ class Store:
     def discard(self, path: Path) -> None:
         """Remove an entry, at once for whoever looks: neither a reader nor a writer ever has half of one."""
         gone = Path(tempfile.mkdtemp(prefix=NEW, dir=self.folder))
-        path.rename(gone / path.name)
-        shutil.rmtree(gone, ignore_errors=True)
+        with suppress(FileNotFoundError):  # a worker that outlived its program has just put it in place
+            path.rename(gone / path.name)
+        shutil.rmtree(gone)
 
     def checkpoint(self, name: str) -> Path:
         """Where a training that will become an entry keeps its state."""
