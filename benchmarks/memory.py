@@ -126,7 +126,7 @@ def measured(images: int, workers: int) -> dict[str, tuple[float, ...]]:
             command = [sys.executable, str(Path(__file__).absolute()), "--task", task, "--images", str(images), "--workers", str(workers)]
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 (this very file)
             if done.returncode:
-                sys.exit(done.stderr)
+                sys.exit(f"{task}, {images} images, {workers} workers: ended with {done.returncode}\n{done.stderr}")
             results[task] = tuple(json.loads(done.stdout))
     return results
 
