@@ -521,7 +521,7 @@ def create_array(
         inner = spec.cells(extents)
         chunks, shards = [1, *((1, *inner[1:]) if spec.apart else inner)], (per_shard, *inner)
     elif chunks:
-        chunks[0] = SMALL_ENTRIES if spec.per_image else chunks[0]
+        chunks[0] = min(SMALL_ENTRIES, chunks[0])
     return group.create_array(
         name,
         shape=tuple(shape),

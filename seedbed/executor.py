@@ -31,6 +31,8 @@ from seedbed.errors import MachineError
 T = TypeVar("T")
 R = TypeVar("R")
 POLL_SECONDS = 0.2  # between two looks at how far the workers are
+LOOK_SECONDS = 5.0  # between two looks at whether a cluster is still there
+CONNECT_SECONDS = 30.0  # until there is no scheduler
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")  # for what is imported later
 
 
@@ -257,7 +259,7 @@ def _on_cluster(function: Callable[[T], R], tasks: Sequence[T], scheduler: str, 
             "--scheduler", found=f"no package {error.name}", expected="the extra `cluster`", do="run `pip install seedbed[cluster]`"
         ) from error
     try:
-        client = distributed.Client(scheduler, timeout=10)
+        client = distributed.Client(scheduler, timeout=CONNECT_SECONDS)
     except (OSError, TimeoutError, ValueError) as error:
         raise MachineError(
             "--scheduler", found=f"nobody at {scheduler}", expected="a dask scheduler", do="start one, or leave it out"
@@ -269,18 +271,38 @@ def _on_cluster(function: Callable[[T], R], tasks: Sequence[T], scheduler: str, 
         try:
             while waiting or flying:
                 # One for each thread: if more were sent to a worker that dies, dask might blame one that had not even begun.
-                room = max(1, sum(client.nthreads().values())) - len(flying)
-                for task in [waiting.popleft() for _ in range(min(room, len(waiting)))]:
+                for _ in range(min(_threads(client) - len(flying), len(waiting))):
+                    task = waiting.popleft()
                     # Not pure: work that writes must be done even where the same was done before.
                     flying[client.submit(partial(_elsewhere, function, task), pure=False)] = task
-                for future in distributed.wait(list(flying), return_when="FIRST_COMPLETED").done:
+                for future in _done(list(flying)):
                     task = flying.pop(future)
                     yield task, future.result()
+                if client.status == "closed":  # futures that were submitted at the wrong moment would stay unfinished for ever
+                    raise CancelledError
         except distributed.KilledWorker as error:
             raise _deadly(named(task), "a dask worker that died each time", "see the logs of the workers") from error
         except CancelledError as error:
             found = f"that {scheduler} went away"
             raise MachineError("--scheduler", found=found, expected="it to stay", do="see its log") from error
+
+
+def _done(futures: list[Any]) -> set[Any]:
+    """Those futures of a cluster that are done: one at least, or none after a while."""
+    import distributed
+
+    try:
+        return set(distributed.wait(futures, LOOK_SECONDS, return_when="FIRST_COMPLETED").done)
+    except TimeoutError:
+        return set()
+
+
+def _threads(client: Any) -> int:
+    """Threads of a cluster; one where no worker has come yet."""
+    try:
+        return max(1, sum(int(threads) for threads in client.nthreads().values()))
+    except OSError as error:
+        raise CancelledError from error
 
 
 def _deadly(where: str, found: str, do: str) -> MachineError:

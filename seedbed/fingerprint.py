@@ -2,15 +2,23 @@
 
 Results are kept under it, so that an edit of a comment recomputes nothing and a change of what is computed recomputes what
 depends on it. Source files are read, and none is imported.
+
+A process goes on with the code that it found when it began. This module is the first of ours that is imported, and remembers all
+sources, so that `running` can tell whether what is on disk is what runs.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
+import os
+import socket
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
+
+from seedbed.errors import MachineError
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("seedbed", "stages")
@@ -24,26 +32,67 @@ CARRIERS = frozenset(  # they carry results and change none, nor does what only 
 POSITIONS_AND_HINTS = frozenset({"lineno", "col_offset", "end_lineno", "end_col_offset", "type_comment", "kind"})
 
 
+class Source(NamedTuple):
+    """A file of ours."""
+
+    file: Path
+    content: bytes
+    text: str  # the content without what changes nothing
+
+
 def digest(modules: Iterable[str], *, root: Path = ROOT) -> str:
     """SHA-256 of these modules and of all of ours that importing them runs, whatever their order, layout and comments.
 
     Only imports that are written down are followed: `seedbed.methods` imports methods by name, so name these as well.
     """
+    return _digest(_sources(modules, root, without=CARRIERS))
+
+
+class Code(NamedTuple):
+    """What a process runs."""
+
+    modules: tuple[str, ...]
+    digest: str  # of what computes
+    whole: str  # also of what carries results
+
+
+@cache
+def running(modules: tuple[str, ...]) -> Code:
+    """What this process runs, refused where it cannot be known. Called once the modules are imported: later edits change nothing here."""
+    sources = _sources((*modules, *sorted(CARRIERS)), ROOT)
+    for source in sources.values():
+        if _AT_FIRST.get(source.file) != source.content:
+            raise MachineError(
+                str(source.file),
+                found=f"code that was changed while process {os.getpid()} on {socket.gethostname()} was running",
+                expected="the code that it began with",
+                do="run it again; dask workers must be restarted first",
+            )
+    return Code(modules, _digest(_sources(modules, ROOT, without=CARRIERS)), _digest(sources))
+
+
+def _sources(modules: Iterable[str], root: Path, *, without: frozenset[str] = frozenset()) -> dict[str, Source]:
     named = sorted(set(modules))
     for name in named:
         if _file(name, root) is None:
             raise ModuleNotFoundError(f"{name}: no module of {' or '.join(PACKAGES)} below {root}", name=name)
-    texts: dict[str, str] = {}
+    found: dict[str, Source] = {}
     left = {one for name in named for one in _with_packages(name)}
     while left:
         name = left.pop()
         file = _file(name, root)
-        if file is None or name in CARRIERS:  # a folder without __init__.py, a function, or somebody else's module
+        if file is None or name in without:  # a folder without __init__.py, a function, or somebody else's module
             continue
         package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-        texts[name], mentioned = _taken_apart(file.read_bytes(), package, str(file))
-        left |= mentioned - set(texts)
-    return hashlib.sha256("".join(f"{name} {texts[name]}\n" for name in sorted(texts)).encode()).hexdigest()
+        content = file.read_bytes()
+        text, mentioned = _taken_apart(content, package, str(file))
+        found[name] = Source(file, content, text)
+        left |= mentioned - set(found)
+    return found
+
+
+def _digest(sources: dict[str, Source]) -> str:
+    return hashlib.sha256("".join(f"{name} {sources[name].text}\n" for name in sorted(sources)).encode()).hexdigest()
 
 
 def _file(name: str, root: Path) -> Path | None:
@@ -97,3 +146,6 @@ def _canonical(value: object) -> str:
 def _is_text_alone(node: object) -> bool:
     """Whether it is a docstring, or another string that stands for a comment."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+_AT_FIRST = {file: file.read_bytes() for package in PACKAGES for file in (ROOT / package).rglob("*.py")}

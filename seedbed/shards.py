@@ -7,6 +7,8 @@ image is never left out.
 from __future__ import annotations
 
 import hashlib
+import os
+import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 
-from seedbed import executor
+from seedbed import executor, fingerprint
 from seedbed.artifacts import SCHEMAS, Array, Artifact, Columns, Schema, create_array
 from seedbed.errors import MachineError, SeedbedError, listed
+from seedbed.fingerprint import Code
 from seedbed.store import Recipe, Store, put
 from seedbed.types import Size
 
@@ -59,10 +62,18 @@ class Work:
     compute: Compute
     extents: Mapping[str, int]
     opened: tuple[Artifact, ...]  # whatever it reads from
+    code: Code  # where the run began
 
     def __call__(self, shard: Shard) -> int:
         """Make an entry. Returns how many of its images were computed."""
-        rows = [self._known(shard, key) for key in shard.keys]
+        if fingerprint.running(self.code.modules) != self.code:
+            raise MachineError(
+                f"process {os.getpid()} on {socket.gethostname()}",
+                found="another version of Seedbed than the one that began this run",
+                expected="the same everywhere",
+                do="restart the dask workers, if there are any, and run it again",
+            )
+        rows = self._known(shard)
         missing = [place for place, row in enumerate(rows) if row is None]
         for place, columns in zip(missing, self._computed([shard.images[place] for place in missing], shard.reads), strict=True):
             rows[place] = self._complete(columns, shard.sizes[place] if shard.sizes else None)
@@ -72,17 +83,20 @@ class Work:
             write_images(group, SCHEMAS[self.store.stage], [row for row in rows if row is not None], extents=self.extents)
         return len(missing)
 
-    def _known(self, shard: Shard, key: str) -> dict[str, Any] | None:
-        """What the store has of an image, or None."""
-        if key not in shard.known:
-            return None
-        name, position = shard.known[key]
-        entry = self.store.entry(name)
-        columns = entry.columns(position) if entry else None
-        if columns is not None and "digest" in columns and columns["digest"] != row_digest(columns):
-            return None
-        executor.step()
-        return columns
+    def _known(self, shard: Shard) -> list[dict[str, Any] | None]:
+        """What the store has of every image, or None."""
+        entries = {name: self.store.entry(name) for name, _ in shard.known.values()}
+        rows: list[dict[str, Any] | None] = []
+        for key in shard.keys:
+            name, position = shard.known.get(key, ("", 0))
+            entry = entries.get(name)
+            columns = entry.columns(position) if entry else None
+            if columns is not None and "digest" in columns and columns["digest"] != row_digest(columns):
+                columns = None
+            if columns is not None:
+                executor.step()
+            rows.append(columns)
+        return rows
 
     def _computed(self, images: Sequence[str], reads: Sequence[Any]) -> Iterator[Columns]:
         """Columns of images, in order."""

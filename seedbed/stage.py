@@ -23,6 +23,7 @@ from seedbed import executor, fingerprint
 from seedbed.artifacts import SCHEMAS, Artifact, Columns, MadeBy, open_artifact
 from seedbed.errors import USER_ERROR, ArtifactError, MachineError, ParamsError, SeedbedError, listed
 from seedbed.executor import Place
+from seedbed.fingerprint import Code
 from seedbed.images import Images
 from seedbed.methods import Method, identity
 from seedbed.params import Params, rebuilt
@@ -137,7 +138,8 @@ class Run:
         """
         data = self.opened.get("dataset")
         extents = {"height_width": 2, "rgb": 3, **(data.extents if data is not None else {}), **(extents or {})}
-        recipe = self._recipe(method, compute, reads)
+        code = self._code(compute, reads)
+        recipe = self._recipe(method, code, reads)
         store, started = Store(self.stage), time.monotonic()
         with self._alone(store):
             shards = self._shards(recipe, reads, images, extents)
@@ -145,7 +147,7 @@ class Run:
             todo = [shard for shard in shards if shard.name not in entries]
             known = _positions(store) if todo else {}
             todo = [shard.prepared(reads, known) for shard in todo]
-            work = Work(store, recipe, compute, extents, tuple(self.opened.values()))
+            work = Work(store, recipe, compute, extents, tuple(self.opened.values()), code)
             removed = len(set(store.last()["images"]) - set(images))
             computed = self._compute(work, todo, total=len(images), removed=removed, gpus=_gpus(reads))
             made = [entries.get(shard.name) or store.entry(shard.name) for shard in shards]
@@ -165,7 +167,7 @@ class Run:
 
         learn: called with the reads, a device, and where and how often to keep the state of the training.
         """
-        recipe = self._recipe(method, learn, reads)
+        recipe = self._recipe(method, self._code(learn, reads), reads)
         key = recipe.key([_key(one, "") for one in reads])
         store, name, started = Store(self.stage), shard_name([key], {}), time.monotonic()
         with self._alone(store):
@@ -199,16 +201,18 @@ class Run:
         for artifact in self.opened.values():
             artifact.check_unchanged()
 
-    def _recipe(self, method: Method, compute: Callable[..., Any], reads: Sequence[Any]) -> Recipe:
-        """How this stage computes."""
+    def _code(self, compute: Callable[..., Any], reads: Sequence[Any]) -> Code:
+        """What computes."""
         if not isinstance(compute, FunctionType) or compute.__closure__:
             raise TypeError(f"stage {self.stage}: {compute!r} is no plain function, so what it depends on cannot be known")
-        taking_part = [one for read in reads for one in (read, getattr(read, "method", None)) if isinstance(one, Method)]
         named = f"stages.{self.stage}" if compute.__module__ == "__main__" else compute.__module__
-        modules = {named, *(type(one).__module__ for one in (*reads, *taking_part))}
-        code = fingerprint.digest(one for one in modules if one.startswith(("seedbed.", "stages.")))
-        parameters = [[type(one).__module__, identity(one)] for one in taking_part]
-        return Recipe(self.stage, method.name, parameters, code)
+        modules = {named, *(type(one).__module__ for one in (*reads, *_taking_part(reads)))}
+        return fingerprint.running(tuple(sorted(one for one in modules if one.startswith(("seedbed.", "stages.")))))
+
+    def _recipe(self, method: Method, code: Code, reads: Sequence[Any]) -> Recipe:
+        """How this stage computes."""
+        parameters = [[type(one).__module__, identity(one)] for one in _taking_part(reads)]
+        return Recipe(self.stage, method.name, parameters, code.digest)
 
     def _shards(self, recipe: Recipe, reads: Sequence[Any], images: Sequence[str], extents: Mapping[str, int]) -> list[Shard]:
         """Images in runs, with the names of the entries that they make."""
@@ -234,6 +238,11 @@ class Run:
     def _speed(self, started: float, computed: int) -> dict[str, Any]:
         """What to remember of a run that computed something."""
         return {"computed": computed, "seconds": round(time.monotonic() - started, 3), "workers": self.workers} if computed else {}
+
+
+def _taking_part(reads: Sequence[Any]) -> list[Method]:
+    """Methods among what is read, and those that trained what is read."""
+    return [one for read in reads for one in (read, getattr(read, "method", None)) if isinstance(one, Method)]
 
 
 def _key(read: Any, image: str) -> str:

@@ -121,10 +121,16 @@ class Entry:
                 return f"{name} is not as it was written"
         return ""
 
+    @cached_property
+    def _arrays(self) -> dict[str, Any]:
+        """Its arrays; small ones are read at once, for every chunk of them is a file to open."""
+        arrays = SCHEMAS[self.stage].arrays
+        return {name: array if arrays[name].large else np.asarray(array[...]) for name, array in self.group.arrays()}
+
     def columns(self, position: int) -> dict[str, Any] | None:
         """What it has of an image, cut to true extents; None where that is not as it was written."""
         try:
-            columns = {name: np.asarray(array[position]) for name, array in self.group.arrays()}
+            columns = {name: np.asarray(array[position]) for name, array in self._arrays.items()}
         except (ArtifactError, RuntimeError, ValueError, OSError):
             return None  # zarr and its codecs have no error of their own for a chunk with a wrong checksum
         for name, spec in SCHEMAS[self.stage].arrays.items():

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seedbed.artifacts import SCHEMAS, Artifact, Columns, MadeBy
+from seedbed.fingerprint import running
 from seedbed.shards import Shard, Work, row_digest
 from seedbed.store import Recipe, Store, put, put_weights, shard_name
 
@@ -35,7 +36,7 @@ def published(
         return (columns[image] for image in images)
 
     store = Store(name, folder=folder)
-    work = Work(store, Recipe(name, "test", [], ""), compute, extents, ())
+    work = Work(store, Recipe(name, "test", [], ""), compute, extents, (), running(()))
     ids, length = list(columns), SCHEMAS[name].images_per_shard(extents)
     entries = []
     for start in range(0, len(ids), length):

@@ -307,6 +307,9 @@ def test_a_scheduler_that_goes_away(run: Run, shards: list[Shard], project: Path
     with subprocess.Popen([sys.executable, "-c", program], cwd=project, stdout=subprocess.PIPE, text=True) as started:
         assert started.stdout is not None
         address = started.stdout.readline().strip()
-        with pytest.raises(MachineError) as raised:
-            list(run(killers.squared, shards, Place(scheduler=address)))
+        try:
+            with pytest.raises(MachineError) as raised:
+                list(run(killers.squared, shards, Place(scheduler=address)))
+        finally:
+            started.kill()
     assert str(raised.value) == f"--scheduler: found that {address} went away; expected it to stay; see its log"

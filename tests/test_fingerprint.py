@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from seedbed.fingerprint import digest
+from seedbed import fingerprint
+from seedbed.errors import MachineError
+from seedbed.fingerprint import digest, running
 
 SOURCES = {
     "seedbed/__init__.py": '"""A package."""\n\n__version__ = "1"\n',
@@ -199,6 +201,21 @@ def test_the_text_that_is_hashed_is_that_of_every_python(tmp_path: Path) -> None
 def test_the_code_of_this_checkout() -> None:
     assert digest(["stages.segmenter", "seedbed.segmenter.pseudo_masks"]) != digest(["stages.segmenter"])
     assert digest(["seedbed.crf"]) != digest(["seedbed.metrics"])
+
+
+def test_what_runs_is_what_is_on_disk() -> None:
+    modules = ("seedbed.segmenter.pseudo_masks", "stages.segmenter")
+    assert running(modules).digest == digest(modules)
+    assert running(modules).whole != running(modules[:1]).whole
+
+
+@pytest.mark.parametrize("file", ["seedbed/crf.py", "seedbed/store.py"])  # what computes, and what carries results
+@pytest.mark.parametrize("before", [None, b"X = 1\n"])
+def test_code_that_changed_in_a_running_process_is_refused(file: str, before: bytes | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    fingerprint.running.cache_clear()
+    monkeypatch.setitem(fingerprint._AT_FIRST, fingerprint.ROOT / file, before)
+    with pytest.raises(MachineError, match=rf"{file}: found code that was changed while process \d+ on .* was running; expected"):
+        running(("seedbed.crf",))
 
 
 def test_a_carrier_alone_is_nothing(checkout: Path) -> None:

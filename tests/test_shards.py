@@ -15,6 +15,7 @@ import torch
 from seedbed import executor
 from seedbed.artifacts import Columns
 from seedbed.errors import ArtifactError, DataError, MachineError
+from seedbed.fingerprint import running
 from seedbed.shards import BATCH, Shard, Work, row_digest
 from seedbed.store import Entry, Recipe, Store
 from tests.publishing import published
@@ -64,7 +65,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def work(store: Store, compute: Callable[..., Any], *, opened: tuple[Any, ...] = (), extents: dict[str, int] = EXTENTS) -> Work:
     """What is done with every shard."""
-    return Work(store, Recipe(store.stage, "toy", [], ""), compute, extents, opened)
+    return Work(store, Recipe(store.stage, "toy", [], ""), compute, extents, opened, running(()))
 
 
 def shard(*images: str, reads: tuple[Any, ...] = ()) -> Shard:

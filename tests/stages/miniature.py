@@ -20,6 +20,7 @@ from seedbed.stage import Run
 from seedbed.store import WORK
 from tests.small import shrunk
 
+CHECKOUT = Path(__file__).parents[2]
 STAGES = ("dataset", "features", "superpixels", "classifier", "cams", "seeds", "refinement", "segmenter", "predictions", "evaluation")
 SETTINGS = {
     "dataset": {"method": "shapes", "root": "data/raw/shapes", "max_size": [72, 80], "allow_broken": 0},
@@ -66,12 +67,11 @@ class Project:
 
     def program(self, stage: str, *flags: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run a stage as DVC does."""
-        checkout = str(Path(__file__).parents[2])
         variables = {name: value for name, value in os.environ.items() if not name.startswith("SEEDBED_")}
         return subprocess.run(
             [sys.executable, "-m", f"stages.{stage}", *flags],
             cwd=self.root,
-            env=variables | {"PYTHONPATH": checkout, "SEEDBED_WORKERS": "1"} | (environment or {}),
+            env=variables | {"PYTHONPATH": str(CHECKOUT), "SEEDBED_WORKERS": "1"} | (environment or {}),
             capture_output=True,
             text=True,
             check=False,

@@ -26,7 +26,7 @@ from seedbed.executor import Place
 from seedbed.params import Params
 from seedbed.stage import Run
 from seedbed.store import Store
-from tests.stages.miniature import Project, new_project
+from tests.stages.miniature import CHECKOUT, Project, new_project
 
 PATIENCE = 90.0  # seconds until what must happen has not happened; importing torch alone can take ten
 CLASSES = ["cat", "dog"]
@@ -132,8 +132,7 @@ def counts(project: Project, *stages: str) -> list[Counts]:
 class Program:
     """A stage that runs as DVC starts it."""
 
-    def __init__(self, project: Project, stage: str, *flags: str) -> None:
-        checkout = str(Path(__file__).parents[2])
+    def __init__(self, project: Project, stage: str, *flags: str, checkout: Path = CHECKOUT) -> None:
         variables = {name: value for name, value in os.environ.items() if not name.startswith("SEEDBED_")}
         handle, name = tempfile.mkstemp(prefix="said-", dir=project.root)
         self._log = Path(name)
@@ -141,7 +140,7 @@ class Program:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", f"stages.{stage}", "--device", "cpu", *flags],
                 cwd=project.root,
-                env=variables | {"PYTHONPATH": checkout, "SEEDBED_WORKERS": "1"},
+                env=variables | {"PYTHONPATH": str(checkout), "SEEDBED_WORKERS": "1"},
                 stdout=subprocess.DEVNULL,
                 stderr=log,
             )
@@ -175,9 +174,9 @@ class Program:
 
 
 @contextmanager
-def started(project: Project, stage: str, *flags: str) -> Iterator[Program]:
+def started(project: Project, stage: str, *flags: str, checkout: Path = CHECKOUT) -> Iterator[Program]:
     """A stage that is running; it does not outlive the block."""
-    program = Program(project, stage, *flags)
+    program = Program(project, stage, *flags, checkout=checkout)
     try:
         yield program
     finally:

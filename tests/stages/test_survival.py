@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -20,7 +23,7 @@ from seedbed.artifacts import open_artifact
 from seedbed.errors import ArtifactError, DataError
 from seedbed.executor import Place
 from seedbed.store import Store
-from tests.stages.miniature import STAGES, Project, tree
+from tests.stages.miniature import CHECKOUT, STAGES, Project, tree
 from tests.stages.surviving import (
     Counts,
     Photo,
@@ -508,6 +511,60 @@ def test_who_is_killed_leaves_a_cluster_that_disturbs_nobody(
     assert Counts.of(program.said).reused >= images_in(kept)
     assert kept.items() <= traces(project, "superpixels").items()
     assert published(project, "superpixels") == undisturbed.bytes
+
+
+CLUSTER = """
+from distributed import LocalCluster
+
+if __name__ == "__main__":
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None) as begun:
+        print(begun.scheduler_address, flush=True)
+        input()
+"""
+
+
+@contextmanager
+def cluster_of(checkout: Path) -> Iterator[str]:
+    """The address of a dask cluster of one worker that runs the code of a checkout."""
+    program = checkout / "cluster.py"
+    program.write_text(CLUSTER)
+    environment = os.environ | {"PYTHONPATH": str(checkout)}
+    with subprocess.Popen([sys.executable, program], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as begun:
+        assert begun.stdout is not None
+        yield begun.stdout.readline().strip()
+        begun.communicate("\n", timeout=60)
+
+
+def test_workers_that_run_old_code_are_refused(own_hundred: Project, tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    checkout = tmp_path / "checkout"
+    for package in ("seedbed", "stages"):
+        shutil.copytree(CHECKOUT / package, checkout / package, ignore=shutil.ignore_patterns("__pycache__"))
+    with cluster_of(checkout) as address:
+        forget(own_hundred, "features")
+        assert Counts.of(said_by(own_hundred, "features", address, checkout)) == Counts(100, 0)
+        before = published(own_hundred, "features")
+        texture = checkout / "seedbed" / "features" / "texture.py"
+        texture.write_text(texture.read_text() + '\n\n"""Nothing that computes."""\n')
+        assert Counts.of(said_by(own_hundred, "features", address, checkout)) == Counts(0, 100)
+        computing = "return np.asarray(standard, np.float32)"
+        assert computing in texture.read_text()
+        texture.write_text(texture.read_text().replace(computing, "return np.asarray(standard + 1, np.float32)"))
+        kept = traces(own_hundred, "features")
+        [line] = told(said_by(own_hundred, "features", address, checkout))
+        assert line.startswith("error: process ") and line.endswith("; restart the dask workers, if there are any, and run it again")
+        assert traces(own_hundred, "features") == kept
+    with cluster_of(checkout) as address:
+        assert Counts.of(said_by(own_hundred, "features", address, checkout)) == Counts(100, 0)
+    after = published(own_hundred, "features")
+    assert after.keys() == before.keys() and after != before
+
+
+def said_by(project: Project, stage: str, scheduler: str, checkout: Path) -> str:
+    """What a stage says that runs the code of a checkout on a cluster."""
+    with started(project, stage, "--scheduler", scheduler, checkout=checkout) as program:
+        program.status()
+        return program.said
 
 
 def test_class_maps_are_the_same_everywhere(own_hundred: Project, tmp_path: Path, cluster: str) -> None:
