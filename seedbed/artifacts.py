@@ -395,6 +395,7 @@ class Artifact:
                 self._arrays[name] = array
             return np.asarray(self._arrays[name][where])
         except (RuntimeError, ValueError, KeyError) as error:  # zarr and its codecs have no error of their own for damage
+            self.check_unchanged()  # what was replaced while it was read is not damaged
             raise ArtifactError(
                 str(self.path), found=f"a damaged chunk of {name}: {error}", expected="what was published", do="run `seedbed verify`"
             ) from error
@@ -418,8 +419,9 @@ class Labels:
 def open_artifact(name: str, *, folder: Path = FOLDER) -> Artifact:
     """Open what a stage published.
 
-    Checks that it is of the present schema and that no file of it is missing or of another length. What is read later is checked
-    too: a file that vanishes meanwhile, or a chunk with a wrong checksum, is an error, never padding.
+    Checks that it is of the present schema, that no file of it is missing or of another length, and what its arrays say of
+    themselves. What is read later is checked too: a file that vanishes meanwhile, or a chunk with a wrong checksum, is an error,
+    never padding.
     """
     path = folder / f"{name}.zarr"
     if not path.exists():
@@ -440,11 +442,13 @@ def open_artifact(name: str, *, folder: Path = FOLDER) -> Artifact:
 def misfits(path: Path, record: Mapping[str, Any]) -> Iterator[str]:
     """Files of an artifact that are missing, of another length, or not its own."""
     present = {relative: file.stat().st_size for relative, file in files_below(path)}
-    for relative, (size, _) in record["files"].items():
+    for relative, (size, sha) in record["files"].items():
         if relative not in present:
             yield f"no {relative}"
         elif present[relative] != size:
             yield f"{relative} with {present[relative]} bytes instead of {size}"
+        elif relative.endswith("zarr.json") and sha256(path / relative) != sha:
+            yield f"{relative} with another content than was published"
     for relative in sorted(present.keys() - record["files"].keys()):
         yield f"{relative}, which does not belong there"
 

@@ -7,6 +7,7 @@ environment: SEEDBED_DEVICE, SEEDBED_WORKERS, SEEDBED_SCHEDULER, SEEDBED_CHECKPO
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
@@ -32,6 +33,7 @@ from seedbed.shards import Compute, Shard, Work
 from seedbed.store import Recipe, Store, put, put_weights, shard_name
 
 M = TypeVar("M", bound=Method)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # whatever says that a disk, or one's part of it, is full
 DEVICES = ("auto", "cpu", "cuda")
 Learn = Callable[..., Columns]  # (whatever is read, device, checkpoint, seconds) -> losses and weights
 UNUSED = "dataset"  # what a slot names that the selected method does not read: every training reads it anyway
@@ -312,5 +314,16 @@ def run_stage(main: Callable[[Run], None], stage: str) -> None:
         )
         main(run)
     except SeedbedError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(USER_ERROR)
+        _give_up(error)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        found = f"no room to write: {os.strerror(error.errno)}"
+        _give_up(
+            MachineError("data/", found=found, expected="room", do="make some (see `seedbed gc`) and run it again: it goes on where it was")
+        )
+
+
+def _give_up(error: SeedbedError) -> NoReturn:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(USER_ERROR)

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,13 +65,19 @@ class Project:
                 module = importlib.import_module(f"stages.{stage}")
                 module.main(Run(stage, Params.read(), device_wanted="cpu", workers=workers))
 
-    def program(self, stage: str, *flags: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a stage as DVC does."""
+    def program(
+        self, stage: str, *flags: str, environment: dict[str, str] | None = None, prepare: Callable[[], None] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a stage as DVC does.
+
+        prepare: done by the new process before anything else.
+        """
         variables = {name: value for name, value in os.environ.items() if not name.startswith("SEEDBED_")}
         return subprocess.run(
             [sys.executable, "-m", f"stages.{stage}", *flags],
             cwd=self.root,
             env=variables | {"PYTHONPATH": str(CHECKOUT), "SEEDBED_WORKERS": "1"} | (environment or {}),
+            preexec_fn=prepare,
             capture_output=True,
             text=True,
             check=False,
