@@ -22,10 +22,10 @@ demo: setup ## run the whole pipeline on the drawn data set and say what to look
 	seedbed summary
 
 test: setup ## run the tests
-	pytest -n auto --dist loadfile -m 'not slow'
+	OMP_NUM_THREADS=1 pytest -n auto --dist loadfile -m 'not slow'
 
 test-all: setup ## run the slow tests too
-	pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 pytest -n auto --dist loadfile
 
 check: setup ## lint, check types, and that generated pages are fresh
 	ruff check .

@@ -143,7 +143,7 @@ class Run:
         code = self._code(compute, reads)
         recipe = self._recipe(method, code, reads)
         store, started = Store(self.stage), time.monotonic()
-        with self._alone(store):
+        with self.alone():
             shards = self._shards(recipe, reads, images, extents)
             entries = store.sound(shard.name for shard in shards)
             todo = [shard for shard in shards if shard.name not in entries]
@@ -172,7 +172,7 @@ class Run:
         recipe = self._recipe(method, self._code(learn, reads), reads)
         key = recipe.key([_key(one, "") for one in reads])
         store, name, started = Store(self.stage), shard_name([key], {}), time.monotonic()
-        with self._alone(store):
+        with self.alone():
             steps = 0
             if not store.sound([name]):
                 checkpoint = store.checkpoint(name)
@@ -193,9 +193,9 @@ class Run:
         return artifact
 
     @contextmanager
-    def _alone(self, store: Store) -> Iterator[None]:
-        """Be the only one at work, on inputs that nobody has replaced while this run was waiting for that."""
-        with store.locked():
+    def alone(self) -> Iterator[None]:
+        """Be the only one at work on this stage, on inputs that nobody has replaced while this run was waiting for that."""
+        with Store(self.stage).locked():
             self._check_inputs()
             yield
 

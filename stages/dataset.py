@@ -8,7 +8,6 @@ from seedbed import dataset, images
 from seedbed.artifacts import Columns
 from seedbed.images import RawFiles
 from seedbed.stage import Run, run_stage
-from seedbed.store import Store
 from seedbed.types import BACKGROUND_COLOUR, BACKGROUND_NAME
 
 
@@ -24,7 +23,7 @@ def main(run: Run) -> None:
     settings = run.params.settings(dataset.Settings)
     method = run.params.method(dataset.Method)
     root = Path(settings.root)
-    with Store(run.stage).locked():  # a reader may draw or unpack what it reads
+    with run.alone():  # a reader may draw or unpack what it reads
         index = method.read(root)
     files = RawFiles.of(root, {entry.id: entry.file for entry in index.entries})
     whole = {

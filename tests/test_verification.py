@@ -147,7 +147,6 @@ def test_flipped_bits_are_named_with_shard_and_images_and_nothing_else_is(projec
         flip(project.data / f"{name}.zarr" / file)
     found = findings(project.data, name)
     assert sorted(found) == sorted(f"{name}: {one}: another content than was published" for one in FILES[name].values())
-    assert open_artifact(name, folder=project.data)  # which does not see it
 
 
 @pytest.mark.parametrize("name", ["classifier", "segmenter"])
