@@ -44,6 +44,7 @@ DIMENSIONS = {
     "class": "classes: 0 is background, 1..K are the data set's",
     "predicted": "classes, as predicted, and last `unlabelled`",
     "split": "splits of the data set",
+    "value": "values that a byte can have",
     "y": "pixel rows, padded to dataset.max_size",
     "x": "pixel columns, padded to dataset.max_size",
     "map_y": "rows of a map of lower resolution, padded",
@@ -117,20 +118,24 @@ LABELS = Array(("image", "y", "x"), "uint8", 255, "class of the pixel; 255 is un
 
 SCHEMAS: dict[str, Schema] = {
     "dataset": Schema(
-        2,
+        3,
         "Index of a raw data set: what every later stage trusts. Holds no pixels and nothing of any pixel label.",
         {
             "ids": IDS,
-            "size": SIZE,
+            "size": Array(("image", "height_width"), "int32", 0, "size of the image in pixels, as it is used"),
+            "original_size": Array(("image", "height_width"), "int32", 0, "size in its file, which is larger where it is shrunk"),
             "file": Array(("image",), "str", "", "image file, relative to dataset.root"),
             "image_digest": Array(("image",), "str", "", "SHA-256 of the image file"),
             "labels": Array(("image", "class"), "bool", False, "whether the image contains the class; background is always true"),
+            "labelled": Array(("image",), "bool", False, "whether it is known which classes the image contains"),
             "splits": Array(("image", "split"), "bool", False, "whether the image belongs to the split"),
             "split_names": Array(("split",), "str", "", "name of the split"),
             "class_names": Array(("class",), "str", "", "name of the class; the first is background"),
             "palette": Array(("class", "rgb"), "uint8", 0, "colour of the class in pictures"),
+            "mask_meaning": Array(("value",), "int16", -1, "class of every value in true masks; 255 counts nowhere, -1 must not occur"),
             "max_size": Array(("height_width",), "int32", 0, "no image is larger: what pixel arrays are padded to"),
             "problem": Array(("image",), "str", "", "why the file cannot be used, else empty; later stages leave such an image out"),
+            "mask_problem": Array(("image",), "str", "", "always empty: a data set with a wrong mask is refused"),
         },
     ),
     "features": Schema(
@@ -305,6 +310,11 @@ class Artifact:
         height, width = self.whole("size")[self.row(image)]
         return int(height), int(width)
 
+    def original_size(self, image: str) -> Size:
+        """Height and width of an image of the data set in its file."""
+        height, width = self.whole("original_size")[self.row(image)]
+        return int(height), int(width)
+
     def whole(self, name: str) -> npt.NDArray[Any]:
         """A whole array; kept in memory, so for small ones only."""
         if name not in self._whole:
@@ -368,10 +378,28 @@ class Artifact:
         member = self.whole("splits")[:, names.index(name)]
         return [image for image in self.usable if member[self.row(image)]]
 
-    @property
+    @cached_property
     def usable(self) -> list[str]:
         """Images of the data set but those whose file cannot be used."""
         return [image for image, problem in zip(self.ids, self.whole("problem"), strict=True) if not problem]
+
+    @cached_property
+    def labelled(self) -> list[str]:
+        """Usable images of which it is known what they contain."""
+        return [image for image in self.usable if self.whole("labelled")[self.row(image)]]
+
+    def learnable(self, split: str) -> list[str]:
+        """Labelled images that belong to a split of the data set."""
+        known = set(self.labelled)
+        images = [image for image in self.split(split) if image in known]
+        if not images:
+            raise ArtifactError(
+                str(self.path),
+                found=f"no image of split {split!r} that has labels",
+                expected="some to learn from",
+                do="label images, or correct the split in params.yaml",
+            )
+        return images
 
     # A network.
 
@@ -409,7 +437,8 @@ class Labels:
 
     def key(self, image: str) -> str:
         """Identity of what is known of an image."""
-        return "".join("01"[int(one)] for one in self.data.whole("labels")[self.data.row(image)])
+        row = self.data.row(image)
+        return "".join("01"[int(one)] for one in self.data.whole("labels")[row]) if self.data.whole("labelled")[row] else "unknown"
 
     def __getitem__(self, image: str) -> tuple[int, ...]:
         """Classes that an image contains, without background."""

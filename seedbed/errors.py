@@ -6,9 +6,10 @@ Every message has the same four parts: where, what was found, what was expected,
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 USER_ERROR = 2  # exit status
+SHOWN = 20  # problems in a message
 
 
 class SeedbedError(Exception):
@@ -62,6 +63,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """', nearest: x' where a known name resembles this one, else nothing."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" (nearest: {close[0]})" if close else ""
+
+
+def shown(problems: Sequence[str]) -> str:
+    """The first of many for a message."""
+    return "; ".join(problems[:SHOWN]) + (f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else "")
 
 
 def listed(names: Iterable[str]) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,25 +15,55 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import Image as PillowImage
 
 from seedbed.artifacts import Artifact
-from seedbed.errors import DataError
+from seedbed.errors import DataError, shown
 from seedbed.types import Image, Size
 
-SHOWN = 20  # problems in a message
+SMALLEST_SIDE = 2  # pixels
+LARGEST_SIDE = 20_000
+MOST_PIXELS = 100_000_000  # 300 MB decoded
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a broken image is told of in our own words
 
 
 def decode(content: bytes, *, where: str) -> Image:
-    """RGB pixels of an encoded image, turned as its EXIF tag says; grey, alpha and 16 bits become 8-bit RGB.
+    """RGB pixels of an encoded image, turned as its EXIF tag says; grey, palette, CMYK, alpha and 16 bits become 8-bit RGB.
 
     where: the file, for the message.
     """
+    height, width = _announced_size(content) or (SMALLEST_SIDE, SMALLEST_SIDE)
+    if min(height, width) < SMALLEST_SIDE or max(height, width) > LARGEST_SIDE or height * width > MOST_PIXELS:
+        raise DataError(
+            where,
+            found=f"{height} x {width} pixels",
+            expected=f"sides of {SMALLEST_SIDE} to {LARGEST_SIDE:,} pixels, and no more than {MOST_PIXELS:,} in all",
+            do="scale the image, or remove it",
+        )
     bgr = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
     if bgr is None:
         raise DataError(where, found=f"{len(content)} bytes that are not an image", expected="a whole image file", do="replace the file")
     return np.ascontiguousarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def _announced_size(content: bytes) -> Size | None:
+    """Height and width as the head of a file says, before anything is unpacked; None where Pillow does not know the format."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
+        try:
+            with PillowImage.open(io.BytesIO(content)) as opened:
+                return opened.height, opened.width
+        except PillowImage.DecompressionBombError:
+            return LARGEST_SIDE, LARGEST_SIDE
+        except (OSError, ValueError, SyntaxError):
+            return None
+
+
+def fitted(size: Size, bound: Size) -> Size:
+    """The size of an image that was shrunk until it fits; its proportions stay as they are."""
+    scale = min(1.0, bound[0] / size[0], bound[1] / size[1])
+    return tuple(max(1, min(limit, round(scale * side))) for side, limit in zip(size, bound, strict=True))  # type: ignore[return-value]
 
 
 def digest(content: bytes) -> str:
@@ -87,28 +119,28 @@ class RawFiles:
 def review(files: Sequence[str], max_size: Size, computed: Mapping[str, npt.NDArray[Any]], *, allowed: int, where: str) -> None:
     """Raise one error for all files that cannot be used, and name those that are left out.
 
-    computed: `size` and `problem` of every file.
+    computed: `size`, `problem` and `mask_problem` of every file.
     allowed: so many may be broken.
     where: the data set, for messages.
     """
     problems = [f"{file}: {problem}" for file, problem in zip(files, computed.get("problem", ()), strict=True) if problem]
     sizes = zip(files, computed.get("size", ()), strict=True)
     large = [f"{file}: {size[0]} x {size[1]} pixels" for file, size in sizes if (np.asarray(size) > max_size).any()]
+    masks = [problem for problem in computed.get("mask_problem", ()) if problem]
     broken = len(problems) > allowed
-    if broken or large:
+    if broken or large or masks:
+        found = [f"{len(large) + len(problems)} images that cannot be used: {shown([*large, *problems])}"] * bool(large or problems)
+        found += [f"{len(masks)} masks that cannot be used: {shown(masks)}"] * bool(masks)
+        do = f"raise dataset.max_size or let dataset.larger be shrink, or let dataset.allow_broken, now {allowed}, leave broken images out"
         raise DataError(
             where,
-            found=f"{len(large) + len(problems)} images that cannot be used: {shown([*large, *problems])}",
-            expected=f"images that can be decoded and are no larger than dataset.max_size, {max_size[0]} x {max_size[1]}",
-            do=f"replace or remove them, raise dataset.max_size, or let dataset.allow_broken, now {allowed}, leave broken ones out",
+            found="; ".join(found),
+            expected=f"images that can be decoded and are no larger than dataset.max_size, {max_size[0]} x {max_size[1]}"
+            + ", and masks of their size with known values" * bool(masks),
+            do="replace or remove them" if masks and not (large or problems) else f"replace or remove them, {do}",
         )
     if problems:
         print(f"dataset: leaving out {len(problems)} broken images: {shown(problems)}", file=sys.stderr)
-
-
-def shown(lines: Sequence[str]) -> str:
-    """The first of many."""
-    return "; ".join(lines[:SHOWN]) + (f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else "")
 
 
 def read(path: Path, *, expected_digest: str) -> Image:
@@ -133,7 +165,12 @@ class Images:
         return (Images, (self.root.absolute(), self.data))
 
     def key(self, image: str) -> str:
-        """Identity of an image."""
+        """Identity of an image's pixels."""
+        height, width = self.data.size(image)
+        return f"{self.digest(image)} {height} x {width}"
+
+    def digest(self, image: str) -> str:
+        """Identity of an image's file."""
         return str(self.data.whole("image_digest")[self.data.row(image)])
 
     def file(self, image: str) -> str:
@@ -141,4 +178,7 @@ class Images:
         return str(self.data.whole("file")[self.data.row(image)])
 
     def __getitem__(self, image: str) -> Image:
-        return read(self.root / self.file(image), expected_digest=self.key(image))
+        pixels, size = read(self.root / self.file(image), expected_digest=self.digest(image)), self.data.size(image)
+        if pixels.shape[:2] == size:
+            return pixels
+        return np.asarray(cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,79 +1,245 @@
-"""The reader of ground-truth masks. Pixel labels never reach training: only evaluation and benchmarks may import this module."""
+"""The reader of ground-truth masks. Pixel labels never reach training: evaluation and benchmarks read them, and nothing that learns.
+
+Stage `dataset` asks for one thing alone, whether masks can be used, so that a wrong one is told at the start; its artifact is the
+same with and without masks.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 from PIL import Image as PillowImage
 
+from seedbed import outlines
 from seedbed.errors import DataError
 from seedbed.images import Images
 from seedbed.types import IGNORE, LabelMap, Size
 
+PICTURES = {  # per reader: folders in which masks are looked for, PNG files that are called as the images
+    "folder": ("masks",),
+    "shapes": ("masks",),
+    "voc": ("SegmentationClassAug", "SegmentationClass"),
+}
+OUTLINES = ("coco",)  # readers of data whose masks are outlines in JSON
 AGAIN = "run `dvc repro evaluation`"
 
 
-def mask_file(root: Path, image_file: str) -> Path:
-    """Where the mask of an image is, if there is one: `masks/` beside `images/`, a PNG of the same name."""
-    return root / "masks" / Path(image_file).relative_to("images").with_suffix(".png")
+@dataclass(frozen=True)
+class Pictures:
+    """True masks as picture files, grey or with a palette: what counts is the number of a pixel, not its colour."""
+
+    root: Path
+    folders: tuple[str, ...]
+
+    def file(self, image_file: str) -> Path | None:
+        """The mask of an image: a PNG at the same place below another folder."""
+        name = Path(*Path(image_file).parts[1:]).with_suffix(".png")
+        return next((file for folder in self.folders if (file := self.root / folder / name).is_file()), None)
+
+    def only(self, image_files: Sequence[str]) -> Pictures:
+        """Those of some images."""
+        return self
+
+    def digest(self, image_file: str) -> str:
+        """Identity of a mask; empty where there is none."""
+        file = self.file(image_file)
+        return hashlib.sha256(file.read_bytes()).hexdigest() if file else ""
+
+    def where(self, image_file: str) -> str:
+        """A mask's file, for messages."""
+        return str(self.file(image_file))
+
+    def read(self, image_file: str) -> LabelMap | None:
+        """Values of every pixel, or None where there is no mask."""
+        file = self.file(image_file)
+        if file is None:
+            return None
+        try:
+            with PillowImage.open(file) as opened:
+                mask = np.asarray(opened)
+        except (OSError, SyntaxError, PillowImage.DecompressionBombError) as error:
+            raise DataError(str(file), found=f"no readable image: {error}", expected="a mask", do="replace the file") from error
+        if mask.ndim != 2 or mask.dtype != np.uint8:
+            found = f"{mask.dtype} pixels of shape {mask.shape}"
+            raise DataError(str(file), found=found, expected="one 8-bit class per pixel", do="save it as grey or palette")
+        return mask
 
 
-def read(root: Path, image_file: str, *, size: Size, num_classes: int) -> LabelMap | None:
-    """The true class of every pixel, or None where the image has no mask.
+@dataclass(frozen=True)
+class Instances:
+    """True masks as COCO keeps them: outlines of things, which are drawn when they are asked for."""
 
-    num_classes: without background.
+    things: Mapping[str, tuple[Size, tuple[dict[str, Any], ...]]]  # by image file; size of the image, and what is annotated
+
+    @classmethod
+    def of(cls, root: Path, image_files: Sequence[str]) -> Instances:
+        """Those of some images below a folder."""
+        found: dict[str, tuple[Size, tuple[dict[str, Any], ...]]] = {}
+        for folder in sorted({Path(file).parent for file in image_files}):
+            file = root / "annotations" / f"instances_{folder.name}.json"
+            of_folder = _annotated(file, file.stat().st_mtime_ns) if file.is_file() else {}
+            found |= {one: of_folder[Path(one).name] for one in image_files if Path(one).parent == folder and Path(one).name in of_folder}
+        return cls(found)
+
+    def only(self, image_files: Sequence[str]) -> Instances:
+        """Those of some images."""
+        return Instances({one: self.things[one] for one in image_files if one in self.things})
+
+    def digest(self, image_file: str) -> str:
+        """Identity of what is annotated; empty where nothing is known of the image."""
+        if image_file not in self.things:
+            return ""
+        return hashlib.sha256(json.dumps(self.things[image_file], sort_keys=True).encode()).hexdigest()
+
+    def where(self, image_file: str) -> str:
+        """Where an image is annotated, for messages."""
+        return f"annotations/instances_{Path(image_file).parent.name}.json, {Path(image_file).name}"
+
+    def read(self, image_file: str) -> LabelMap | None:
+        """Values of every pixel, or None where nothing is known. Smaller things lie over larger ones; crowds count nowhere."""
+        if image_file not in self.things:
+            return None
+        announced, things = self.things[image_file]
+        mask = np.zeros(announced, np.uint8)
+        # What is ignored goes last and covers only what nothing else does.
+        for thing in sorted(things, key=lambda one: -float(one.get("area", 0))):
+            if not thing.get("iscrowd"):
+                mask[self._drawn(thing, announced, image_file)] = thing["category_id"]
+        for thing in things:
+            if thing.get("iscrowd"):
+                mask[self._drawn(thing, announced, image_file) & (mask == 0)] = IGNORE
+        return mask
+
+    def _drawn(self, thing: Mapping[str, Any], size: Size, image_file: str) -> npt.NDArray[np.bool_]:
+        try:
+            return outlines.drawn(thing["segmentation"], size)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            found = f"an outline that cannot be drawn, of annotation {thing.get('id')}: {error!r}"
+            raise DataError(self.where(image_file), found=found, expected="polygons or run lengths", do="correct it") from error
+
+
+@lru_cache(maxsize=4)
+def _annotated(file: Path, changed: int) -> dict[str, tuple[Size, tuple[dict[str, Any], ...]]]:
+    """What a file of COCO says of every image, by its file name.
+
+    changed: when that was, so that a file that has changed is read again.
     """
-    file = mask_file(root, image_file)
-    if not file.is_file():
-        return None
-    try:
-        with PillowImage.open(file) as opened:
-            mask = np.asarray(opened)
-    except OSError as error:
-        raise DataError(str(file), found=f"no readable image: {error}", expected="a mask", do="replace the file") from error
-    if mask.ndim != 2 or mask.dtype != np.uint8:
-        raise DataError(
-            str(file),
-            found=f"{mask.dtype} pixels of shape {mask.shape}",
-            expected="one 8-bit class per pixel",
-            do="save it as grey or palette",
-        )
-    if mask.shape != size:
-        raise DataError(str(file), found=f"a mask of {mask.shape}", expected=f"{size}, as its image", do="correct the mask")
-    unknown = sorted({int(one) for one in np.unique(mask)} - {*range(num_classes + 1), IGNORE})
-    if unknown:
-        raise DataError(str(file), found=f"classes {unknown}", expected=f"0..{num_classes} or {IGNORE}", do="correct the mask")
-    return mask
+    del changed
+    content = json.loads(file.read_text(encoding="utf-8"))
+    things: dict[int, list[dict[str, Any]]] = {}
+    for thing in content["annotations"]:
+        kept = {name: thing[name] for name in ("id", "category_id", "segmentation", "area", "iscrowd") if name in thing}
+        things.setdefault(thing["image_id"], []).append(kept)
+    return {one["file_name"]: ((one["height"], one["width"]), tuple(things.get(one["id"], ()))) for one in content["images"]}
 
 
 @dataclass(frozen=True)
 class Truth:
-    """The truth of a data set's images."""
+    """The truth of images, by id."""
 
-    pictures: Images
+    masks: Pictures | Instances
+    files: Mapping[str, str]  # image files, relative to the root
+    meaning: tuple[int, ...]  # class of every value; 255 counts nowhere, -1 must not occur
+    sizes: Mapping[str, tuple[Size, Size]] = field(default_factory=dict)  # of indexed images: in the file, and as they are used
     digests: dict[str, str] = field(default_factory=dict)  # of the masks that were asked for, so that none changes unseen
+
+    @classmethod
+    def of(cls, reader: str, root: Path, files: Mapping[str, str], meaning: npt.ArrayLike) -> Truth:
+        """The truth of images that are not indexed yet.
+
+        reader: which layout they have.
+        """
+        pictures = Pictures(root.absolute(), PICTURES.get(reader, ()))  # of a reader that is not known here, none
+        masks = Instances.of(root, list(files.values())) if reader in OUTLINES else pictures
+        return cls(masks, files, tuple(int(one) for one in np.asarray(meaning)))
+
+    @classmethod
+    def of_images(cls, pictures: Images) -> Truth:
+        """The truth of an indexed data set."""
+        data = pictures.data
+        files = {one: pictures.file(one) for one in data.usable}
+        sizes = {one: (data.original_size(one), data.size(one)) for one in files}
+        return replace(cls.of(data.made_by.method, pictures.root, files, data.whole("mask_meaning")), sizes=sizes)
 
     def key(self, image: str) -> str:
         """Identity of an image's mask; empty where there is none."""
         if image not in self.digests:
-            self.digests[image] = self._digest(image)
-        return self.digests[image]
+            self.digests[image] = self.masks.digest(self.files[image])
+        return f"{self.digests[image]} {self._meaning_key}" if self.digests[image] else ""
 
     def only(self, images: Sequence[str]) -> Truth:
         """That of some images."""
-        return Truth(self.pictures, {image: self.key(image) for image in images})
+        files = {image: self.files[image] for image in images}
+        for image in images:
+            self.key(image)
+        digests = {image: self.digests[image] for image in images}
+        sizes = {image: self.sizes[image] for image in images if image in self.sizes}
+        return Truth(self.masks.only(list(files.values())), files, self.meaning, sizes, digests)
 
     def __getitem__(self, image: str) -> LabelMap | None:
-        file, data = self.pictures.file(image), self.pictures.data
-        labels = read(self.pictures.root, file, size=data.size(image), num_classes=data.num_classes)
-        if self.key(image) != self._digest(image):
-            raise DataError(str(mask_file(self.pictures.root, file)), found="a mask that is changing", expected="one that stays", do=AGAIN)
-        return labels
+        """The true class of every pixel of an indexed image as it is used, or None where it has no mask."""
+        original, size = self.sizes[image]
+        labels = self.original(image, original)
+        if labels is None or size == original:
+            return labels
+        return np.asarray(cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
 
-    def _digest(self, image: str) -> str:
-        file = mask_file(self.pictures.root, self.pictures.file(image))
-        return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+    def original(self, image: str, size: Size) -> LabelMap | None:
+        """The true class of every pixel in the size of the image's file, or None where it has no mask."""
+        file = self.files[image]
+        mask = self.masks.read(file)
+        if mask is None:
+            self._check_unchanged(image)
+            return None
+        if mask.shape != size:
+            raise DataError(
+                self.masks.where(file), found=f"a mask of {mask.shape}", expected=f"{size}, as its image", do="correct the mask"
+            )
+        labels = np.asarray(self.meaning, np.int16)[mask]
+        if (labels < 0).any():
+            found = f"classes {sorted({int(one) for one in np.unique(mask[labels < 0])})}"
+            raise DataError(self.masks.where(file), found=found, expected=self._known(), do="correct the mask")
+        self._check_unchanged(image)
+        return labels.astype(np.uint8)
+
+    def _check_unchanged(self, image: str) -> None:
+        self.key(image)
+        if self.digests[image] != self.masks.digest(self.files[image]):
+            where = self.masks.where(self.files[image])
+            raise DataError(where, found="a mask that is changing", expected="one that stays", do=AGAIN)
+
+    def problem(self, image: str, size: Size) -> str:
+        """What is wrong with an image's mask; empty where nothing is, or where there is none."""
+        try:
+            self.original(image, size)
+        except DataError as error:
+            return f"{error.where}: {error.found} instead of {error.expected}"
+        return ""
+
+    @property
+    def _meaning_key(self) -> str:
+        return hashlib.sha256(repr(self.meaning).encode()).hexdigest()[:16]
+
+    def _known(self) -> str:
+        """Values that may occur, as ranges."""
+        values = [value for value, meaning in enumerate(self.meaning) if meaning >= 0]
+        return " or ".join(_ranges(values))
+
+
+def _ranges(values: Sequence[int]) -> Iterator[str]:
+    """0, 1, 2, 255 as '0..2' and '255'."""
+    first = None
+    for place, value in enumerate(values):
+        first = value if first is None else first
+        if place + 1 == len(values) or values[place + 1] != value + 1:
+            yield str(value) if first == value else f"{first}..{value}"
+            first = None

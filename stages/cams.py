@@ -28,7 +28,7 @@ def main(run: Run) -> None:
         run.trained(classifier.Method, trained), data.num_classes, trained, run.device
     )
     reads = (run.images(data), Labels(data), network)
-    run.per_image(method, compute, method, *reads, images=data.usable, extents=method.extents(data.max_size))
+    run.per_image(method, compute, method, *reads, images=data.labelled, extents=method.extents(data.max_size))
 
 
 if __name__ == "__main__":

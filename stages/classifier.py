@@ -25,7 +25,7 @@ def main(run: Run) -> None:
     method = run.params.method(classifier.Method)
     data = run.open("dataset")
     maps = run.maps(method.maps, settings.maps)
-    samples = Samples(data, run.images(data), data.split(settings.split), maps=maps)
+    samples = Samples(data, run.images(data), data.learnable(settings.split), maps=maps)
     run.training(method, learn, method, data.num_classes, samples)
 
 

@@ -8,14 +8,20 @@ from seedbed import dataset, images
 from seedbed.artifacts import Columns
 from seedbed.images import RawFiles
 from seedbed.stage import Run, run_stage
+from seedbed.truth import Truth
 from seedbed.types import BACKGROUND_COLOUR, BACKGROUND_NAME
 
 
-def inspect(files: RawFiles, ids: Sequence[str]) -> Iterator[Columns]:
-    """Look at image files."""
+def inspect(files: RawFiles, truth: Truth, bound: tuple[int, ...], ids: Sequence[str]) -> Iterator[Columns]:
+    """Look at image files, and whether their masks can be used.
+
+    bound: height and width that larger images are shrunk to; none where they are not.
+    """
     for image in ids:
-        size, problem = files.inspect(image)
-        yield {"size": size, "problem": problem}
+        original, problem = files.inspect(image)
+        size = images.fitted(original, (bound[0], bound[1])) if bound and not problem else original
+        mask_problem = "" if problem else truth.problem(image, original)
+        yield {"size": size, "original_size": original, "problem": problem, "mask_problem": mask_problem}
 
 
 def main(run: Run) -> None:
@@ -25,19 +31,24 @@ def main(run: Run) -> None:
     root = Path(settings.root)
     with run.alone():  # a reader may draw or unpack what it reads
         index = method.read(root)
+    index = index.restricted(settings.classes) if settings.classes else index
     files = RawFiles.of(root, {entry.id: entry.file for entry in index.entries})
+    truth = Truth.of(method.name, root, files.files, index.meaning)
     whole = {
         "max_size": settings.max_size,
         "class_names": [BACKGROUND_NAME, *index.class_names],
         "palette": [BACKGROUND_COLOUR, *index.palette],
+        "mask_meaning": index.meaning,
         "split_names": index.split_names,
         "file": [entry.file for entry in index.entries],
         "image_digest": [files.digests[entry.id] for entry in index.entries],
         "labels": [index.labels(entry) for entry in index.entries],
+        "labelled": [entry.labels is not None for entry in index.entries],
         "splits": [index.splits(entry) for entry in index.entries],
     }
     review = partial(images.review, list(files.files.values()), settings.max_size, allowed=settings.allow_broken, where=settings.root)
-    run.per_image(method, inspect, files, images=list(files.files), whole=whole, review=review)
+    bound = settings.max_size if settings.larger == "shrink" else ()
+    run.per_image(method, inspect, files, truth, bound, images=list(files.files), whole=whole, review=review)
 
 
 if __name__ == "__main__":

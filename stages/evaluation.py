@@ -58,15 +58,16 @@ def main(run: Run) -> None:
     data, maps, seeds, masks = run.open("dataset"), run.open("cams"), run.open("seeds"), run.open("refinement")
     regions, predictions = run.open("superpixels"), run.open("predictions")
     pictures = run.images(data)
-    truth, chosen = Truth(pictures), Chosen(frozenset(data.split(settings.split)))
+    truth, chosen = Truth.of_images(pictures), Chosen(frozenset(data.learnable(settings.split)))
     reads = (chosen, pictures, truth, maps, seeds, masks, regions, predictions, data.num_classes)
     images = [image for image in data.usable if image in chosen or image in predictions]
     extents = {"kind": len(KINDS), "overlap": judgement.OVERLAP}
     judged = run.per_image(method, judge, method, *reads, images=images, extents=extents, whole={"kinds": KINDS})
 
-    names, rows = data.class_names, [data.row(image) for image in predictions.ids]
-    scores = maps.whole("scores")[[maps.row(image) for image in predictions.ids]]
-    figures = {"classifier": judgement.classifier_figures(scores, data.whole("labels")[rows], names), **judgement.figures(judged, names)}
+    names, labelled = data.class_names, [image for image in predictions.ids if image in maps]
+    scores = maps.whole("scores")[[maps.row(image) for image in labelled]]
+    labels = data.whole("labels")[[data.row(image) for image in labelled]]
+    figures = {"classifier": judgement.classifier_figures(scores, labels, names), **judgement.figures(judged, names)}
     export.figures(figures, FIGURES)
     export.table(["what", "iou"], judgement.iou_table(figures), PLOTS / "iou.csv")
     draw(settings, method, pictures, truth, {"class maps": maps, "seeds": seeds, "masks": masks, "superpixels": regions}, predictions)

@@ -17,7 +17,7 @@ def main(run: Run) -> None:
     """Run the stage."""
     method = run.params.method(seeds.Method)
     data, maps, regions = run.open("dataset"), run.open("cams"), run.open("superpixels")
-    run.per_image(method, label, method, maps, regions, images=data.usable)
+    run.per_image(method, label, method, maps, regions, images=data.labelled)
 
 
 if __name__ == "__main__":

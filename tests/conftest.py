@@ -15,7 +15,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from seedbed import params
-from seedbed.artifacts import Artifact
+from seedbed.artifacts import Artifact, MadeBy
 from seedbed.errors import MethodError
 from tests.publishing import published
 from tests.small import shrunk
@@ -81,11 +81,14 @@ def write_dataset() -> Callable[..., Artifact]:
             {
                 "ids": image,
                 "size": size,
+                "original_size": size,
                 "file": f"images/{image}.png",
                 "image_digest": (digests or {}).get(image, f"digest of {image}"),
                 "labels": np.isin(np.arange(3), [0, *(labels or {}).get(image, (1,))]),
                 "splits": [number % 2 == 0, number % 2 == 1],
+                "labelled": True,
                 "problem": (problems or {}).get(image, ""),
+                "mask_problem": "",
             }
             for number, (image, size) in enumerate(sizes.items())
         ]
@@ -94,7 +97,8 @@ def write_dataset() -> Callable[..., Artifact]:
             "class_names": ["background", "cat", "dog"],
             "palette": [(0, 0, 0), (255, 0, 0), (0, 255, 0)],
             "split_names": ["train", "val"],
+            "mask_meaning": [0, 1, 2, *[-1] * 252, 255],
         }
-        return published("dataset", folder, rows, whole=whole, extents={"class": 3, "split": 2})
+        return published("dataset", folder, rows, whole=whole, extents={"class": 3, "split": 2}, made_by=MadeBy("dataset", "folder", {}))
 
     return write

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from collections.abc import Callable
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
@@ -58,6 +60,31 @@ def test_transparency_is_dropped() -> None:
 
 def test_sixteen_bits_become_eight() -> None:
     assert np.array_equal(images.decode(encoded(GREY.astype(np.uint16) * 257), where="a.png"), np.dstack([GREY] * 3))
+
+
+def test_inks_of_a_printer_become_colours() -> None:
+    inks = PillowImage.new("CMYK", (9, 6), (255, 0, 0, 0))  # cyan alone
+    red, green, blue = images.decode(encoded(inks, "JPEG", quality=100), where="a.jpg").mean(axis=(0, 1))
+    assert red < 40 and green > 150 and blue > 150
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 500), (20_001, 3), (11_000, 11_000)])
+def test_an_image_without_a_sensible_size_is_refused_before_it_is_unpacked(size: tuple[int, int]) -> None:
+    content = announcing(*size) if max(size) > 500 else encoded(np.zeros((*size, 3), np.uint8))
+    with pytest.raises(DataError, match=rf"a\.png: found {size[0]} x {size[1]} pixels; expected sides of 2 to 20,000 pixels"):
+        images.decode(content, where="a.png")
+
+
+def announcing(height: int, width: int) -> bytes:
+    """The head of a PNG file with as many pixels as that, and nearly nothing behind it."""
+    chunks = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0), b"IDAT" + zlib.compress(b"")
+    packed = (struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+def test_a_bomb_is_refused() -> None:
+    with pytest.raises(DataError, match=r"a\.png: found .* pixels; expected sides of 2 to 20,000"):
+        images.decode(announcing(60_000, 60_000), where="a.png")
 
 
 def test_a_palette_is_looked_up() -> None:
@@ -211,9 +238,18 @@ def test_all_problems_are_reported_together() -> None:
     assert str(raised.value) == (
         "data/raw: found 4 images that cannot be used: tall.png: 9 x 3 pixels; wide.png: 3 x 9 pixels; "
         "empty.png: 0 bytes that are not an image; half.jpg: 2 bytes that are not an image; "
-        "expected images that can be decoded and are no larger than dataset.max_size, 8 x 8; "
-        "replace or remove them, raise dataset.max_size, or let dataset.allow_broken, now 0, leave broken ones out"
+        "expected images that can be decoded and are no larger than dataset.max_size, 8 x 8; replace or remove them, "
+        "raise dataset.max_size or let dataset.larger be shrink, or let dataset.allow_broken, now 0, leave broken images out"
     )
+
+
+def test_masks_are_reported_with_them() -> None:
+    computed = {"size": np.array([(9, 9), (5, 5)]), "problem": np.array(["", ""], object)}
+    computed["mask_problem"] = np.array(["", "masks/b.png: a mask of (5, 4) instead of (5, 5)"], object)
+    with pytest.raises(DataError) as raised:
+        images.review(["a.png", "b.png"], (8, 8), computed, allowed=9, where="data/raw")
+    assert "found 1 images that cannot be used: a.png: 9 x 9 pixels; 1 masks that cannot be used: masks/b.png: a mask" in str(raised.value)
+    assert "no larger than dataset.max_size, 8 x 8, and masks of their size with known values; replace" in str(raised.value)
 
 
 def test_very_many_problems_are_counted() -> None:
@@ -269,7 +305,25 @@ def test_images_are_read_by_id(indexed: Images) -> None:
 
 
 def test_an_image_is_known_by_its_content(indexed: Images) -> None:
-    assert [indexed.key(image) for image in "ab"] == [images.digest(encoded(COLOURS)), images.digest(encoded(GREY))]
+    assert [indexed.key(image) for image in "ab"] == [f"{images.digest(encoded(pixels))} 5 x 7" for pixels in (COLOURS, GREY)]
+
+
+def test_an_image_that_is_shrunk_is_another_image(tmp_path: Path, write_dataset: Callable[..., Artifact]) -> None:
+    content = encoded(np.full((20, 30, 3), 7, np.uint8))
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").write_bytes(content)
+    data = write_dataset(tmp_path / "data", sizes={"a": (10, 15)}, digests={"a": images.digest(content)})
+    pixels = Images(tmp_path, data)["a"]
+    assert pixels.shape == (10, 15, 3) and (pixels == 7).all()
+    assert Images(tmp_path, data).key("a") == f"{images.digest(content)} 10 x 15"
+
+
+@pytest.mark.parametrize(
+    ("size", "bound", "expected"),
+    [((30, 40), (30, 40), (30, 40)), ((3, 4), (30, 40), (3, 4)), ((60, 40), (30, 40), (30, 20)), ((1000, 3), (100, 100), (100, 1))],
+)
+def test_proportions_stay_when_an_image_is_shrunk(size: tuple[int, int], bound: tuple[int, int], expected: tuple[int, int]) -> None:
+    assert images.fitted(size, bound) == expected
 
 
 def test_images_are_found_from_any_folder(indexed: Images, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,21 +25,29 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def of_a(root: Path) -> Truth:
+    """The truth of one image that is not indexed yet."""
+    return Truth.of("folder", root, {"a": "images/a.jpg"}, [0, 1, 2, *[-1] * 252, 255])
+
+
 def refusal(root: Path, *, size: tuple[int, int] = (2, 3)) -> str:
     with pytest.raises(DataError) as raised:
-        truth.read(root, "images/a.jpg", size=size, num_classes=2)
+        of_a(root).original("a", size)
     message = str(raised.value)
     assert message.startswith(f"{root}/masks/a.png: found ")
     return message
 
 
-def test_a_mask_lies_beside_its_image_under_the_same_name() -> None:
-    assert truth.mask_file(Path("data/raw"), "images/cats/a.b.jpg") == Path("data/raw/masks/cats/a.b.png")
+def test_a_mask_lies_beside_its_image_under_the_same_name(root: Path) -> None:
+    file = root / "masks" / "cats" / "a.b.png"
+    file.parent.mkdir()
+    file.touch()
+    assert truth.Pictures(root, ("masks",)).file("images/cats/a.b.jpg") == file
 
 
 def test_grey_values_are_classes(root: Path) -> None:
     PillowImage.fromarray(MASK).save(root / "masks" / "a.png")
-    mask = truth.read(root, "images/a.jpg", size=(2, 3), num_classes=2)
+    mask = of_a(root).original("a", (2, 3))
     assert mask is not None and mask.dtype == np.uint8
     assert np.array_equal(mask, MASK)
 
@@ -48,12 +56,12 @@ def test_a_palette_s_entries_are_classes_whatever_their_colours(root: Path) -> N
     image = PillowImage.frombytes("P", (3, 2), MASK.tobytes())
     image.putpalette([7, 7, 7, 0, 255, 0, 0, 0, 255] + 253 * [9, 9, 9])
     image.save(root / "masks" / "a.png")
-    mask = truth.read(root, "images/a.jpg", size=(2, 3), num_classes=2)
+    mask = of_a(root).original("a", (2, 3))
     assert mask is not None and np.array_equal(mask, MASK)
 
 
 def test_an_image_need_not_have_a_mask(root: Path) -> None:
-    assert truth.read(root, "images/a.jpg", size=(2, 3), num_classes=2) is None
+    assert of_a(root).original("a", (2, 3)) is None
 
 
 def test_a_mask_of_another_size(root: Path) -> None:
@@ -88,12 +96,18 @@ def test_half_a_mask(root: Path) -> None:
 
 
 @pytest.fixture
-def known(root: Path, write_dataset: Callable[..., Artifact]) -> Truth:
-    """The truth of three images, the last of which has none."""
+def pictures(root: Path, write_dataset: Callable[..., Artifact]) -> Images:
+    """Three images, the last of which has no truth."""
     data = write_dataset(root / "data", sizes={"a": (2, 3), "b": (2, 3), "c": (2, 3)})
     for image, mask in (("a", MASK), ("b", MASK[:, ::-1])):
         PillowImage.fromarray(np.ascontiguousarray(mask)).save(root / "masks" / f"{image}.png")
-    return Truth(Images(root, data))
+    return Images(root, data)
+
+
+@pytest.fixture
+def known(pictures: Images) -> Truth:
+    """Their truth."""
+    return Truth.of_images(pictures)
 
 
 def test_the_truth_is_asked_for_by_id(known: Truth) -> None:
@@ -103,26 +117,26 @@ def test_the_truth_is_asked_for_by_id(known: Truth) -> None:
     assert known["c"] is None
 
 
-def test_the_truth_of_an_image_is_held_against_the_data_set(known: Truth) -> None:
-    PillowImage.fromarray(MASK.T.copy()).save(known.pictures.root / "masks" / "c.png")
+def test_the_truth_of_an_image_is_held_against_the_data_set(known: Truth, root: Path) -> None:
+    PillowImage.fromarray(MASK.T.copy()).save(root / "masks" / "c.png")
     with pytest.raises(DataError, match=r"masks/c\.png: found a mask of \(3, 2\); expected \(2, 3\), as its image"):
         known["c"]
-    PillowImage.fromarray(MASK + np.uint8(1)).save(known.pictures.root / "masks" / "c.png")
+    PillowImage.fromarray(MASK + np.uint8(1)).save(root / "masks" / "c.png")
     with pytest.raises(DataError, match=r"masks/c\.png: found classes \[3\]; expected 0\.\.2 or 255"):
         known["c"]
 
 
-def test_a_truth_is_known_by_its_file(known: Truth) -> None:
-    file = known.pictures.root / "masks" / "a.png"
+def test_a_truth_is_known_by_its_file(known: Truth, pictures: Images, root: Path) -> None:
+    file = root / "masks" / "a.png"
     before = {image: known.key(image) for image in "abc"}
-    assert before["a"] == hashlib.sha256(file.read_bytes()).hexdigest() != before["b"]
+    assert before["a"].startswith(hashlib.sha256(file.read_bytes()).hexdigest() + " ") and before["a"] != before["b"]
     assert before["c"] == ""
     PillowImage.fromarray(np.zeros((2, 3), np.uint8)).save(file)
     assert {image: known.key(image) for image in "abc"} == before  # as long as a run lasts
     with pytest.raises(DataError, match=r"a.png: found a mask that is changing; expected one that stays; run `dvc repro evaluation`"):
         known["a"]
-    now = Truth(known.pictures)
+    now = Truth.of_images(pictures)
     assert [image for image in "abc" if now.key(image) != before[image]] == ["a"]
     assert now["a"] is not None
     file.unlink()
-    assert Truth(known.pictures).only(["a"]).digests == {"a": ""}
+    assert Truth.of_images(pictures).only(["a"]).digests == {"a": ""}

@@ -1,23 +1,27 @@
 """Data sets: which images there are, what each contains, and to which splits it belongs.
 
-A method of this family reads one layout of raw data. It may read files; it never reads a pixel label.
+A method of this family reads one layout of raw data. It may read files; it never reads a pixel label. Where true masks of a layout
+lie is known to `seedbed/truth.py` alone; a reader says what their values mean.
 """
 
 from __future__ import annotations
 
 import colorsys
 from abc import abstractmethod
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
 from seedbed import methods
+from seedbed.errors import DataError, ParamsError, listed, nearest, shown
 from seedbed.methods import parameters
+from seedbed.types import BACKGROUND, IGNORE
 
 Pixels = Annotated[int, Field(ge=16, le=20_000)]
 
@@ -27,7 +31,9 @@ class Settings:
     """What holds for every reader."""
 
     root: str  # folder of the raw data, relative to the project; may be a symbolic link
-    max_size: tuple[Pixels, Pixels]  # height, width; a larger image is refused
+    classes: tuple[str, ...]  # only these of the reader's classes, in this order; pixels of others count nowhere; [] takes all
+    max_size: tuple[Pixels, Pixels]  # height, width of the largest image
+    larger: Literal["refuse", "shrink"]  # what is done with larger images: nothing, or they are shrunk until they fit
     allow_broken: Annotated[int, Field(ge=0)]  # so many image files may be unusable; they are listed in the artifact and left out
 
 
@@ -37,7 +43,7 @@ class Entry:
 
     id: str
     file: str  # relative to the root
-    labels: frozenset[str]  # names of the classes that it contains
+    labels: frozenset[str] | None  # names of the classes that it contains; None where nobody has said
     splits: frozenset[str]
 
 
@@ -48,6 +54,8 @@ class Index:
     class_names: tuple[str, ...]  # without background
     palette: tuple[tuple[int, int, int], ...]  # colour per class, without background
     entries: tuple[Entry, ...]  # in the order that every artifact keeps
+    values: tuple[int, ...] = ()  # in true masks, of background and every class; 0, 1, 2, ... unless given
+    left_out: tuple[int, ...] = ()  # values in true masks of what counts nowhere
 
     @cached_property
     def split_names(self) -> list[str]:
@@ -55,12 +63,46 @@ class Index:
         return sorted({split for entry in self.entries for split in entry.splits})
 
     def labels(self, entry: Entry) -> npt.NDArray[np.bool_]:
-        """Which classes an image contains; background, at 0, is always one of them."""
-        return np.array([True, *(name in entry.labels for name in self.class_names)])
+        """Which classes an image is known to contain; background, at 0, is always one of them."""
+        return np.array([True, *(name in (entry.labels or ()) for name in self.class_names)])
 
     def splits(self, entry: Entry) -> npt.NDArray[np.bool_]:
         """To which splits an image belongs."""
         return np.array([name in entry.splits for name in self.split_names])
+
+    @cached_property
+    def meaning(self) -> npt.NDArray[np.int16]:
+        """Class of every value that a true mask may have; 255 is left out, -1 must not be there."""
+        meaning = np.full(256, -1, np.int16)
+        values = self.values or range(1 + len(self.class_names))
+        for number, value in enumerate(values):
+            meaning[value] = number
+        for value in (*self.left_out, IGNORE):
+            meaning[value] = IGNORE
+        return meaning
+
+    def restricted(self, names: Sequence[str]) -> Index:
+        """The same images with some of the classes alone."""
+        for name in names:
+            if name not in self.class_names or names.count(name) > 1:
+                raise ParamsError(
+                    "params.yaml: dataset.classes",
+                    found=repr(name) + (" twice" if name in self.class_names else nearest(name, self.class_names)),
+                    expected=f"some of: {listed(self.class_names)}",
+                    do="correct it",
+                )
+        values = self.values or tuple(range(1 + len(self.class_names)))
+        positions = [self.class_names.index(name) for name in names]
+        kept = frozenset(names)
+        others = tuple(values[1 + place] for place, name in enumerate(self.class_names) if name not in kept)
+        return replace(
+            self,
+            class_names=tuple(names),
+            palette=tuple(self.palette[place] for place in positions),
+            entries=tuple(replace(one, labels=None if one.labels is None else one.labels & kept) for one in self.entries),
+            values=(values[BACKGROUND], *(values[1 + place] for place in positions)),
+            left_out=(*self.left_out, *others),
+        )
 
 
 def class_colours(count: int) -> tuple[tuple[int, int, int], ...]:
@@ -78,3 +120,37 @@ class Method(methods.Method):
     @abstractmethod
     def read(self, root: Path) -> Index:
         """List the images below a folder; everything that is wrong with them is raised together."""
+
+
+class Problems:
+    """What is wrong with a data set, to be told all at once."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def add(self, where: str, problem: str) -> None:
+        """Note something.
+
+        where: the file, and the line if there is one.
+        """
+        self.found.append(f"{where}: {problem}")
+
+    def settle(self, where: Path | str, *, expected: str, do: str) -> None:
+        """Raise what was noted, if anything was."""
+        if self.found:
+            raise DataError(str(where), found=f"{len(self.found)} problems: {shown(self.found)}", expected=expected, do=do)
+
+
+def check_root(root: Path, *, holds: str, do: str) -> None:
+    """Refuse a root without what a layout begins with."""
+    if not root.is_dir():
+        raise DataError(
+            str(root), found="no such folder", expected="the raw data", do="put it there, or correct dataset.root in params.yaml"
+        )
+    if not (root / holds).exists():
+        raise DataError(str(root), found=f"no {holds}", expected=f"a folder with {holds}", do=do)
+
+
+def is_below(name: str) -> bool:
+    """Whether a file name stays where it is looked for, and is one."""
+    return bool(name) and not Path(name).is_absolute() and ".." not in Path(name).parts and "\0" not in name

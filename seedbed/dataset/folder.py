@@ -1,9 +1,17 @@
-"""A folder of your own: images, and one CSV file that says what each contains.
+"""A folder of your own: images, and one file that says what each contains.
 
-    images/    any names, in JPEG, PNG or whatever else OpenCV reads
-    labels.csv columns `image,labels,split`: file name below images/, classes separated by spaces, splits separated by spaces
-    masks/     optional, for evaluation only: one PNG per image, of the same name but for the ending, whose pixel values are
-               classes (0 background, 1..K in the order of `classes`, 255 ignored)
+    images/      any names, in JPEG, PNG or whatever else OpenCV reads
+    labels.csv   columns `image,labels,split`: file name below images/, classes, splits; the column `split` may be left out
+    masks/       optional, for evaluation only: one PNG per image, of the same name but for the ending, grey or with a palette,
+                 whose numbers are classes (0 background, 1..K in the order of `classes`, 255 ignored)
+
+Instead of labels.csv there may be labels.jsonl, with one line for each image:
+
+    {"image": "rex.jpg", "labels": ["dog"], "split": "train"}
+
+Classes are separated by commas or semicolons, or by spaces where no class name has any; splits likewise. Without a split, an image
+belongs to `train`. An image without labels is one of which nobody has said what it shows, unless `complete` says that every label
+that should be there is there: then it shows none of the classes.
 
 Paper: none; the layout is our own.
 
@@ -14,21 +22,25 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
 from seedbed import dataset
-from seedbed.dataset import Entry, Index, class_colours
+from seedbed.dataset import Entry, Index, Problems, check_root, class_colours, is_below
 from seedbed.errors import DataError, listed, nearest
 from seedbed.methods import method
 from seedbed.types import BACKGROUND_NAME, IGNORE
 
+CSV, JSON_LINES = "labels.csv", "labels.jsonl"
 COLUMNS = ["image", "labels", "split"]
+SPLIT = "train"  # of an image without one
 
-
-ClassName = Annotated[str, Field(pattern=r"^\S+$")]  # one word, because spaces separate classes
+ClassName = Annotated[str, Field(pattern=r"^[^\s,;]([^,;]*[^\s,;])?$")]  # no separator in it, no space around it
 
 
 @method
@@ -36,6 +48,7 @@ class Folder(dataset.Method):
     classes: Annotated[
         tuple[ClassName, ...], Field(min_length=1, max_length=IGNORE - 1)
     ]  # names of the classes; the first is number 1 in masks
+    complete: bool  # whether an image without labels is known to show none of the classes
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -44,67 +57,98 @@ class Folder(dataset.Method):
         return self
 
     def read(self, root: Path) -> Index:
-        if not root.is_dir():
-            raise DataError(
-                str(root), found="no such folder", expected="the raw data", do="put it there, or correct dataset.root in params.yaml"
-            )
-        table = root / "labels.csv"
-        if not table.is_file():
-            raise DataError(
-                str(table), found="no such file", expected=f"a CSV file with the columns {','.join(COLUMNS)}", do="write it, see README"
-            )
-        entries: list[Entry] = []
-        problems: list[str] = []
+        name = JSON_LINES if (root / JSON_LINES).is_file() and not (root / CSV).is_file() else CSV
+        check_root(root, holds=name, do=f"write it, or {JSON_LINES}; `seedbed init` makes a start")
+        if (root / CSV).is_file() and (root / JSON_LINES).is_file():
+            raise DataError(str(root), found=f"{CSV} and {JSON_LINES}", expected="one of them", do="remove the other")
+        table, problems = root / name, Problems()
+        entries: dict[str, Entry] = {}
         seen: dict[str, int] = {}
-        try:
-            text = table.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise DataError(str(table), found=f"bytes that are not UTF-8: {error}", expected="UTF-8 text", do="save it as UTF-8") from error
-        with io.StringIO(text, newline="") as stream:
-            reader = csv.DictReader(stream)
-            if reader.fieldnames is None or [one.strip() for one in reader.fieldnames] != COLUMNS:
-                raise DataError(
-                    f"{table}, line 1", found=repr(reader.fieldnames), expected=f"the header {','.join(COLUMNS)}", do="correct that line"
-                )
-            reader.fieldnames = COLUMNS  # without the spaces around them
-            for line in reader:
-                entry, wrong = self._entry(root, line)
-                if entry.id in seen:
-                    wrong.append(f"{entry.id!r} was listed in line {seen[entry.id]} already")
-                seen[entry.id] = reader.line_num
-                problems += [f"line {reader.line_num}: {one}" for one in wrong]
-                entries.append(entry)
-        if problems:
-            shown = "; ".join(problems[:20]) + (f"; and {len(problems) - 20} more" if len(problems) > 20 else "")
-            raise DataError(
-                str(table),
-                found=f"{len(problems)} wrong entries: {shown}",
-                expected=f"existing images once each, with labels among: {listed(self.classes)}",
-                do="correct these lines",
-            )
+        for number, row in _rows(table, problems):
+            where = f"line {number}"
+            entry = self._entry(root, row, where, problems)
+            if entry.id in seen:
+                problems.add(where, f"{entry.id!r} was listed in line {seen[entry.id]} already")
+            seen[entry.id] = number
+            entries[entry.id] = entry
+        problems.settle(table, expected=f"existing images once each, with labels among: {listed(self.classes)}", do="correct these lines")
         if not entries:
-            raise DataError(str(table), found="no image", expected="at least one line below the header", do="list your images")
-        return Index(class_names=self.classes, palette=class_colours(len(self.classes)), entries=tuple(entries))
+            raise DataError(str(table), found="no image", expected="at least one line for an image", do="list your images")
+        return Index(class_names=self.classes, palette=class_colours(len(self.classes)), entries=tuple(entries.values()))
 
-    def _entry(self, root: Path, line: dict[str, str]) -> tuple[Entry, list[str]]:
-        name, labels, splits = ((line[column] or "").strip() for column in COLUMNS)
+    def _entry(self, root: Path, row: dict[str, Any], where: str, problems: Problems) -> Entry:
+        name = str(row["image"] or "").strip()
         file = Path("images") / name
-        wrong = []
-        if not name or ".." in file.parts or Path(name).is_absolute():
-            wrong.append(f"{name!r} is not a file name below images/")
+        if not is_below(name):
+            problems.add(where, f"{name!r} is not a file name below images/")
         elif not (root / file).is_file():
-            wrong.append(f"there is no {file.as_posix()}")
-        for label in labels.split():
+            problems.add(where, f"there is no {file.as_posix()}")
+        labels, splits = _words(row["labels"], self.classes), _words(row["split"], ())
+        if row["split"] is not None and not splits:
+            problems.add(where, "no split")
+        for label in labels:
             if label not in self.classes:
-                wrong.append(f"unknown label {label!r}{nearest(label, self.classes)}")
-        if None in line:
-            wrong.append(f"more than {len(COLUMNS)} columns; separate classes by spaces")
-        if not splits:
-            wrong.append("no split")
-        entry = Entry(
+                problems.add(where, f"unknown label {label!r}{nearest(label, self.classes)}")
+        return Entry(
             id=Path(name).with_suffix("").as_posix() if Path(name).name else name,
             file=file.as_posix(),
-            labels=frozenset(labels.split()),
-            splits=frozenset(splits.split()),
+            labels=frozenset(labels) if labels or self.complete else None,
+            splits=frozenset(splits or [SPLIT]),
         )
-        return entry, wrong
+
+
+def _rows(table: Path, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Lines of a table, by number, each with all columns; what cannot be understood is noted as a problem."""
+    try:
+        text = table.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(str(table), found=f"bytes that are not UTF-8: {error}", expected="UTF-8 text", do="save it as UTF-8") from error
+    yield from _csv_rows(table, text, problems) if table.suffix == ".csv" else _json_rows(text, problems)
+
+
+def _csv_rows(table: Path, text: str, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:
+    with io.StringIO(text, newline="") as stream:
+        reader = csv.DictReader(stream)
+        columns = [one.strip() for one in reader.fieldnames or ()]
+        if columns not in (COLUMNS, COLUMNS[:-1]):
+            expected = f"the header {','.join(COLUMNS)}, of which {COLUMNS[-1]} may be left out"
+            raise DataError(f"{table}, line 1", found=repr(reader.fieldnames), expected=expected, do="correct that line")
+        reader.fieldnames = columns  # without the spaces around them
+        try:
+            for row in reader:
+                if None in row:
+                    problems.add(
+                        f"line {reader.line_num}", f"more than {len(columns)} columns; put classes into quotes, or separate them by spaces"
+                    )
+                yield reader.line_num, {name: row[name] or "" if name in columns else None for name in COLUMNS}
+        except csv.Error as error:
+            problems.add(f"line {reader.line_num}", f"no CSV: {error}")
+
+
+def _json_rows(text: str, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            problems.add(f"line {number}", f"no JSON, or cut short: {error.msg}")
+            continue
+        if not isinstance(row, dict) or "image" not in row or row.keys() - set(COLUMNS):
+            problems.add(f"line {number}", f"not an object with {listed(COLUMNS)}")
+            continue
+        yield number, {name: row.get(name) for name in COLUMNS}
+
+
+def _words(cell: Any, names: Sequence[str]) -> list[str]:
+    """Classes or splits of a cell.
+
+    names: those that may have spaces within them.
+    """
+    if isinstance(cell, list):
+        return [str(one).strip() for one in cell]
+    text = str(cell or "").strip()
+    if text in names:
+        return [text]
+    spaces = not re.search("[,;]", text) and not any(re.search(r"\s", name) for name in names)
+    return [word.strip() for word in re.split(r"\s+" if spaces else "[,;]", text) if word.strip()]

@@ -70,7 +70,7 @@ class Shapes(dataset.Method):
         if not self._is_drawn(root):
             _refuse_foreign(root)
             self._draw(root.resolve())
-        return Folder(classes=tuple(SPECIES)).read(root)
+        return Folder(classes=tuple(SPECIES), complete=True).read(root)
 
     def _record(self, root: Path) -> bytes:
         """What the file world.json says when this very world lies in a folder."""

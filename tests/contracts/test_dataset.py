@@ -23,10 +23,11 @@ def assert_index(index: Index, root: Path) -> None:
     assert len(set(index.class_names)) == len(index.class_names) == len(index.palette)
     for entry in index.entries:
         assert (root / entry.file).is_file()
-        assert entry.labels <= set(index.class_names)
+        labels = entry.labels or frozenset()
+        assert labels <= set(index.class_names)
         assert entry.splits
         assert index.labels(entry)[0]
-        assert index.labels(entry).sum() == 1 + len(entry.labels)
+        assert index.labels(entry).sum() == 1 + len(labels)
         assert index.splits(entry).sum() == len(entry.splits)
     assert np.array(index.palette).min() >= 0 and np.array(index.palette).max() <= 255
 

@@ -22,17 +22,17 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(root: Path, table: str | bytes) -> Index:
+def read(root: Path, table: str | bytes, *, name: str = "labels.csv", complete: bool = True) -> Index:
     content = table if isinstance(table, bytes) else table.encode()
-    (root / "labels.csv").write_bytes(content)
-    return Folder(classes=("cat", "dog", "bird")).read(root)
+    (root / name).write_bytes(content)
+    return Folder(classes=("cat", "dog", "bird"), complete=complete).read(root)
 
 
-def refusal(root: Path, table: str | bytes) -> str:
+def refusal(root: Path, table: str | bytes, *, name: str = "labels.csv") -> str:
     with pytest.raises(DataError) as raised:
-        read(root, table)
+        read(root, table, name=name)
     message = str(raised.value)
-    assert message.startswith(f"{root}/labels.csv")
+    assert message.startswith(f"{root}/{name}")
     assert "\n" not in message
     return message
 
@@ -45,7 +45,7 @@ def test_a_row_is_an_image_with_its_classes_and_splits(root: Path) -> None:
     assert index.class_names == ("cat", "dog", "bird")
     assert [entry.id for entry in index.entries] == ["b", "a", "sub/a"]  # in the table's order
     assert [entry.file for entry in index.entries] == ["images/b.jpg", "images/a.png", "images/sub/a.png"]
-    assert [entry.labels for entry in index.entries] == [{"cat", "dog"}, set(), {"bird"}]
+    assert [entry.labels for entry in index.entries] == [frozenset({"cat", "dog"}), frozenset(), frozenset({"bird"})]
     assert [entry.splits for entry in index.entries] == [{"train", "val"}, {"val"}, {"train"}]
     assert index.split_names == ["train", "val"]
     assert index.labels(index.entries[0]).tolist() == [True, True, True, False]
@@ -65,7 +65,10 @@ def test_a_row_is_an_image_with_its_classes_and_splits(root: Path) -> None:
 )
 def test_the_many_ways_to_write_a_table_are_one(root: Path, table: bytes) -> None:
     entries = read(root, table).entries
-    assert [(entry.id, set(entry.labels), set(entry.splits)) for entry in entries] == [("a", {"cat"}, {"train"}), ("b", {"dog"}, {"val"})]
+    assert [(entry.id, set(entry.labels or ()), set(entry.splits)) for entry in entries] == [
+        ("a", {"cat"}, {"train"}),
+        ("b", {"dog"}, {"val"}),
+    ]
 
 
 def test_a_quoted_name_may_contain_what_it_likes(root: Path) -> None:
@@ -82,25 +85,94 @@ def test_every_class_has_a_colour_of_its_own(root: Path) -> None:
     assert len(set(palette)) == 3 and all(0 <= one <= 255 for colour in palette for one in colour)
 
 
+def test_classes_may_be_separated_by_commas_or_semicolons(root: Path) -> None:
+    entries = read(root, HEADER + 'a.png,"cat, dog",train\nb.jpg,cat;dog,"train,val"\nsub/a.png,cat;,train\n').entries
+    assert [entry.labels for entry in entries] == [frozenset({"cat", "dog"})] * 2 + [frozenset({"cat"})]
+    assert entries[1].splits == {"train", "val"}
+
+
+def test_names_of_classes_may_have_spaces(root: Path) -> None:
+    (root / "labels.csv").write_text(HEADER + "a.png,traffic light,train\nb.jpg,traffic light;cat,train\nsub/a.png,cat,train\n")
+    entries = Folder(classes=("traffic light", "cat"), complete=True).read(root).entries
+    assert [entry.labels for entry in entries] == [frozenset({"traffic light"}), frozenset({"traffic light", "cat"}), frozenset({"cat"})]
+
+
+def test_without_a_column_of_splits_all_images_are_to_learn_from(root: Path) -> None:
+    assert [entry.splits for entry in read(root, "image,labels\na.png,cat\nb.jpg,dog\n").entries] == [{"train"}] * 2
+
+
+def test_an_image_without_labels_is_one_of_which_nobody_knows_unless_labels_are_complete(root: Path) -> None:
+    table = HEADER + "a.png,,train\nb.jpg,cat,train\n"
+    assert [entry.labels for entry in read(root, table, complete=False).entries] == [None, frozenset({"cat"})]
+    assert [entry.labels for entry in read(root, table, complete=True).entries] == [frozenset(), frozenset({"cat"})]
+
+
+def test_names_in_other_scripts(root: Path) -> None:
+    (root / "images" / "köttur 猫.png").touch()
+    [entry] = read(root, HEADER + "köttur 猫.png,cat,þjálfun\n").entries
+    assert (entry.id, set(entry.splits)) == ("köttur 猫", {"þjálfun"})
+
+
+# --- JSON Lines ---
+
+LINES = """{"image": "b.jpg", "labels": ["dog", "cat"], "split": ["train", "val"]}
+
+{"image": "a.png", "labels": "cat"}
+{"image": "sub/a.png"}
+"""
+
+
+@pytest.mark.parametrize("text", [LINES.encode(), b"\xef\xbb\xbf" + LINES.encode(), LINES.replace("\n", "\r\n").encode()])
+def test_json_lines(root: Path, text: bytes) -> None:
+    entries = read(root, text, name="labels.jsonl", complete=False).entries
+    assert [(entry.id, entry.labels) for entry in entries] == [("b", frozenset({"cat", "dog"})), ("a", frozenset({"cat"})), ("sub/a", None)]
+    assert [entry.splits for entry in entries] == [{"train", "val"}, {"train"}, {"train"}]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('{"image": "a.png", "labels": ["ca', "line 2: no JSON, or cut short: Unterminated string starting at"),
+        ("[1]", "line 2: not an object with image, labels, split"),
+        ('{"labels": ["cat"]}', "line 2: not an object with image, labels, split"),
+        ('{"image": "a.png", "label": ["cat"]}', "line 2: not an object with image, labels, split"),
+        ('{"image": "a.png", "labels": ["caat"]}', "line 2: unknown label 'caat' (nearest: cat)"),
+        ('{"image": "a.png", "split": []}', "line 2: no split"),
+        ('{"image": "../a.png"}', "line 2: '../a.png' is not a file name below images/"),
+        ('{"image": null}', "line 2: '' is not a file name below images/"),
+        ('{"image": "b.jpg"}', "line 2: 'b' was listed in line 1 already"),
+    ],
+)
+def test_a_wrong_line_of_json_is_named(root: Path, line: str, problem: str) -> None:
+    message = refusal(root, f'{{"image": "b.jpg"}}\n{line}\n', name="labels.jsonl")
+    assert problem in message and "found 1 problems: " in message
+
+
 # --- What cannot ---
 
 
 def test_no_table(root: Path) -> None:
     with pytest.raises(DataError) as raised:
-        Folder(classes=("cat",)).read(root)
-    expected = "found no such file; expected a CSV file with the columns image,labels,split; write it, see README"
-    assert str(raised.value) == f"{root}/labels.csv: {expected}"
+        Folder(classes=("cat",), complete=True).read(root)
+    expected = "found no labels.csv; expected a folder with labels.csv; write it, or labels.jsonl; `seedbed init` makes a start"
+    assert str(raised.value) == f"{root}: {expected}"
 
 
-@pytest.mark.parametrize("header", ["", "file,labels,split\n", "image;labels;split\n", "image,labels\n", "a.png,cat,train\n"])
+def test_two_tables(root: Path) -> None:
+    (root / "labels.jsonl").touch()
+    with pytest.raises(DataError, match=r"found labels.csv and labels.jsonl; expected one of them; remove the other"):
+        read(root, HEADER + "a.png,cat,train\n")
+
+
+@pytest.mark.parametrize("header", ["", "file,labels,split\n", "image;labels;split\n", "image\n", "a.png,cat,train\n"])
 def test_another_header(root: Path, header: str) -> None:
     message = refusal(root, header)
     assert message.startswith(f"{root}/labels.csv, line 1: found ")
-    assert "expected the header image,labels,split; correct that line" in message
+    assert "expected the header image,labels,split, of which split may be left out; correct that line" in message
 
 
 def test_a_table_without_a_row(root: Path) -> None:
-    assert "found no image; expected at least one line below the header; list your images" in refusal(root, HEADER)
+    assert "found no image; expected at least one line for an image; list your images" in refusal(root, HEADER)
 
 
 @pytest.mark.parametrize(
@@ -117,12 +189,12 @@ def test_a_table_without_a_row(root: Path) -> None:
         ("a.png,cat,", "line 2: no split"),
         ("a.png,cat", "line 2: no split"),
         ("a.png", "line 2: no split"),
-        ("a.png,cat,dog,train", "line 2: "),  # classes with commas between them instead of spaces
+        ("a.png,cat,dog,train", "line 2: more than 3 columns; put classes into quotes, or separate them by spaces"),
     ],
 )
 def test_a_wrong_row_is_named_with_its_line(root: Path, row: str, problem: str) -> None:
     message = refusal(root, f"{HEADER}{row}\n")
-    assert "found 1 wrong entries: " in message
+    assert "found 1 problems: " in message
     assert problem in message
     assert "expected existing images once each, with labels among: cat, dog, bird; correct these lines" in message
 
@@ -136,15 +208,15 @@ def test_an_image_that_is_listed_twice(root: Path, second: str) -> None:
 
 def test_everything_that_is_wrong_is_said_together(root: Path) -> None:
     message = refusal(root, HEADER + "a.png,caat doog,\nb.jpg,cat,train\nz.png,cat,train\na.png,cat,train\n")
-    assert "found 5 wrong entries: " in message
-    assert "line 2: unknown label 'caat' (nearest: cat); line 2: unknown label 'doog' (nearest: dog); line 2: no split; " in message
+    assert "found 5 problems: " in message
+    assert "line 2: no split; line 2: unknown label 'caat' (nearest: cat); line 2: unknown label 'doog' (nearest: dog); " in message
     assert "line 4: there is no images/z.png; line 5: 'a' was listed in line 2 already" in message
     assert "line 3" not in message
 
 
 def test_of_very_many_problems_the_first_are_named_and_the_rest_counted(root: Path) -> None:
     message = refusal(root, HEADER + "".join(f"{number}.png,cat,train\n" for number in range(30)))
-    assert "found 30 wrong entries" in message and "there is no images/19.png; and 10 more; expected" in message
+    assert "found 30 problems" in message and "there is no images/19.png; and 10 more; expected" in message
 
 
 def test_line_numbers_are_those_of_the_file_though_fields_span_lines(root: Path) -> None:

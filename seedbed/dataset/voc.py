@@ -1,0 +1,104 @@
+"""PASCAL VOC 2012 as downloaded, with or without the lists and masks of the augmented training set (SBD).
+
+    JPEGImages/            images
+    Annotations/           what they show: one XML file per image
+    ImageSets/.../         lists of images: one text file per split
+    SegmentationClassAug/  true masks, for evaluation only; else SegmentationClass/
+
+Every list of the folder `lists` is a split, and the images of the data set are those that are listed. What an image shows is taken
+from its XML file alone; an image without one has no labels.
+
+Paper: M. Everingham, L. Van Gool, C. K. I. Williams, J. Winn and A. Zisserman, "The PASCAL Visual Object Classes (VOC) Challenge", 2010;
+B. Hariharan, P. Arbelaez, L. Bourdev, S. Maji and J. Malik, "Semantic Contours from Inverse Detectors", 2011.
+
+Differs from the paper: not applicable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from seedbed import dataset
+from seedbed.dataset import Entry, Index, Problems, check_root
+from seedbed.errors import nearest
+from seedbed.methods import method
+
+NAMES = (
+    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
+)
+
+
+@method
+class Voc(dataset.Method):
+    lists: str  # folder with the lists, relative to the root; usually ImageSets/Segmentation
+    difficult: bool  # whether things that are marked as difficult count as shown
+
+    def read(self, root: Path) -> Index:
+        check_root(root, holds="JPEGImages", do="let dataset.root be the folder VOC2012 of the devkit")
+        problems = Problems()
+        splits = self._splits(root, problems)
+        with ThreadPoolExecutor() as threads:  # waits for the disk
+            entries = tuple(threads.map(lambda image: self._entry(root, image, frozenset(splits[image]), problems), splits))
+        problems.settle(root, expected="lists of images that are there, with known classes", do="correct or remove these lines")
+        return Index(class_names=NAMES, palette=tuple(_colour(number) for number in range(1, 1 + len(NAMES))), entries=entries)
+
+    def _splits(self, root: Path, problems: Problems) -> dict[str, list[str]]:
+        """Splits of every image, in the order in which the lists name them."""
+        splits: dict[str, list[str]] = {}
+        lists = sorted((root / self.lists).glob("*.txt"))
+        for file in lists:
+            where = f"{self.lists}/{file.name}"
+            try:
+                lines = file.read_text(encoding="utf-8-sig").splitlines()
+            except UnicodeDecodeError as error:
+                problems.add(where, f"bytes that are not UTF-8: {error}")
+                continue
+            for number, image in _listed(lines):
+                there = splits.setdefault(image, [])
+                if file.stem in there:
+                    problems.add(f"{where}, line {number}", f"{image!r} is listed twice")
+                elif not there and not (dataset.is_below(image) and (root / "JPEGImages" / f"{image}.jpg").is_file()):
+                    problems.add(f"{where}, line {number}", f"there is no JPEGImages/{image}.jpg")
+                there.append(file.stem)
+        if not splits and not problems.found:
+            problems.add(self.lists, "no list that names an image")
+        return splits
+
+    def _entry(self, root: Path, image: str, splits: frozenset[str], problems: Problems) -> Entry:
+        where = f"Annotations/{image}.xml"
+        labels: set[str] | None = None
+        try:
+            content = (root / where).read_bytes() if dataset.is_below(image) else b"<annotation/>"
+            tree = ET.fromstring(content)  # noqa: S314 (expat refuses entities that grow without bound)
+            labels = set()
+            for thing in tree.iter("object"):
+                name = (thing.findtext("name") or "").strip()
+                if name not in NAMES:
+                    problems.add(where, f"unknown class {name!r}{nearest(name, NAMES)}")
+                elif self.difficult or (thing.findtext("difficult") or "0").strip() != "1":
+                    labels.add(name)
+        except FileNotFoundError:
+            pass  # nobody has said what it shows
+        except (OSError, ET.ParseError) as error:
+            problems.add(where, f"it cannot be read: {error}")
+        return Entry(image, f"JPEGImages/{image}.jpg", None if labels is None else frozenset(labels), splits)
+
+
+def _listed(lines: list[str]) -> Iterator[tuple[int, str]]:
+    """Images of a list: the first word of each line, for some lists say more, or name two files with folders before them."""
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            word = line.split()[0]
+            yield number, Path(word).stem if word.startswith("/") else word
+
+
+def _colour(number: int) -> tuple[int, int, int]:
+    """VOC's own colour of a class: bits of its number, the lowest first, become the highest bits of red, green and blue in turn."""
+    channels = [0, 0, 0]
+    for bit in range(8):
+        channels[bit % 3] |= (number >> bit & 1) << (7 - bit // 3)
+    return channels[0], channels[1], channels[2]
