@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, ParamSpec
 
 import typer
@@ -45,6 +46,19 @@ def methods(family: Annotated[str, typer.Argument(help="Show one family, with ev
     console = Console(soft_wrap=True)
     for line in documentation.methods_listing(family):
         console.print(line, highlight=False)
+
+
+@app.command()
+@one_line_errors
+def init(path: Annotated[Path, typer.Argument(help="A folder with images: your own, VOC's devkit, or COCO.")]) -> None:
+    """Look at a folder of images, write what is missing to learn from it, and let params.yaml name it."""
+    from seedbed import starting
+
+    start = starting.begin(path)
+    for line in start.done:
+        print(f"wrote {line}")
+    for line in starting.looked_at(start):
+        print(line)
 
 
 @app.command()

@@ -24,10 +24,10 @@ from seedbed.errors import DataError
 from seedbed.images import Images
 from seedbed.types import IGNORE, LabelMap, Size
 
-PICTURES = {  # per reader: folders in which masks are looked for, PNG files that are called as the images
-    "folder": ("masks",),
-    "shapes": ("masks",),
-    "voc": ("SegmentationClassAug", "SegmentationClass"),
+PICTURES = {  # per reader: the folder of images, and folders in which masks are looked for, PNG files that are called as the images
+    "folder": ("images", "masks"),
+    "shapes": ("images", "masks"),
+    "voc": ("JPEGImages", "SegmentationClassAug", "SegmentationClass"),
 }
 OUTLINES = ("coco",)  # readers of data whose masks are outlines in JSON
 AGAIN = "run `dvc repro evaluation`"
@@ -38,11 +38,13 @@ class Pictures:
     """True masks as picture files, grey or with a palette: what counts is the number of a pixel, not its colour."""
 
     root: Path
+    images: str
     folders: tuple[str, ...]
 
     def file(self, image_file: str) -> Path | None:
         """The mask of an image: a PNG at the same place below another folder."""
-        name = Path(*Path(image_file).parts[1:]).with_suffix(".png")
+        image = Path(image_file)
+        name = (image.relative_to(self.images) if image.is_relative_to(self.images) else image).with_suffix(".png")
         return next((file for folder in self.folders if (file := self.root / folder / name).is_file()), None)
 
     def only(self, image_files: Sequence[str]) -> Pictures:
@@ -158,8 +160,8 @@ class Truth:
 
         reader: which layout they have.
         """
-        pictures = Pictures(root.absolute(), PICTURES.get(reader, ()))  # of a reader that is not known here, none
-        masks = Instances.of(root, list(files.values())) if reader in OUTLINES else pictures
+        images, *folders = PICTURES.get(reader, ("",))  # of a reader that is not known here, there are none
+        masks = Instances.of(root, list(files.values())) if reader in OUTLINES else Pictures(root.absolute(), images, tuple(folders))
         return cls(masks, files, tuple(int(one) for one in np.asarray(meaning)))
 
     @classmethod

@@ -42,7 +42,7 @@ def test_a_mask_lies_beside_its_image_under_the_same_name(root: Path) -> None:
     file = root / "masks" / "cats" / "a.b.png"
     file.parent.mkdir()
     file.touch()
-    assert truth.Pictures(root, ("masks",)).file("images/cats/a.b.jpg") == file
+    assert truth.Pictures(root, "images", ("masks",)).file("images/cats/a.b.jpg") == file
 
 
 def test_grey_values_are_classes(root: Path) -> None:

@@ -1,6 +1,6 @@
 """A folder of your own: images, and one file that says what each contains.
 
-    images/      any names, in JPEG, PNG or whatever else OpenCV reads
+    images/      any names, in JPEG, PNG or whatever else OpenCV reads; without this folder, images lie beside labels.csv or below it
     labels.csv   columns `image,labels,split`: file name below images/, classes, splits; the column `split` may be left out
     masks/       optional, for evaluation only: one PNG per image, of the same name but for the ending, grey or with a palette,
                  whose numbers are classes (0 background, 1..K in the order of `classes`, 255 ignored)
@@ -62,11 +62,12 @@ class Folder(dataset.Method):
         if (root / CSV).is_file() and (root / JSON_LINES).is_file():
             raise DataError(str(root), found=f"{CSV} and {JSON_LINES}", expected="one of them", do="remove the other")
         table, problems = root / name, Problems()
+        images = Path("images") if (root / "images").is_dir() else Path()
         entries: dict[str, Entry] = {}
         seen: dict[str, int] = {}
-        for number, row in _rows(table, problems):
+        for number, row in rows(table, problems):
             where = f"line {number}"
-            entry = self._entry(root, row, where, problems)
+            entry = self._entry(root, images, row, where, problems)
             if entry.id in seen:
                 problems.add(where, f"{entry.id!r} was listed in line {seen[entry.id]} already")
             seen[entry.id] = number
@@ -76,14 +77,14 @@ class Folder(dataset.Method):
             raise DataError(str(table), found="no image", expected="at least one line for an image", do="list your images")
         return Index(class_names=self.classes, palette=class_colours(len(self.classes)), entries=tuple(entries.values()))
 
-    def _entry(self, root: Path, row: dict[str, Any], where: str, problems: Problems) -> Entry:
+    def _entry(self, root: Path, images: Path, row: dict[str, Any], where: str, problems: Problems) -> Entry:
         name = str(row["image"] or "").strip()
-        file = Path("images") / name
+        file = images / name
         if not is_below(name):
-            problems.add(where, f"{name!r} is not a file name below images/")
+            problems.add(where, f"{name!r} is not a file name below {images}/")
         elif not (root / file).is_file():
             problems.add(where, f"there is no {file.as_posix()}")
-        labels, splits = _words(row["labels"], self.classes), _words(row["split"], ())
+        labels, splits = words(row["labels"], self.classes), words(row["split"], ())
         if row["split"] is not None and not splits:
             problems.add(where, "no split")
         for label in labels:
@@ -97,7 +98,7 @@ class Folder(dataset.Method):
         )
 
 
-def _rows(table: Path, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:
+def rows(table: Path, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:
     """Lines of a table, by number, each with all columns; what cannot be understood is noted as a problem."""
     try:
         text = table.read_text(encoding="utf-8-sig")
@@ -140,7 +141,7 @@ def _json_rows(text: str, problems: Problems) -> Iterator[tuple[int, dict[str, A
         yield number, {name: row.get(name) for name in COLUMNS}
 
 
-def _words(cell: Any, names: Sequence[str]) -> list[str]:
+def words(cell: Any, names: Sequence[str]) -> list[str]:
     """Classes or splits of a cell.
 
     names: those that may have spaces within them.

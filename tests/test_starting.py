@@ -1,0 +1,134 @@
+"""`seedbed init` makes a project of whatever folder it is shown, and touches nothing that is the user's."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+from ruamel.yaml import YAML
+from typer.testing import CliRunner, Result
+
+from seedbed.cli import app
+from tests import layouts
+from tests.stages.miniature import CHECKOUT
+
+pytest.importorskip("pycocotools")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project as it is in git."""
+    root = tmp_path / "project"
+    root.mkdir()
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(CHECKOUT / name, root)
+    monkeypatch.chdir(root)
+    return root
+
+
+def init(path: Path | str) -> Result:
+    return CliRunner().invoke(app, ["init", str(path)])
+
+
+def section(project: Path) -> dict[str, Any]:
+    """What params.yaml says of the data set."""
+    content: dict[str, Any] = YAML(typ="safe").load(project / "params.yaml")["dataset"]
+    return content
+
+
+def picture(file: Path, size: tuple[int, int] = (20, 30)) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    PillowImage.fromarray(np.zeros((*size, 3), np.uint8)).save(file)
+
+
+@pytest.mark.parametrize(
+    ("reader", "found"),
+    [
+        ("folder", "found 4 images (2 in train, 3 in val), 3 of them with labels, of 2 classes"),
+        ("voc", "found 4 images (1 in train, 2 in train_aug, 2 in val), 3 of them with labels, of 20 classes"),
+        ("coco", "found 4 images (2 in train, 2 in val), 4 of them with labels, of 2 classes"),
+    ],
+)
+def test_layouts_are_recognised(project: Path, reader: str, found: str) -> None:
+    layouts.LAYOUTS[reader](project / "data" / "raw" / "own") if reader != "voc" else layouts.voc(made(project / "data" / "raw" / "own"))
+    done = init("data/raw/own")
+    assert done.exit_code == 0, done.output
+    assert found in done.output and done.output.endswith("next: run `seedbed plan`, then `dvc repro`\n")
+    values = section(project)
+    assert (values["method"], values["root"], values["max_size"], values["larger"]) == (reader, "data/raw/own", [64, 64], "refuse")
+    assert values["folder"]["classes"] == ["cat", "dog"]
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_nothing_else_of_params_yaml_changes(project: Path) -> None:
+    before = (project / "params.yaml").read_text().splitlines()
+    layouts.folder(project / "data" / "raw" / "own")
+    init("data/raw/own")
+    changed = [line for line in (project / "params.yaml").read_text().splitlines() if line not in before]
+    assert [line.split("#")[0].strip() for line in changed] == ["method: folder", "root: data/raw/own", "max_size: [64, 64]"]
+
+
+def test_a_folder_elsewhere_is_linked(project: Path, tmp_path: Path) -> None:
+    layouts.folder(tmp_path / "elsewhere")
+    assert init(tmp_path / "elsewhere").exit_code == 0
+    assert (project / "data" / "raw" / "elsewhere").resolve() == tmp_path / "elsewhere"
+    assert section(project)["root"] == "data/raw/elsewhere"
+    assert init("../elsewhere").exit_code == 0  # the same again
+    (tmp_path / "other" / "elsewhere").mkdir(parents=True)
+    layouts.folder(tmp_path / "other" / "elsewhere")
+    done = init(tmp_path / "other" / "elsewhere")
+    assert done.exit_code == 2 and "data/raw/elsewhere: found something else; expected nothing, or a link to" in done.stderr
+
+
+def test_subfolders_are_labels(project: Path) -> None:
+    for number in range(10):
+        picture(project / "data" / "raw" / "pets" / ("cat", "dog")[number % 2] / f"{number}.jpg")
+    done = init("data/raw/pets")
+    assert "10 of them with labels, of 2 classes" in done.output
+    assert "next: look whether the names of the subfolders are what the images show, and all of it: cat, dog" in done.output
+    table = (project / "data" / "raw" / "pets" / "labels.csv").read_text().splitlines()
+    assert len(table) == 11 and "cat/2.jpg,cat,train" in table and "cat/0.jpg,cat,val" in table
+    again = init("data/raw/pets")
+    assert again.exit_code == 0 and (project / "data" / "raw" / "pets" / "labels.csv").read_text().splitlines() == table
+
+
+def test_images_without_any_label_get_a_table_to_fill_in(project: Path) -> None:
+    for number in range(10):
+        picture(project / "data" / "raw" / "mine" / "images" / f"{number}.png", (20, 2000))
+    picture(project / "data" / "raw" / "mine" / "masks" / "0.png")
+    done = init("data/raw/mine")
+    assert "found 10 images " in done.output and ", 0 of them with labels, of 2 classes" in done.output
+    assert "next: write into data/raw/mine/labels.csv what each image shows" in done.output
+    values = section(project)
+    assert (values["max_size"], values["larger"]) == ([32, 1024], "shrink")
+    assert "1.png,," in (project / "data" / "raw" / "mine" / "labels.csv").read_text()
+
+
+def test_splits_of_other_names_are_told(project: Path) -> None:
+    root = project / "data" / "raw" / "own"
+    layouts.folder(root)
+    (root / "labels.csv").write_text("image,labels,split\none.png,cat,learn\n")
+    assert "next: there is no split train and no val: let classifier.split, segmenter.split" in init("data/raw/own").output
+
+
+def test_what_is_no_start(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "empty").mkdir()
+    before = (project / "params.yaml").read_text()
+    for path, message in (
+        ("nothing", "nothing: found no such folder"),
+        ("empty", "empty: found no image; expected files that end in .bmp"),
+    ):
+        done = init(path)
+        assert done.exit_code == 2 and message in done.stderr
+    assert (project / "params.yaml").read_text() == before and not list((project / "empty").iterdir())
+    monkeypatch.chdir(tmp_path)
+    done = init("project")
+    assert done.exit_code == 2 and "found no params.yaml and dvc.yaml; expected a checkout of Seedbed" in done.stderr
