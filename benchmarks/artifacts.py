@@ -270,7 +270,7 @@ class Drawn(Method):
 def look(scenes: Scenes, images: Sequence[str]) -> Iterator[Columns]:
     """What stage `dataset` would find out of images."""
     for image in images:
-        yield {"size": scenes.size(image), "problem": ""}
+        yield {"size": scenes.size(image), "original_size": scenes.size(image), "problem": "", "mask_problem": ""}
 
 
 def draw_seeds(scenes: Scenes, images: Sequence[str]) -> Iterator[Columns]:
@@ -306,7 +306,9 @@ class Ours(Way):
                 "file": [f"{image}.jpg" for image in self.scenes.ids],
                 "image_digest": self.scenes.ids,
                 "labels": [np.isin(np.arange(1 + CLASSES), [BACKGROUND, *self.scenes.classes(image)]) for image in self.scenes.ids],
+                "labelled": np.ones(self.scenes.count),
                 "splits": np.ones((self.scenes.count, 1)),
+                "mask_meaning": np.full(256, -1),
             }
             Run("dataset", Params({})).per_image(Drawn(), look, self.scenes, images=self.scenes.ids, whole=whole)
 

@@ -67,7 +67,7 @@ class Drawn(Method):
 def look(stripes: Stripes, images: Sequence[str]) -> Iterator[Columns]:
     """What stage `dataset` would find out of images."""
     for image in images:
-        yield {"size": stripes[image].shape, "problem": ""}
+        yield {"size": stripes[image].shape, "original_size": stripes[image].shape, "problem": "", "mask_problem": ""}
 
 
 def label(stripes: Stripes, classes: Labels, images: Sequence[str]) -> Iterator[Columns]:
@@ -108,7 +108,9 @@ def perform(task: str, *, images: int, workers: int) -> None:
             "file": [f"{image}.jpg" for image in ids],
             "image_digest": ids,
             "labels": classes,
+            "labelled": classes[:, 0],
             "splits": classes[:, :1],
+            "mask_meaning": np.full(256, -1),
         }
         Run("dataset", Params({})).per_image(Drawn(), look, stripes, images=ids, whole=whole)
     else:

@@ -556,8 +556,18 @@ def test_what_the_index_says(tmp_path: Path, write_dataset: Callable[..., Artifa
 
 
 def test_an_image_without_background_or_file(tmp_path: Path) -> None:
-    row = {"ids": "a", "size": (5, 7), "file": "", "image_digest": "0" * 64, "labels": [False, True], "splits": [True], "problem": ""}
+    row: dict[str, Any] = {
+        "ids": "a",
+        "size": (5, 7),
+        "original_size": (5, 7),
+        "file": "",
+        "image_digest": "0" * 64,
+        "problem": "",
+        "mask_problem": "",
+    }
+    row |= {"labels": [False, True], "labelled": True, "splits": [True]}
     whole = {"max_size": (40, 48), "class_names": ["background", "cat"], "palette": np.zeros((2, 3)), "split_names": ["train"]}
+    whole["mask_meaning"] = np.zeros(256)
     published("dataset", tmp_path, [row], whole=whole, extents={"class": 2, "split": 1})
     assert findings(tmp_path, "dataset") == ["dataset: a: without background", "dataset: a: without a file"]
 

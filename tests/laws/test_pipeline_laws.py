@@ -167,7 +167,7 @@ def test_a_map_that_a_method_newly_learns_along_is_found(broken: BrokenCopy) -> 
 
 
 def test_a_slot_without_a_dep_is_found(broken: BrokenCopy) -> None:
-    broken.replace("params.yaml", "maps: { labels: refinement }", "maps: { labels: refinement, regions: superpixels }")
+    broken.replace("params.yaml", "maps: {labels: refinement}", "maps: {labels: refinement, regions: superpixels}")
     assert broken.new(pipeline_laws.data_deps_are_complete) == ['stage segmenter: add "- data/${segmenter.maps.regions}.zarr" to deps']
 
 

@@ -65,7 +65,12 @@ def new_album(root: Path, original: dict[str, Any], album: Album, *, iterations:
     """
     project = new_project(root, original)
     content = project.params()
-    content["dataset"] |= {"method": "folder", "root": "data/raw/album", "max_size": [40, 48], "folder": {"classes": CLASSES}}
+    content["dataset"] |= {
+        "method": "folder",
+        "root": "data/raw/album",
+        "max_size": [40, 48],
+        "folder": {"classes": CLASSES, "complete": True},
+    }
     content["superpixels"]["dino"]["crf"]["iterations"] = iterations
     project.write_params(content)
     show(project, album)

@@ -75,7 +75,7 @@ def test_an_unknown_method(fresh: Project) -> None:
     content = fresh.params()
     content["dataset"]["method"] = "foldr"
     fresh.write_params(content)
-    expected = "error: params.yaml: dataset.method: found 'foldr'; expected one of: folder, shapes (nearest: folder)"
+    expected = "error: params.yaml: dataset.method: found 'foldr'; expected one of: coco, folder, shapes, voc (nearest: folder)"
     assert_refused(fresh.program("dataset"), expected, "run `seedbed methods`")
 
 
@@ -118,7 +118,7 @@ def test_maps_from_an_artifact_that_has_none(own: Project, maps: dict[str, str],
 def read_folder(project: Project, root: str = "data/raw/mine") -> None:
     """Make a project read a folder of its user's."""
     content = project.params()
-    content["dataset"] |= {"method": "folder", "root": root, "folder": {"classes": ["cat", "dog"]}}
+    content["dataset"] |= {"method": "folder", "root": root, "folder": {"classes": ["cat", "dog"], "complete": True}}
     project.write_params(content)
 
 
@@ -131,7 +131,7 @@ def test_wrong_entries_of_a_data_set(fresh: Project) -> None:
     read_folder(fresh)
     (fresh.data / "raw" / "mine").mkdir(parents=True)
     (fresh.data / "raw" / "mine" / "labels.csv").write_text("image,labels,split\na.png,cta,train\n")
-    parts = ("labels.csv: found 2 wrong entries: line 2: there is no images/a.png; line 2: unknown label 'cta' (nearest: cat)",)
+    parts = ("labels.csv: found 2 problems: line 2: there is no a.png; line 2: unknown label 'cta' (nearest: cat)",)
     assert_refused(fresh.program("dataset"), *parts, "correct these lines")
 
 
@@ -146,7 +146,7 @@ def test_images_that_are_broken_or_too_large(fresh: Project) -> None:
     rows = "".join(f"{name},cat,train\n" for name in ("large.png", "half.png", "empty.jpg"))
     (folder.parent / "labels.csv").write_text(f"image,labels,split\n{rows}")
     parts = ("found 3 images that cannot be used", "large.png: 20 x 99 pixels", "half.png: ", "empty.jpg: 0 bytes that are not an image")
-    more = ("no larger than dataset.max_size, 72 x 80", "or let dataset.allow_broken, now 0, leave broken ones out")
+    more = ("no larger than dataset.max_size, 72 x 80", "or let dataset.allow_broken, now 0, leave broken images out")
     assert_refused(fresh.program("dataset"), *parts, *more, after="dataset: 3 images in ")
     assert not (fresh.data / "dataset.zarr").exists()
 
@@ -180,7 +180,7 @@ def test_an_artifact_of_an_older_schema(own: Project) -> None:
     record |= {"schema": 1}
     record["digest"] = digest({name: value for name, value in record.items() if name != "digest"})
     path.write_text(json.dumps(metadata))
-    parts = ("expected schema 2, which this version reads", "run `dvc repro --force --single-item dataset`")
+    parts = ("expected schema 3, which this version reads", "run `dvc repro --force --single-item dataset`")
     assert_refused(own.program("features"), "error: data/dataset.zarr: found schema 1", *parts)
 
 
@@ -231,7 +231,7 @@ def test_artifacts_of_two_data_sets_are_not_mixed(finished: Project, tmp_path: P
     content = own.params()
     content["dataset"] |= {
         "method": "folder",
-        "folder": {"classes": [str(one) for one in open_artifact("dataset", folder=own.data).whole("class_names")[1:]]},
+        "folder": {"classes": [str(one) for one in open_artifact("dataset", folder=own.data).whole("class_names")[1:]], "complete": True},
     }
     own.write_params(content)
     header, *lines = table.read_text(encoding="utf-8").splitlines()
@@ -256,7 +256,7 @@ def test_a_training_that_diverges_leaves_no_weights(finished: Project, tmp_path:
 def test_class_names_must_differ(own: Project) -> None:
     content = own.params()
     for classes in (["cat", "cat"], ["background", "cat"]):
-        content["dataset"] |= {"method": "folder", "folder": {"classes": classes}}
+        content["dataset"] |= {"method": "folder", "folder": {"classes": classes, "complete": True}}
         own.write_params(content)
         with pytest.raises(ParamsError, match="expected classes with distinct names, none of them 'background'"):
             own.run("dataset")

@@ -58,7 +58,7 @@ def test_the_index_is_that_of_the_raw_images(finished: Project) -> None:
     for image in IDS:
         content = (finished.raw / "images" / f"{image}.png").read_bytes()
         assert pictures.file(image) == f"images/{image}.png"
-        assert pictures.key(image) == images.digest(content)
+        assert pictures.digest(image) == images.digest(content)
         assert data.size(image) == images.decode(content, where=image).shape[:2]
     assert all(height != width for height, width in map(data.size, IDS))
     assert data.max_size == (72, 80)
@@ -289,7 +289,11 @@ def test_as_many_broken_images_as_are_allowed_are_left_out_of_everything(finishe
     project = finished.copy_to(tmp_path)
     content = project.params()
     classes = opened(finished, "dataset").class_names[1:]
-    content["dataset"] |= {"method": "folder", "folder": {"classes": classes}, "allow_broken": 2}  # shapes would draw it again
+    content["dataset"] |= {
+        "method": "folder",
+        "folder": {"classes": classes, "complete": True},
+        "allow_broken": 2,
+    }  # shapes would draw it again
     project.write_params(content)
     for image, share in (("train_0002", 0.5), ("val_0001", 0)):
         path = project.raw / "images" / f"{image}.png"

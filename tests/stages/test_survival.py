@@ -619,7 +619,7 @@ def test_too_many_broken_images(tmp_path: Path, original: dict[str, Any], images
         project.run("dataset")
     problems = "; ".join(f"images/{image}.png: 8 bytes that are not an image" for image in images)
     assert f"data/raw/album: found {len(images)} images that cannot be used: {problems}; expected" in str(raised.value)
-    assert f"or let dataset.allow_broken, now {allowed}, leave broken ones out" in str(raised.value)
+    assert f"or let dataset.allow_broken, now {allowed}, leave broken images out" in str(raised.value)
     assert not published(project, "dataset")
 
 
