@@ -116,31 +116,41 @@ class RawFiles:
         return (height, width), problem
 
 
-def review(files: Sequence[str], max_size: Size, computed: Mapping[str, npt.NDArray[Any]], *, allowed: int, where: str) -> None:
-    """Raise one error for all files that cannot be used, and name those that are left out.
+def review(
+    where: str, files: Sequence[str], max_size: Size, allowed: int, listed: Sequence[str], computed: Mapping[str, npt.NDArray[Any]]
+) -> None:
+    """Raise one error for all that is wrong with a data set, and name what is left out.
 
-    computed: `size`, `problem` and `mask_problem` of every file.
-    allowed: so many may be broken.
     where: the data set, for messages.
+    allowed: so many files may be broken.
+    listed: what is wrong with lists, tables and annotations.
+    computed: `size`, `problem` and `mask_problem` of every file.
     """
-    problems = [f"{file}: {problem}" for file, problem in zip(files, computed.get("problem", ()), strict=True) if problem]
+    broken = [f"{file}: {problem}" for file, problem in zip(files, computed.get("problem", ()), strict=True) if problem]
     sizes = zip(files, computed.get("size", ()), strict=True)
-    large = [f"{file}: {size[0]} x {size[1]} pixels" for file, size in sizes if (np.asarray(size) > max_size).any()]
+    unusable = [f"{file}: {size[0]} x {size[1]} pixels" for file, size in sizes if (np.asarray(size) > max_size).any()]
+    unusable += broken if unusable or len(broken) > allowed else []
     masks = [problem for problem in computed.get("mask_problem", ()) if problem]
-    broken = len(problems) > allowed
-    if broken or large or masks:
-        found = [f"{len(large) + len(problems)} images that cannot be used: {shown([*large, *problems])}"] * bool(large or problems)
-        found += [f"{len(masks)} masks that cannot be used: {shown(masks)}"] * bool(masks)
-        do = f"raise dataset.max_size or let dataset.larger be shrink, or let dataset.allow_broken, now {allowed}, leave broken images out"
+    found = {"entries that are wrong": listed, "images that cannot be used": unusable, "masks that cannot be used": masks}
+    expected = {
+        "entries that are wrong": "existing images once each, with known classes",
+        "images that cannot be used": f"files that can be decoded, no larger than dataset.max_size, {max_size[0]} x {max_size[1]}",
+        "masks that cannot be used": "masks of the size of their images, with known values",
+    }
+    do = "correct, replace or remove them"
+    if unusable:
+        do += "; or raise dataset.max_size, or let dataset.larger be shrink"
+        do += f", or let dataset.allow_broken, now {allowed}, leave broken images out"
+    wrong = [kind for kind, problems in found.items() if problems]
+    if wrong:
         raise DataError(
             where,
-            found="; ".join(found),
-            expected=f"images that can be decoded and are no larger than dataset.max_size, {max_size[0]} x {max_size[1]}"
-            + ", and masks of their size with known values" * bool(masks),
-            do="replace or remove them" if masks and not (large or problems) else f"replace or remove them, {do}",
+            found="; ".join(f"{len(found[kind])} {kind}: {shown(found[kind])}" for kind in wrong),
+            expected="; ".join(expected[kind] for kind in wrong),
+            do=do,
         )
-    if problems:
-        print(f"dataset: leaving out {len(problems)} broken images: {shown(problems)}", file=sys.stderr)
+    if broken:
+        print(f"dataset: leaving out {len(broken)} broken images: {shown(broken)}", file=sys.stderr)
 
 
 def read(path: Path, *, expected_digest: str) -> Image:

@@ -72,6 +72,7 @@ def begin(path: Path) -> Start:
 def looked_at(start: Start) -> Iterator[str]:
     """What a reader makes of it, and what is left to do."""
     index = Params.read().method(dataset.Method).read(start.root)
+    index.check(start.root)
     labelled = sum(entry.labels is not None for entry in index.entries)
     splits = ", ".join(f"{sum(split in one.splits for one in index.entries)} in {split}" for split in index.split_names)
     yield f"found {len(index.entries)} images ({splits}), {labelled} of them with labels, of {len(index.class_names)} classes"

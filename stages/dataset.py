@@ -32,6 +32,8 @@ def main(run: Run) -> None:
     with run.alone():  # a reader may draw or unpack what it reads
         index = method.read(root)
     index = index.restricted(settings.classes) if settings.classes else index
+    if not index.entries:
+        index.check(root)
     files = RawFiles.of(root, {entry.id: entry.file for entry in index.entries})
     truth = Truth.of(method.name, root, files.files, index.meaning)
     whole = {
@@ -46,7 +48,7 @@ def main(run: Run) -> None:
         "labelled": [entry.labels is not None for entry in index.entries],
         "splits": [index.splits(entry) for entry in index.entries],
     }
-    review = partial(images.review, list(files.files.values()), settings.max_size, allowed=settings.allow_broken, where=settings.root)
+    review = partial(images.review, settings.root, list(files.files.values()), settings.max_size, settings.allow_broken, index.problems)
     bound = settings.max_size if settings.larger == "shrink" else ()
     run.per_image(method, inspect, files, truth, bound, images=list(files.files), whole=whole, review=review)
 

@@ -229,7 +229,7 @@ def reviewed(*names: str, allowed: int = 0) -> None:
         "size": np.array([SIZES_AND_PROBLEMS[name][0] for name in names], np.int32),
         "problem": np.array([SIZES_AND_PROBLEMS[name][1] for name in names], object),
     }
-    images.review(names, (8, 8), computed, allowed=allowed, where="data/raw")
+    images.review("data/raw", names, (8, 8), allowed, (), computed)
 
 
 def test_all_problems_are_reported_together() -> None:
@@ -238,32 +238,36 @@ def test_all_problems_are_reported_together() -> None:
     assert str(raised.value) == (
         "data/raw: found 4 images that cannot be used: tall.png: 9 x 3 pixels; wide.png: 3 x 9 pixels; "
         "empty.png: 0 bytes that are not an image; half.jpg: 2 bytes that are not an image; "
-        "expected images that can be decoded and are no larger than dataset.max_size, 8 x 8; replace or remove them, "
-        "raise dataset.max_size or let dataset.larger be shrink, or let dataset.allow_broken, now 0, leave broken images out"
+        "expected files that can be decoded, no larger than dataset.max_size, 8 x 8; correct, replace or remove them; "
+        "or raise dataset.max_size, or let dataset.larger be shrink, or let dataset.allow_broken, now 0, leave broken images out"
     )
 
 
-def test_masks_are_reported_with_them() -> None:
+def test_wrong_entries_and_masks_are_reported_with_them() -> None:
     computed = {"size": np.array([(9, 9), (5, 5)]), "problem": np.array(["", ""], object)}
     computed["mask_problem"] = np.array(["", "masks/b.png: a mask of (5, 4) instead of (5, 5)"], object)
     with pytest.raises(DataError) as raised:
-        images.review(["a.png", "b.png"], (8, 8), computed, allowed=9, where="data/raw")
-    assert "found 1 images that cannot be used: a.png: 9 x 9 pixels; 1 masks that cannot be used: masks/b.png: a mask" in str(raised.value)
-    assert "no larger than dataset.max_size, 8 x 8, and masks of their size with known values; replace" in str(raised.value)
+        images.review("data/raw", ["a.png", "b.png"], (8, 8), 9, ["labels.csv, line 7: no split"], computed)
+    assert str(raised.value).startswith(
+        "data/raw: found 1 entries that are wrong: labels.csv, line 7: no split; 1 images that cannot be used: a.png: 9 x 9 pixels; "
+        "1 masks that cannot be used: masks/b.png: a mask of (5, 4) instead of (5, 5); "
+        "expected existing images once each, with known classes; "
+        "files that can be decoded, no larger than dataset.max_size, 8 x 8; masks of the size of their images, with known values; correct, "
+    )
 
 
 def test_very_many_problems_are_counted() -> None:
     names = [f"image {number}" for number in range(25)]
     computed = {"size": np.zeros((25, 2), np.int32), "problem": np.array(["broken"] * 25, object)}
     with pytest.raises(DataError) as raised:
-        images.review(names, (8, 8), computed, allowed=24, where="data/raw")
+        images.review("data/raw", names, (8, 8), 24, (), computed)
     message = str(raised.value)
     assert "found 25 images" in message and "image 19: broken; and 5 more; expected" in message and "image 20" not in message
 
 
 def test_a_data_set_without_problems_is_not_refused(capsys: pytest.CaptureFixture[str]) -> None:
     reviewed("good.png")
-    images.review([], (8, 8), {}, allowed=0, where="data/raw")
+    images.review("data/raw", [], (8, 8), 0, (), {})
     assert capsys.readouterr().err == ""
 
 

@@ -23,6 +23,7 @@ from seedbed.errors import DataError, ParamsError, listed, nearest, shown
 from seedbed.methods import parameters
 from seedbed.types import BACKGROUND, IGNORE
 
+EXPECTED = "existing images once each, with known classes"
 Pixels = Annotated[int, Field(ge=16, le=20_000)]
 
 
@@ -56,6 +57,7 @@ class Index:
     entries: tuple[Entry, ...]  # in the order that every artifact keeps
     values: tuple[int, ...] = ()  # in true masks, of background and every class; 0, 1, 2, ... unless given
     left_out: tuple[int, ...] = ()  # values in true masks of what counts nowhere
+    problems: tuple[str, ...] = ()  # what is wrong with lists, tables and annotations; entries that are wrong are not among the others
 
     @cached_property
     def split_names(self) -> list[str]:
@@ -80,6 +82,13 @@ class Index:
         for value in (*self.left_out, IGNORE):
             meaning[value] = IGNORE
         return meaning
+
+    def check(self, where: Path) -> None:
+        """Refuse a data set in which something is wrong."""
+        if self.problems:
+            raise DataError(
+                str(where), found=f"{len(self.problems)} problems: {shown(self.problems)}", expected=EXPECTED, do="correct them"
+            )
 
     def restricted(self, names: Sequence[str]) -> Index:
         """The same images with some of the classes alone."""
@@ -119,7 +128,7 @@ class Method(methods.Method):
 
     @abstractmethod
     def read(self, root: Path) -> Index:
-        """List the images below a folder; everything that is wrong with them is raised together."""
+        """List the images below a folder, and everything that is wrong with what is said of them."""
 
 
 class Problems:
@@ -134,11 +143,6 @@ class Problems:
         where: the file, and the line if there is one.
         """
         self.found.append(f"{where}: {problem}")
-
-    def settle(self, where: Path | str, *, expected: str, do: str) -> None:
-        """Raise what was noted, if anything was."""
-        if self.found:
-            raise DataError(str(where), found=f"{len(self.found)} problems: {shown(self.found)}", expected=expected, do=do)
 
 
 def check_root(root: Path, *, holds: str, do: str) -> None:

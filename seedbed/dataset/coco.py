@@ -38,16 +38,17 @@ class Coco(dataset.Method):
             for entry in self._entries(root, file, names, problems):
                 if entry.id in entries:
                     problems.add(f"annotations/{file.name}", f"image {entry.id!r} is listed twice")
-                entries[entry.id] = entry
+                else:
+                    entries[entry.id] = entry
         if not entries and not problems.found:
             problems.add("annotations", f"no instances_*{self.year}.json that names an image")
-        problems.settle(root, expected="annotations of images that are there, with known categories", do="correct or remove them")
         numbers = sorted(names)
         return Index(
             class_names=tuple(names[one] for one in numbers),
             palette=class_colours(len(numbers)),
             entries=tuple(entries.values()),
             values=(BACKGROUND, *numbers),
+            problems=tuple(problems.found),
         )
 
     def _entries(self, root: Path, file: Path, names: dict[int, str], problems: Problems) -> list[Entry]:
@@ -69,6 +70,7 @@ class Coco(dataset.Method):
             return []
         if any(not 0 < number < 255 for number in categories) or any(names.get(one, name) != name for one, name in categories.items()):
             problems.add(where, "categories that are numbered beyond 254, or other than in the files before")
+            return []
         names |= categories
         folder = re.sub(r"^instances_", "", file.stem)
         below = next((one for one in (folder, f"images/{folder}") if (root / one).is_dir()), folder)
@@ -85,5 +87,6 @@ class Coco(dataset.Method):
         for number, name in images:
             if not (dataset.is_below(name) and (root / below / name).is_file()):
                 problems.add(where, f"there is no {below}/{name}")
+                continue
             entries.append(Entry(Path(name).stem, f"{below}/{name}", frozenset(labels[number]), splits))
         return entries

@@ -63,19 +63,20 @@ class Folder(dataset.Method):
             raise DataError(str(root), found=f"{CSV} and {JSON_LINES}", expected="one of them", do="remove the other")
         table, problems = root / name, Problems()
         images = Path("images") if (root / "images").is_dir() else Path()
-        entries: dict[str, Entry] = {}
+        entries: list[Entry] = []
         seen: dict[str, int] = {}
         for number, row in rows(table, problems):
-            where = f"line {number}"
-            entry = self._entry(root, images, row, where, problems)
+            before = len(problems.found)
+            entry = self._entry(root, images, row, f"{name}, line {number}", problems)
             if entry.id in seen:
-                problems.add(where, f"{entry.id!r} was listed in line {seen[entry.id]} already")
-            seen[entry.id] = number
-            entries[entry.id] = entry
-        problems.settle(table, expected=f"existing images once each, with labels among: {listed(self.classes)}", do="correct these lines")
-        if not entries:
+                problems.add(f"{name}, line {number}", f"{entry.id!r} was listed in line {seen[entry.id]} already")
+            seen.setdefault(entry.id, number)
+            if len(problems.found) == before:
+                entries.append(entry)
+        if not seen and not problems.found:
             raise DataError(str(table), found="no image", expected="at least one line for an image", do="list your images")
-        return Index(class_names=self.classes, palette=class_colours(len(self.classes)), entries=tuple(entries.values()))
+        palette = class_colours(len(self.classes))
+        return Index(class_names=self.classes, palette=palette, entries=tuple(entries), problems=tuple(problems.found))
 
     def _entry(self, root: Path, images: Path, row: dict[str, Any], where: str, problems: Problems) -> Entry:
         name = str(row["image"] or "").strip()
@@ -104,7 +105,7 @@ def rows(table: Path, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]
         text = table.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(str(table), found=f"bytes that are not UTF-8: {error}", expected="UTF-8 text", do="save it as UTF-8") from error
-    yield from _csv_rows(table, text, problems) if table.suffix == ".csv" else _json_rows(text, problems)
+    yield from _csv_rows(table, text, problems) if table.suffix == ".csv" else _json_rows(table.name, text, problems)
 
 
 def _csv_rows(table: Path, text: str, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -119,24 +120,25 @@ def _csv_rows(table: Path, text: str, problems: Problems) -> Iterator[tuple[int,
             for row in reader:
                 if None in row:
                     problems.add(
-                        f"line {reader.line_num}", f"more than {len(columns)} columns; put classes into quotes, or separate them by spaces"
+                        f"{table.name}, line {reader.line_num}",
+                        f"more than {len(columns)} columns; put classes into quotes, or separate them by spaces",
                     )
                 yield reader.line_num, {name: row[name] or "" if name in columns else None for name in COLUMNS}
         except csv.Error as error:
-            problems.add(f"line {reader.line_num}", f"no CSV: {error}")
+            problems.add(f"{table.name}, line {reader.line_num}", f"no CSV: {error}")
 
 
-def _json_rows(text: str, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:
+def _json_rows(name: str, text: str, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            problems.add(f"line {number}", f"no JSON, or cut short: {error.msg}")
+            problems.add(f"{name}, line {number}", f"no JSON, or cut short: {error.msg}")
             continue
         if not isinstance(row, dict) or "image" not in row or row.keys() - set(COLUMNS):
-            problems.add(f"line {number}", f"not an object with {listed(COLUMNS)}")
+            problems.add(f"{name}, line {number}", f"not an object with {listed(COLUMNS)}")
             continue
         yield number, {name: row.get(name) for name in COLUMNS}
 

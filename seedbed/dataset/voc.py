@@ -43,8 +43,8 @@ class Voc(dataset.Method):
         splits = self._splits(root, problems)
         with ThreadPoolExecutor() as threads:  # waits for the disk
             entries = tuple(threads.map(lambda image: self._entry(root, image, frozenset(splits[image]), problems), splits))
-        problems.settle(root, expected="lists of images that are there, with known classes", do="correct or remove these lines")
-        return Index(class_names=NAMES, palette=tuple(_colour(number) for number in range(1, 1 + len(NAMES))), entries=entries)
+        palette = tuple(_colour(number) for number in range(1, 1 + len(NAMES)))
+        return Index(class_names=NAMES, palette=palette, entries=entries, problems=tuple(problems.found))
 
     def _splits(self, root: Path, problems: Problems) -> dict[str, list[str]]:
         """Splits of every image, in the order in which the lists name them."""
@@ -58,12 +58,12 @@ class Voc(dataset.Method):
                 problems.add(where, f"bytes that are not UTF-8: {error}")
                 continue
             for number, image in _listed(lines):
-                there = splits.setdefault(image, [])
-                if file.stem in there:
+                if file.stem in splits.get(image, ()):
                     problems.add(f"{where}, line {number}", f"{image!r} is listed twice")
-                elif not there and not (dataset.is_below(image) and (root / "JPEGImages" / f"{image}.jpg").is_file()):
+                elif image in splits or (dataset.is_below(image) and (root / "JPEGImages" / f"{image}.jpg").is_file()):
+                    splits.setdefault(image, []).append(file.stem)
+                else:
                     problems.add(f"{where}, line {number}", f"there is no JPEGImages/{image}.jpg")
-                there.append(file.stem)
         if not splits and not problems.found:
             problems.add(self.lists, "no list that names an image")
         return splits
@@ -72,8 +72,7 @@ class Voc(dataset.Method):
         where = f"Annotations/{image}.xml"
         labels: set[str] | None = None
         try:
-            content = (root / where).read_bytes() if dataset.is_below(image) else b"<annotation/>"
-            tree = ET.fromstring(content)  # noqa: S314 (expat refuses entities that grow without bound)
+            tree = ET.fromstring((root / where).read_bytes())  # noqa: S314 (expat refuses entities that grow without bound)
             labels = set()
             for thing in tree.iter("object"):
                 name = (thing.findtext("name") or "").strip()

@@ -31,7 +31,7 @@ def read(root: Path, year: Literal[2014, 2017] = 2017) -> Index:
 
 def problems(root: Path) -> str:
     with pytest.raises(DataError) as raised:
-        read(root)
+        read(root).check(root)
     return raised.value.found
 
 
@@ -65,7 +65,7 @@ def test_other_years_are_left_alone(root: Path) -> None:
     (root / "annotations" / "instances_val2014.json").write_text("{")
     assert len(read(root).entries) == 4
     with pytest.raises(DataError, match=r"instances_val2014\.json, line 1: it is no JSON, or cut short"):
-        read(root, 2014)
+        read(root, 2014).check(root)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def read(root: Path, *, difficult: bool = True, lists: str = "ImageSets/Segmenta
 
 def problems(root: Path) -> str:
     with pytest.raises(DataError) as raised:
-        read(root)
+        read(root).check(root)
     assert str(raised.value).startswith(f"{root}: found ")
     return raised.value.found
 
@@ -98,7 +98,7 @@ def test_the_folder_above_is_not_it(root: Path, tmp_path: Path) -> None:
 
 def test_a_folder_without_lists(root: Path) -> None:
     with pytest.raises(DataError, match="elsewhere: no list that names an image"):
-        read(root, lists="elsewhere")
+        read(root, lists="elsewhere").check(root)
 
 
 def test_a_real_part_of_voc() -> None:

@@ -188,10 +188,13 @@ def test_wrong_masks_are_told_at_the_start_with_all_else(tmp_path: Path, origina
     layouts.write_mask(raw / "masks" / "two.png", layouts.rectangle("two", 1, 9))
     (raw / "masks" / "three.png").write_bytes(b"no mask")
     (raw / "images" / "four.png").write_bytes(b"")
+    with (raw / "labels.csv").open("a") as table:
+        table.write("five.png,cat,train\n")
     with pytest.raises(DataError) as raised:
         project.run("dataset")
     message = str(raised.value)
-    assert "found 1 images that cannot be used: images/four.png: 0 bytes that are not an image; 3 masks that cannot be used: " in message
+    assert "found 1 entries that are wrong: labels.csv, line 6: there is no images/five.png; " in message
+    assert "; 1 images that cannot be used: images/four.png: 0 bytes that are not an image; 3 masks that cannot be used: " in message
     assert "masks/one.png: a mask of (38, 26) instead of (30, 44), as its image; " in message
     assert "masks/two.png: classes [9] instead of 0..2 or 255; " in message
     assert "masks/three.png: no readable image: " in message
