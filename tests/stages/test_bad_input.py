@@ -132,7 +132,7 @@ def test_wrong_entries_of_a_data_set(fresh: Project) -> None:
     (fresh.data / "raw" / "mine").mkdir(parents=True)
     (fresh.data / "raw" / "mine" / "labels.csv").write_text("image,labels,split\na.png,cta,train\n")
     parts = ("found 2 problems: labels.csv, line 2: there is no a.png; labels.csv, line 2: unknown label 'cta' (nearest: cat)",)
-    assert_refused(fresh.program("dataset"), *parts, "correct these lines")
+    assert_refused(fresh.program("dataset"), *parts, "correct them")
 
 
 def test_images_that_are_broken_or_too_large(fresh: Project) -> None:
