@@ -1,0 +1,42 @@
+"""Pixels where a class map is high are foreground, pixels where all are low are background, the rest is left open.
+
+Paper: the usual rule of the field, as in Kolesnikov and Lampert, "Seed, Expand and Constrain", ECCV 2016, with class maps in the place of
+saliency for background.
+
+Differs from the paper: background comes from class maps alone. Superpixels play no part.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from seedbed import seeds
+from seedbed.methods import method
+from seedbed.types import BACKGROUND, IGNORE, ClassMaps, LabelMap, RegionMap
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+@method
+class Threshold(seeds.Method):
+    foreground: Share  # a class map above it is confident
+    background: Share  # where the strongest class map is not above it, there is none of the classes
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.background > self.foreground:
+            raise ValueError(f"no more than foreground, which is {self.foreground}")
+        return self
+
+    def label(self, class_maps: ClassMaps, regions: RegionMap) -> LabelMap:
+        strongest = class_maps.maps.max(axis=0, initial=0.0)
+        labels = np.full(strongest.shape if class_maps.classes else regions.shape, IGNORE, np.uint8)
+        labels[strongest <= self.background] = BACKGROUND
+        if class_maps.classes:
+            best = np.asarray(class_maps.classes, np.uint8)[class_maps.maps.argmax(axis=0)]
+            confident = strongest > self.foreground
+            labels[confident] = best[confident]
+        return labels

@@ -1,0 +1,20 @@
+"""Class maps as they are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from seedbed.refinement.none import Nothing
+from seedbed.types import ClassMaps
+
+IMAGE = np.zeros((1, 4, 3), np.uint8)
+
+
+def test_the_strongest_class_above_the_threshold() -> None:
+    maps = ClassMaps(classes=(2, 5), maps=np.array([[[0.9, 0.3, 0.1, 0.31]], [[0.2, 0.6, 0.3, 0.5]]], np.float32))
+    assert Nothing(threshold=0.3).refine(IMAGE, maps).tolist() == [[2, 5, 0, 5]]
+
+
+def test_an_image_without_classes_is_background() -> None:
+    nothing = ClassMaps(classes=(), maps=np.zeros((0, 1, 4), np.float32))
+    assert Nothing(threshold=0.3).refine(IMAGE, nothing).tolist() == [[0, 0, 0, 0]]
