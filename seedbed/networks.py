@@ -68,20 +68,25 @@ class Backbone(nn.Module):
 
     def initialise(self, weights: InitialWeights) -> None:
         """Give the backbone the weights that training starts from."""
-        if weights.source == "hub":
-            try:
-                timm.models.load_pretrained(self.trunk, num_classes=0)  # without the head
-            except (OSError, ValueError) as error:
-                raise WeightsError(
-                    "params.yaml: initial_weights.source",
-                    found=f"hub, from which weights for this backbone could not be had ({type(error).__name__})",
-                    expected="a network that timm has weights for, and a connection or a filled cache",
-                    do="see timm.list_pretrained(), or use source: file",
-                ) from error
-        elif weights.source == "file":
-            load_file(self.trunk, weights)
+        initialise(self.trunk, weights)
 
     def forward(self, images_BCYX: Tensor) -> Tensor:
         """Features (B, D, y, x)."""
         features: Tensor = self.trunk((images_BCYX - self.mean) / self.deviation)
         return features
+
+
+def initialise(trunk: Any, weights: InitialWeights) -> None:
+    """Give a network of timm its initial weights."""
+    if weights.source == "hub":
+        try:
+            timm.models.load_pretrained(trunk, num_classes=0)  # without the head
+        except (OSError, ValueError) as error:
+            raise WeightsError(
+                "params.yaml: initial_weights.source",
+                found=f"hub, from which weights for this network could not be had ({type(error).__name__})",
+                expected="a network that timm has weights for, and a connection or a filled cache",
+                do="see timm.list_pretrained(), or use source: file",
+            ) from error
+    elif weights.source == "file":
+        load_file(trunk, weights)

@@ -4,13 +4,14 @@ from collections.abc import Iterator, Sequence
 
 from seedbed import features
 from seedbed.artifacts import Columns
+from seedbed.frozen import Frozen
 from seedbed.images import Images
 from seedbed.stage import Run, run_stage
 
 
-def describe(method: features.Method, pictures: Images, images: Sequence[str]) -> Iterator[Columns]:
+def describe(method: features.Method, frozen: Frozen, pictures: Images, images: Sequence[str]) -> Iterator[Columns]:
     """Features of images."""
-    for described in method.describe([pictures[image] for image in images]):
+    for described in method.describe([pictures[image] for image in images], frozen.loaded(), device=frozen.device):
         yield {"patches": described.values}
 
 
@@ -19,7 +20,8 @@ def main(run: Run) -> None:
     method = run.params.method(features.Method)
     data = run.open("dataset")
     whole = {"patch_size": method.patch_size}
-    run.per_image(method, describe, method, run.images(data), images=data.usable, extents=method.extents(data.max_size), whole=whole)
+    frozen, extents = Frozen(method, run.device if method.runs_network else "cpu"), method.extents(data.max_size)
+    run.per_image(method, describe, method, frozen, run.images(data), images=data.usable, extents=extents, whole=whole)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Stage `superpixels`: one region map per image."""
 
+import sys
 from collections.abc import Iterator, Sequence
 
 from seedbed import superpixels
@@ -19,7 +20,11 @@ def main(run: Run) -> None:
     """Run the stage."""
     method = run.params.method(superpixels.Method)
     data, patches = run.open("dataset"), run.open("features")
-    run.per_image(method, segment, method, run.images(data), patches, images=data.usable)
+    made = run.per_image(method, segment, method, run.images(data), patches, images=data.usable)
+    alone = int((made.whole("region_count") == 1).sum())
+    if alone > len(made) / 2:
+        advice = "features that all resemble each other? See features.vit.centred"
+        print(f"superpixels: {alone} of {len(made)} images are one superpixel each: {advice}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from typing import Any
 
 SMALL = {
     "backbone": "test_resnet",
+    "architecture": "test_vit",
+    "components": 0,
     "initial_weights": {"source": "none", "file": "", "sha256": ""},
     "crop": 32,
     "epochs": 0.5,

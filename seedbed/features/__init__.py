@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from seedbed import methods
 from seedbed.types import Image, PatchFeatures, Size, cells
@@ -12,6 +13,7 @@ from seedbed.types import Image, PatchFeatures, Size, cells
 class Method(methods.Method):
     """A frozen description of patches; nothing is trained here."""
 
+    runs_network: ClassVar[bool] = False
     patch_size: int  # edge of a patch, in pixels
 
     @property
@@ -27,6 +29,13 @@ class Method(methods.Method):
         patch_y, patch_x = cells(max_size, self.patch_size)
         return {"patch_y": patch_y, "patch_x": patch_x, "channel": self.num_channels}
 
+    def network(self) -> Any:
+        """What describes patches, with its weights, if that is a network; it is built once per process."""
+        return None
+
     @abstractmethod
-    def describe(self, images: Sequence[Image]) -> list[PatchFeatures]:
-        """Features of images of any sizes; each is the same whatever other images stand beside it."""
+    def describe(self, images: Sequence[Image], network: Any, *, device: str) -> list[PatchFeatures]:
+        """Features of images of any sizes; each is the same whatever other images stand beside it.
+
+        network: what `network` made, on the device.
+        """

@@ -10,7 +10,7 @@ Differs from the paper: not applicable. It stands where a network's features wil
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
@@ -36,7 +36,7 @@ class Texture(features.Method):
     def num_channels(self) -> int:
         return NUM_COLOURS + self.num_directions
 
-    def describe(self, images: Sequence[Image]) -> list[PatchFeatures]:
+    def describe(self, images: Sequence[Image], network: Any = None, *, device: str = "cpu") -> list[PatchFeatures]:
         return [PatchFeatures(values=self._describe(image), patch_size=self.patch_size) for image in images]
 
     def _describe(self, image: Image) -> npt.NDArray[np.float32]:

@@ -1,0 +1,129 @@
+"""Patches as a vision transformer sees them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import safetensors.torch
+import torch
+
+from seedbed.errors import ParamsError, WeightsError
+from seedbed.features.vit import Vit
+from seedbed.transformer import Transformer, keys
+from seedbed.types import Image
+from seedbed.weights import InitialWeights
+
+NONE = InitialWeights(source="none", file="", sha256="")
+SIZES = [(40, 33), (16, 64), (1, 17)]
+
+
+def vit(**changes: Any) -> Vit:
+    given: dict[str, Any] = {
+        "architecture": "test_vit",
+        "initial_weights": NONE,
+        "what": "keys",
+        "block": 1,
+        "centred": False,
+        "components": 0,
+    }
+    return Vit(**(given | changes))
+
+
+def network(method: Vit) -> Transformer:
+    built = method.network().eval()
+    assert isinstance(built, Transformer)
+    return built
+
+
+def images() -> list[Image]:
+    random = np.random.default_rng(0)
+    return [random.integers(0, 256, (*size, 3), dtype=np.uint8) for size in SIZES]
+
+
+def described(method: Vit) -> list[npt.NDArray[np.float32]]:
+    return [one.values for one in method.describe(images(), network(method), device="cpu")]
+
+
+# Networks with fused and separate projections, with registers, with rotary positions, with a bias for keys or none.
+@pytest.mark.parametrize(
+    "architecture",
+    ["test_vit", "vit_tiny_patch16_224", "vit_small_patch14_reg4_dinov2", "vit_small_patch16_dinov3", "eva02_tiny_patch14_224"],
+)
+def test_any_plain_transformer_takes_images_of_any_size(architecture: str) -> None:
+    method = vit(architecture=architecture)
+    size = method.patch_size
+    [first, *_] = described(method)
+    assert first.shape == (-(-40 // size), -(-33 // size), method.num_channels)
+    assert np.isfinite(first).all() and first.std() > 0
+
+
+def test_keys_are_what_the_attention_computes() -> None:
+    built, seen = network(vit()), []
+    hook = built.trunk.blocks[-1].attn.qkv.register_forward_hook(lambda _, __, made: seen.append(made))
+    with torch.inference_mode():
+        found = built(torch.rand(2, 3, 32, 48))
+    hook.remove()
+    expected = seen[0].reshape(2, -1, 3, 64)[:, 1:, 1]  # query, key, value; without the class token
+    assert torch.equal(found.reshape(2, -1, 64), expected)
+
+
+@pytest.mark.parametrize("architecture", ["vit_small_patch16_dinov3", "vit_small_patch16_dinov3_qkvb", "eva02_tiny_patch14_224"])
+def test_keys_come_before_normalisation_and_rotation(architecture: str) -> None:
+    attention = network(vit(architecture=architecture)).trunk.blocks[0].attn
+    tokens = torch.rand(1, 5, attention.k_proj.in_features if attention.qkv is None else attention.qkv.in_features)
+    found = keys(attention, tokens)
+    weight = attention.k_proj.weight if attention.qkv is None else attention.qkv.weight.chunk(3)[1]
+    difference = found - tokens @ weight.T
+    assert torch.allclose(difference, difference[:, :1].expand_as(difference), atol=1e-5)  # nothing but a bias: positions play no part
+
+
+def test_tokens_are_what_the_network_gives_its_head() -> None:
+    method = vit(what="tokens")
+    built = network(method)
+    view = torch.rand(1, 3, 32, 48)
+    with torch.inference_mode():
+        expected = built.trunk.forward_features((view - built.mean) / built.deviation)[:, 1:]
+        assert torch.equal(built(view).reshape(1, -1, 64), expected)
+
+
+def test_another_block_is_another_description() -> None:
+    last, before = described(vit(block=1))[0], described(vit(block=2))[0]
+    assert last.shape == before.shape and not np.allclose(last, before)
+    with pytest.raises(ParamsError, match=r"block: found 99; expected 1\.\.6, counted from the end"):
+        vit(block=99).network()
+
+
+def test_centred_vectors_sum_to_nothing_within_an_image() -> None:
+    for values in described(vit(centred=True)):
+        assert np.abs(values.mean(axis=(0, 1))).max() < 1e-5
+
+
+def test_principal_components_keep_what_varies_most() -> None:
+    [full, *_], [few, *_] = described(vit(centred=True)), described(vit(components=3))
+    assert few.shape == (*full.shape[:2], 3)
+    flat, kept = full.reshape(-1, 64), few.reshape(-1, 3)
+    strengths = np.linalg.svd(flat, compute_uv=False)
+    assert np.allclose(np.linalg.norm(kept, axis=0), strengths[:3], rtol=1e-4)
+    assert described(vit(components=50))[2].shape == (1, 2, 50)  # of an image with fewer patches
+
+
+def test_weights_from_a_file(tmp_path: Path) -> None:
+    built = network(vit())
+    file = tmp_path / "vit.safetensors"
+    safetensors.torch.save_file({name: tensor + 1 for name, tensor in built.trunk.state_dict().items()}, file)
+    weights = InitialWeights(source="file", file=str(file), sha256=hashlib.sha256(file.read_bytes()).hexdigest())
+    loaded = vit(initial_weights=weights).network()
+    assert torch.equal(loaded.state_dict()["trunk.norm.weight"], built.state_dict()["trunk.norm.weight"] + 1)
+    with pytest.raises(WeightsError, match="entries that do not fit"):
+        vit(architecture="vit_tiny_patch16_224", initial_weights=weights).network()
+
+
+@pytest.mark.parametrize("architecture", ["vit_smal_patch16", "resnet18", "swin_tiny_patch4_window7_224"])
+def test_what_is_no_transformer_is_refused(architecture: str) -> None:
+    with pytest.raises(ParamsError, match=r"params.yaml: architecture: found '.*expected (a transformer of timm|one that takes images)"):
+        _ = vit(architecture=architecture).patch_size

@@ -1,0 +1,44 @@
+"""Features of a transformer, as a stage computes them, and what it says when they tell nothing apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seedbed.artifacts import open_artifact
+from tests.stages.miniature import Project, new_project, tree
+from tests.stages.surviving import change_params, heard
+
+
+@pytest.fixture
+def project(tmp_path: Path, original: dict[str, Any]) -> Project:
+    """A project that has features of a small transformer."""
+    made = new_project(tmp_path / "one", original, world={"num_train": 40, "num_val": 26, "seed": 0, "min_side": 64, "max_side": 72})
+    change_params(made, "features", method="vit")
+    made.run("dataset")
+    return made
+
+
+def test_the_same_bytes_wherever_it_runs(project: Project, tmp_path: Path) -> None:
+    other = project.copy_to(tmp_path / "other")
+    project.run("features", "superpixels")
+    done = other.program("features", "--device", "cpu", "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    assert tree(project.data / "features.zarr") == tree(other.data / "features.zarr") != {}
+    patches = open_artifact("features", folder=project.data)
+    image = patches.ids[0]
+    height, width = patches.size(image)
+    assert patches.patches(image).patch_size == 16
+    assert patches.patches(image).values.shape == (-(-height // 16), -(-width // 16), 64)
+
+
+def test_images_of_one_superpixel_are_told(project: Project) -> None:
+    change_params(project, "features", method="texture")
+    before = project.params()["superpixels"]["dino"]
+    project.run("features")
+    assert "one superpixel each" not in heard(project, "superpixels")
+    change_params(project, "superpixels", dino=before | {"threshold": -1.0})
+    said = heard(project, "superpixels")
+    assert "superpixels: 66 of 66 images are one superpixel each: features that all resemble each other? See features.vit.centred\n" in said
