@@ -36,7 +36,7 @@ from seedbed.errors import DataError, listed
 from seedbed.methods import method
 from seedbed.types import BACKGROUND, Image, LabelMap, Size
 
-DRAWING_VERSION = 2  # raise it with every change of what is drawn, so that worlds on disk are drawn again
+DRAWING_VERSION = 3  # raise it with every change of what is drawn, so that worlds on disk are drawn again
 SPLITS = ("train", "val")
 FOLDERS = ("images", "masks")
 RECORD = "world.json"
@@ -222,18 +222,18 @@ class Surface:
 
     def paint(self, generator: Generator, size: Size) -> Map:
         amount = self.pattern(generator, size).clip(0, 1)[..., None]
-        dark, light = np.array([self.dark, self.light]) + generator.normal(0, 14, (2, 3))
+        dark, light = np.array([self.dark, self.light]) + generator.normal(0, 10, (2, 3))
         return np.asarray((dark + (light - dark) * amount).clip(0, 255), np.float64)
 
 
 WATER = Surface(water, dark=(30, 70, 110), light=(150, 195, 215))
 MEADOW = Surface(meadow, dark=(35, 75, 25), light=(150, 180, 80))
-SAND = Surface(sand, dark=(150, 120, 80), light=(230, 210, 170))
-PEBBLES = Surface(pebbles, dark=(55, 55, 60), light=(185, 180, 175))
-PLANKS = Surface(planks, dark=(60, 40, 25), light=(185, 140, 95))
-SCALES = Surface(scales, dark=(25, 60, 50), light=(150, 190, 120))
-STRIPES = Surface(stripes, dark=(35, 25, 20), light=(225, 150, 50))
-BLOTCHES = Surface(blotches, dark=(75, 45, 35), light=(235, 225, 205))
+SAND = Surface(sand, dark=(160, 135, 100), light=(225, 208, 175))
+PEBBLES = Surface(pebbles, dark=(70, 70, 75), light=(170, 167, 163))
+PLANKS = Surface(planks, dark=(80, 58, 40), light=(170, 132, 95))
+SCALES = Surface(scales, dark=(10, 75, 65), light=(125, 230, 165))
+STRIPES = Surface(stripes, dark=(30, 20, 15), light=(250, 160, 30))
+BLOTCHES = Surface(blotches, dark=(80, 30, 55), light=(255, 228, 228))
 GROUNDS = (SAND, PEBBLES, PLANKS)  # where animals are that are not at home
 
 
@@ -253,22 +253,22 @@ def rings(canvas: Image, centre: tuple[int, int], radius: int) -> None:
 
 
 def rays(canvas: Image, centre: tuple[int, int], radius: int) -> None:
-    cv2.circle(canvas, centre, radius, (250, 140, 20), cv2.FILLED, cv2.LINE_AA)
+    cv2.circle(canvas, centre, radius, (20, 50, 220), cv2.FILLED, cv2.LINE_AA)
     for angle in range(0, 360, 60):
-        cv2.ellipse(canvas, centre, (radius, radius), angle, 0, 30, (30, 40, 190), cv2.FILLED, cv2.LINE_AA)
+        cv2.ellipse(canvas, centre, (radius, radius), angle, 0, 25, (235, 240, 255), cv2.FILLED, cv2.LINE_AA)
 
 
 def dots(canvas: Image, centre: tuple[int, int], radius: int) -> None:
-    cv2.circle(canvas, centre, radius, (110, 10, 60), cv2.FILLED, cv2.LINE_AA)
+    cv2.circle(canvas, centre, radius, (215, 10, 200), cv2.FILLED, cv2.LINE_AA)
     for x, y in np.vstack([oval(0, 0, 0.62, 0.62, corners=6), [[0, 0]]]) * radius + centre:
-        cv2.circle(canvas, (round(x), round(y)), max(1, round(0.22 * radius)), (130, 255, 120), cv2.FILLED, cv2.LINE_AA)
+        cv2.circle(canvas, (round(x), round(y)), max(1, round(0.22 * radius)), (255, 235, 250), cv2.FILLED, cv2.LINE_AA)
 
 
 def chevrons(canvas: Image, centre: tuple[int, int], radius: int) -> None:
-    cv2.circle(canvas, centre, radius, (245, 245, 250), cv2.FILLED, cv2.LINE_AA)
+    cv2.circle(canvas, centre, radius, (0, 205, 235), cv2.FILLED, cv2.LINE_AA)
     for height in (-0.45, 0.05, 0.55):
         corner = np.array([(-0.6, height - 0.3), (0, height + 0.2), (0.6, height - 0.3)]) * radius + centre
-        cv2.polylines(canvas, [corner.round().astype(np.int32)], False, (20, 110, 200), max(1, radius // 5), cv2.LINE_AA)
+        cv2.polylines(canvas, [corner.round().astype(np.int32)], False, (10, 30, 60), max(1, radius // 5), cv2.LINE_AA)
 
 
 def checks(canvas: Image, centre: tuple[int, int], radius: int) -> None:
@@ -281,10 +281,10 @@ def checks(canvas: Image, centre: tuple[int, int], radius: int) -> None:
 
 
 def spiral(canvas: Image, centre: tuple[int, int], radius: int) -> None:
-    cv2.circle(canvas, centre, radius, (250, 200, 210), cv2.FILLED, cv2.LINE_AA)
+    cv2.circle(canvas, centre, radius, (70, 225, 30), cv2.FILLED, cv2.LINE_AA)
     turn = np.linspace(0, 4 * np.pi, 60)
     curve = np.stack([np.cos(turn), np.sin(turn)], axis=1) * (turn / turn[-1] * 0.85 * radius)[:, None] + centre
-    cv2.polylines(canvas, [curve.round().astype(np.int32)], False, (150, 10, 40), max(1, radius // 7), cv2.LINE_AA)
+    cv2.polylines(canvas, [curve.round().astype(np.int32)], False, (20, 60, 10), max(1, radius // 7), cv2.LINE_AA)
 
 
 # --- Who lives in this world ---
@@ -330,7 +330,7 @@ SPECIES = {  # in the order of their numbers in masks
     "lizard": Thing(
         SCALES,
         body=(oval(-0.05, 0, 0.7, 0.43), oval(0.7, -0.02, 0.38, 0.27)),
-        limbs=(line(-0.65, 0, -0.95, 0.2, -1.2, 0, -1.3, -0.35), *legs(-0.45, 0.3, length=0.75), *legs(-0.45, 0.3, length=-0.75)),
+        limbs=(line(-0.65, 0, -0.95, 0.2, -1.2, 0, -1.3, -0.35), *legs(-0.45, 0.3, length=0.7), *legs(-0.45, 0.3, length=-0.7)),
         part=rays,
         part_at=(0.3, 0),
     ),
@@ -338,7 +338,7 @@ SPECIES = {  # in the order of their numbers in masks
         STRIPES,
         body=(oval(-0.3, 0, 0.7, 0.53), oval(0.55, 0, 0.4, 0.38)),
         limbs=(
-            *legs(-0.5, -0.15, 0.2, length=0.85),
+            *legs(-0.5, 0.1, length=0.8),
             line(0.75, -0.25, 1, -0.5, 1.2, -0.45),
             line(0.65, -0.3, 0.75, -0.65, 0.95, -0.75),
         ),
@@ -353,7 +353,7 @@ SPECIES = {  # in the order of their numbers in masks
             line(0.4, -0.45, 0.42, -0.75, 0.65, -0.5),
             line(0.7, -0.5, 0.9, -0.75, 0.92, -0.45),
         ),
-        limbs=(*legs(-0.65, -0.4, 0.2, 0.4, length=0.9), line(-0.85, -0.1, -1.1, -0.3, -1.1, -0.65, -1.25, -0.8)),
+        limbs=(*legs(-0.6, -0.35, 0.1, 0.35, length=0.8), line(-0.85, -0.1, -1.1, -0.3, -1.1, -0.65, -1.25, -0.8)),
         part=chevrons,
         part_at=(0.68, -0.22),
     ),
@@ -363,7 +363,7 @@ SPECIES = {  # in the order of their numbers in masks
             line(-0.85, -0.4, -0.7, -0.48, 0.55, -0.45, 0.65, 0.3, 0.4, 0.42, -0.6, 0.42, -0.85, 0.3),
             line(0.5, -0.4, 0.75, -0.65, 1.05, -0.3, 1.05, -0.05, 0.85, 0, 0.5, -0.05),
         ),
-        limbs=(*legs(-0.7, -0.5, 0.25, 0.45, length=0.95), line(-0.8, -0.4, -1, -0.2, -1, 0.25), line(0.75, -0.6, 0.7, -0.85, 0.8, -0.95)),
+        limbs=(*legs(-0.7, -0.45, 0.2, 0.45, length=0.85), line(-0.8, -0.4, -1, -0.2, -1, 0.25), line(0.75, -0.6, 0.7, -0.85, 0.8, -0.95)),
         part=checks,
         part_at=(0.2, -0.1),
         home=MEADOW,
@@ -392,11 +392,11 @@ HOMES = tuple(animal.home for animal in ANIMALS if animal.home)
 
 CANVAS = 3.0  # side of the square on which a thing is drawn, in units of its frame
 OVERSAMPLING = 2  # canvas pixels per image pixel
-EXTENT = (0.3, 0.8)  # length of a body in shorter sides of the image; it is about half as high
-LIMB = 0.1  # thickness of a limb in units of its frame
-PART = 0.24  # radius of a part, likewise
-MIN_PIXELS = 60  # an animal of which less can be seen is not there
-MIN_PART = 0.7  # likewise where less of its part can be seen
+EXTENT = (0.42, 0.85)  # length of a body in shorter sides of the image; it is about half as high
+LIMB = 0.13  # thickness of a limb in units of its frame
+PART = 0.28  # radius of a part, likewise
+MIN_PIXELS = 80  # an animal of which less can be seen is not there
+MIN_PART = 0.8  # likewise where less of its part can be seen
 NUM_ATTEMPTS = 20  # to find a place for a thing where it hides too much of nobody
 AT_HOME = 0.9  # of the animals that have a home
 STRAY = 0.1  # of the other images, those on somebody's home ground all the same
@@ -445,7 +445,7 @@ def choose_cast(generator: Generator) -> list[int]:
     """One to three animals, by number; those with different homes never meet, for only one of them could be at home."""
     chances = np.array([1.3 if animal.home else 1 for animal in ANIMALS])  # makes up for the meetings that do not happen
     while True:
-        count = generator.choice([1, 2, 3], p=[0.35, 0.4, 0.25])
+        count = generator.choice([1, 2, 3], p=[0.4, 0.4, 0.2])
         cast = generator.choice(len(ANIMALS), size=count, replace=False, p=chances / chances.sum())
         if sum(ANIMALS[index].home is not None for index in cast) <= 1:
             second = cast[:1] if count < 3 and generator.random() < 0.4 else cast[:0]  # another one of the same kind
@@ -511,4 +511,4 @@ def photograph(generator: Generator, picture: Map) -> Image:
     """Uneven light, the colour of the light, a lens that is not quite sharp, and sensor noise."""
     light = 1 + 0.15 * noise(generator, picture.shape[:2], tall=0.8, wide=0.8)[..., None] + generator.normal(0, 0.08, 3)
     sharp = cv2.GaussianBlur(picture * light, (0, 0), generator.uniform(0.4, 0.8))
-    return np.asarray((sharp + generator.normal(0, generator.uniform(3, 9), picture.shape)).clip(0, 255).round(), np.uint8)
+    return np.asarray((sharp + generator.normal(0, generator.uniform(2, 7), picture.shape)).clip(0, 255).round(), np.uint8)
