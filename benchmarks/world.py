@@ -24,16 +24,18 @@ from PIL import Image as PillowImage
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from seedbed import cams, classifier, dataset, evaluation, images, judgement, metrics, predictions, segmenter
+from seedbed import cams, classifier, dataset, drawing, evaluation, images, judgement, metrics, predictions, segmenter
 from seedbed.augmentation import Augmentation, Sample
 from seedbed.dataset import Entry, Index
+from seedbed.evaluation.standard import Standard
 from seedbed.params import Params
 from seedbed.training import Learner, Training, fit
-from seedbed.types import BACKGROUND, BACKGROUND_NAME, IGNORE, ClassMaps, Image, LabelMap
+from seedbed.types import BACKGROUND, BACKGROUND_COLOUR, BACKGROUND_NAME, IGNORE, ClassMaps, Image, LabelMap
 from seedbed.weights import Checkpoints
 
 N = TypeVar("N", bound=nn.Module)
 THRESHOLDS = np.linspace(0.05, 0.95, 19)
+SHOWN = (2, 5, 11, 13, 14, 20, 22, 41, 45, 46, 48, 59)  # images of val on the contact sheet
 AIMS = {
     "classifier, mean average precision": "over 0.90",
     "class maps at the best threshold, mIoU": "0.35 to 0.60",
@@ -51,14 +53,17 @@ class World:
 
     @classmethod
     def read(cls, root: Path, method: dataset.Method) -> World:
+        """Draw what is not there yet, and read all of it."""
         index = method.read(root)
         return cls(root, index, {entry.id: images.decode((root / entry.file).read_bytes(), where=entry.file) for entry in index.entries})
 
     @property
     def class_names(self) -> list[str]:
+        """Names by the number in masks."""
         return [BACKGROUND_NAME, *self.index.class_names]
 
     def split(self, name: str) -> list[Entry]:
+        """Images of a split."""
         return [entry for entry in self.index.entries if name in entry.splits]
 
     def truth(self, entry: Entry) -> LabelMap:
@@ -67,6 +72,7 @@ class World:
             return np.asarray(opened, np.uint8)
 
     def samples(self, split: str, *, with_truth: bool) -> list[Sample]:
+        """Images of a split to learn from, with labels of images or with true masks."""
         return [
             Sample(
                 image=self.pictures[entry.id],
@@ -91,9 +97,9 @@ def trained(
     return result.network.to(device)
 
 
-def class_map_counts(made: Mapping[str, ClassMaps], world: World, split: str, cut: evaluation.Method) -> list[metrics.Counts]:
+def class_map_counts(made: Mapping[str, ClassMaps], world: World, split: str, cut: Standard) -> list[metrics.Counts]:
     """Confusion of class maps cut at every threshold."""
-    cuts = [dataclasses.replace(cut, threshold=float(threshold)) for threshold in THRESHOLDS]  # type: ignore[call-arg]
+    cuts = [dataclasses.replace(cut, threshold=float(threshold)) for threshold in THRESHOLDS]
     counts = [np.zeros((len(world.class_names), 1 + len(world.class_names)), np.int64) for _ in THRESHOLDS]
     for entry in world.split(split):
         truth = world.truth(entry)
@@ -103,9 +109,7 @@ def class_map_counts(made: Mapping[str, ClassMaps], world: World, split: str, cu
     return counts
 
 
-def judge_classifier(
-    params: Params, world: World, *, seed: int | None, device: str
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def judge_classifier(params: Params, world: World, *, seed: int | None, device: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Average precision on images of `predictions.split`, and figures of class maps by threshold on those it learned from."""
     method, maps_of = params.method(classifier.Method), params.method(cams.Method)
     settings, judged_split = params.settings(classifier.Settings), params.settings(predictions.Settings).split
@@ -125,7 +129,9 @@ def judge_classifier(
             if split == judged_split:
                 scores.append(score)
     labels = np.stack([world.index.labels(entry) for entry in world.split(judged_split)])
-    counts = class_map_counts(made, world, settings.split, params.method(evaluation.Method))
+    cut = params.method(evaluation.Method)
+    assert isinstance(cut, Standard), "class maps are cut at thresholds, which is what the method standard does"
+    counts = class_map_counts(made, world, settings.split, cut)
     precision = judgement.classifier_figures(np.stack(scores), labels, world.class_names)
     return precision, [metrics.summary(one, world.class_names) for one in counts]
 
@@ -150,6 +156,22 @@ def judge_segmenter(params: Params, world: World, *, seed: int | None, device: s
     return total
 
 
+def contact_sheet(world: World, ids: Sequence[str], *, across: int) -> PillowImage.Image:
+    """Images beside their true masks.
+
+    across: images in a row.
+    """
+    palette = np.array([BACKGROUND_COLOUR, *world.index.palette], np.uint8)
+    entries = {entry.id: entry for entry in world.index.entries}
+    rows: list[dict[str, Image]] = []
+    for number, one in enumerate(ids):
+        if number % across == 0:
+            rows.append({})
+        blank = " " * (number % across)  # so that titles look the same and are not
+        rows[-1] |= {f"image{blank}": world.pictures[one], f"truth{blank}": drawing.labels(world.truth(entries[one]), palette)}
+    return PillowImage.fromarray(drawing.sheet(rows))
+
+
 def seeded(training: Training, seed: int | None) -> Training:
     """The same training with another seed, where one is wanted."""
     return training if seed is None else dataclasses.replace(training, seed=seed)
@@ -164,10 +186,12 @@ def print_confusion(counts: metrics.Counts, names: Sequence[str]) -> None:
 
 
 def main() -> None:
+    """Train, judge and print one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="where the parameters are")
     parser.add_argument("--root", type=Path, help="folder of the raw data instead of dataset.root")
     parser.add_argument("--seed", type=int, help="of both trainings, instead of that in the parameters")
+    parser.add_argument("--sheet", type=Path, help="draw the contact sheet of the documentation into this file, and do nothing else")
     parser.add_argument("--only", choices=["classifier", "segmenter"], help="judge one of the two")
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
@@ -175,6 +199,9 @@ def main() -> None:
     started = time.perf_counter()
     world = World.read(given.root or params.raw_root(), params.method(dataset.Method))
     print(f"data set: {len(world.index.entries)} images drawn or checked, and read, in {time.perf_counter() - started:.1f} s", flush=True)
+    if given.sheet:
+        contact_sheet(world, [f"val_{number:04d}" for number in SHOWN], across=3).save(given.sheet, optimize=True)
+        return
 
     names = world.class_names
     figures: dict[str, float] = {}
