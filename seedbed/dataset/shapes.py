@@ -3,8 +3,9 @@
 It is weakly supervised segmentation in miniature, with its difficulties on purpose. Every animal has one small part that no other
 has (an eye, a spiral, a tag) on a large body whose texture it shares with another animal, so a classifier's class maps cover too
 little. Fish nearly always swim in water and cows nearly always stand in a meadow, so class maps cover too much. Animals differ in
-size, are turned, hide each other, have thin legs and tails, and lie among stones, sticks and leaves, which belong to no class.
-The raw folder is drawn when it is not there yet; its layout is that of the method `folder`.
+size, are turned, hide each other, have thin tails and antennae, and lie among stones, sticks and leaves, which belong to no class.
+How hard it is was calibrated once and is frozen since; docs/world.md has the figures. The raw folder is drawn when it is not there
+yet; its layout is that of the method `folder`.
 
 Paper: none; the world is our own.
 

@@ -23,8 +23,8 @@ from seedbed.errors import DataError
 # Digests of the frozen world's pixels, labels and splits. Whoever changes what is drawn raises DRAWING_VERSION, calibrates the world
 # anew by benchmarks/world.py, and replaces docs/world.md and these.
 FROZEN_VERSION = 3
-FROZEN_BEGINNING = "?"
-FROZEN_WHOLE = "?"
+FROZEN_BEGINNING = "7715bb3d7086fa4acb44ad189e483a502af0db268eeda4931a322c1412a22744"
+FROZEN_WHOLE = "acc2ca67bd8cef08069964152ed582d7ae19b4434ef70333b7bd37cec2bb2b11"
 
 
 def world(*, num_train: int = 3, num_val: int = 2, seed: int = 1, min_side: int = 64, max_side: int = 80) -> Shapes:
