@@ -79,7 +79,7 @@ def digest(root: Path, **changed: int) -> str:
         image, mask = cv2.imread(str(root / entry.file), cv2.IMREAD_UNCHANGED), classes(root / "masks" / f"{entry.id}.png")
         assert image is not None
         total.update(
-            f"{entry.id} {sorted(entry.splits)} {sorted(entry.labels)} {image.shape}\n".encode() + image.tobytes() + mask.tobytes()
+            f"{entry.id} {sorted(entry.splits)} {sorted(entry.labels or ())} {image.shape}\n".encode() + image.tobytes() + mask.tobytes()
         )
     return total.hexdigest()
 
