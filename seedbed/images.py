@@ -33,18 +33,25 @@ def decode(content: bytes, *, where: str) -> Image:
 
     where: the file, for the message.
     """
-    height, width = _announced_size(content) or (SMALLEST_SIDE, SMALLEST_SIDE)
-    if min(height, width) < SMALLEST_SIDE or max(height, width) > LARGEST_SIDE or height * width > MOST_PIXELS:
+    if announced := _announced_size(content):
+        _check_size(announced, where)
+    bgr = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    if bgr is None:
+        raise DataError(where, found=f"{len(content)} bytes that are not an image", expected="a whole image file", do="replace the file")
+    _check_size((bgr.shape[0], bgr.shape[1]), where)
+    return np.ascontiguousarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def _check_size(size: Size, where: str) -> None:
+    """Refuse what is no sensible image."""
+    height, width = size
+    if min(size) < SMALLEST_SIDE or max(size) > LARGEST_SIDE or height * width > MOST_PIXELS:
         raise DataError(
             where,
             found=f"{height} x {width} pixels",
             expected=f"sides of {SMALLEST_SIDE} to {LARGEST_SIDE:,} pixels, and no more than {MOST_PIXELS:,} in all",
             do="scale the image, or remove it",
         )
-    bgr = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
-    if bgr is None:
-        raise DataError(where, found=f"{len(content)} bytes that are not an image", expected="a whole image file", do="replace the file")
-    return np.ascontiguousarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
 def _announced_size(content: bytes) -> Size | None:
@@ -56,14 +63,16 @@ def _announced_size(content: bytes) -> Size | None:
                 return opened.height, opened.width
         except PillowImage.DecompressionBombError:
             return LARGEST_SIDE, LARGEST_SIDE
-        except (OSError, ValueError, SyntaxError):
+        except ValueError:  # a head that would itself be a bomb
+            return LARGEST_SIDE, LARGEST_SIDE
+        except (OSError, SyntaxError):
             return None
 
 
 def fitted(size: Size, bound: Size) -> Size:
     """The size of an image that was shrunk until it fits; its proportions stay as they are."""
     scale = min(1.0, bound[0] / size[0], bound[1] / size[1])
-    return tuple(max(1, min(limit, round(scale * side))) for side, limit in zip(size, bound, strict=True))  # type: ignore[return-value]
+    return tuple(max(SMALLEST_SIDE, min(limit, round(scale * side))) for side, limit in zip(size, bound, strict=True))  # type: ignore[return-value]
 
 
 def digest(content: bytes) -> str:
@@ -129,7 +138,7 @@ def review(
     broken = [f"{file}: {problem}" for file, problem in zip(files, computed.get("problem", ()), strict=True) if problem]
     sizes = zip(files, computed.get("size", ()), strict=True)
     unusable = [f"{file}: {size[0]} x {size[1]} pixels" for file, size in sizes if (np.asarray(size) > max_size).any()]
-    unusable += broken if unusable or len(broken) > allowed else []
+    unusable += broken if len(broken) > allowed else []
     masks = [problem for problem in computed.get("mask_problem", ()) if problem]
     found = {"entries that are wrong": listed, "images that cannot be used": unusable, "masks that cannot be used": masks}
     expected = {

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from seedbed.types import Size
 
 LARGER = 5
+FARTHEST = 1e5  # pixels
 Shape: TypeAlias = npt.NDArray[np.bool_]  # (y, x)
 
 
@@ -77,6 +78,8 @@ def of_polygon(corners: Sequence[float], size: Size) -> Shape:
     points = np.asarray(corners, np.float64).reshape(-1, 2)
     if len(points) < 2:
         raise ValueError(f"a polygon of {len(points)} corners")
+    if not np.isfinite(points).all() or np.abs(points).max() > FARTHEST:
+        raise ValueError("a polygon with corners far outside of any image")
     x, y = _border((LARGER * points + 0.5).astype(np.int64))
     # Between these points the border passes from one large column to the next; only passages in the middle of a column of pixels count.
     passing = np.flatnonzero(x[1:] != x[:-1])

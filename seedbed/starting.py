@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
+import json
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,9 +25,9 @@ from ruamel.yaml.comments import CommentedSeq
 from seedbed import dataset
 from seedbed.dataset import Problems
 from seedbed.dataset.folder import COLUMNS, CSV, JSON_LINES, rows, words
-from seedbed.errors import DataError, MachineError, ParamsError, listed
+from seedbed.errors import DataError, MachineError, ParamsError, listed, shown
 from seedbed.params import Params
-from seedbed.types import Size
+from seedbed.types import BACKGROUND_NAME, Size
 
 PARAMS = Path("params.yaml")
 RAW = Path("data/raw")
@@ -36,6 +40,10 @@ FALLBACKS: dict[str, dict[str, Any]] = {  # where params.yaml has no block for a
     "voc": {"lists": "ImageSets/Segmentation", "difficult": True},
     "coco": {},
 }
+SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}  # names of folders
+MASKS = re.compile(r"(masks?|gt|labels?|annotations?|segmentations?|segmentation.*|trimaps?)", re.IGNORECASE)  # folders that hold no images
+MASK_FILE = re.compile(r"_(mask|gt|label|seg)$", re.IGNORECASE)
+CLASS_NAME = r"[^\s,;]([^,;]*[^\s,;])?"
 PLACEHOLDERS = ("first_class", "second_class")
 
 
@@ -55,18 +63,32 @@ def begin(path: Path) -> Start:
     """Look at a folder, write what is missing, and let params.yaml name it."""
     if not PARAMS.is_file() or not Path("dvc.yaml").is_file():
         raise MachineError(str(Path.cwd()), found="no params.yaml and dvc.yaml", expected="a checkout of Seedbed", do="go there")
+    Params.read()  # so that nothing is written where it cannot be read
     if not path.is_dir():
         raise DataError(str(path), found="no such folder", expected="a folder with images", do="correct it")
+    if Path("data").resolve().is_relative_to(path.resolve()):
+        raise DataError(str(path), found="the project itself", expected="a folder with images", do="name one below data/raw")
+    try:
+        start = _recognised(path)
+        _write_params(start)
+    except OSError as error:
+        raise DataError(
+            str(path), found=f"{error.strerror}: {error.filename}", expected="room to write", do="see who may write there"
+        ) from error
+    return start
+
+
+def _recognised(path: Path) -> Start:
     for folder in (path, path / "VOC2012", path / "VOCdevkit" / "VOC2012"):
         if (folder / "JPEGImages").is_dir():
-            start = _voc(folder)
-            break
-    else:
-        instances = sorted((path / "annotations").glob("instances_*20[0-9][0-9].json"))
-        table = next((path / name for name in (CSV, JSON_LINES) if (path / name).is_file()), None)
-        start = _coco(path, instances) if instances else _own(path, table) if table else _unlabelled(path)
-    _write_params(start)
-    return start
+            return _voc(folder)
+    if instances := sorted((path / "annotations").glob("instances_*20[0-9][0-9].json")):
+        return _coco(path, instances)
+    if (path / "annotations").is_dir() and any((path / "annotations").glob("*.json")):
+        expected = "annotations/instances_train2017.json, instances_val2017.json, and folders of these names with images"
+        raise DataError(str(path), found="annotations in JSON of other names", expected=expected, do="rename them, if they are COCO's")
+    table = next((path / name for name in (CSV, JSON_LINES) if (path / name).is_file()), None)
+    return _own(path, table) if table else _unlabelled(path)
 
 
 def looked_at(start: Start) -> Iterator[str]:
@@ -96,7 +118,9 @@ def _coco(folder: Path, instances: Sequence[Path]) -> Start:
 
 def _own(folder: Path, table: Path) -> Start:
     """A folder with images and a table, made by its owner."""
-    names = sorted({name for _, row in rows(table, Problems()) for name in words(row["labels"], ())})
+    cells = [row["labels"] for _, row in rows(table, Problems())]
+    separated = any(isinstance(cell, list) or re.search("[,;]", cell or "") for cell in cells)
+    names = sorted({name for cell in cells for name in words(cell, ("two words",) if separated else ())})
     start = Start("folder", _below_raw(folder), {"classes": names or list(PLACEHOLDERS)}, _shown(folder))
     if names:
         start.left.append(f"look whether these are the classes that you mean, in the order of your masks: {', '.join(names)}")
@@ -112,31 +136,53 @@ def _unlabelled(path: Path) -> Start:
         endings = ", ".join(sorted(ENDINGS))
         raise DataError(str(path), found="no image", expected=f"files that end in {endings}, or VOC, or COCO", do="name another folder")
     below = [picture.relative_to(images) for picture in pictures]
-    classes = sorted({file.parts[0] for file in below if len(file.parts) > 1})
-    by_folder = len(classes) > 1 and all(len(file.parts) > 1 for file in below)
-    with (path / CSV).open("x", newline="", encoding="utf-8") as stream:
-        table = csv.writer(stream, lineterminator="\n")
-        table.writerow(COLUMNS)
-        for file in below:
-            left_out = int(hashlib.sha256(file.as_posix().encode()).hexdigest(), 16) % TO_VALIDATE == 0
-            table.writerow([file.as_posix(), file.parts[0] if by_folder else "", "val" if left_out else "train"])
-    root = _below_raw(path)
-    start = Start("folder", root, {"classes": classes if by_folder else list(PLACEHOLDERS)}, pictures)
-    start.done.append(f"{path / CSV}: {len(below)} images, one of {TO_VALIDATE} for validation")
+    twice = [name for name, count in Counter(file.with_suffix("") for file in below).items() if count > 1]
+    if twice:
+        found = f"images that differ in their ending alone: {shown([str(name) for name in twice])}"
+        raise DataError(str(path), found=found, expected="one of each name", do="rename some")
+    by_split = all(len(file.parts) > 1 and file.parts[0].lower() in SPLITS for file in below)
+    groups = [file.parts[by_split:-1] for file in below]
+    classes = sorted({parts[0] for parts in groups if parts})
+    by_folder = len(classes) > 1 and all(groups)
+    if by_folder and (odd := [name for name in classes if not re.fullmatch(CLASS_NAME, name) or name == BACKGROUND_NAME]):
+        raise DataError(str(path), found=f"folders called {listed(map(repr, odd))}", expected="names of classes", do="rename them")
+    splits = [SPLITS[file.parts[0].lower()] for file in below] if by_split else _split(below, groups)
+    root, table = _below_raw(path), io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for file, parts, split in zip(below, groups, splits, strict=True):
+        writer.writerow([file.as_posix(), parts[0] if by_folder else "", split])
+    with (path / CSV).open("x", encoding="utf-8") as stream:
+        stream.write(table.getvalue())
+    start = Start("folder", root, {"classes": classes if by_folder else list(PLACEHOLDERS), "complete": False}, pictures)
+    start.done.append(f"{path / CSV}: {len(below)} images")
     if by_folder:
         start.left.append(f"look whether the names of the subfolders are what the images show, and all of it: {', '.join(classes)}")
     else:
         start.left.append(f"write into {path / CSV} what each image shows, and the names of all classes into dataset.folder.classes")
+    if left_out := _left_out(path):
+        start.left.append(f"these were taken for masks, not for images: {shown(left_out)}")
     return start
+
+
+def _split(files: Sequence[Path], groups: Sequence[tuple[str, ...]]) -> list[str]:
+    """A split for every file: of each group every fifth, in an order that has nothing to do with names, is kept for validation."""
+    ranks: dict[tuple[str, ...], list[Path]] = {}
+    for file, group in zip(files, groups, strict=True):
+        ranks.setdefault(group[:1], []).append(file)
+    kept = {
+        file
+        for members in ranks.values()
+        for file in sorted(members, key=lambda one: hashlib.sha256(one.as_posix().encode()).hexdigest())[TO_VALIDATE - 1 :: TO_VALIDATE]
+    }
+    return ["val" if file in kept else "train" for file in files]
 
 
 def _below_raw(folder: Path) -> Path:
     """The folder as params.yaml may name it: below the project, where DVC can follow it; a link is made where it lies elsewhere."""
-    here = Path.cwd()
-    if not folder.is_absolute() and ".." not in folder.parts:
-        return folder
-    if folder.absolute().is_relative_to(here):
-        return folder.absolute().relative_to(here)
+    here, there = Path.cwd(), Path(os.path.normpath(folder.absolute()))
+    if there.is_relative_to(here):
+        return there.relative_to(here)
     link = RAW / folder.resolve().name
     if link.is_symlink() and link.resolve() == folder.resolve():
         return link
@@ -153,13 +199,24 @@ def _images_of(path: Path) -> Path:
 
 
 def _shown(path: Path) -> list[Path]:
-    """Images of a folder of one's own."""
-    return [file for file in _pictures(_images_of(path)) if not file.is_relative_to(path / "masks")]
+    """Images of a folder of one's own; what looks like a mask is none."""
+    return [file for file in _pictures(_images_of(path)) if not _is_mask(file.relative_to(path))]
+
+
+def _left_out(path: Path) -> list[str]:
+    """Folders of what was taken for masks."""
+    masks = (file.relative_to(path) for file in _pictures(_images_of(path)) if _is_mask(file.relative_to(path)))
+    return sorted({str(file.parent if MASKS.fullmatch(file.parent.name) else file) for file in masks})
+
+
+def _is_mask(file: Path) -> bool:
+    return any(MASKS.fullmatch(part) for part in file.parts[:-1]) or bool(MASK_FILE.search(file.stem))
 
 
 def _pictures(*folders: Path) -> list[Path]:
     """Image files below folders, in order."""
-    return sorted(file for folder in folders for file in folder.rglob("*") if file.suffix.lower() in ENDINGS and file.is_file())
+    files = (file for folder in folders for file in folder.rglob("*") if file.suffix.lower() in ENDINGS and file.is_file())
+    return sorted(file for file in files if not any(part.startswith((".", "__MACOSX", "@")) for part in file.parts))
 
 
 def _largest(images: Sequence[Path]) -> Size:
@@ -175,12 +232,15 @@ def _largest(images: Sequence[Path]) -> Size:
 
     with ThreadPoolExecutor() as threads:
         sizes = list(threads.map(size, images))
-    heights, widths = zip(*sizes, strict=True) if sizes else ((STEP,), (STEP,))
+    heights, widths = zip(*sizes, (1, 1), strict=True)
     return -(-max(heights) // STEP) * STEP, -(-max(widths) // STEP) * STEP
 
 
 def _write_params(start: Start) -> None:
-    """Let the section `dataset` name what was found; the rest of params.yaml stays, comments too."""
+    """Let the section `dataset` name what was found; the rest of params.yaml stays, comments too.
+
+    Where it names that folder already, only what is missing is added: the rest may be the user's own.
+    """
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 1000
@@ -190,14 +250,36 @@ def _write_params(start: Start) -> None:
         raise ParamsError(f"{PARAMS}: dataset", found=repr(section), expected="a section", do="restore it from params.yaml in git")
     height, width = _largest(start.images)
     bound, larger = _inline([min(height, LARGE), min(width, LARGE)]), "shrink" if max(height, width) > LARGE else "refuse"
-    section |= {"method": start.reader, "root": start.root.as_posix(), "classes": _inline([]), "max_size": bound, "larger": larger}
+    values = {"method": start.reader, "root": start.root.as_posix(), "classes": _inline([]), "max_size": bound, "larger": larger}
     block = section.setdefault(start.reader, {})
-    for name, value in {**FALLBACKS[start.reader], **block, **start.block}.items():
+    if section.get("method") == start.reader and section.get("root") == start.root.as_posix():
+        mine = {**start.block, **block}
+        if list(mine.get("classes", ())) == list(PLACEHOLDERS):
+            mine["classes"] = start.block["classes"]
+        section |= {**values, **section}
+        start.done.append(f"nothing into {PARAMS} that was there already: it names {start.root}")
+    else:
+        mine = {**block, **start.block}
+        section |= values
+        sizes = f"images of up to {height} x {width} pixels" + f", shrunk to fit {bound[0]} x {bound[1]}" * (larger == "shrink")
+        start.done.append(f"{PARAMS}: dataset is {start.root}, read as {start.reader}, {sizes}")
+    for name, value in {**FALLBACKS[start.reader], **mine}.items():
         block[name] = _inline(value) if isinstance(value, list) else value
-    with PARAMS.open("w", encoding="utf-8") as stream:
-        yaml.dump(content, stream)
-    sizes = f"images of up to {height} x {width} pixels" + f", shrunk to fit {bound[0]} x {bound[1]}" * (larger == "shrink")
-    start.done.append(f"{PARAMS}: dataset is {start.root}, read as {start.reader}, {sizes}")
+    _put(yaml, content)
+
+
+def _put(yaml: YAML, content: Any) -> None:
+    """Write params.yaml, as a whole or not at all, in a form that says what is meant."""
+    text = io.StringIO()
+    yaml.dump(content, text)
+    plain = YAML(typ="safe")
+    wanted = json.loads(json.dumps(content))
+    if plain.load(text.getvalue()) != wanted:  # comments of a key can get in the way of another value for it
+        text = io.StringIO()
+        YAML().dump(wanted, text)
+    new = PARAMS.with_name(f"{PARAMS.name}.new")
+    new.write_text(text.getvalue(), encoding="utf-8")
+    new.replace(PARAMS)
 
 
 def _inline(values: Sequence[Any]) -> CommentedSeq:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +22,7 @@ from PIL import Image as PillowImage
 from seedbed import outlines
 from seedbed.errors import DataError
 from seedbed.images import Images
-from seedbed.types import IGNORE, LabelMap, Size
+from seedbed.types import BACKGROUND, IGNORE, LabelMap, Size
 
 PICTURES = {  # per reader: the folder of images, and folders in which masks are looked for, PNG files that are called as the images
     "folder": ("images", "masks"),
@@ -54,21 +54,38 @@ class Pictures:
     def digest(self, image_file: str) -> str:
         """Identity of a mask; empty where there is none."""
         file = self.file(image_file)
-        return hashlib.sha256(file.read_bytes()).hexdigest() if file else ""
+        try:
+            return hashlib.sha256(file.read_bytes()).hexdigest() if file else ""
+        except OSError as error:
+            raise DataError(
+                str(file), found=f"that it cannot be read: {error.strerror}", expected="a mask", do="see who may read it"
+            ) from error
+
+    def strays(self, image_files: Iterable[str]) -> list[str]:
+        """Files among masks that belong to none of the images, in layouts where every mask should."""
+        if len(self.folders) != 1:  # a devkit may have masks of images that are in no list
+            return []
+        used = {self.file(one) for one in image_files}
+        there = (file for file in (self.root / self.folders[0]).rglob("*") if not file.is_dir() and not file.name.startswith("."))
+        return [file.relative_to(self.root).as_posix() for file in sorted(there) if file not in used]
 
     def where(self, image_file: str) -> str:
         """A mask's file, for messages."""
         return str(self.file(image_file))
 
-    def read(self, image_file: str) -> LabelMap | None:
-        """Values of every pixel, or None where there is no mask."""
+    def read(self, image_file: str, size: Size) -> LabelMap | None:
+        """Values of every pixel, or None where there is no mask.
+
+        size: that it should have.
+        """
+        del size  # whoever asks compares
         file = self.file(image_file)
         if file is None:
             return None
         try:
             with PillowImage.open(file) as opened:
                 mask = np.asarray(opened)
-        except (OSError, SyntaxError, PillowImage.DecompressionBombError) as error:
+        except (OSError, SyntaxError, ValueError, MemoryError, PillowImage.DecompressionBombError) as error:
             raise DataError(str(file), found=f"no readable image: {error}", expected="a mask", do="replace the file") from error
         if mask.ndim != 2 or mask.dtype != np.uint8:
             found = f"{mask.dtype} pixels of shape {mask.shape}"
@@ -86,11 +103,17 @@ class Instances:
     def of(cls, root: Path, image_files: Sequence[str]) -> Instances:
         """Those of some images below a folder."""
         found: dict[str, tuple[Size, tuple[dict[str, Any], ...]]] = {}
-        for folder in sorted({Path(file).parent for file in image_files}):
-            file = root / "annotations" / f"instances_{folder.name}.json"
-            of_folder = _annotated(file, file.stat().st_mtime_ns) if file.is_file() else {}
-            found |= {one: of_folder[Path(one).name] for one in image_files if Path(one).parent == folder and Path(one).name in of_folder}
+        for one in image_files:
+            folder, *rest = Path(one.removeprefix("images/")).parts
+            file = root / "annotations" / f"instances_{folder}.json"
+            if file.is_file() and (things := _annotated(file, file.stat().st_mtime_ns).get("/".join(rest))):
+                found[one] = things
         return cls(found)
+
+    def strays(self, image_files: Iterable[str]) -> list[str]:
+        """Nothing: what is annotated of images that are not listed is told by the reader."""
+        del image_files
+        return []
 
     def only(self, image_files: Sequence[str]) -> Instances:
         """Those of some images."""
@@ -106,27 +129,44 @@ class Instances:
         """Where an image is annotated, for messages."""
         return f"annotations/instances_{Path(image_file).parent.name}.json, {Path(image_file).name}"
 
-    def read(self, image_file: str) -> LabelMap | None:
-        """Values of every pixel, or None where nothing is known. Smaller things lie over larger ones; crowds count nowhere."""
+    def read(self, image_file: str, size: Size) -> LabelMap | None:
+        """Values of every pixel, or None where nothing is known. Smaller things lie over larger ones; crowds count nowhere.
+
+        size: that it should have.
+        """
         if image_file not in self.things:
             return None
         announced, things = self.things[image_file]
-        mask = np.zeros(announced, np.uint8)
-        # What is ignored goes last and covers only what nothing else does.
-        for thing in sorted(things, key=lambda one: -float(one.get("area", 0))):
+        if announced != size:
+            where = self.where(image_file)
+            raise DataError(where, found=f"an image of {announced}", expected=f"{size}, as it is", do="correct the annotations")
+        mask = np.zeros(size, np.uint8)
+        for thing in sorted(things, key=_area, reverse=True):
             if not thing.get("iscrowd"):
-                mask[self._drawn(thing, announced, image_file)] = thing["category_id"]
-        for thing in things:
+                mask[self._drawn(thing, size, image_file)] = self._category(thing, image_file)
+        for thing in things:  # what is ignored covers only what nothing else does
             if thing.get("iscrowd"):
-                mask[self._drawn(thing, announced, image_file) & (mask == 0)] = IGNORE
+                mask[self._drawn(thing, size, image_file) & (mask == BACKGROUND)] = IGNORE
         return mask
+
+    def _category(self, thing: Mapping[str, Any], image_file: str) -> int:
+        number = thing.get("category_id")
+        if not isinstance(number, int) or not BACKGROUND < number < IGNORE:
+            found = f"category {number!r}, of annotation {thing.get('id')}"
+            raise DataError(self.where(image_file), found=found, expected=f"1 to {IGNORE - 1}", do="correct it")
+        return number
 
     def _drawn(self, thing: Mapping[str, Any], size: Size, image_file: str) -> npt.NDArray[np.bool_]:
         try:
             return outlines.drawn(thing["segmentation"], size)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             found = f"an outline that cannot be drawn, of annotation {thing.get('id')}: {error!r}"
             raise DataError(self.where(image_file), found=found, expected="polygons or run lengths", do="correct it") from error
+
+
+def _area(thing: Mapping[str, Any]) -> float:
+    area = thing.get("area")
+    return float(area) if isinstance(area, int | float) else 0.0
 
 
 @lru_cache(maxsize=4)
@@ -136,7 +176,7 @@ def _annotated(file: Path, changed: int) -> dict[str, tuple[Size, tuple[dict[str
     changed: when that was, so that a file that has changed is read again.
     """
     del changed
-    content = json.loads(file.read_text(encoding="utf-8"))
+    content = json.loads(file.read_text(encoding="utf-8-sig"))
     things: dict[int, list[dict[str, Any]]] = {}
     for thing in content["annotations"]:
         kept = {name: thing[name] for name in ("id", "category_id", "segmentation", "area", "iscrowd") if name in thing}
@@ -198,7 +238,7 @@ class Truth:
     def original(self, image: str, size: Size) -> LabelMap | None:
         """The true class of every pixel in the size of the image's file, or None where it has no mask."""
         file = self.files[image]
-        mask = self.masks.read(file)
+        mask = self.masks.read(file, size)
         if mask is None:
             self._check_unchanged(image)
             return None
@@ -218,6 +258,10 @@ class Truth:
         if self.digests[image] != self.masks.digest(self.files[image]):
             where = self.masks.where(self.files[image])
             raise DataError(where, found="a mask that is changing", expected="one that stays", do=AGAIN)
+
+    def strays(self) -> list[str]:
+        """Files among masks that belong to none of the images."""
+        return self.masks.strays(self.files.values())
 
     def problem(self, image: str, size: Size) -> str:
         """What is wrong with an image's mask; empty where nothing is, or where there is none."""

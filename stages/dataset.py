@@ -48,7 +48,8 @@ def main(run: Run) -> None:
         "labelled": [entry.labels is not None for entry in index.entries],
         "splits": [index.splits(entry) for entry in index.entries],
     }
-    review = partial(images.review, settings.root, list(files.files.values()), settings.max_size, settings.allow_broken, index.problems)
+    listed = [*index.problems, *(f"{file}: a mask that belongs to no image" for file in truth.strays())]
+    review = partial(images.review, settings.root, list(files.files.values()), settings.max_size, settings.allow_broken, listed)
     bound = settings.max_size if settings.larger == "shrink" else ()
     run.per_image(method, inspect, files, truth, bound, images=list(files.files), whole=whole, review=review)
 

@@ -47,6 +47,8 @@ def test_run_lengths_packed_and_not() -> None:
     ("outline", "message"),
     [
         ([[1, 2]], "a polygon of 1 corners"),
+        ([[1, 2, float("nan"), 3, 4, 5]], "a polygon with corners far outside of any image"),
+        ([[1, 2, 1e9, 3, 4, 5]], "a polygon with corners far outside of any image"),
         ({"size": [3, 4], "counts": [5, 6]}, "run lengths of 11 pixels where the image has 12"),
         ({"size": [4, 3], "counts": [5, 7]}, r"run lengths for \(4, 3\) pixels where the image has \(3, 4\)"),
         ({"size": [3, 4], "counts": [13, -1]}, "run lengths of 12 pixels"),

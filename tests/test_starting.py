@@ -95,7 +95,8 @@ def test_subfolders_are_labels(project: Path) -> None:
     assert "10 of them with labels, of 2 classes" in done.output
     assert "next: look whether the names of the subfolders are what the images show, and all of it: cat, dog" in done.output
     table = (project / "data" / "raw" / "pets" / "labels.csv").read_text().splitlines()
-    assert len(table) == 11 and "cat/2.jpg,cat,train" in table and "cat/0.jpg,cat,val" in table
+    assert len(table) == 11 and sum(row.startswith("cat/") and ",cat," in row for row in table) == 5
+    assert [sum(row.endswith(f",{animal},val") for row in table) for animal in ("cat", "dog")] == [1, 1]
     again = init("data/raw/pets")
     assert again.exit_code == 0 and (project / "data" / "raw" / "pets" / "labels.csv").read_text().splitlines() == table
 
@@ -112,6 +113,76 @@ def test_images_without_any_label_get_a_table_to_fill_in(project: Path) -> None:
     assert "1.png,," in (project / "data" / "raw" / "mine" / "labels.csv").read_text()
 
 
+def test_folders_of_splits_are_splits(project: Path) -> None:
+    for split in ("train", "valid"):
+        for animal in ("cat", "dog"):
+            picture(project / "data" / "raw" / "pets" / split / animal / "0.jpg")
+    assert "found 4 images (2 in train, 2 in val), 4 of them with labels, of 2 classes" in init("data/raw/pets").output
+
+
+def test_masks_are_no_images(project: Path) -> None:
+    root = project / "data" / "raw" / "pets"
+    for name in ("img/0.jpg", "img/1.jpg", "mask/0.png", "Annotations/0.png", "img/1_mask.png", ".thumbs/0.jpg"):
+        picture(root / name)
+    done = init("data/raw/pets")
+    assert "found 2 images" in done.output
+    assert "next: these were taken for masks, not for images: Annotations; img/1_mask.png; mask" in done.output
+
+
+def test_what_the_user_has_filled_in_stays(project: Path) -> None:
+    layouts.folder(project / "data" / "raw" / "own")
+    init("data/raw/own")
+    content = YAML(typ="safe").load(project / "params.yaml")
+    content["dataset"] |= {"classes": ["dog"], "max_size": [48, 48]}
+    content["dataset"]["folder"] = {"classes": ["dog", "cat", "horse"], "complete": True}
+    YAML(typ="safe").dump(content, project / "params.yaml")
+    done = init("data/raw/own")
+    assert "wrote nothing into params.yaml that was there already: it names data/raw/own" in done.output
+    assert YAML(typ="safe").load(project / "params.yaml") == content
+
+
+def test_another_folder_takes_nothing_of_the_first(project: Path) -> None:
+    layouts.folder(project / "data" / "raw" / "own")
+    init("data/raw/own")
+    content = YAML(typ="safe").load(project / "params.yaml")
+    content["dataset"]["folder"]["complete"] = True
+    YAML(typ="safe").dump(content, project / "params.yaml")
+    picture(project / "data" / "raw" / "new" / "0.jpg")
+    assert ", 0 of them with labels" in init("data/raw/new").output
+
+
+def test_params_yaml_in_the_layout_of_dvc(project: Path) -> None:
+    from dvc.utils.serialize import modify_yaml
+
+    with modify_yaml("params.yaml") as content:
+        content["dataset"] |= {"max_size": [64, 64], "classes": ["dog"]}
+    layouts.folder(project / "data" / "raw" / "own")
+    done = init("data/raw/own")
+    assert done.exit_code == 0, done.output
+    assert (section(project)["max_size"], section(project)["classes"], section(project)["shapes"]["num_train"]) == ([64, 64], [], 400)
+
+
+@pytest.mark.parametrize(
+    ("rows", "classes"),
+    [
+        (['a.png,"cat, golden retriever"', "b.png,golden retriever"], "cat, golden retriever"),
+        (["a.png,cat dog", "b.png,dog"], "cat, dog"),
+    ],
+)
+def test_names_of_classes_with_spaces(project: Path, rows: list[str], classes: str) -> None:
+    root = project / "data" / "raw" / "own"
+    for name in ("a.png", "b.png"):
+        picture(root / "images" / name)
+    (root / "labels.csv").write_text("\n".join(["image,labels", *rows, ""]))
+    assert f"in the order of your masks: {classes}\n" in init("data/raw/own").output
+
+
+def test_a_folder_beside_the_project_is_linked(project: Path, tmp_path: Path) -> None:
+    layouts.folder(tmp_path / "beside")
+    assert init("../beside/").exit_code == 0
+    assert section(project)["root"] == "data/raw/beside"
+
+
 def test_splits_of_other_names_are_told(project: Path) -> None:
     root = project / "data" / "raw" / "own"
     layouts.folder(root)
@@ -121,6 +192,10 @@ def test_splits_of_other_names_are_told(project: Path) -> None:
 
 def test_what_is_no_start(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "empty").mkdir()
+    picture(project / "twice" / "0.jpg")
+    picture(project / "twice" / "0.png")
+    picture(project / "odd" / "background" / "0.png")
+    picture(project / "odd" / "cat" / "0.png")
     before = (project / "params.yaml").read_text()
     for path, message in (
         ("nothing", "nothing: found no such folder"),

@@ -155,6 +155,14 @@ def check_root(root: Path, *, holds: str, do: str) -> None:
         raise DataError(str(root), found=f"no {holds}", expected=f"a folder with {holds}", do=do)
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is such a file, also where there cannot be one of that name."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def is_below(name: str) -> bool:
     """Whether a file name stays where it is looked for, and is one."""
     return bool(name) and not Path(name).is_absolute() and ".." not in Path(name).parts and "\0" not in name

@@ -22,7 +22,7 @@ from typing import Any, Literal
 from seedbed import dataset
 from seedbed.dataset import Entry, Index, Problems, check_root, class_colours
 from seedbed.methods import method
-from seedbed.types import BACKGROUND
+from seedbed.types import BACKGROUND, BACKGROUND_NAME, IGNORE
 
 
 @method
@@ -58,35 +58,70 @@ class Coco(dataset.Method):
         """
         where = f"annotations/{file.name}"
         try:
-            content: Any = json.loads(file.read_text(encoding="utf-8"))
-            categories = {int(one["id"]): str(one["name"]) for one in content["categories"]}
-            images = [(one["id"], str(one["file_name"])) for one in content["images"]]
-            shown = [(one["image_id"], int(one["category_id"])) for one in content["annotations"]]
+            content: Any = json.loads(file.read_text(encoding="utf-8-sig"))
+            categories = [(_number(one["id"]), _text(one["name"])) for one in content["categories"]]
+            images = [
+                (_number(one["id"]), _text(one["file_name"]), _number(one["height"]), _number(one["width"])) for one in content["images"]
+            ]
+            shown = [(_number(one["image_id"]), _number(one["category_id"]), one.get("id")) for one in content["annotations"]]
         except json.JSONDecodeError as error:
             problems.add(f"{where}, line {error.lineno}", f"it is no JSON, or cut short: {error.msg}")
             return []
-        except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+        except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             problems.add(where, f"it is not what COCO calls instances: {error!r}")
             return []
-        if any(not 0 < number < 255 for number in categories) or any(names.get(one, name) != name for one, name in categories.items()):
-            problems.add(where, "categories that are numbered beyond 254, or other than in the files before")
+        if not _learn(categories, names, where, problems):
             return []
-        names |= categories
         folder = re.sub(r"^instances_", "", file.stem)
         below = next((one for one in (folder, f"images/{folder}") if (root / one).is_dir()), folder)
-        labels: dict[Any, set[str]] = {number: set() for number, _ in images}
-        for image, category in shown:
+        labels: dict[int, set[str]] = {number: set() for number, *_ in images}
+        known = {number for number, _ in categories}
+        for image, category, annotation in shown:
             if image not in labels:
-                problems.add(where, f"an annotation of image {image!r}, which is not listed")
-            elif category not in categories:
-                problems.add(where, f"an annotation of category {category}, which is not listed")
+                problems.add(where, f"annotation {annotation} of image {image}, which is not listed")
+            elif category not in known:
+                problems.add(where, f"annotation {annotation} of category {category}, which is not listed")
             else:
-                labels[image].add(categories[category])
+                labels[image].add(names[category])
         splits = frozenset({folder.removesuffix(str(self.year))})
-        entries = []
-        for number, name in images:
-            if not (dataset.is_below(name) and (root / below / name).is_file()):
+        entries, seen = [], set[int]()
+        for number, name, height, width in images:
+            if number in seen:
+                problems.add(where, f"image {number} is listed twice")
+            elif not (dataset.is_below(name) and dataset.is_file(root / below / name)):
                 problems.add(where, f"there is no {below}/{name}")
-                continue
-            entries.append(Entry(Path(name).stem, f"{below}/{name}", frozenset(labels[number]), splits))
+            elif min(height, width) < 1:
+                problems.add(where, f"image {number} of {height} x {width} pixels")
+            else:
+                entries.append(Entry(Path(name).with_suffix("").as_posix(), f"{below}/{name}", frozenset(labels[number]), splits))
+            seen.add(number)
         return entries
+
+
+def _learn(categories: list[tuple[int, str]], names: dict[int, str], where: str, problems: Problems) -> bool:
+    """Add the categories of a file to those of others; whether they can be understood."""
+    before = len(problems.found)
+    for place, (number, name) in enumerate(categories):
+        if not 0 < number < IGNORE:
+            problems.add(where, f"category {name!r} is number {number}; 1 to {IGNORE - 1} can be read")
+        elif number in [one for one, _ in categories[:place]] or name in [one for _, one in categories[:place]]:
+            problems.add(where, f"category {number}, {name!r}, is listed twice")
+        elif name in ("", BACKGROUND_NAME):
+            problems.add(where, f"category {number} is called {name!r}")
+        elif names.get(number, name) != name:
+            problems.add(where, f"category {number} is {name!r} here and {names[number]!r} in another file")
+        else:
+            names[number] = name
+    return len(problems.found) == before
+
+
+def _number(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{value!r} where a whole number should be")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} where a text should be")
+    return value

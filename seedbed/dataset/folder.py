@@ -1,7 +1,8 @@
 """A folder of your own: images, and one file that says what each contains.
 
     images/      any names, in JPEG, PNG or whatever else OpenCV reads; without this folder, images lie beside labels.csv or below it
-    labels.csv   columns `image,labels,split`: file name below images/, classes, splits; the column `split` may be left out
+    labels.csv   columns `image,labels,split`: file name below images/, classes, splits; the column `split` may be left out; commas or
+                 semicolons between columns
     masks/       optional, for evaluation only: one PNG per image, of the same name but for the ending, grey or with a palette,
                  whose numbers are classes (0 background, 1..K in the order of `classes`, 255 ignored)
 
@@ -79,15 +80,18 @@ class Folder(dataset.Method):
         return Index(class_names=self.classes, palette=palette, entries=tuple(entries), problems=tuple(problems.found))
 
     def _entry(self, root: Path, images: Path, row: dict[str, Any], where: str, problems: Problems) -> Entry:
-        name = str(row["image"] or "").strip()
+        name = row["image"].strip()
         file = images / name
         if not is_below(name):
             problems.add(where, f"{name!r} is not a file name below {images}/")
-        elif not (root / file).is_file():
+        elif not dataset.is_file(root / file):
             problems.add(where, f"there is no {file.as_posix()}")
         labels, splits = words(row["labels"], self.classes), words(row["split"], ())
         if row["split"] is not None and not splits:
             problems.add(where, "no split")
+        for split in splits:
+            if not re.fullmatch(r"[\w.-]+", split):
+                problems.add(where, f"{split!r} is no name of a split: letters, digits, - and _ are")
         for label in labels:
             if label not in self.classes:
                 problems.add(where, f"unknown label {label!r}{nearest(label, self.classes)}")
@@ -105,42 +109,65 @@ def rows(table: Path, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]
         text = table.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(str(table), found=f"bytes that are not UTF-8: {error}", expected="UTF-8 text", do="save it as UTF-8") from error
+    except OSError as error:
+        raise DataError(
+            str(table), found=f"that it cannot be read: {error.strerror}", expected="a table", do="see who may read it"
+        ) from error
     yield from _csv_rows(table, text, problems) if table.suffix == ".csv" else _json_rows(table.name, text, problems)
 
 
 def _csv_rows(table: Path, text: str, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:
+    header = text.partition("\n")[0]
+    delimiter = ";" if ";" in header and "," not in header else ","
     with io.StringIO(text, newline="") as stream:
-        reader = csv.DictReader(stream)
-        columns = [one.strip() for one in reader.fieldnames or ()]
-        if columns not in (COLUMNS, COLUMNS[:-1]):
-            expected = f"the header {','.join(COLUMNS)}, of which {COLUMNS[-1]} may be left out"
-            raise DataError(f"{table}, line 1", found=repr(reader.fieldnames), expected=expected, do="correct that line")
-        reader.fieldnames = columns  # without the spaces around them
+        reader = csv.reader(stream, delimiter=delimiter, strict=True)
+        last = 0
         try:
-            for row in reader:
-                if None in row:
-                    problems.add(
-                        f"{table.name}, line {reader.line_num}",
-                        f"more than {len(columns)} columns; put classes into quotes, or separate them by spaces",
-                    )
-                yield reader.line_num, {name: row[name] or "" if name in columns else None for name in COLUMNS}
+            given = next(reader, [])
+            columns = [one.strip().lower() for one in given]
+            if columns not in (COLUMNS, COLUMNS[:-1]):
+                expected = f"the header {','.join(COLUMNS)}, of which {COLUMNS[-1]} may be left out"
+                raise DataError(f"{table}, line 1", found=repr(given), expected=expected, do="correct that line")
+            last = reader.line_num
+            for cells in reader:
+                line, last = last + 1, reader.line_num
+                if not any(cell.strip() for cell in cells):
+                    continue
+                if len(cells) > len(columns):
+                    advice = "put classes into quotes, or separate them by spaces"
+                    problems.add(f"{table.name}, line {line}", f"more than {len(columns)} columns; {advice}")
+                elif any("\n" in cell or "\r" in cell for cell in cells):
+                    problems.add(f"{table.name}, line {line}", "a line break within a cell: is a quote missing?")
+                else:
+                    full = dict(zip(columns, [*cells, *[""] * (len(columns) - len(cells))], strict=True))
+                    yield line, {name: full.get(name) for name in COLUMNS}
         except csv.Error as error:
-            problems.add(f"{table.name}, line {reader.line_num}", f"no CSV: {error}")
+            problems.add(f"{table.name}, line {last + 1}", f"no CSV: {error}")
 
 
 def _json_rows(name: str, text: str, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # not splitlines: other line breaks may stand within text
         if not line.strip():
             continue
+        where = f"{name}, line {number}"
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            problems.add(f"{name}, line {number}", f"no JSON, or cut short: {error.msg}")
+            problems.add(where, f"no JSON, or cut short: {error.msg}")
+            continue
+        except RecursionError:
+            problems.add(where, "no JSON that anybody would write")
             continue
         if not isinstance(row, dict) or "image" not in row or row.keys() - set(COLUMNS):
-            problems.add(f"{name}, line {number}", f"not an object with {listed(COLUMNS)}")
-            continue
-        yield number, {name: row.get(name) for name in COLUMNS}
+            problems.add(where, f"not an object with {listed(COLUMNS)}")
+        elif not isinstance(row["image"], str) or not all(_is_text(row.get(column)) for column in COLUMNS):
+            problems.add(where, "something that is neither text nor a list of texts")
+        else:
+            yield number, {column: row.get(column) for column in COLUMNS}
+
+
+def _is_text(value: Any) -> bool:
+    return value is None or isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, str) for one in value))
 
 
 def words(cell: Any, names: Sequence[str]) -> list[str]:
@@ -149,8 +176,8 @@ def words(cell: Any, names: Sequence[str]) -> list[str]:
     names: those that may have spaces within them.
     """
     if isinstance(cell, list):
-        return [str(one).strip() for one in cell]
-    text = str(cell or "").strip()
+        return [one.strip() for one in cell]
+    text = (cell or "").strip()
     if text in names:
         return [text]
     spaces = not re.search("[,;]", text) and not any(re.search(r"\s", name) for name in names)

@@ -49,7 +49,7 @@ class Voc(dataset.Method):
     def _splits(self, root: Path, problems: Problems) -> dict[str, list[str]]:
         """Splits of every image, in the order in which the lists name them."""
         splits: dict[str, list[str]] = {}
-        lists = sorted((root / self.lists).glob("*.txt"))
+        lists = sorted((root / self.lists).glob("*.txt")) if dataset.is_below(self.lists) else []
         for file in lists:
             where = f"{self.lists}/{file.name}"
             try:
@@ -57,10 +57,13 @@ class Voc(dataset.Method):
             except UnicodeDecodeError as error:
                 problems.add(where, f"bytes that are not UTF-8: {error}")
                 continue
+            except OSError as error:
+                problems.add(where, f"it cannot be read: {error.strerror}")
+                continue
             for number, image in _listed(lines):
                 if file.stem in splits.get(image, ()):
                     problems.add(f"{where}, line {number}", f"{image!r} is listed twice")
-                elif image in splits or (dataset.is_below(image) and (root / "JPEGImages" / f"{image}.jpg").is_file()):
+                elif image in splits or (dataset.is_below(image) and dataset.is_file(root / "JPEGImages" / f"{image}.jpg")):
                     splits.setdefault(image, []).append(file.stem)
                 else:
                     problems.add(f"{where}, line {number}", f"there is no JPEGImages/{image}.jpg")
@@ -73,6 +76,8 @@ class Voc(dataset.Method):
         labels: set[str] | None = None
         try:
             tree = ET.fromstring((root / where).read_bytes())  # noqa: S314 (expat refuses entities that grow without bound)
+            if tree.tag != "annotation":
+                raise ValueError(f"it holds <{tree.tag}>, not <annotation>")
             labels = set()
             for thing in tree.iter("object"):
                 name = (thing.findtext("name") or "").strip()
@@ -82,7 +87,7 @@ class Voc(dataset.Method):
                     labels.add(name)
         except FileNotFoundError:
             pass  # nobody has said what it shows
-        except (OSError, ET.ParseError) as error:
+        except (OSError, ValueError, LookupError, ET.ParseError) as error:
             problems.add(where, f"it cannot be read: {error}")
         return Entry(image, f"JPEGImages/{image}.jpg", None if labels is None else frozenset(labels), splits)
 
@@ -92,7 +97,7 @@ def _listed(lines: list[str]) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(lines, start=1):
         if line.strip():
             word = line.split()[0]
-            yield number, Path(word).stem if word.startswith("/") else word
+            yield number, Path(word).stem if word.endswith(".jpg") else word
 
 
 def _colour(number: int) -> tuple[int, int, int]:

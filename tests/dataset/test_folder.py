@@ -139,7 +139,12 @@ def test_json_lines(root: Path, text: bytes) -> None:
         ('{"image": "a.png", "labels": ["caat"]}', "line 2: unknown label 'caat' (nearest: cat)"),
         ('{"image": "a.png", "split": []}', "line 2: no split"),
         ('{"image": "../a.png"}', "line 2: '../a.png' is not a file name below images/"),
-        ('{"image": null}', "line 2: '' is not a file name below images/"),
+        ('{"image": null}', "line 2: something that is neither text nor a list of texts"),
+        ('{"image": ""}', "line 2: '' is not a file name below images/"),
+        ('{"image": "a.png", "labels": 0}', "line 2: something that is neither text nor a list of texts"),
+        ('{"image": "a.png", "labels": [null]}', "line 2: something that is neither text nor a list of texts"),
+        ('{"image": "a.png", "split": [""]}', "line 2: '' is no name of a split"),
+        ("[" * 100_000, "line 2: no JSON that anybody would write"),
         ('{"image": "b.jpg"}', "line 2: 'b' was listed in line 1 already"),
     ],
 )
@@ -164,7 +169,7 @@ def test_two_tables(root: Path) -> None:
         read(root, HEADER + "a.png,cat,train\n")
 
 
-@pytest.mark.parametrize("header", ["", "file,labels,split\n", "image;labels;split\n", "image\n", "a.png,cat,train\n"])
+@pytest.mark.parametrize("header", ["", "file,labels,split\n", "image|labels|split\n", "image\n", "a.png,cat,train\n"])
 def test_another_header(root: Path, header: str) -> None:
     message = refusal(root, header)
     assert message.startswith(f"{root}/labels.csv, line 1: found ")
@@ -225,9 +230,28 @@ def test_of_very_many_problems_the_first_are_named_and_the_rest_counted(root: Pa
     assert "found 30 problems" in message and "there is no images/19.png; and 10 more; expected" in message
 
 
-def test_line_numbers_are_those_of_the_file_though_fields_span_lines(root: Path) -> None:
+def test_a_quote_that_is_not_closed_swallows_nothing(root: Path) -> None:
+    message = refusal(root, HEADER + 'a.png,cat,"train\nb.jpg,dog,train\nsub/a.png,cat,val\n')
+    assert "labels.csv, line 2: no CSV: unexpected end of data" in message
     message = refusal(root, HEADER + '"a.png","cat\ndog",train\nz.png,cat,train\n')
-    assert "line 4: there is no images/z.png" in message
+    assert "labels.csv, line 2: a line break within a cell: is a quote missing?; labels.csv, line 4: there is no images/z.png" in message
+
+
+def test_what_spreadsheets_add(root: Path) -> None:
+    table = "Image;Labels;Split\r\na.png;cat, dog;train\r\n;;\r\nb.jpg;dog;val\r\n;;\r\n"
+    assert [(entry.id, entry.labels) for entry in read(root, table).entries] == [
+        ("a", frozenset({"cat", "dog"})),
+        ("b", frozenset({"dog"})),
+    ]
+
+
+def test_a_name_that_no_file_can_have(root: Path) -> None:
+    assert "line 2: there is no images/xxx" in refusal(root, HEADER + f"{'x' * 5000},cat,train\n")
+
+
+@pytest.mark.parametrize("split", ["a/b", "a=b", "<x>"])
+def test_a_name_that_no_split_can_have(root: Path, split: str) -> None:
+    assert f"line 2: {split!r} is no name of a split" in refusal(root, f"{HEADER}a.png,cat,{split}\n")
 
 
 def test_a_table_that_is_not_utf8(root: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -200,15 +201,51 @@ def test_wrong_masks_are_told_at_the_start_with_all_else(tmp_path: Path, origina
     assert "masks/three.png: no readable image: " in message
 
 
-def test_outlines_of_another_size_are_told_at_the_start(tmp_path: Path, original: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda image, thing: image.update(height=99), r"an image of (99, 40) instead of (24, 40), as it is"),
+        (lambda image, thing: thing.update(segmentation=[[1, 2, 3]]), "an outline that cannot be drawn, of annotation 0"),
+        (lambda image, thing: thing.update(segmentation=None), "an outline that cannot be drawn, of annotation 0"),
+        (lambda image, thing: thing.update(area=None), ""),
+    ],
+)
+def test_outlines_that_are_wrong_are_told_at_the_start(
+    tmp_path: Path, original: dict[str, Any], change: Callable[[dict[str, Any], dict[str, Any]], None], found: str
+) -> None:
     project = project_of("coco", tmp_path, original)
     file = project.data / "raw" / "own" / "annotations" / "instances_val2017.json"
     content = json.loads(file.read_text())
-    content["images"][0]["height"] += 1
-    content["annotations"][0]["segmentation"] = [[1, 2, 3]]
+    change(content["images"][0], content["annotations"][0])
     file.write_text(json.dumps(content))
-    with pytest.raises(DataError, match=r"instances_val2017\.json, three\.jpg: an outline that cannot be drawn, of annotation 0"):
+    if not found:
         project.run("dataset")
+        return
+    with pytest.raises(DataError) as raised:
+        project.run("dataset")
+    assert f"annotations/instances_val2017.json, three.jpg: {found}" in str(raised.value)
+
+
+def test_images_of_coco_in_subfolders_have_their_truth(tmp_path: Path, original: dict[str, Any]) -> None:
+    project = project_of("coco", tmp_path, original)
+    raw = project.data / "raw" / "own"
+    (raw / "val2017" / "deep").mkdir()
+    shutil.move(raw / "val2017" / "three.jpg", raw / "val2017" / "deep" / "three.jpg")
+    file = raw / "annotations" / "instances_val2017.json"
+    file.write_text(file.read_text().replace('"three.jpg"', '"deep/three.jpg"'))
+    indexed(project)
+    assert np.array_equal(truth_of(project)["deep/three"], layouts.rectangle("three", 2))
+
+
+def test_masks_that_belong_to_no_image_are_told(tmp_path: Path, original: dict[str, Any]) -> None:
+    project = project_of("folder", tmp_path, original)
+    masks = project.data / "raw" / "own" / "masks"
+    (masks / "one.png").rename(masks / "one.PNG")
+    (masks / "five.png").symlink_to(masks / "nowhere.png")
+    with pytest.raises(DataError) as raised:
+        project.run("dataset")
+    for name in ("five.png", "one.PNG"):
+        assert f"masks/{name}: a mask that belongs to no image" in str(raised.value)
 
 
 def test_a_mask_that_changes_is_looked_at_again(tmp_path: Path, original: dict[str, Any]) -> None:
