@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from typing import Any
 from PIL import Image as PillowImage
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
+from ruamel.yaml.error import YAMLError
 
 from seedbed import dataset
 from seedbed.dataset import Problems
@@ -272,9 +274,12 @@ def _put(yaml: YAML, content: Any) -> None:
     """Write params.yaml, as a whole or not at all, in a form that says what is meant."""
     text = io.StringIO()
     yaml.dump(content, text)
-    plain = YAML(typ="safe")
     wanted = json.loads(json.dumps(content))
-    if plain.load(text.getvalue()) != wanted:  # comments of a key can get in the way of another value for it
+    try:
+        understood = YAML(typ="safe").load(text.getvalue()) == wanted
+    except YAMLError:
+        understood = False
+    if not understood:  # comments of a key can get in the way of another value for it
         text = io.StringIO()
         YAML().dump(wanted, text)
     new = PARAMS.with_name(f"{PARAMS.name}.new")
