@@ -30,7 +30,7 @@ HEIGHT, WIDTH = 96, 128
 PHOTO = (375, 500)
 LOOKS = ("first", "again", f"{MORE} more")
 PROGRAM = """
-import json, resource, time
+import json, time
 from pathlib import Path
 from seedbed.params import Params
 from seedbed.stage import Run, _processors
@@ -38,8 +38,7 @@ import stages.dataset
 started = time.perf_counter()
 stages.dataset.main(Run("dataset", Params.read(), workers=_processors()))
 line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-print(json.dumps([time.perf_counter() - started, int(line.split()[1]) / 1024, largest / 1024]))
+print(json.dumps([time.perf_counter() - started, int(line.split()[1]) / 1024]))
 """
 
 
@@ -70,7 +69,7 @@ def new_project(folder: Path) -> Path:
 
 
 def look(folder: Path) -> list[float]:
-    """Index once. Returns seconds, and peak memory in MiB of the process and of its largest worker."""
+    """Index once. Returns seconds, and peak memory in MiB of the process that hands out work."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", PROGRAM]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 (this very file)
@@ -104,10 +103,10 @@ def main() -> None:
     options = parser.parse_args()
     cases = [(count, (HEIGHT, WIDTH)) for count in options.counts] + [(min(PHOTOS, *options.counts), PHOTO)]
     print(f"indexing JPEG files on {len(os.sched_getaffinity(0))} processors, medians of {options.rounds} rounds")
-    print(f"  {'images':>8}  {'pixels':>9}  {'look':>8}{'s':>9}{'images/s':>10}{'ms/image':>10}{'peak, MiB':>11}{'worker, MiB':>13}")
+    print(f"  {'images':>8}  {'pixels':>9}  {'look':>8}{'s':>9}{'images/s':>10}{'ms/image':>10}{'peak, MiB':>11}")
     for count, (height, width) in cases:
-        for name, (seconds, own, worker) in measured(count, files(height, width), options.rounds).items():
-            numbers = f"{seconds:9.2f}{count / seconds:10.0f}{seconds / count * 1000:10.2f}{own:11.0f}{worker:13.0f}"
+        for name, (seconds, own) in measured(count, files(height, width), options.rounds).items():
+            numbers = f"{seconds:9.2f}{count / seconds:10.0f}{seconds / count * 1000:10.2f}{own:11.0f}"
             print(f"  {count:8}  {height:4} x {width:3} {name:>9}{numbers}", flush=True)
 
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from seedbed import dataset, images
 from seedbed.artifacts import Columns
 from seedbed.images import RawFiles
@@ -44,9 +46,9 @@ def main(run: Run) -> None:
         "split_names": index.split_names,
         "file": [entry.file for entry in index.entries],
         "image_digest": [files.digests[entry.id] for entry in index.entries],
-        "labels": [index.labels(entry) for entry in index.entries],
+        "labels": np.array([index.labels(entry) for entry in index.entries]),
         "labelled": [entry.labels is not None for entry in index.entries],
-        "splits": [index.splits(entry) for entry in index.entries],
+        "splits": np.array([index.splits(entry) for entry in index.entries]),
     }
     listed = [*index.problems, *(f"{file}: a mask that belongs to no image" for file in truth.strays())]
     review = partial(images.review, settings.root, list(files.files.values()), settings.max_size, settings.allow_broken, listed)

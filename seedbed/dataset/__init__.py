@@ -10,7 +10,7 @@ import colorsys
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -38,7 +38,13 @@ class Settings:
     allow_broken: Annotated[int, Field(ge=0)]  # so many image files may be unusable; they are listed in the artifact and left out
 
 
-@dataclass(frozen=True)
+@cache
+def shared(words: frozenset[str]) -> frozenset[str]:
+    """The same set for the same words, for there are many images and few sets."""
+    return words
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One image of a data set."""
 
@@ -108,7 +114,7 @@ class Index:
             self,
             class_names=tuple(names),
             palette=tuple(self.palette[place] for place in positions),
-            entries=tuple(replace(one, labels=None if one.labels is None else one.labels & kept) for one in self.entries),
+            entries=tuple(replace(one, labels=None if one.labels is None else shared(one.labels & kept)) for one in self.entries),
             values=(values[BACKGROUND], *(values[1 + place] for place in positions)),
             left_out=(*self.left_out, *others),
         )

@@ -93,7 +93,9 @@ class Coco(dataset.Method):
             elif min(height, width) < 1:
                 problems.add(where, f"image {number} of {height} x {width} pixels")
             else:
-                entries.append(Entry(Path(name).with_suffix("").as_posix(), f"{below}/{name}", frozenset(labels[number]), splits))
+                entries.append(
+                    Entry(Path(name).with_suffix("").as_posix(), f"{below}/{name}", dataset.shared(frozenset(labels[number])), splits)
+                )
             seen.add(number)
         return entries
 

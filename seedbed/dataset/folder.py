@@ -25,6 +25,7 @@ import csv
 import io
 import json
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -80,7 +81,10 @@ class Folder(dataset.Method):
         return Index(class_names=self.classes, palette=palette, entries=tuple(entries), problems=tuple(problems.found))
 
     def _entry(self, root: Path, images: Path, row: dict[str, Any], where: str, problems: Problems) -> Entry:
-        name = row["image"].strip()
+        given = row["image"].strip()
+        # What is written as one letter with an accent here may be written as two there.
+        forms = (given, unicodedata.normalize("NFC", given), unicodedata.normalize("NFD", given))
+        name = next((form for form in forms if dataset.is_file(root / images / form)), given)
         file = images / name
         if not is_below(name):
             problems.add(where, f"{name!r} is not a file name below {images}/")
@@ -98,8 +102,8 @@ class Folder(dataset.Method):
         return Entry(
             id=Path(name).with_suffix("").as_posix() if Path(name).name else name,
             file=file.as_posix(),
-            labels=frozenset(labels) if labels or self.complete else None,
-            splits=frozenset(splits or [SPLIT]),
+            labels=dataset.shared(frozenset(labels)) if labels or self.complete else None,
+            splits=dataset.shared(frozenset(splits or [SPLIT])),
         )
 
 

@@ -89,7 +89,9 @@ class Voc(dataset.Method):
             pass  # nobody has said what it shows
         except (OSError, ValueError, LookupError, ET.ParseError) as error:
             problems.add(where, f"it cannot be read: {error}")
-        return Entry(image, f"JPEGImages/{image}.jpg", None if labels is None else frozenset(labels), splits)
+        return Entry(
+            image, f"JPEGImages/{image}.jpg", None if labels is None else dataset.shared(frozenset(labels)), dataset.shared(splits)
+        )
 
 
 def _listed(lines: list[str]) -> Iterator[tuple[int, str]]:

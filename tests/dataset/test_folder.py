@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -111,6 +113,14 @@ def test_names_in_other_scripts(root: Path) -> None:
     (root / "images" / "köttur 猫.png").touch()
     [entry] = read(root, HEADER + "köttur 猫.png,cat,þjálfun\n").entries
     assert (entry.id, set(entry.splits)) == ("köttur 猫", {"þjálfun"})
+
+
+@pytest.mark.parametrize(("on_disk", "in_table"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_may_be_written_in_either_way(root: Path, on_disk: Literal["NFC", "NFD"], in_table: Literal["NFC", "NFD"]) -> None:
+    name = "é.png"
+    (root / "images" / unicodedata.normalize(on_disk, name)).touch()
+    [entry] = read(root, HEADER + f"{unicodedata.normalize(in_table, name)},cat,train\n").entries
+    assert entry.file == f"images/{unicodedata.normalize(on_disk, name)}"
 
 
 # --- JSON Lines ---
