@@ -26,7 +26,7 @@ from ruamel.yaml.error import YAMLError
 
 from seedbed import dataset
 from seedbed.dataset import Problems
-from seedbed.dataset.folder import COLUMNS, CSV, JSON_LINES, rows, words
+from seedbed.dataset.folder import CLASS_NAME, COLUMNS, CSV, JSON_LINES, rows, words
 from seedbed.errors import DataError, MachineError, ParamsError, listed, shown
 from seedbed.params import Params
 from seedbed.types import BACKGROUND_NAME, Size
@@ -45,7 +45,6 @@ FALLBACKS: dict[str, dict[str, Any]] = {  # where params.yaml has no block for a
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}  # names of folders
 MASKS = re.compile(r"(masks?|gt|labels?|annotations?|segmentations?|segmentation.*|trimaps?)", re.IGNORECASE)  # folders that hold no images
 MASK_FILE = re.compile(r"_(mask|gt|label|seg)$", re.IGNORECASE)
-CLASS_NAME = r"[^\s,;]([^,;]*[^\s,;])?"
 PLACEHOLDERS = ("first_class", "second_class")
 
 

@@ -42,7 +42,8 @@ CSV, JSON_LINES = "labels.csv", "labels.jsonl"
 COLUMNS = ["image", "labels", "split"]
 SPLIT = "train"  # of an image without one
 
-ClassName = Annotated[str, Field(pattern=r"^[^\s,;]([^,;]*[^\s,;])?$")]  # no separator in it, no space around it
+CLASS_NAME = r"^[^\s,;]([^,;]*[^\s,;])?$"  # no separator in it, no space around it
+ClassName = Annotated[str, Field(pattern=CLASS_NAME)]
 
 
 @method
