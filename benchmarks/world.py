@@ -28,8 +28,9 @@ from seedbed import cams, classifier, dataset, drawing, evaluation, images, judg
 from seedbed.augmentation import Augmentation, Sample
 from seedbed.dataset import Entry, Index
 from seedbed.evaluation.standard import Standard
+from seedbed.machine import Machine
 from seedbed.params import Params
-from seedbed.training import Learner, Training, fit
+from seedbed.training import Batch, Learner, Training, Way, fit
 from seedbed.types import BACKGROUND, BACKGROUND_COLOUR, BACKGROUND_NAME, IGNORE, ClassMaps, Image, LabelMap
 from seedbed.weights import Checkpoints
 
@@ -85,13 +86,20 @@ class World:
 
 
 def trained(
-    build: Callable[[], Learner[N]], samples: Sequence[Sample], *, training: Training, augmentation: Augmentation, device: str, name: str
+    build: Callable[[], Learner[N, Batch]],
+    samples: Sequence[Sample],
+    *,
+    training: Training,
+    augmentation: Augmentation,
+    device: str,
+    name: str,
 ) -> N:
     """A network after its training, which is said to take so long."""
     with tempfile.TemporaryDirectory() as folder:
         never = Checkpoints(Path(folder) / "checkpoint", seconds=float("inf"))
         started = time.perf_counter()
-        result = fit(build, samples, training=training, view=augmentation.view, device=device, name=name, checkpoints=never)
+        way = Way(training, augmentation.view, Batch.of)
+        result = fit(build, samples, way, machine=Machine(device), name=name, checkpoints=never)
     seconds = time.perf_counter() - started
     print(f"{name}: {len(result.losses)} steps in {seconds:.0f} s, last losses {np.mean(result.losses[-20:]):.3f}", flush=True)
     return result.network.to(device)
@@ -125,7 +133,7 @@ def judge_classifier(params: Params, world: World, *, seed: int | None, device: 
     for split in (settings.split, judged_split):
         for entry in world.split(split):
             classes = tuple(int(one) for one in np.flatnonzero(world.index.labels(entry)) if one != BACKGROUND)
-            made[entry.id], score = maps_of.compute(network, world.pictures[entry.id], classes, device=device)
+            ((made[entry.id], score),) = maps_of.compute(network, [world.pictures[entry.id]], [classes], device=device)
             if split == judged_split:
                 scores.append(score)
     labels = np.stack([world.index.labels(entry) for entry in world.split(judged_split)])
@@ -150,8 +158,8 @@ def judge_segmenter(params: Params, world: World, *, seed: int | None, device: s
     total = np.zeros((len(world.class_names), 1 + len(world.class_names)), np.int64)
     for entry in world.split(params.settings(predictions.Settings).split):
         truth = world.truth(entry)
-        probabilities = predictor.predict(network, world.pictures[entry.id], device=device).resized((truth.shape[0], truth.shape[1]))
-        predicted = probabilities.maps.argmax(axis=0).astype(np.uint8)
+        (probabilities,) = predictor.predict(network, [world.pictures[entry.id]], device=device)
+        predicted = probabilities.resized((truth.shape[0], truth.shape[1])).maps.argmax(axis=0).astype(np.uint8)
         total += metrics.confusion(truth, predicted, num_classes=len(world.index.class_names))
     return total
 

@@ -55,6 +55,7 @@ DIMENSIONS = {
     "height_width": "height, width",
     "rgb": "red, green, blue",
     "step": "steps of a training",
+    "figure": "what is known of every step",
     "kind": "kinds of labels that are held against the truth",
     "overlap": "pixels that agree with the main class of their region, pixels that leak out of it, pixels in all",
 }
@@ -112,7 +113,10 @@ class Schema:
 IDS = Array(("image",), "str", "", "the image's id")
 SIZE = Array(("image", "height_width"), "int32", 0, "true size of the image in pixels")
 PER_IMAGE = {"ids": IDS, "size": SIZE, "digest": Array(("image",), "str", "", "SHA-256 of all that the stage computed of the image")}
-LOSS = Array(("step",), "float32", 0.0, "training loss of every step")
+LOG = {
+    "log": Array(("step", "figure"), "float32", 0.0, "what is known of every step of the training; the first is its loss"),
+    "figures": Array(("figure",), "str", "", "name of the figure"),
+}
 MAP_SIZE = Array(("image", "height_width"), "int32", 0, "true extent of the image's maps")
 LABELS = Array(("image", "y", "x"), "uint8", 255, "class of the pixel; 255 is unlabelled or padding", "size")
 
@@ -138,6 +142,7 @@ SCHEMAS: dict[str, Schema] = {
             "mask_problem": Array(("image",), "str", "", "always empty: a data set with a wrong mask is refused"),
         },
     ),
+    "pretraining": Schema(1, "Weights of a transformer that learned from the images alone, or none.", LOG, weights=True),
     "features": Schema(
         2,
         "One vector per patch of every image.",
@@ -157,7 +162,7 @@ SCHEMAS: dict[str, Schema] = {
             "region_count": Array(("image",), "int32", 0, "regions of the image"),
         },
     ),
-    "classifier": Schema(1, "Weights of the image-level classifier.", {"loss": LOSS}, weights=True),
+    "classifier": Schema(2, "Weights of the image-level classifier.", LOG, weights=True),
     "cams": Schema(
         2,
         "Class maps of the classes that each image contains, and the classifier's scores.",
@@ -178,7 +183,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "seeds": Schema(2, "Partial labels: confident pixels only.", {**PER_IMAGE, "labels": LABELS}),
     "refinement": Schema(2, "Pseudo masks: a label for every pixel, or 255 where the method declines.", {**PER_IMAGE, "labels": LABELS}),
-    "segmenter": Schema(1, "Weights of the segmentation network.", {"loss": LOSS}, weights=True),
+    "segmenter": Schema(2, "Weights of the segmentation network.", LOG, weights=True),
     "predictions": Schema(
         2,
         "Class probabilities of the images that are evaluated, at a lower resolution.",

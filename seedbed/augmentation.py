@@ -29,16 +29,41 @@ class Sample:
 
 
 @parameters
+class Colours:
+    """How far the colours of a view may differ from the image's."""
+
+    brightness: Share  # largest relative change
+    contrast: Share  # largest relative change
+    saturation: Share  # largest relative change
+    hue: Annotated[float, Field(ge=0, le=0.5)]  # largest turn of the colour circle, of which 1 is the whole
+
+    def changed(self, image: Image, random: np.random.Generator) -> Image:
+        """An image in other colours."""
+        brightness, contrast, saturation = (1 + random.uniform(-most, most) for most in (self.brightness, self.contrast, self.saturation))
+        pixels = image.astype(np.float32) * brightness
+        pixels = (pixels - pixels.mean()) * contrast + pixels.mean()
+        grey = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
+        pixels = (pixels - grey[..., None]) * saturation + grey[..., None]
+        changed = np.asarray(np.clip(np.rint(pixels), 0, 255), np.uint8)
+        return self._turned(changed, random.uniform(-self.hue, self.hue)) if self.hue else changed
+
+    @staticmethod
+    def _turned(image: Image, turn: float) -> Image:
+        circle = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)  # the whole circle is 256 steps
+        circle[..., 0] += np.uint8(round(turn * 256) % 256)
+        return np.asarray(cv2.cvtColor(circle, cv2.COLOR_HSV2RGB_FULL), np.uint8)
+
+
+@parameters
 class Augmentation:
     """How far a view may differ from the image."""
 
     crop: Annotated[int, Field(ge=16)]  # edge of the square that is cut, in pixels; small images are padded
+    longer_side: Annotated[int, Field(ge=0)]  # length that the longer side is resized to before all else; 0: as it is
     smallest_scale: Annotated[float, Field(gt=0)]  # images are resized by a factor between these two
     largest_scale: Annotated[float, Field(gt=0)]  # see smallest_scale
     flip: Share  # probability of a left-right flip
-    brightness: Share  # largest relative change
-    contrast: Share  # largest relative change
-    saturation: Share  # largest relative change
+    colours: Colours
 
     @model_validator(mode="after")
     def _scales_in_order(self) -> Self:
@@ -49,6 +74,8 @@ class Augmentation:
     def view(self, sample: Sample, random: np.random.Generator) -> Sample:
         """One random view. The image stays uint8; what lies beyond its border is its mean colour."""
         scale = random.uniform(self.smallest_scale, self.largest_scale)
+        if self.longer_side:
+            scale *= self.longer_side / max(sample.image.shape[:2])
         height, width = (max(1, round(length * scale)) for length in sample.image.shape[:2])
         top, left = (self._offset(length, random) for length in (height, width))
         flip = random.random() < self.flip
@@ -60,7 +87,7 @@ class Augmentation:
             )
             for name, one in sample.maps.items()
         }
-        coloured = self._coloured(self._window(image, top, left, flip, mean), random)
+        coloured = self.colours.changed(self._window(image, top, left, flip, mean), random)
         return Sample(image=coloured, labels=sample.labels, maps=maps, padding=sample.padding)
 
     def _offset(self, length: int, random: np.random.Generator) -> int:
@@ -75,11 +102,3 @@ class Augmentation:
         first_row, first_column = max(top, 0), max(left, 0)
         window[first_row - top : bottom - top, first_column - left : right - left] = pixels[first_row:bottom, first_column:right]
         return np.ascontiguousarray(window[:, ::-1]) if flip else window
-
-    def _coloured(self, image: npt.NDArray[Any], random: np.random.Generator) -> Image:
-        brightness, contrast, saturation = (1 + random.uniform(-most, most) for most in (self.brightness, self.contrast, self.saturation))
-        pixels = image.astype(np.float32) * brightness
-        pixels = (pixels - pixels.mean()) * contrast + pixels.mean()
-        grey = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
-        pixels = (pixels - grey[..., None]) * saturation + grey[..., None]
-        return np.asarray(np.clip(np.rint(pixels), 0, 255), np.uint8)

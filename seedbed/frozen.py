@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from seedbed.methods import Method, identity
+from seedbed.artifacts import Artifact
+from seedbed.methods import identity
 
 _LOADED: dict[str, Any] = {}
 
@@ -15,19 +16,23 @@ _LOADED: dict[str, Any] = {}
 class Frozen:
     """A method's network. It travels as the method's parameters."""
 
-    method: Method
+    method: Any  # of the family `features`
     device: str  # changes no result, so it is no part of the identity
+    pretraining: Artifact
 
     def key(self, image: str) -> str:
-        """Nothing more than the method's parameters, which are part of the recipe."""
-        return ""
+        """Identity of weights that do not follow from the method's parameters, the same for all images."""
+        return self.pretraining.weights_digest if self.method.pretrained else ""
 
     def loaded(self) -> Any:
         """The network on its device, or None where the method runs none."""
-        builder: Any = self.method
-        place = json.dumps([type(builder).__module__, identity(builder), self.device])
+        place = json.dumps([type(self.method).__module__, identity(self.method), self.device, self.key("")])
         if place not in _LOADED:
-            network = builder.network()
+            network = self.method.network()
+            if self.method.pretrained:
+                from seedbed.weights import restored
+
+                restored(network.trunk, self.pretraining, device="cpu")
             _LOADED.clear()  # one at a time
             _LOADED[place] = None if network is None else network.to(self.device).eval()
         return _LOADED[place]

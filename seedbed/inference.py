@@ -1,8 +1,8 @@
-"""Trained networks where they are used: loaded once per process, run on one image at several scales with its mirror image."""
+"""Trained networks where they are used: loaded once per process, run on images at several scales with their mirror images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -46,21 +46,32 @@ class TrainedNetwork(Generic[N]):
         return network
 
 
-def summed(
-    run: Callable[[Tensor], Tensor], image: Image, *, scales: Sequence[float], flip: bool, size: Size, device: str
-) -> npt.NDArray[np.float32]:
-    """Sum of a network's maps over scaled and mirrored views, each brought to one size.
+def together(images: Sequence[Image], *, device: str) -> list[list[int]]:
+    """Which images a network is given at once: on a GPU those of one size; on a CPU, where it would change last digits, none."""
+    if device == "cpu":
+        return [[place] for place in range(len(images))]
+    by_size: dict[tuple[int, ...], list[int]] = {}
+    for place, image in enumerate(images):
+        by_size.setdefault(image.shape, []).append(place)
+    return list(by_size.values())
 
-    run: from images (B, C, Y, X) in [0, 1] to maps (B, channel, y, x).
+
+def summed(
+    run: Callable[[Tensor], Tensor], images: Sequence[Image], *, scales: Sequence[float], flip: bool, size: Size, device: str
+) -> Iterator[npt.NDArray[np.float32]]:
+    """Sum of a network's maps over scaled and mirrored views of every image, each brought to one size.
+
+    run: from images (B, C, Y, X) in [0, 1] to maps (B, channel, y, x); mirror images are the second half.
+    images: of one size.
     """
     total: Tensor | None = None
     for scale in scales:
-        height, width = (max(1, round(length * scale)) for length in image.shape[:2])
-        scaled = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-        view_CYX = torch.from_numpy(scaled).to(device).permute(2, 0, 1).float() / 255
-        views_BCYX = torch.stack([view_CYX, view_CYX.flip(-1)]) if flip else view_CYX[None]
-        maps = functional.interpolate(run(views_BCYX).float(), size=size, mode="bilinear", align_corners=False)
-        both = maps[0] + maps[1].flip(-1) if flip else maps[0]
+        height, width = (max(1, round(length * scale)) for length in images[0].shape[:2])
+        scaled = np.stack([cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR) for image in images])
+        views_BCYX = torch.from_numpy(scaled).to(device).permute(0, 3, 1, 2).float() / 255
+        both_BCYX = torch.cat([views_BCYX, views_BCYX.flip(-1)]) if flip else views_BCYX
+        maps = functional.interpolate(run(both_BCYX).float(), size=size, mode="bilinear", align_corners=False)
+        both = maps[: len(images)] + maps[len(images) :].flip(-1) if flip else maps
         total = both if total is None else total + both
     assert total is not None, "there is at least one scale"
-    return total.cpu().numpy()
+    yield from total.cpu().numpy()

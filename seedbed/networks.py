@@ -7,13 +7,15 @@ Images enter as RGB in [0, 1]; the backbone standardises them itself.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Annotated, Any, Self
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from seedbed import torchvision_repair
 from seedbed.errors import ParamsError, WeightsError, nearest
+from seedbed.methods import parameters
 from seedbed.weights import InitialWeights, load_file
 
 torchvision_repair.apply()
@@ -36,44 +38,120 @@ class SegmentationNetwork(nn.Module, ABC):
         """Logits (B, 1 + K, y, x); background is at index 0."""
 
 
+@parameters
+class Trunk:
+    """A network of timm without its head, and what of it does not learn."""
+
+    network: str  # any convolutional network or vision transformer of timm
+    output_stride: Annotated[int, Field(ge=1)]  # pixels per cell of its map: 8, 16 or 32; of a transformer, the edge of its patches
+    initial_weights: InitialWeights
+    frozen_norms: bool  # whether batch norms keep the statistics and weights that they come with; not without initial weights
+    frozen_stages: Annotated[int, Field(ge=0)]  # so many first stages do not learn; the stem is one
+
+    @model_validator(mode="after")
+    def _something_to_freeze(self) -> Self:
+        if self.initial_weights.source == "none" and (self.frozen_norms or self.frozen_stages):
+            raise ValueError("nothing frozen (frozen_norms: false, frozen_stages: 0) where initial_weights.source is none")
+        return self
+
+    def built(self) -> Backbone:
+        """The network with any weights."""
+        return Backbone(self.network, output_stride=self.output_stride)
+
+    def initialised(self) -> Backbone:
+        """The network as training starts from it."""
+        backbone = self.built()
+        initialise(backbone.trunk, self.initial_weights)
+        backbone.freeze(norms=self.frozen_norms, stages=self.frozen_stages)
+        return backbone
+
+
 class Backbone(nn.Module):
     """A timm network without its head: a map of features."""
 
+    trunk: Any
     num_features: int
     mean: Tensor
     deviation: Tensor
 
     def __init__(self, name: str, *, output_stride: int) -> None:
         super().__init__()
-        if not timm.is_model(name):
+        if not timm.is_model(name.partition(".")[0]):
             raise ParamsError(
-                "params.yaml: backbone",
+                "params.yaml: network",
                 found=repr(name),
                 expected=f"a network of timm {timm.__version__}{nearest(name, timm.list_models())}",
                 do="see timm.list_models()",
             )
-        try:
-            self.trunk = timm.create_model(name, num_classes=0, global_pool="", output_stride=output_stride)
-        except (AssertionError, NotImplementedError, TypeError) as error:  # each is how some networks of timm say it
-            raise ParamsError(
-                "params.yaml: backbone",
-                found=f"{name!r}, which does not take the output stride {output_stride}",
-                expected="a convolutional network of timm that takes it",
-                do="choose another, such as a resnet, or another output_stride",
-            ) from error
-        self.num_features = int(getattr(self.trunk, "num_features"))  # noqa: B009 (nn.Module hides its type)
-        configuration: dict[str, Any] = getattr(self.trunk, "pretrained_cfg")  # noqa: B009
+        self.trunk = _convolutional(name, output_stride) or _transformer(name, output_stride)
+        self._frozen: list[nn.Module] = []  # norms that go on with the statistics that they came with
+        self.num_features = int(self.trunk.num_features)
+        configuration: dict[str, Any] = self.trunk.pretrained_cfg
         self.register_buffer("mean", torch.tensor(configuration["mean"]).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("deviation", torch.tensor(configuration["std"]).view(1, 3, 1, 1), persistent=False)
 
-    def initialise(self, weights: InitialWeights) -> None:
-        """Give the backbone the weights that training starts from."""
-        initialise(self.trunk, weights)
+    def freeze(self, *, norms: bool, stages: int) -> None:
+        """Let batch norms, or the first stages with theirs, stay as they are."""
+        groups = timm.models.group_parameters(self.trunk, self.trunk.group_matcher(coarse=True))
+        fixed = {name for number in sorted(groups)[:stages] for name in groups[number]}
+        for name, parameter in self.trunk.named_parameters():
+            if name in fixed:
+                parameter.requires_grad_(False)
+        for module in self.trunk.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and (norms or not any(one.requires_grad for one in module.parameters())):
+                module.requires_grad_(False)
+                self._frozen.append(module)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training, all but what is frozen."""
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        return self
 
     def forward(self, images_BCYX: Tensor) -> Tensor:
         """Features (B, D, y, x)."""
-        features: Tensor = self.trunk((images_BCYX - self.mean) / self.deviation)
-        return features
+        maps: list[Tensor] = self.trunk.forward_intermediates(
+            (images_BCYX - self.mean) / self.deviation, indices=1, norm=True, output_fmt="NCHW", intermediates_only=True
+        )
+        return maps[-1]
+
+
+def _convolutional(name: str, output_stride: int) -> Any:
+    """A convolutional network of timm; None where the name is a transformer's."""
+    try:
+        return timm.create_model(name, num_classes=0, global_pool="", output_stride=output_stride)
+    except (AssertionError, NotImplementedError, TypeError) as error:  # each is how some networks of timm say that they cannot
+        if _patched(name):
+            return None
+        raise ParamsError(
+            "params.yaml: network",
+            found=f"{name!r}, which does not take the output stride {output_stride}",
+            expected="a convolutional network of timm that takes it",
+            do="choose another, such as a resnet, or another output_stride",
+        ) from error
+
+
+def _patched(name: str) -> bool:
+    """Whether a network of timm is a transformer over patches."""
+    with torch.device("meta"):
+        network = timm.create_model(name, num_classes=0)
+    return hasattr(network, "blocks") and hasattr(network, "patch_embed")
+
+
+def _transformer(name: str, output_stride: int) -> Any:
+    """A vision transformer of timm that takes images of any size."""
+    network: Any = timm.create_model(name, num_classes=0, dynamic_img_size=True, dynamic_img_pad=True)
+    edge = int(network.patch_embed.patch_size[0])
+    if edge != output_stride:
+        raise ParamsError(
+            "params.yaml: output_stride",
+            found=f"{output_stride} for {name!r}",
+            expected=f"{edge}, the edge of its patches",
+            do="correct it",
+        )
+    return network
 
 
 def initialise(trunk: Any, weights: InitialWeights) -> None:
@@ -90,3 +168,10 @@ def initialise(trunk: Any, weights: InitialWeights) -> None:
             ) from error
     elif weights.source == "file":
         load_file(trunk, weights)
+    elif weights.source == "pretraining":
+        raise ParamsError(
+            "params.yaml: initial_weights.source",
+            found="'pretraining'",
+            expected="none, hub or file, because only `features` reads what that stage has made",
+            do="correct it",
+        )

@@ -16,15 +16,19 @@ SECONDS_BETWEEN_LINES = 15.0
 class Progress:
     """Counts what is done and says how fast it goes. Use it in a `with` block."""
 
-    def __init__(self, name: str, *, total: int, unit: str, done: int = 0) -> None:
-        """done: how much was there from the beginning; it counts for no speed."""
+    def __init__(self, name: str, *, total: int, unit: str, done: int = 0, quiet: bool = False) -> None:
+        """done: how much was there from the beginning; it counts for no speed.
+
+        quiet: whether nothing is said, because another process says it.
+        """
         self._name, self._total, self._unit = name, total, unit
         self._done = self._first = done
         self.summary = ""  # ends the last line
         self._started = self._said = time.monotonic()
+        self._quiet = quiet
         console = Console(stderr=True)
         self._bar: RichProgress | None = None
-        if console.is_terminal:
+        if console.is_terminal and not quiet:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
             self._bar = RichProgress(*columns, TimeRemainingColumn(), console=console)
             self._task = self._bar.add_task(name, total=total, completed=done, note="")
@@ -54,4 +58,5 @@ class Progress:
             self._say(f"{self._done} {self._unit} in {seconds:.1f} s {self.summary}")
 
     def _say(self, text: str) -> None:
-        print(f"{self._name}: {text.strip()}", file=sys.stderr, flush=True)
+        if not self._quiet:
+            print(f"{self._name}: {text.strip()}", file=sys.stderr, flush=True)

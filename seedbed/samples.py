@@ -1,4 +1,4 @@
-"""The training images of a data set with whatever maps are learned along with them."""
+"""The training images of a data set, alone or with whatever maps are learned along with them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,28 @@ from typing import overload
 from seedbed.artifacts import SCHEMAS, Artifact, Labels
 from seedbed.augmentation import Sample
 from seedbed.images import Images
+from seedbed.types import Image
+
+
+class Pixels(Sequence[Image]):
+    """Reads one image at a time, and nothing that is known of it."""
+
+    def __init__(self, pictures: Images, ids: Sequence[str]) -> None:
+        self._pictures, self._ids = pictures, ids
+
+    def key(self, image: str) -> str:
+        """Identity of all images in their order, whatever image is asked for: a training depends on all of them."""
+        return hashlib.sha256("\n".join(self._pictures.key(one) for one in self._ids).encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @overload
+    def __getitem__(self, index: int) -> Image: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Image]: ...
+    def __getitem__(self, index: int | slice) -> Image | Sequence[Image]:
+        return Pixels(self._pictures, self._ids[index]) if isinstance(index, slice) else self._pictures[self._ids[index]]
 
 
 class Samples(Sequence[Sample]):

@@ -75,6 +75,8 @@ class Work:
             )
         rows = self._known(shard)
         missing = [place for place, row in enumerate(rows) if row is None]
+        if shard.sizes:
+            missing.sort(key=shard.sizes.__getitem__)  # a network on a GPU is given images of one size at once
         for place, columns in zip(missing, self._computed([shard.images[place] for place in missing], shard.reads), strict=True):
             rows[place] = self._complete(columns, shard.sizes[place] if shard.sizes else None)
         for artifact in self.opened:

@@ -1,7 +1,7 @@
 """What every stage is run by: how to run (device, workers, cluster), and one line instead of a traceback for a user's error.
 
 How to run changes no result, so it is no parameter. It comes from flags of `python -m stages.<word>` or, under DVC, from the
-environment: SEEDBED_DEVICE, SEEDBED_WORKERS, SEEDBED_SCHEDULER, SEEDBED_CHECKPOINT_SECONDS.
+environment: SEEDBED_DEVICE, SEEDBED_DEVICES, SEEDBED_WORKERS, SEEDBED_SCHEDULER, SEEDBED_CHECKPOINT_SECONDS.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from seedbed.errors import USER_ERROR, ArtifactError, MachineError, ParamsError,
 from seedbed.executor import Place
 from seedbed.fingerprint import Code
 from seedbed.images import Images
+from seedbed.machine import Machine
 from seedbed.methods import Method, identity
 from seedbed.params import Params, rebuilt
 from seedbed.progress import Progress
@@ -35,7 +36,7 @@ from seedbed.store import Recipe, Store, put, put_weights, shard_name
 M = TypeVar("M", bound=Method)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # whatever says that a disk, or one's part of it, is full
 DEVICES = ("auto", "cpu", "cuda")
-Learn = Callable[..., Columns]  # (whatever is read, device, checkpoint, seconds) -> losses and weights
+Learn = Callable[..., Columns]  # (whatever is read, machine, checkpoint, seconds) -> a log and weights
 UNUSED = "dataset"  # what a slot names that the selected method does not read: every training reads it anyway
 
 
@@ -49,6 +50,7 @@ class Run:
     workers: int = 1
     scheduler: str = ""
     checkpoint_seconds: float = 60.0
+    devices: int = 0  # processes that share a training; 0: one for each GPU
     opened: dict[str, Artifact] = field(default_factory=dict)
 
     @property
@@ -62,6 +64,12 @@ class Run:
                 "--device", found="cuda", expected="a GPU that torch can use", do="run `seedbed doctor`, or use --device cpu"
             )
         return "cuda" if there and self.device_wanted != "cpu" else "cpu"
+
+    @property
+    def machine(self) -> Machine:
+        """What a training may use."""
+        device = self.device
+        return Machine(device, devices=self.devices or max(1, _gpus(device == "cuda")), readers=self.workers)
 
     def open(self, name: str) -> Artifact:
         """What an earlier stage published, refused where it was made from another version of what is open already."""
@@ -151,7 +159,9 @@ class Run:
             todo = [shard.prepared(reads, known) for shard in todo]
             work = Work(store, recipe, compute, extents, tuple(self.opened.values()), code)
             removed = len(set(store.last()["images"]) - set(images))
-            computed = self._compute(work, todo, total=len(images), removed=removed, gpus=_gpus(reads))
+            computed = self._compute(
+                work, todo, total=len(images), removed=removed, gpus=_gpus(any(getattr(one, "device", "") == "cuda" for one in reads))
+            )
             made = [entries.get(shard.name) or store.entry(shard.name) for shard in shards]
             complete = [entry for entry in made if entry is not None]
             assert len(complete) == len(shards), "every shard was computed"
@@ -167,7 +177,7 @@ class Run:
     def training(self, method: Method, learn: Learn, *reads: Any) -> Artifact:
         """Train this stage's network, unless the store has it, and publish it.
 
-        learn: called with the reads, a device, and where and how often to keep the state of the training.
+        learn: called with the reads, what it may use, and where and how often to keep the state of the training.
         """
         recipe = self._recipe(method, self._code(learn, reads), reads)
         key = recipe.key([_key(one, "") for one in reads])
@@ -176,11 +186,12 @@ class Run:
             steps = 0
             if not store.sound([name]):
                 checkpoint = store.checkpoint(name)
-                trained = learn(*reads, device=self.device, checkpoint=checkpoint, seconds=self.checkpoint_seconds)
+                trained = learn(*reads, machine=self.machine, checkpoint=checkpoint, seconds=self.checkpoint_seconds)
                 self._check_inputs()
-                steps = len(trained["loss"])
+                steps = len(trained["log"])
                 with store.building(name, recipe, [key]) as group:
-                    put(group, "loss", SCHEMAS[self.stage].arrays["loss"], trained["loss"])
+                    for array, spec in SCHEMAS[self.stage].arrays.items():
+                        put(group, array, spec, trained[array])
                     put_weights(group, trained["weights"])
                 store.forget_checkpoint(name)
             else:
@@ -261,9 +272,9 @@ def _positions(store: Store) -> dict[str, tuple[str, int]]:
     return {key: (entry.path.name, position) for entry in store.entries() for position, key in enumerate(entry.keys)}
 
 
-def _gpus(reads: Sequence[Any]) -> int:
-    """GPUs that can share the work."""
-    if not any(getattr(read, "device", "") == "cuda" for read in reads):
+def _gpus(wanted: bool) -> int:
+    """GPUs that can share the work, if it is work for one."""
+    if not wanted:
         return 0
     import torch
 
@@ -290,6 +301,9 @@ def run_stage(main: Callable[[Run], None], stage: str) -> None:
         default=environment.get("SEEDBED_WORKERS", str(_processors())),
         help="processes for work on images; with several GPUs it is one for each",
     )
+    parser.add_argument(
+        "--devices", default=environment.get("SEEDBED_DEVICES", "0"), help="processes that share a training; 0: one for each GPU"
+    )
     parser.add_argument("--scheduler", default=environment.get("SEEDBED_SCHEDULER", ""), help="address of a dask scheduler")
     parser.add_argument(
         "--checkpoint-seconds",
@@ -301,14 +315,17 @@ def run_stage(main: Callable[[Run], None], stage: str) -> None:
     try:
         if options.device not in DEVICES:  # argparse does not check a default
             raise MachineError("SEEDBED_DEVICE", found=repr(options.device), expected=f"one of: {listed(DEVICES)}", do="correct it")
-        if not options.workers.isdecimal() or int(options.workers) < 1:
-            where = "--workers or SEEDBED_WORKERS"
-            raise MachineError(where, found=repr(options.workers), expected="1 or more", do="correct it")
+        for name, least in (("workers", 1), ("devices", 0)):
+            given = getattr(options, name)
+            if not given.isdecimal() or int(given) < least:
+                where = f"--{name} or SEEDBED_{name.upper()}"
+                raise MachineError(where, found=repr(given), expected=f"{least} or more", do="correct it")
         run = Run(
             stage,
             Params.read(),
             device_wanted=options.device,
             workers=int(options.workers),
+            devices=int(options.devices),
             scheduler=options.scheduler,
             checkpoint_seconds=options.checkpoint_seconds,
         )

@@ -6,7 +6,7 @@ Shapes: B images, C image channels, N tokens, D width, y x patches.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -21,23 +21,14 @@ torchvision_repair.apply()
 import timm  # noqa: E402 (only after the repair)
 
 
-class Shape(NamedTuple):
-    """What is known of a transformer without building it."""
-
-    patch_size: int
-    width: int
-    depth: int
-
-
 @cache
-def shape_of(architecture: str) -> Shape:
-    """Patch size and width of a transformer."""
+def width_of(architecture: str) -> int:
+    """Length of a transformer's vectors, known without building it."""
     with torch.device("meta"):
-        trunk = _built(architecture)
-    return Shape(int(trunk.patch_embed.patch_size[0]), int(trunk.embed_dim), len(trunk.blocks))
+        return int(_built(architecture, {}).embed_dim)
 
 
-def _built(architecture: str) -> Any:
+def _built(architecture: str, options: dict[str, Any]) -> Any:
     if not timm.is_model(architecture.partition(".")[0]):
         raise ParamsError(
             "params.yaml: architecture",
@@ -46,8 +37,8 @@ def _built(architecture: str) -> Any:
             do="see timm.list_models('*vit*')",
         )
     try:
-        trunk: Any = timm.create_model(architecture, num_classes=0, dynamic_img_size=True)
-        if not (hasattr(trunk, "blocks") and hasattr(trunk.blocks[-1], "attn") and trunk.patch_embed.patch_size):
+        network: Any = timm.create_model(architecture, num_classes=0, dynamic_img_size=True, **options)
+        if not (hasattr(network, "blocks") and hasattr(network.blocks[-1], "attn") and network.patch_embed.patch_size):
             raise TypeError("no blocks with attention over patches")
     except (AttributeError, TypeError, RuntimeError) as error:
         raise ParamsError(
@@ -56,22 +47,20 @@ def _built(architecture: str) -> Any:
             expected="one that takes images of any size",
             do="choose another, such as vit_small_patch14_dinov2",
         ) from error
-    return trunk
+    return network
 
 
-class Transformer(nn.Module):
-    """A transformer that gives a vector for each patch."""
+class Tokens(nn.Module):
+    """A transformer without its head. Images enter as RGB in [0, 1]; it standardises them itself."""
 
+    trunk: Any  # timm's
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, architecture: str, *, what: str, block: int) -> None:
+    def __init__(self, architecture: str, *, patch_size: int) -> None:
         super().__init__()
-        self.trunk = _built(architecture)
-        depth = len(self.trunk.blocks)
-        if block > depth:
-            raise ParamsError("params.yaml: block", found=str(block), expected=f"1..{depth}, counted from the end", do="correct it")
-        self.what, self.place = what, depth - block
+        self.trunk = _built(architecture, {"patch_size": patch_size})
+        self.width = int(self.trunk.embed_dim)
         configuration: dict[str, Any] = self.trunk.pretrained_cfg
         self.register_buffer("mean", torch.tensor(configuration["mean"]).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("deviation", torch.tensor(configuration["std"]).view(1, 3, 1, 1), persistent=False)
@@ -82,6 +71,27 @@ class Transformer(nn.Module):
         return self
 
     def forward(self, images_BCYX: Tensor) -> Tensor:
+        """Tokens (B, N, D) after the last block, those that are no patches first."""
+        tokens_BND: Tensor = self.trunk.forward_features((images_BCYX - self.mean) / self.deviation)
+        return tokens_BND
+
+    def whole(self, images_BCYX: Tensor) -> Tensor:
+        """One vector (B, D) for each image: its class token, or the mean of its patches where the network has none."""
+        tokens_BND: Tensor = self(images_BCYX)
+        return tokens_BND[:, 0] if self.trunk.num_prefix_tokens else tokens_BND.mean(dim=1)
+
+
+class Transformer(Tokens):
+    """A transformer that gives a vector for each patch."""
+
+    def __init__(self, architecture: str, *, patch_size: int, what: str, block: int) -> None:
+        super().__init__(architecture, patch_size=patch_size)
+        depth = len(self.trunk.blocks)
+        if block > depth:
+            raise ParamsError("params.yaml: block", found=str(block), expected=f"1..{depth}, counted from the end", do="correct it")
+        self.what, self.place = what, depth - block
+
+    def forward(self, images_BCYX: Tensor) -> Tensor:
         """Vectors (B, y, x, D) of images whose sides are multiples of the patch size."""
         found: list[Tensor] = []
         block = self.trunk.blocks[self.place]
@@ -90,7 +100,7 @@ class Transformer(nn.Module):
         else:
             hook = block.register_forward_hook(lambda _, __, made: found.append(made))
         try:
-            last = self.trunk.forward_features((images_BCYX - self.mean) / self.deviation)
+            last = super().forward(images_BCYX)
         finally:
             hook.remove()
         tokens_BND = last if self.what == "tokens" and self.place == len(self.trunk.blocks) - 1 else found[0]

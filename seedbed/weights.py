@@ -30,7 +30,9 @@ HEADS = ("fc.", "head.", "classifier.")  # what a published file holds for its o
 class InitialWeights:
     """Where a backbone's weights come from before training."""
 
-    source: Literal["none", "hub", "file"]  # none: drawn at random; hub: timm's own, downloaded; file: below
+    source: Literal[
+        "none", "hub", "file", "pretraining"
+    ]  # none: drawn at random; hub: timm's own, downloaded; file: below; pretraining: the stage's
     file: Annotated[str, LOCATION]  # a .safetensors file in timm's names; empty unless source is file
     sha256: str  # its digest, so that the same parameters always mean the same weights; empty unless source is file
 

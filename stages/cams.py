@@ -15,8 +15,8 @@ def compute(
 ) -> Iterator[Columns]:
     """Class maps of images."""
     network = trained.loaded()
-    for image in images:
-        maps, scores = method.compute(network, pictures[image], labels[image], device=trained.device)
+    classes = [labels[image] for image in images]
+    for maps, scores in method.compute(network, [pictures[image] for image in images], classes, device=trained.device):
         yield {"maps": maps.spread(trained.num_classes), "present": maps.present(trained.num_classes), "scores": scores}
 
 

@@ -18,10 +18,12 @@ def describe(method: features.Method, frozen: Frozen, pictures: Images, images: 
 def main(run: Run) -> None:
     """Run the stage."""
     method = run.params.method(features.Method)
-    data = run.open("dataset")
+    data, pretraining = run.open("dataset"), run.open("pretraining")
     whole = {"patch_size": method.patch_size}
-    frozen, extents = Frozen(method, run.device if method.runs_network else "cpu"), method.extents(data.max_size)
-    run.per_image(method, describe, method, frozen, run.images(data), images=data.usable, extents=extents, whole=whole)
+    frozen = Frozen(method, run.device if method.runs_network else "cpu", pretraining)
+    run.per_image(
+        method, describe, method, frozen, run.images(data), images=data.usable, extents=method.extents(data.max_size), whole=whole
+    )
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ def predict(
 ) -> Iterator[Columns]:
     """Probabilities of images."""
     network = trained.loaded()
-    for image in images:
-        yield {"probabilities": method.predict(network, pictures[image], device=trained.device).maps}
+    for predicted in method.predict(network, [pictures[image] for image in images], device=trained.device):
+        yield {"probabilities": predicted.maps}
 
 
 def main(run: Run) -> None:

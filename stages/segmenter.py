@@ -5,18 +5,18 @@ from pathlib import Path
 
 from seedbed import segmenter
 from seedbed.artifacts import Columns
+from seedbed.machine import Machine
 from seedbed.samples import Samples
 from seedbed.stage import Run, run_stage
-from seedbed.training import fit
-from seedbed.weights import Checkpoints, state_of
+from seedbed.training import Batch, Way, columns, fit
+from seedbed.weights import Checkpoints
 
 
-def learn(method: segmenter.Method, num_classes: int, samples: Samples, *, device: str, checkpoint: Path, seconds: float) -> Columns:
+def learn(method: segmenter.Method, num_classes: int, samples: Samples, *, machine: Machine, checkpoint: Path, seconds: float) -> Columns:
     """Train a network."""
     build, view = partial(method.learner, num_classes), method.augmentation.view
-    checkpoints = Checkpoints(checkpoint, seconds=seconds)
-    trained = fit(build, samples, training=method.training, view=view, device=device, name="segmenter", checkpoints=checkpoints)
-    return {"loss": trained.losses, "weights": state_of(trained.network)}
+    way = Way(method.training, view, Batch.of)
+    return columns(fit(build, samples, way, machine=machine, name="segmenter", checkpoints=Checkpoints(checkpoint, seconds=seconds)))
 
 
 def main(run: Run) -> None:

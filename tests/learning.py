@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from seedbed.artifacts import SCHEMAS, Artifact
 from seedbed.augmentation import Sample
-from seedbed.training import Batch
-from seedbed.weights import state_of
+from seedbed.machine import Machine
+from seedbed.training import Batch, Learner, Trained, Way, fit
+from seedbed.weights import Checkpoints, state_of
 from tests.publishing import published_network
 
+N = TypeVar("N", bound=torch.nn.Module)
 NUM_CLASSES = 3
 MAP_VALUES = {"labels": NUM_CLASSES + 1, "regions": 5}  # how many values the map of a name has
 
@@ -50,6 +52,13 @@ def batch(names: Iterable[str], *, fill: Mapping[str, int] | None = None) -> Bat
         labels_BK=torch.tensor([[1.0, 1, 0, 0], [1, 0, 1, 1]]),
         maps_BYX={name: torch.from_numpy(one.astype(np.int64)) for name, one in maps.items()},
     )
+
+
+def trained(method: Any, build: Callable[[], Learner[N, Batch]], examples: Sequence[Sample], folder: Path) -> Trained[N]:
+    """What a method's training leaves of some samples, on the CPU."""
+    checkpoints = Checkpoints(folder / "checkpoint.safetensors", seconds=60)
+    way = Way(method.training, method.augmentation.view, Batch.of)
+    return fit(build, examples, way, machine=Machine("cpu"), name="test", checkpoints=checkpoints)
 
 
 def gradients(learner: torch.nn.Module) -> Iterator[torch.Tensor]:

@@ -61,7 +61,8 @@ def published_network(
     store, key = Store(name, folder=folder), row_digest({**state, " loss": np.asarray(loss)})
     entry = shard_name([key], {})
     with store.building(entry, Recipe(name, "test", [], ""), [key]) as group:
-        put(group, "loss", SCHEMAS[name].arrays["loss"], loss)
+        put(group, "log", SCHEMAS[name].arrays["log"], [[one] for one in loss])
+        put(group, "figures", SCHEMAS[name].arrays["figures"], ["loss"])
         put_weights(group, state.items())
     entries = [one for one in [store.entry(entry)] if one]
     return store.publish(entries, {}, images=0, made_by=made_by or MadeBy(name, "test", {}), extents={})

@@ -7,13 +7,20 @@ from collections.abc import Mapping
 from typing import Any
 
 SMALL = {
-    "backbone": "test_resnet",
+    "network": "test_resnet",
     "architecture": "test_vit",
+    "patch_size": 16,
+    "edge": 16,
+    "prototypes": 8,
+    "frozen_norms": False,
+    "frozen_stages": 0,
     "components": 0,
     "initial_weights": {"source": "none", "file": "", "sha256": ""},
     "crop": 32,
     "epochs": 0.5,
     "batch_size": 2,
+    "parts": 1,
+    "precision": "32-true",
     "iterations": 1,
     "num_train": 3,
     "num_val": 2,

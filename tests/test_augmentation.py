@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedbed.augmentation import Augmentation, Sample
+from seedbed.augmentation import Augmentation, Colours, Sample
 
-STILL = Augmentation(crop=32, smallest_scale=1.0, largest_scale=1.0, flip=0.0, brightness=0.0, contrast=0.0, saturation=0.0)
+GREY = Colours(brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0)
+STILL = Augmentation(crop=32, longer_side=0, smallest_scale=1.0, largest_scale=1.0, flip=0.0, colours=GREY)
 
 
 def coordinates(height: int, width: int) -> Sample:
@@ -122,9 +123,9 @@ def test_labels_are_never_mixed_by_scaling() -> None:
     assert set(np.unique(view.maps["labels"]).tolist()) == {3, 255}
 
 
-@pytest.mark.parametrize("change", ["brightness", "contrast", "saturation"])
+@pytest.mark.parametrize("change", ["brightness", "contrast", "saturation", "hue"])
 def test_colours_change_within_their_range_and_maps_do_not(change: str) -> None:
-    augmentation = dataclasses.replace(STILL, **{change: 0.5})  # type: ignore[arg-type]  # a share, by its name
+    augmentation = dataclasses.replace(STILL, colours=dataclasses.replace(GREY, **{change: 0.5}))
     sample = coordinates(20, 30)
     plain = STILL.view(sample, np.random.default_rng(1))
     changed = augmentation.view(sample, np.random.default_rng(1))
@@ -137,12 +138,29 @@ def test_colours_change_within_their_range_and_maps_do_not(change: str) -> None:
 
 def test_the_sample_stays_as_it_is_and_keeps_what_the_view_does_not_change() -> None:
     sample, again = coordinates(20, 30), coordinates(20, 30)
-    view = dataclasses.replace(STILL, flip=1.0, brightness=0.5).view(sample, np.random.default_rng(0))
+    view = dataclasses.replace(STILL, flip=1.0, colours=dataclasses.replace(GREY, brightness=0.5)).view(sample, np.random.default_rng(0))
     assert np.array_equal(sample.image, again.image) and np.array_equal(sample.maps["rows"], again.maps["rows"])
     assert view.labels is sample.labels and view.padding == sample.padding
 
 
 def test_the_same_chance_gives_the_same_view() -> None:
-    augmentation = Augmentation(crop=32, smallest_scale=0.5, largest_scale=2.0, flip=0.5, brightness=0.3, contrast=0.3, saturation=0.3)
+    colours = Colours(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1)
+    augmentation = Augmentation(crop=32, longer_side=0, smallest_scale=0.5, largest_scale=2.0, flip=0.5, colours=colours)
     first, second = (augmentation.view(coordinates(20, 30), np.random.default_rng(5)) for _ in range(2))
     assert np.array_equal(first.image, second.image)
+
+
+@pytest.mark.parametrize("size", [(20, 31), (31, 20), (64, 45)])
+def test_the_longer_side_is_brought_to_its_length_whatever_the_image_s(size: tuple[int, int]) -> None:
+    height, width = size
+    view = dataclasses.replace(STILL, crop=48, longer_side=40).view(coordinates(height, width), np.random.default_rng(0))
+    seen = inside(view)
+    assert (int(seen.any(axis=1).sum()), int(seen.any(axis=0).sum())) == (round(height * 40 / max(size)), round(width * 40 / max(size)))
+
+
+def test_a_turn_of_the_hue_leaves_grey_and_brightness() -> None:
+    image = np.zeros((2, 3, 3), np.uint8)
+    image[0], image[1] = (200, 40, 40), 120
+    turned = dataclasses.replace(GREY, hue=0.5).changed(image, np.random.default_rng(3))
+    assert np.array_equal(turned[1], image[1])
+    assert not np.array_equal(turned[0], image[0]) and turned[0].max() == 200 and abs(int(turned[0].min()) - 40) <= 2

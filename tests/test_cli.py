@@ -62,7 +62,9 @@ def test_methods_runs_outside_a_project(tmp_path: Path) -> None:
 def test_methods_of_an_unknown_family() -> None:
     done = seedbed("methods", "superpixel")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: seedbed methods: found 'superpixel'; expected one of: dataset, features, superpixels")
+    assert done.stderr.startswith(
+        "error: seedbed methods: found 'superpixel'; expected one of: dataset, pretraining, features, superpixels"
+    )
     assert "(nearest: superpixels)" in done.stderr
     assert done.stderr.count("\n") == 1
 

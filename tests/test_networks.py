@@ -12,7 +12,7 @@ import torch
 
 from seedbed import networks
 from seedbed.errors import ParamsError, WeightsError
-from seedbed.networks import Backbone
+from seedbed.networks import Backbone, Trunk, initialise
 from seedbed.weights import InitialWeights
 
 
@@ -35,7 +35,7 @@ def test_an_unknown_network_is_answered_with_the_nearest() -> None:
     with pytest.raises(ParamsError) as raised:
         Backbone("resnet51", output_stride=32)
     message = str(raised.value)
-    assert "backbone: found 'resnet51'; expected a network of timm " in message
+    assert "network: found 'resnet51'; expected a network of timm " in message
     assert "(nearest: resnet" in message
 
 
@@ -43,7 +43,7 @@ def test_weights_from_a_file_fill_the_backbone(tmp_path: Path) -> None:
     source, backbone = Backbone("test_resnet", output_stride=8), Backbone("test_resnet", output_stride=32)
     path = tmp_path / "test_resnet.safetensors"
     path.write_bytes(safetensors.torch.save(dict(source.trunk.state_dict())))
-    backbone.initialise(InitialWeights(source="file", file=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest()))
+    initialise(backbone.trunk, InitialWeights(source="file", file=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest()))
     assert all(torch.equal(value, backbone.trunk.state_dict()[name]) for name, value in source.trunk.state_dict().items())
 
 
@@ -52,20 +52,64 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     path.write_bytes(safetensors.torch.save({"stem.weight": torch.ones(2)}))
     backbone = Backbone("test_resnet", output_stride=8)
     with pytest.raises(WeightsError, match="entries that do not fit"):
-        backbone.initialise(InitialWeights(source="file", file=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest()))
+        initialise(backbone.trunk, InitialWeights(source="file", file=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest()))
 
 
 def test_without_a_source_weights_stay_random() -> None:
     backbone = Backbone("test_resnet", output_stride=8)
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
-    backbone.initialise(InitialWeights(source="none", file="", sha256=""))
+    initialise(backbone.trunk, InitialWeights(source="none", file="", sha256=""))
     assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
 
 
-@pytest.mark.parametrize("name", ["vgg11", "vit_tiny_patch16_224"])
-def test_a_network_that_knows_no_stride_is_refused(name: str) -> None:
-    with pytest.raises(ParamsError, match=f"backbone: found {name!r}"):
-        Backbone(name, output_stride=8)
+def test_a_network_that_knows_no_stride_is_refused() -> None:
+    with pytest.raises(ParamsError, match="network: found 'vgg11', which does not take the output stride 8"):
+        Backbone("vgg11", output_stride=8)
+
+
+def test_a_transformer_gives_a_map_with_a_cell_for_every_patch() -> None:
+    backbone = Backbone("test_vit", output_stride=16).eval()
+    assert backbone(torch.rand(2, 3, 40, 65)).shape == (2, backbone.num_features, 3, 5)
+    with pytest.raises(ParamsError, match="output_stride: found 8 for 'test_vit'; expected 16, the edge of its patches; correct it"):
+        Backbone("test_vit", output_stride=8)
+
+
+def trunk(*, norms: bool, stages: int, source: str = "hub") -> Trunk:
+    weights = InitialWeights(source=source, file="", sha256="")  # type: ignore[arg-type]
+    return Trunk(network="test_resnet", output_stride=16, initial_weights=weights, frozen_norms=norms, frozen_stages=stages)
+
+
+@pytest.mark.parametrize(("norms", "stages"), [(True, 0), (False, 2), (True, 3)])
+def test_what_is_frozen_stays_through_a_step_and_all_else_learns(norms: bool, stages: int) -> None:
+    backbone = Backbone("test_resnet", output_stride=16)
+    for norm in backbone.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            torch.nn.init.ones_(norm.weight)  # timm begins with some at 0, which lets nothing through to what lies before
+    backbone.freeze(norms=norms, stages=stages)
+    before = {name: value.clone() for name, value in backbone.trunk.state_dict().items()}
+    backbone.train()
+    optimizer = torch.optim.SGD([one for one in backbone.parameters() if one.requires_grad], lr=0.1)
+    backbone(torch.rand(2, 3, 64, 96)).square().mean().backward()
+    optimizer.step()
+    first = ("conv1", "bn1", "layer1", "layer2")[: (0, 2, 3, 4)[stages]]  # the stem is conv1 and bn1
+    norm_names = {name for name, one in backbone.trunk.named_modules() if isinstance(one, torch.nn.BatchNorm2d)}
+    for name, value in backbone.trunk.state_dict().items():
+        frozen = name.startswith(first) if first else False
+        frozen |= norms and name.rpartition(".")[0] in norm_names
+        assert torch.equal(value, before[name]) == frozen, name
+    assert backbone.training and not backbone.eval().training
+
+
+def test_nothing_is_frozen_of_weights_that_were_drawn() -> None:
+    for given in ({"norms": True, "stages": 0}, {"norms": False, "stages": 1}):
+        with pytest.raises(ValueError, match="nothing frozen"):
+            trunk(**given, source="none")  # type: ignore[arg-type]
+    assert trunk(norms=True, stages=2).frozen_stages == 2
+
+
+def test_weights_of_pretraining_are_for_features_alone() -> None:
+    with pytest.raises(ParamsError, match="found 'pretraining'; expected none, hub or file, because only `features` reads"):
+        trunk(norms=False, stages=0, source="pretraining").initialised()
 
 
 def test_weights_of_the_hub_come_without_their_head() -> None:
@@ -75,5 +119,5 @@ def test_weights_of_the_hub_come_without_their_head() -> None:
     trunk = backbone.trunk
     configured: dict[str, Any] = vars(trunk)["pretrained_cfg"]
     vars(trunk)["pretrained_cfg"] = {**configured, "state_dict": published.state_dict(), "num_classes": 1000, "classifier": "fc"}
-    backbone.initialise(InitialWeights(source="hub", file="", sha256=""))
+    initialise(backbone.trunk, InitialWeights(source="hub", file="", sha256=""))
     assert all(torch.equal(value, published.state_dict()[name]) for name, value in trunk.state_dict().items())

@@ -231,9 +231,9 @@ def test_a_missing_section_is_named_when_its_stage_asks_for_it(content: dict[str
         ("superpixels.dino.crf.iterations", True, "a valid integer"),
         ("superpixels.dino.crf.iterations", None, "a valid integer"),
         ("superpixels.dino.crf_certainty", 1, "less than 1"),
-        ("classifier.cam.output_stride", 9, "8, 16 or 32"),
-        ("classifier.cam.initial_weights.source", "web", "'none', 'hub' or 'file'"),
-        ("classifier.cam.backbone", 50, "a valid string"),
+        ("classifier.cam.backbone.output_stride", 0, "greater than or equal to 1"),
+        ("classifier.cam.backbone.initial_weights.source", "web", "'none', 'hub', 'file' or 'pretraining'"),
+        ("classifier.cam.backbone.network", 50, "a valid string"),
         ("cams.multiscale.flip", "on", "a valid boolean"),
         ("cams.multiscale.scales", 1.0, "a valid array"),
         ("classifier.cam.training.batch_size", {"size": 2}, "a valid integer"),
@@ -283,7 +283,7 @@ def test_numbers_must_be_finite(content: dict[str, Any], value: float) -> None:
 
 def test_a_date_is_no_parameter(content: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
-    content["classifier"]["cam"]["backbone"] = "BACKBONE"
+    content["classifier"]["cam"]["backbone"]["network"] = "BACKBONE"
     YAML().dump(content, path)
     path.write_text(path.read_text(encoding="utf-8").replace("BACKBONE", "2020-01-02"), encoding="utf-8")
     message = refusal(Params.read(path).check)

@@ -20,15 +20,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seedbed.augmentation import Augmentation, Sample
+from seedbed.augmentation import Augmentation, Colours, Sample
 from seedbed.errors import TrainingError
-from seedbed.training import Batch, Descent, Learner, Scheduled, Trained, Training, fit
+from seedbed.machine import Machine
+from seedbed.training import Batch, Descent, Learner, Scheduled, Trained, Training, Way, fit
 from seedbed.weights import Checkpoints
 
 PROJECT = Path(__file__).parents[1]
-TRAINING = Training(seed=0, epochs=2.0, batch_size=2)
+PLAIN: dict[str, Any] = {"parts": 1, "precision": "32-true", "clip": 0.0, "averaging": 0.0}
+TRAINING = Training(seed=0, epochs=2.0, batch_size=2, **PLAIN)
 DESCENT = Descent(learning_rate=0.1, new_layer_factor=10.0, momentum=0.9, weight_decay=0.0, warmup=0.2, power=0.9)
-AUGMENTATION = Augmentation(crop=16, smallest_scale=0.8, largest_scale=1.2, flip=0.5, brightness=0.2, contrast=0.2, saturation=0.2)
+COLOURS = Colours(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.0)
+AUGMENTATION = Augmentation(crop=16, longer_side=0, smallest_scale=0.8, largest_scale=1.2, flip=0.5, colours=COLOURS)
+MACHINE = Machine("cpu")
 
 
 class Line(nn.Module):
@@ -45,7 +49,7 @@ class Line(nn.Module):
         return out
 
 
-class LineLearner(Learner[Line]):
+class LineLearner(Learner[Line, Batch]):
     """Learns whether the image contains class 1, and remembers what it was given."""
 
     def __init__(self, *, descent: Descent = DESCENT) -> None:
@@ -87,18 +91,19 @@ def without_checkpoints() -> Checkpoints:
 
 
 def train(
-    learner: Learner[Line], samples: Sequence[Sample], training: Training = TRAINING, *, checkpoints: Checkpoints | None = None
+    learner: Learner[Line, Batch], samples: Sequence[Sample], training: Training = TRAINING, *, checkpoints: Checkpoints | None = None
 ) -> Trained[Line]:
     checkpoints = checkpoints or without_checkpoints()
-    return fit(lambda: learner, samples, training=training, view=AUGMENTATION.view, device="cpu", name="test", checkpoints=checkpoints)
+    way = Way(training, AUGMENTATION.view, Batch.of)
+    return fit(lambda: learner, samples, way, machine=MACHINE, name="test", checkpoints=checkpoints)
 
 
 def weights(*, seed: int = 0) -> list[Tensor]:
     """What a training from the start leaves."""
     training = dataclasses.replace(TRAINING, seed=seed)
-    build: Callable[[], Learner[Line]] = LineLearner
-    checkpoints = without_checkpoints()
-    trained = fit(build, pictures(5), training=training, view=AUGMENTATION.view, device="cpu", name="test", checkpoints=checkpoints)
+    build: Callable[[], Learner[Line, Batch]] = LineLearner
+    way = Way(training, AUGMENTATION.view, Batch.of)
+    trained = fit(build, pictures(5), way, machine=MACHINE, name="test", checkpoints=without_checkpoints())
     return [value.clone() for value in trained.network.state_dict().values()]
 
 
@@ -152,7 +157,7 @@ def test_what_torch_draws_in_a_step_depends_on_its_position_alone() -> None:
 )
 def test_every_image_has_its_turn_and_no_batch_is_smaller(count: int, batch_size: int, epochs: float, steps: int) -> None:
     learner = LineLearner()
-    trained = train(learner, pictures(count), Training(seed=3, epochs=epochs, batch_size=batch_size))
+    trained = train(learner, pictures(count), Training(seed=3, epochs=epochs, batch_size=batch_size, **PLAIN))
     assert len(learner.seen) == len(trained.losses) == steps
     assert all(len(batch.images_BCYX) == batch_size for batch, _ in learner.seen)
     numbers = [int(one.max()) for batch, _ in learner.seen for one in batch.maps_BYX["number"]]
@@ -164,14 +169,14 @@ def test_every_image_has_its_turn_and_no_batch_is_smaller(count: int, batch_size
 
 def test_passes_differ_in_their_order() -> None:
     learner = LineLearner()
-    train(learner, pictures(6), Training(seed=0, epochs=4.0, batch_size=6))
+    train(learner, pictures(6), Training(seed=0, epochs=4.0, batch_size=6, **PLAIN))
     orders = {tuple(int(one.max()) for one in batch.maps_BYX["number"]) for batch, _ in learner.seen}
     assert len(orders) == 4
 
 
 def test_views_of_an_image_differ_from_pass_to_pass() -> None:
     learner = LineLearner()
-    train(learner, pictures(1), Training(seed=0, epochs=3.0, batch_size=1))
+    train(learner, pictures(1), Training(seed=0, epochs=3.0, batch_size=1, **PLAIN))
     first, second, third = (batch.images_BCYX for batch, _ in learner.seen)
     assert not torch.equal(first, second) and not torch.equal(second, third)
 
@@ -182,7 +187,7 @@ def test_a_batch_holds_colours_from_0_to_1_and_maps_as_whole_numbers() -> None:
     sample = Sample(
         image=image, labels=np.array([True, False]), maps={"labels": np.array([[0, 1, 255]] * 2, np.uint8)}, padding={"labels": 255}
     )
-    batch = Batch.of([sample, sample], torch.device("cpu"))
+    batch = Batch.of([sample, sample]).to(torch.device("cpu"))
     assert batch.images_BCYX.shape == (2, 3, 2, 3)
     assert torch.allclose(batch.images_BCYX[0, :, 0, 2], torch.tensor([1, 0.2, 0]))
     assert batch.labels_BK.tolist() == [[1, 0], [1, 0]]
@@ -240,7 +245,7 @@ def test_without_a_power_the_rate_stays() -> None:
 
 def test_new_layers_learn_faster_by_their_factor_and_both_follow_the_schedule() -> None:
     learner = LineLearner()
-    train(learner, pictures(5), Training(seed=0, epochs=4.0, batch_size=2))
+    train(learner, pictures(5), Training(seed=0, epochs=4.0, batch_size=2, **PLAIN))
     assert [progress for _, progress in learner.seen] == pytest.approx([step / 10 for step in range(10)])
     expected = [[0.1 * DESCENT.factor(step / 10), DESCENT.factor(step / 10)] for step in range(10)]
     assert np.allclose(learner.rates, expected)
@@ -253,7 +258,9 @@ def test_momentum_and_weight_decay_are_what_they_are_called() -> None:
 
 # --- Interruptions ---
 
-IN_PASSING = Training(seed=3, epochs=4.2, batch_size=3)  # 7 steps with 5 images: batches begin in the middle of passes, and cross them
+IN_PASSING = Training(
+    seed=3, epochs=4.2, batch_size=3, **PLAIN
+)  # 7 steps with 5 images: batches begin in the middle of passes, and cross them
 STEPS = 7
 
 
@@ -310,7 +317,7 @@ OPTIMIZERS: dict[str, Callable[[Tied], list[torch.optim.Optimizer]]] = {
 }
 
 
-class StatefulLearner(Learner[Line]):
+class StatefulLearner(Learner[Line, Batch]):
     """Has every kind of state: a teacher and a memory that forward updates, an integer, tied weights, and what its optimisers keep."""
 
     memory: Tensor
@@ -428,7 +435,7 @@ def test_checkpoints_change_nothing_and_leave_one_file_of_the_last_step_but_one(
     assert finished("two", Checkpoints(file, seconds=0))[0] == finished("two")[0]
     assert list(file.parent.iterdir()) == [file]
     loaded = Checkpoints(file, seconds=0).load()
-    assert loaded is not None and len(loaded[0]["losses"]) == STEPS - 1
+    assert loaded is not None and len(loaded[0]["log.loss"]) == STEPS - 1
 
 
 def test_a_training_that_is_shorter_than_the_time_between_checkpoints_leaves_no_file(file: Path) -> None:
@@ -448,7 +455,7 @@ def test_no_image_of_a_finished_step_is_viewed_again(step: int, file: Path) -> N
 
     def run(learner: StatefulLearner, checkpoints: Checkpoints) -> None:
         viewed.clear()
-        fit(lambda: learner, range(5), training=IN_PASSING, view=view, device="cpu", name="test", checkpoints=checkpoints)
+        fit(lambda: learner, range(5), Way(IN_PASSING, view, Batch.of), machine=MACHINE, name="test", checkpoints=checkpoints)
 
     run(stateful("momentum"), without_checkpoints())
     uninterrupted = list(viewed)
@@ -509,7 +516,9 @@ def test_after_a_damaged_checkpoint_the_training_begins_anew(
 def killable(file: str) -> None:
     """A training of some seconds that prints what is left, and the number of steps that it did itself."""
     learner = stateful("two")
-    trained = train(learner, pictures(5), Training(seed=0, epochs=200.0, batch_size=2), checkpoints=Checkpoints(Path(file), seconds=0))
+    trained = train(
+        learner, pictures(5), Training(seed=0, epochs=200.0, batch_size=2, **PLAIN), checkpoints=Checkpoints(Path(file), seconds=0)
+    )
     digest = hashlib.sha256(b"".join(value for _, value in sorted(left_by(learner, trained).items()))).hexdigest()
     print(digest, len(learner.rates))
 
@@ -537,6 +546,154 @@ def test_a_training_that_is_killed_comes_to_the_same_weights(file: Path, capsys:
     assert [one.name for one in file.parent.iterdir()] == ["other"]
 
 
+# --- Parts, processes, and what else a step may be ---
+
+
+class Plain(nn.Module):
+    """No chance and no statistics of a batch: it matters to none of its images what others stand beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = nn.Linear(3, 4)
+        self.head = nn.Linear(4, 1)
+
+    def forward(self, images_BCYX: Tensor) -> Tensor:
+        out: Tensor = self.head(self.backbone(images_BCYX.mean(dim=(2, 3))).tanh())
+        return out
+
+
+class PlainLearner(Learner[Plain, Batch]):
+    """A mean over images, so that parts of a batch weigh alike."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = Plain()
+        self.largest = 0.0
+
+    def forward(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        self.logits = self.network(batch.images_BCYX)[:, 0]
+        return {"labels": nn.functional.binary_cross_entropy_with_logits(self.logits, batch.labels_BK[:, 1])}
+
+    def optimizers(self) -> list[Scheduled]:
+        return [DESCENT.scheduled(self.network.backbone, self.network.head)]
+
+    def watched(self) -> dict[str, Tensor]:
+        return {"mean_logit": self.logits.mean()}
+
+
+FOUR = Training(seed=0, epochs=4.0, batch_size=4, **PLAIN)
+
+
+def plainly(training: Training, *, machine: Machine = MACHINE, checkpoints: Checkpoints | None = None) -> Trained[Plain]:
+    way = Way(training, AUGMENTATION.view, Batch.of)
+    return fit(PlainLearner, pictures(5), way, machine=machine, name="test", checkpoints=checkpoints or without_checkpoints())
+
+
+def alike(one: Trained[Plain], other: Trained[Plain], *, tolerance: float = 1e-5) -> bool:
+    """Whether two trainings left the same, but for last digits."""
+    states = one.network.state_dict(), other.network.state_dict()
+    return np.allclose(one.losses, other.losses, atol=tolerance) and all(
+        torch.allclose(value, states[1][name], atol=tolerance) for name, value in states[0].items()
+    )
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_a_batch_in_parts_is_the_same_training(parts: int) -> None:
+    whole, in_parts = plainly(FOUR), plainly(dataclasses.replace(FOUR, parts=parts))
+    assert alike(whole, in_parts)
+    assert list(in_parts.log) == ["loss", "labels", "mean_logit", "learning_rate"]
+    assert np.allclose(whole.log["mean_logit"], in_parts.log["mean_logit"], atol=1e-5)
+
+
+def test_parts_divide_the_batch() -> None:
+    with pytest.raises(ValueError, match="a number of parts that divides batch_size, which is 4"):
+        dataclasses.replace(FOUR, parts=3)
+
+
+@pytest.mark.parametrize(("parts", "devices"), [(1, 2), (2, 3)])  # of three processes, two have as much to do as each other
+def test_processes_that_share_a_batch_do_the_same_training(parts: int, devices: int, file: Path) -> None:
+    alone = plainly(FOUR)
+    training = dataclasses.replace(FOUR, parts=parts)
+    shared = plainly(training, machine=Machine("cpu", devices=devices), checkpoints=Checkpoints(file, seconds=math.inf))
+    assert alike(alone, shared)
+    assert len(shared.losses) == 5
+
+
+class Failing(PlainLearner):
+    def forward(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        if progress > 0.5:
+            raise TrainingError("test", found="trouble", expected="none", do="nothing")
+        return super().forward(batch, progress)
+
+
+def test_a_process_that_fails_ends_the_training_in_one_line(file: Path) -> None:
+    way = Way(FOUR, AUGMENTATION.view, Batch.of)
+    with pytest.raises(TrainingError, match=r"^test: found a process that failed: .*TrainingError: test: found trouble"):
+        fit(Failing, pictures(5), way, machine=Machine("cpu", devices=2), name="test", checkpoints=Checkpoints(file, seconds=math.inf))
+
+
+@pytest.mark.parametrize("readers", [2, 5])
+def test_threads_that_read_ahead_change_nothing(readers: int) -> None:
+    one, several = plainly(FOUR), plainly(FOUR, machine=Machine("cpu", readers=readers))
+    assert alike(one, several, tolerance=0.0)
+
+
+def test_a_running_mean_of_weights_is_what_it_is_called() -> None:
+    seen: list[Tensor] = []
+
+    class Remembering(PlainLearner):
+        def stepped(self, progress: float) -> None:
+            seen.append(self.network.head.weight.detach().clone())
+
+    way = Way(dataclasses.replace(FOUR, averaging=0.75), AUGMENTATION.view, Batch.of)
+    left = fit(Remembering, pictures(5), way, machine=MACHINE, name="test", checkpoints=without_checkpoints())
+    mean = seen[0]
+    for weight in seen[1:]:
+        mean = 0.75 * mean + 0.25 * weight
+    assert torch.allclose(left.network.head.weight, mean, atol=1e-6)
+    assert alike(plainly(FOUR), dataclasses.replace(left, network=plainly(FOUR).network))  # steps are the same as without
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_an_interrupted_training_comes_to_the_same_mean_of_weights(step: int, file: Path) -> None:
+    training = dataclasses.replace(FOUR, averaging=0.5, parts=2, clip=0.1)
+    whole = plainly(training)
+
+    class Interrupted(PlainLearner):
+        steps = 0
+
+        def stepped(self, progress: float) -> None:
+            self.steps += 1
+            if self.steps > step:
+                raise KeyboardInterrupt
+
+    way = Way(training, AUGMENTATION.view, Batch.of)
+    with pytest.raises(KeyboardInterrupt):
+        fit(Interrupted, pictures(5), way, machine=MACHINE, name="test", checkpoints=Checkpoints(file, seconds=0))
+    again = plainly(training, checkpoints=Checkpoints(file, seconds=math.inf))
+    assert alike(whole, again, tolerance=0.0)
+
+
+def test_a_long_gradient_is_shortened() -> None:
+    def moved(clip: float) -> float:
+        torch.manual_seed(FOUR.seed)
+        start = Plain().state_dict()
+        one_step = dataclasses.replace(FOUR, epochs=0.1, clip=clip)
+        left = plainly(one_step).network.state_dict()
+        return math.sqrt(sum((left[name] - start[name]).square().sum().item() for name in ("backbone.weight", "backbone.bias")))
+
+    free, short = moved(0.0), moved(1e-3)
+    rate = DESCENT.learning_rate * 1e-3  # at the very first step of a training that warms up
+    assert short <= 1e-3 * rate * 1.01 < free
+
+
+def test_lower_precision_is_close_but_not_the_same() -> None:
+    full, low = plainly(FOUR), plainly(dataclasses.replace(FOUR, precision="bf16-mixed"))
+    assert full.losses != low.losses
+    assert np.allclose(full.losses, low.losses, atol=0.05)
+    assert {value.dtype for value in low.network.state_dict().values()} == {torch.float32}
+
+
 # --- Memory ---
 
 
@@ -546,5 +703,5 @@ def test_a_gpu_without_enough_memory_is_said_in_one_line() -> None:
         train(learner, pictures(5), IN_PASSING)
     assert str(raised.value) == (
         "test, step 2: found a GPU without enough memory for a batch; expected room for 3 images of a view's size; "
-        "lower its batch_size or crop in params.yaml, or use a larger GPU"
+        "raise its parts or lower its batch_size or crop in params.yaml, or use a larger GPU"
     )

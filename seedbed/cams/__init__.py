@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +28,12 @@ class Method(methods.Method):
 
     @abstractmethod
     def compute(
-        self, network: ClassifierNetwork, image: Image, classes: tuple[int, ...], *, device: str
-    ) -> tuple[ClassMaps, npt.NDArray[np.float32]]:
-        """Maps of the classes given, at one cell per `stride` pixels, and the probability of every class (background at 0 has none).
+        self, network: ClassifierNetwork, images: Sequence[Image], classes: Sequence[tuple[int, ...]], *, device: str
+    ) -> list[tuple[ClassMaps, npt.NDArray[np.float32]]]:
+        """For every image, maps of its classes at one cell per `stride` pixels, and the probability of every class (0 for background).
 
+        Each is the same whatever other images stand beside it.
+
+        classes: of every image.
         network: on the device, in evaluation mode.
         """

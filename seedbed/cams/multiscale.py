@@ -7,6 +7,7 @@ Differs from the paper: one resolution is kept instead of two; it is a parameter
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
@@ -16,7 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from seedbed import cams
-from seedbed.inference import summed
+from seedbed.inference import summed, together
 from seedbed.methods import method
 from seedbed.networks import ClassifierNetwork
 from seedbed.types import ClassMaps, Image, cells
@@ -32,19 +33,29 @@ class Multiscale(cams.Method):
 
     @torch.inference_mode()
     def compute(
-        self, network: ClassifierNetwork, image: Image, classes: tuple[int, ...], *, device: str
-    ) -> tuple[ClassMaps, npt.NDArray[np.float32]]:
+        self, network: ClassifierNetwork, images: Sequence[Image], classes: Sequence[tuple[int, ...]], *, device: str
+    ) -> list[tuple[ClassMaps, npt.NDArray[np.float32]]]:
+        made: dict[int, tuple[ClassMaps, npt.NDArray[np.float32]]] = {}
+        for places in together(images, device=device):
+            all_maps, all_scores = self._run(network, [images[place] for place in places], device)
+            for place, maps, scores in zip(places, all_maps, all_scores, strict=True):
+                present = maps[[one - 1 for one in classes[place]]]
+                highest = present.max(axis=(1, 2), keepdims=True, initial=SMALLEST_MAXIMUM)
+                made[place] = ClassMaps(classes=classes[place], maps=present / highest), np.concatenate([np.zeros(1, np.float32), scores])
+        return [made[place] for place in range(len(images))]
+
+    def _run(
+        self, network: ClassifierNetwork, images: Sequence[Image], device: str
+    ) -> tuple[list[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+        """Maps of all classes and their probabilities for images of one size."""
         logits: list[Tensor] = []
 
         def positive_maps(images_BCYX: Tensor) -> Tensor:
             maps_BKyx: Tensor
             maps_BKyx, logits_BK = network(images_BCYX)
-            logits.append(logits_BK.mean(dim=0))
+            logits.append(logits_BK.unflatten(0, (-1, len(images))).mean(dim=0))
             return maps_BKyx.clamp(min=0)
 
-        maps = summed(positive_maps, image, scales=self.scales, flip=self.flip, size=cells(image.shape[:2], self.stride), device=device)[
-            [one - 1 for one in classes]
-        ]
-        highest = maps.max(axis=(1, 2), keepdims=True, initial=SMALLEST_MAXIMUM)
-        scores = torch.stack(logits).mean(dim=0).sigmoid().cpu().numpy()
-        return ClassMaps(classes=classes, maps=maps / highest), np.concatenate([np.zeros(1, np.float32), scores])
+        size = cells((images[0].shape[0], images[0].shape[1]), self.stride)
+        maps = list(summed(positive_maps, images, scales=self.scales, flip=self.flip, size=size, device=device))
+        return maps, torch.stack(logits).mean(dim=0).sigmoid().cpu().numpy()

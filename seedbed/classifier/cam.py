@@ -3,12 +3,13 @@
 Paper: Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR 2016; the arrangement follows Ahn et al., "Weakly
 Supervised Learning of Instance Segmentation with Inter-pixel Relations", CVPR 2019.
 
-Differs from the paper: backbone, its weights and every training constant are parameters; batch norm learns along.
+Differs from the paper: backbone, its weights and every training constant are parameters. In the second paper's code, weight decay is passed
+in the place of momentum by mistake, so that it has next to none; here each is what it is called.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -16,30 +17,24 @@ from torch.nn import functional
 from seedbed import classifier
 from seedbed.augmentation import Augmentation
 from seedbed.methods import method
-from seedbed.networks import Backbone, ClassifierNetwork
+from seedbed.networks import Backbone, ClassifierNetwork, Trunk
 from seedbed.training import Batch, Descent, Learner, Scheduled, Training
-from seedbed.weights import InitialWeights
 
 
 @method
 class Cam(classifier.Method):
     maps: ClassVar[tuple[str, ...]] = ()
 
-    backbone: str  # any convolutional network of timm
-    output_stride: Literal[8, 16, 32]  # pixels per cell of the class maps
-    initial_weights: InitialWeights
+    backbone: Trunk
     augmentation: Augmentation
     training: Training
     descent: Descent
 
     def network(self, num_classes: int) -> CamNetwork:
-        backbone = Backbone(self.backbone, output_stride=self.output_stride)
-        return CamNetwork(backbone, num_classes)
+        return CamNetwork(self.backbone.built(), num_classes)
 
-    def learner(self, num_classes: int) -> Learner[ClassifierNetwork]:
-        network = self.network(num_classes)
-        network.backbone.initialise(self.initial_weights)
-        return CamLearner(network, self.descent)
+    def learner(self, num_classes: int) -> Learner[ClassifierNetwork, Batch]:
+        return CamLearner(CamNetwork(self.backbone.initialised(), num_classes), self.descent)
 
 
 class CamNetwork(ClassifierNetwork):
@@ -56,7 +51,7 @@ class CamNetwork(ClassifierNetwork):
         return maps_BKyx, maps_BKyx.mean(dim=(2, 3))
 
 
-class CamLearner(Learner[ClassifierNetwork]):
+class CamLearner(Learner[ClassifierNetwork, Batch]):
     """Binary cross-entropy of every class."""
 
     network: CamNetwork

@@ -29,8 +29,16 @@ class Method(methods.Method):
         patch_y, patch_x = cells(max_size, self.patch_size)
         return {"patch_y": patch_y, "patch_x": patch_x, "channel": self.num_channels}
 
+    @property
+    def pretrained(self) -> bool:
+        """Whether the weights of its network are those that the stage `pretraining` made."""
+        return False
+
     def network(self) -> Any:
-        """What describes patches, with its weights, if that is a network; it is built once per process."""
+        """What describes patches, if that is a network; it is built once per process.
+
+        It has its weights, unless they are those of `pretraining`: then its part `trunk` is given them.
+        """
         return None
 
     @abstractmethod

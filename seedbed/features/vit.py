@@ -24,8 +24,9 @@ from pydantic import Field
 from torch import nn
 
 from seedbed import features
+from seedbed.inference import together
 from seedbed.methods import method
-from seedbed.transformer import Transformer, shape_of
+from seedbed.transformer import Transformer, width_of
 from seedbed.types import Image, PatchFeatures, cells
 from seedbed.weights import InitialWeights
 
@@ -35,43 +36,36 @@ class Vit(features.Method):
     runs_network: ClassVar[bool] = True
 
     architecture: str  # a transformer of timm, such as vit_base_patch8_224.dino
-    initial_weights: InitialWeights
+    patch_size: Annotated[int, Field(ge=1)]  # edge of a patch, in pixels, which the weights must fit
+    initial_weights: InitialWeights  # pretraining: those that the stage of that name has made
     what: Literal["keys", "tokens"]  # tokens of the last block are normalised as the network does before its head
     block: Annotated[int, Field(ge=1)]  # counted from the end: 1 is the last
     centred: bool  # whether the mean of an image's patches is subtracted
     components: Annotated[int, Field(ge=0)]  # so many principal components of an image's patches are kept; 0 keeps the vectors as they are
 
     @property
-    def patch_size(self) -> int:  # type: ignore[override]  # it follows from the architecture
-        return shape_of(self.architecture).patch_size
+    def num_channels(self) -> int:
+        return self.components or width_of(self.architecture)
 
     @property
-    def num_channels(self) -> int:
-        return self.components or shape_of(self.architecture).width
+    def pretrained(self) -> bool:
+        return self.initial_weights.source == "pretraining"
 
     def network(self) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # without weights it is drawn, in every process the same
-            return Transformer(self.architecture, what=self.what, block=self.block).initialised(self.initial_weights)
+            network = Transformer(self.architecture, patch_size=self.patch_size, what=self.what, block=self.block)
+        return network if self.pretrained else network.initialised(self.initial_weights)
 
     def describe(self, images: Sequence[Image], network: Transformer, *, device: str) -> list[PatchFeatures]:
         described: dict[int, npt.NDArray[np.float32]] = {}
-        for places in self._batches(images, device):
-            views = [self._view(images[place]) for place in places]
-            batch = torch.from_numpy(np.stack(views)).to(device).permute(0, 3, 1, 2).float() / 255
+        views = [self._view(image) for image in images]
+        for places in together(views, device=device):
+            batch = torch.from_numpy(np.stack([views[place] for place in places])).to(device).permute(0, 3, 1, 2).float() / 255
             with torch.inference_mode():
                 values = network(batch).float().cpu().numpy()
             described |= dict(zip(places, values, strict=True))
         return [PatchFeatures(values=self._finished(described[place]), patch_size=self.patch_size) for place in range(len(images))]
-
-    def _batches(self, images: Sequence[Image], device: str) -> list[list[int]]:
-        """Images that are computed together: on a GPU those of one size; on a CPU, where it would change last digits, none."""
-        if device == "cpu":
-            return [[place] for place in range(len(images))]
-        by_size: dict[tuple[int, int], list[int]] = {}
-        for place, image in enumerate(images):
-            by_size.setdefault(cells((image.shape[0], image.shape[1]), self.patch_size), []).append(place)
-        return list(by_size.values())
 
     def _view(self, image: Image) -> Image:
         rows, columns = cells((image.shape[0], image.shape[1]), self.patch_size)

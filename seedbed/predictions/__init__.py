@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 
 from seedbed import methods
 from seedbed.methods import parameters
@@ -31,8 +32,10 @@ class Method(methods.Method):
         return {"map_y": map_y, "map_x": map_x}
 
     @abstractmethod
-    def predict(self, network: SegmentationNetwork, image: Image, *, device: str) -> Probabilities:
-        """Probabilities of background and all classes at one cell per `stride` pixels.
+    def predict(self, network: SegmentationNetwork, images: Sequence[Image], *, device: str) -> list[Probabilities]:
+        """For every image, probabilities of background and all classes at one cell per `stride` pixels.
+
+        Each is the same whatever other images stand beside it.
 
         network: on the device, in evaluation mode.
         """

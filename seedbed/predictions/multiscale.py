@@ -7,6 +7,7 @@ Differs from the paper: it takes the largest logit over scales, this the mean pr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import torch
@@ -14,7 +15,7 @@ from pydantic import Field
 from torch import Tensor
 
 from seedbed import predictions
-from seedbed.inference import summed
+from seedbed.inference import summed, together
 from seedbed.methods import method
 from seedbed.networks import SegmentationNetwork
 from seedbed.types import Image, Probabilities, cells
@@ -27,10 +28,15 @@ class Multiscale(predictions.Method):
     stride: Annotated[int, Field(ge=1)]  # pixels per cell of the maps that are kept
 
     @torch.inference_mode()
-    def predict(self, network: SegmentationNetwork, image: Image, *, device: str) -> Probabilities:
+    def predict(self, network: SegmentationNetwork, images: Sequence[Image], *, device: str) -> list[Probabilities]:
         def probabilities(images_BCYX: Tensor) -> Tensor:
             logits: Tensor = network(images_BCYX)
             return logits.softmax(dim=1)
 
-        maps = summed(probabilities, image, scales=self.scales, flip=self.flip, size=cells(image.shape[:2], self.stride), device=device)
-        return Probabilities(maps=maps / maps.sum(axis=0, keepdims=True))
+        made: dict[int, Probabilities] = {}
+        for places in together(images, device=device):
+            same = [images[place] for place in places]
+            size = cells((same[0].shape[0], same[0].shape[1]), self.stride)
+            sums = summed(probabilities, same, scales=self.scales, flip=self.flip, size=size, device=device)
+            made |= {place: Probabilities(maps=maps / maps.sum(axis=0, keepdims=True)) for place, maps in zip(places, sums, strict=True)}
+        return [made[place] for place in range(len(images))]

@@ -10,7 +10,7 @@ from seedbed import methods
 from seedbed.augmentation import Augmentation
 from seedbed.methods import parameters
 from seedbed.networks import SegmentationNetwork
-from seedbed.training import Learner, Training
+from seedbed.training import Batch, Learner, Training
 
 
 @parameters
@@ -36,5 +36,5 @@ class Method(methods.Method):
         """
 
     @abstractmethod
-    def learner(self, num_classes: int) -> Learner[SegmentationNetwork]:
+    def learner(self, num_classes: int) -> Learner[SegmentationNetwork, Batch]:
         """What is trained: a fresh network, with its initial weights and its losses. Batches have the maps that the method names."""

@@ -3,12 +3,12 @@
 Paper: Chen et al., "DeepLab: Semantic Image Segmentation with Deep Convolutional Nets, Atrous Convolution, and Fully Connected
 CRFs", TPAMI 2018.
 
-Differs from the paper: inputs of one scale in training; backbone, its weights and every constant are parameters; batch norm learns along.
+Differs from the paper: inputs of one scale in training; backbone, its weights and every constant are parameters.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -18,32 +18,26 @@ from torch.nn import functional
 from seedbed import segmenter
 from seedbed.augmentation import Augmentation
 from seedbed.methods import method
-from seedbed.networks import Backbone, SegmentationNetwork
+from seedbed.networks import Backbone, SegmentationNetwork, Trunk
 from seedbed.training import Batch, Descent, Learner, Scheduled, Training
 from seedbed.types import IGNORE
-from seedbed.weights import InitialWeights
 
 
 @method
 class PseudoMasks(segmenter.Method):
     maps: ClassVar[tuple[str, ...]] = ("labels",)
 
-    backbone: str  # any convolutional network of timm
-    output_stride: Literal[8, 16, 32]  # pixels per cell of the network's output
+    backbone: Trunk
     rates: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]  # dilation of the branches that are summed
-    initial_weights: InitialWeights
     augmentation: Augmentation
     training: Training
     descent: Descent
 
     def network(self, num_classes: int) -> DeepLab:
-        backbone = Backbone(self.backbone, output_stride=self.output_stride)
-        return DeepLab(backbone, num_classes, self.rates)
+        return DeepLab(self.backbone.built(), num_classes, self.rates)
 
-    def learner(self, num_classes: int) -> Learner[SegmentationNetwork]:
-        network = self.network(num_classes)
-        network.backbone.initialise(self.initial_weights)
-        return CrossEntropyLearner(network, self.descent)
+    def learner(self, num_classes: int) -> Learner[SegmentationNetwork, Batch]:
+        return CrossEntropyLearner(DeepLab(self.backbone.initialised(), num_classes, self.rates), self.descent)
 
 
 class DeepLab(SegmentationNetwork):
@@ -65,7 +59,7 @@ class DeepLab(SegmentationNetwork):
         return torch.stack([branch(features) for branch in self.branches]).sum(dim=0)
 
 
-class CrossEntropyLearner(Learner[SegmentationNetwork]):
+class CrossEntropyLearner(Learner[SegmentationNetwork, Batch]):
     """Cross-entropy of the labelled pixels, at the resolution of the labels."""
 
     network: DeepLab

@@ -31,28 +31,28 @@ class Red(ClassifierNetwork):
 
 def test_a_mirror_image_has_mirrored_maps() -> None:
     image = random_image()
-    maps, scores = METHOD.compute(ToyClassifier(3), image, (1, 2, 3), device="cpu")
-    mirrored, mirrored_scores = METHOD.compute(ToyClassifier(3), np.ascontiguousarray(image[:, ::-1]), (1, 2, 3), device="cpu")
+    maps, scores = METHOD.compute(ToyClassifier(3), [image], [(1, 2, 3)], device="cpu")[0]
+    mirrored, mirrored_scores = METHOD.compute(ToyClassifier(3), [np.ascontiguousarray(image[:, ::-1])], [(1, 2, 3)], device="cpu")[0]
     assert np.allclose(mirrored.maps[..., ::-1], maps.maps, atol=1e-5)
     assert np.allclose(mirrored_scores, scores, atol=1e-6)
 
 
 def test_without_mirror_images_maps_still_lie_where_they_belong() -> None:
     image = random_image()
-    with_flip, _ = METHOD.compute(ToyClassifier(3), image, (1, 2, 3), device="cpu")
-    without, _ = dataclasses.replace(METHOD, flip=False).compute(ToyClassifier(3), image, (1, 2, 3), device="cpu")
+    with_flip, _ = METHOD.compute(ToyClassifier(3), [image], [(1, 2, 3)], device="cpu")[0]
+    without, _ = dataclasses.replace(METHOD, flip=False).compute(ToyClassifier(3), [image], [(1, 2, 3)], device="cpu")[0]
     assert np.allclose(with_flip.maps, without.maps, atol=1e-5)  # the toy sees the same in a mirror
 
 
 def test_every_map_reaches_one() -> None:
-    maps, _ = METHOD.compute(ToyClassifier(3), random_image(), (1, 2, 3), device="cpu")
+    maps, _ = METHOD.compute(ToyClassifier(3), [random_image()], [(1, 2, 3)], device="cpu")[0]
     assert maps.maps.max(axis=(1, 2)).tolist() == [1, 1, 1]
 
 
 def test_maps_are_positive_parts_of_the_network_s() -> None:
     image = np.zeros((4, 6, 3), np.uint8)
     image[1, 2:5, 0] = 255
-    maps, scores = dataclasses.replace(METHOD, scales=(1.0,)).compute(Red(), image, (1, 2), device="cpu")
+    maps, scores = dataclasses.replace(METHOD, scales=(1.0,)).compute(Red(), [image], [(1, 2)], device="cpu")[0]
     assert np.allclose(maps.maps[0], image[..., 0] / 255)
     assert not maps.maps[1].any()  # a class that is seen nowhere is not raised to 1
     assert np.allclose(scores, [0, 1 / (1 + np.exp(-2)), 1 / (1 + np.exp(2))])
@@ -60,13 +60,13 @@ def test_maps_are_positive_parts_of_the_network_s() -> None:
 
 @pytest.mark.parametrize("classes", [(), (3,), (1, 3)])
 def test_maps_are_those_of_the_classes_that_are_asked_for(classes: tuple[int, ...]) -> None:
-    every, _ = METHOD.compute(ToyClassifier(3), random_image(), (1, 2, 3), device="cpu")
-    some, _ = METHOD.compute(ToyClassifier(3), random_image(), classes, device="cpu")
+    every, _ = METHOD.compute(ToyClassifier(3), [random_image()], [(1, 2, 3)], device="cpu")[0]
+    some, _ = METHOD.compute(ToyClassifier(3), [random_image()], [classes], device="cpu")[0]
     assert some.classes == classes
     assert np.array_equal(some.maps, every.maps[[one - 1 for one in classes]])
 
 
 @pytest.mark.parametrize(("stride", "size"), [(1, (13, 22)), (4, (4, 6)), (5, (3, 5))])
 def test_maps_have_a_cell_for_every_stride(stride: int, size: tuple[int, int]) -> None:
-    maps, _ = dataclasses.replace(METHOD, stride=stride).compute(ToyClassifier(2), random_image(), (1, 2), device="cpu")
+    maps, _ = dataclasses.replace(METHOD, stride=stride).compute(ToyClassifier(2), [random_image()], [(1, 2)], device="cpu")[0]
     assert maps.maps.shape == (2, *size)

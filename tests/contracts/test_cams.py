@@ -25,7 +25,7 @@ def image(size: Size) -> Image:
 @pytest.mark.parametrize("classes", [(), (2,), (1, 3)])
 def test_maps_are_of_the_classes_given(name: str, size: Size, classes: tuple[int, ...], small_method: Callable[[str, str], Any]) -> None:
     method = small_method("cams", name)
-    maps, scores = method.compute(ToyClassifier(3).eval(), image(size), classes, device="cpu")
+    maps, scores = method.compute(ToyClassifier(3).eval(), [image(size)], [classes], device="cpu")[0]
     assert maps.classes == classes
     assert maps.maps.shape == (len(classes), *cells(size, method.stride))
     assert maps.maps.dtype == np.float32
@@ -37,5 +37,5 @@ def test_maps_are_of_the_classes_given(name: str, size: Size, classes: tuple[int
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_input_gives_the_same_maps(name: str, small_method: Callable[[str, str], Any]) -> None:
     method, network = small_method("cams", name), ToyClassifier(3).eval()
-    first, second = (method.compute(network, image((17, 33)), (1, 3), device="cpu") for _ in range(2))
+    first, second = (method.compute(network, [image((17, 33))], [(1, 3)], device="cpu")[0] for _ in range(2))
     assert np.array_equal(first[0].maps, second[0].maps) and np.array_equal(first[1], second[1])

@@ -12,9 +12,8 @@ import torch
 
 from seedbed import methods
 from seedbed.networks import ClassifierNetwork
-from seedbed.training import fit
-from seedbed.weights import Checkpoints, restored
-from tests.learning import NUM_CLASSES, batch, gradients, published, samples
+from seedbed.weights import restored
+from tests.learning import NUM_CLASSES, batch, gradients, published, samples, trained
 
 NAMES = methods.available("classifier")
 
@@ -48,12 +47,10 @@ def test_the_learner_learns_all_that_is_kept(name: str, small_method: Callable[[
 def test_a_trained_network_comes_back_from_its_artifact_exactly(name: str, small_method: Callable[[str, str], Any], tmp_path: Path) -> None:
     method = small_method("classifier", name)
     examples = samples(method.maps)
-    checkpoints = Checkpoints(tmp_path / "checkpoint.safetensors", seconds=60)
-    build, view = partial(method.learner, NUM_CLASSES), method.augmentation.view
-    trained = fit(build, examples, training=method.training, view=view, device="cpu", name="test", checkpoints=checkpoints)
-    artifact = published("classifier", trained.network, tmp_path)
+    left = trained(method, partial(method.learner, NUM_CLASSES), examples, tmp_path)
+    artifact = published("classifier", left.network, tmp_path)
     again = restored(method.network(NUM_CLASSES), artifact, device="cpu")
     images = torch.rand(1, 3, 40, 56)
     with torch.inference_mode():
-        for one, other in zip(trained.network(images), again(images), strict=True):
+        for one, other in zip(left.network(images), again(images), strict=True):
             assert torch.equal(one, other)

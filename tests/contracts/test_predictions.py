@@ -20,7 +20,7 @@ NAMES = methods.available("predictions")
 def test_probabilities_sum_to_one(name: str, size: Size, small_method: Callable[[str, str], Any]) -> None:
     method = small_method("predictions", name)
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    first, second = (method.predict(ToySegmenter(3).eval(), image, device="cpu").maps for _ in range(2))
+    first, second = (method.predict(ToySegmenter(3).eval(), [image], device="cpu")[0].maps for _ in range(2))
     assert first.shape == (4, *cells(size, method.stride)) and first.dtype == np.float32
     assert first.min() >= 0
     assert np.allclose(first.sum(axis=0), 1, atol=1e-5)

@@ -12,10 +12,9 @@ import torch
 
 from seedbed import methods
 from seedbed.networks import SegmentationNetwork
-from seedbed.training import fit
 from seedbed.types import IGNORE
-from seedbed.weights import Checkpoints, restored
-from tests.learning import NUM_CLASSES, batch, gradients, published, samples
+from seedbed.weights import restored
+from tests.learning import NUM_CLASSES, batch, gradients, published, samples, trained
 
 NAMES = methods.available("segmenter")
 
@@ -60,11 +59,9 @@ def test_views_without_any_label_do_no_harm(name: str, small_method: Callable[[s
 def test_a_trained_network_comes_back_from_its_artifact_exactly(name: str, small_method: Callable[[str, str], Any], tmp_path: Path) -> None:
     method = small_method("segmenter", name)
     examples = samples(method.maps)
-    checkpoints = Checkpoints(tmp_path / "checkpoint.safetensors", seconds=60)
-    build, view = partial(method.learner, NUM_CLASSES), method.augmentation.view
-    trained = fit(build, examples, training=method.training, view=view, device="cpu", name="test", checkpoints=checkpoints)
-    artifact = published("segmenter", trained.network, tmp_path)
+    left = trained(method, partial(method.learner, NUM_CLASSES), examples, tmp_path)
+    artifact = published("segmenter", left.network, tmp_path)
     again = restored(method.network(NUM_CLASSES), artifact, device="cpu")
     images = torch.rand(1, 3, 40, 56)
     with torch.inference_mode():
-        assert torch.equal(trained.network(images), again(images))
+        assert torch.equal(left.network(images), again(images))

@@ -25,6 +25,7 @@ SIZES = [(40, 33), (16, 64), (1, 17)]
 def vit(**changes: Any) -> Vit:
     given: dict[str, Any] = {
         "architecture": "test_vit",
+        "patch_size": 16,
         "initial_weights": NONE,
         "what": "keys",
         "block": 1,
@@ -51,12 +52,18 @@ def described(method: Vit) -> list[npt.NDArray[np.float32]]:
 
 # Networks with fused and separate projections, with registers, with rotary positions, with a bias for keys or none.
 @pytest.mark.parametrize(
-    "architecture",
-    ["test_vit", "vit_tiny_patch16_224", "vit_small_patch14_reg4_dinov2", "vit_small_patch16_dinov3", "eva02_tiny_patch14_224"],
+    ("architecture", "size"),
+    [
+        ("test_vit", 16),
+        ("test_vit", 8),
+        ("vit_tiny_patch16_224", 16),
+        ("vit_small_patch14_reg4_dinov2", 14),
+        ("vit_small_patch16_dinov3", 16),
+        ("eva02_tiny_patch14_224", 14),
+    ],
 )
-def test_any_plain_transformer_takes_images_of_any_size(architecture: str) -> None:
-    method = vit(architecture=architecture)
-    size = method.patch_size
+def test_any_plain_transformer_takes_images_of_any_size(architecture: str, size: int) -> None:
+    method = vit(architecture=architecture, patch_size=size)
     [first, *_] = described(method)
     assert first.shape == (-(-40 // size), -(-33 // size), method.num_channels)
     assert np.isfinite(first).all() and first.std() > 0
@@ -126,4 +133,4 @@ def test_weights_from_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("architecture", ["vit_smal_patch16", "resnet18", "swin_tiny_patch4_window7_224"])
 def test_what_is_no_transformer_is_refused(architecture: str) -> None:
     with pytest.raises(ParamsError, match=r"params.yaml: architecture: found '.*expected (a transformer of timm|one that takes images)"):
-        _ = vit(architecture=architecture).patch_size
+        _ = vit(architecture=architecture).num_channels

@@ -20,7 +20,19 @@ from tests.small import shrunk
 
 PROJECT = Path(__file__).parents[2]
 COPIED = ("seedbed", "stages", "dvc.yaml", ".dvcignore", ".dvc/config", "data/raw/shapes/.gitignore")
-STAGES = ["dataset", "features", "superpixels", "classifier", "cams", "seeds", "refinement", "segmenter", "predictions", "evaluation"]
+STAGES = [
+    "dataset",
+    "pretraining",
+    "features",
+    "superpixels",
+    "classifier",
+    "cams",
+    "seeds",
+    "refinement",
+    "segmenter",
+    "predictions",
+    "evaluation",
+]
 
 Edit = Callable[[dict[str, Any]], None]
 

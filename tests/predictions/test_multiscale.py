@@ -25,27 +25,27 @@ class Bright(SegmentationNetwork):
 
 
 def test_probabilities_sum_to_one() -> None:
-    maps = METHOD.predict(ToySegmenter(3), IMAGE, device="cpu").maps
+    maps = METHOD.predict(ToySegmenter(3), [IMAGE], device="cpu")[0].maps
     assert maps.shape == (4, 7, 11)
     assert np.allclose(maps.sum(axis=0), 1, atol=1e-6)
 
 
 def test_a_mirror_image_has_mirrored_probabilities() -> None:
     whole = dataclasses.replace(METHOD, stride=1)
-    maps = whole.predict(ToySegmenter(3), IMAGE, device="cpu").maps
-    mirrored = whole.predict(ToySegmenter(3), np.ascontiguousarray(IMAGE[:, ::-1]), device="cpu").maps
+    maps = whole.predict(ToySegmenter(3), [IMAGE], device="cpu")[0].maps
+    mirrored = whole.predict(ToySegmenter(3), [np.ascontiguousarray(IMAGE[:, ::-1])], device="cpu")[0].maps
     assert np.allclose(mirrored[..., ::-1], maps, atol=1e-5)
 
 
 def test_one_scale_without_a_mirror_is_the_network_itself() -> None:
     image = np.zeros((4, 6, 3), np.uint8)
     image[1, 2:5] = 255
-    maps = Multiscale(scales=(1.0,), flip=False, stride=1).predict(Bright(), image, device="cpu").maps
+    maps = Multiscale(scales=(1.0,), flip=False, stride=1).predict(Bright(), [image], device="cpu")[0].maps
     assert np.allclose(maps[1], np.where(image[..., 0], 1 / (1 + np.exp(-2)), 1 / (1 + np.exp(2))), atol=1e-6)
 
 
 def test_an_image_of_one_colour_is_the_same_at_every_scale() -> None:
     image = np.full((13, 22, 3), 200, np.uint8)
-    several = METHOD.predict(Bright(), image, device="cpu").maps
-    one = dataclasses.replace(METHOD, scales=(1.0,)).predict(Bright(), image, device="cpu").maps
+    several = METHOD.predict(Bright(), [image], device="cpu")[0].maps
+    one = dataclasses.replace(METHOD, scales=(1.0,)).predict(Bright(), [image], device="cpu")[0].maps
     assert np.allclose(several, one, atol=1e-6)

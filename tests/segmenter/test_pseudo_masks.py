@@ -14,9 +14,7 @@ import torch
 
 from seedbed.augmentation import Sample
 from seedbed.segmenter.pseudo_masks import DeepLab, PseudoMasks
-from seedbed.training import fit
-from seedbed.weights import Checkpoints
-from tests.learning import NUM_CLASSES, batch, gradients
+from tests.learning import NUM_CLASSES, batch, gradients, trained
 
 
 @pytest.fixture
@@ -74,8 +72,7 @@ def test_two_images_are_learned(pseudo_masks: PseudoMasks, tmp_path: Path) -> No
         image = np.repeat((mask * 100)[..., None], 3, axis=-1)
         pictures.append(Sample(image=image, labels=np.array([True, True, True, False]), maps={"labels": mask}, padding={"labels": 255}))
     training = dataclasses.replace(pseudo_masks.training, epochs=15.0, batch_size=2)
-    method = dataclasses.replace(pseudo_masks, descent=dataclasses.replace(pseudo_masks.descent, learning_rate=0.01, new_layer_factor=1.0))
-    build, checkpoints = partial(method.learner, NUM_CLASSES), Checkpoints(tmp_path / "checkpoint.safetensors", seconds=60)
-    view = method.augmentation.view
-    trained = fit(build, pictures, training=training, view=view, device="cpu", name="test", checkpoints=checkpoints)
-    assert sum(trained.losses[-3:]) < 0.8 * sum(trained.losses[:3])
+    descent = dataclasses.replace(pseudo_masks.descent, learning_rate=0.01, new_layer_factor=1.0)
+    method = dataclasses.replace(pseudo_masks, training=training, descent=descent)
+    left = trained(method, partial(method.learner, NUM_CLASSES), pictures, tmp_path)
+    assert sum(left.losses[-3:]) < 0.8 * sum(left.losses[:3])

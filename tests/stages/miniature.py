@@ -21,9 +21,22 @@ from seedbed.store import WORK
 from tests.small import shrunk
 
 CHECKOUT = Path(__file__).parents[2]
-STAGES = ("dataset", "features", "superpixels", "classifier", "cams", "seeds", "refinement", "segmenter", "predictions", "evaluation")
+STAGES = (
+    "dataset",
+    "pretraining",
+    "features",
+    "superpixels",
+    "classifier",
+    "cams",
+    "seeds",
+    "refinement",
+    "segmenter",
+    "predictions",
+    "evaluation",
+)
 SETTINGS = {
     "dataset": {"method": "shapes", "root": "data/raw/shapes", "max_size": [72, 80], "allow_broken": 0},
+    "pretraining": {"split": ""},
     "classifier": {"split": "train"},
     "segmenter": {"split": "train", "maps": {"labels": "refinement"}},
     "predictions": {"split": "val"},

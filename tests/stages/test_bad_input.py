@@ -89,9 +89,9 @@ def test_an_unknown_split(own: Project) -> None:
 
 def test_an_unknown_backbone(own: Project) -> None:
     content = own.params()
-    content["classifier"]["cam"]["backbone"] = "resnet51"
+    content["classifier"]["cam"]["backbone"]["network"] = "resnet51"
     own.write_params(content)
-    with pytest.raises(ParamsError, match=r"backbone: found 'resnet51'; expected a network of timm .* \(nearest: resnet"):
+    with pytest.raises(ParamsError, match=r"network: found 'resnet51'; expected a network of timm .* \(nearest: resnet"):
         own.run("classifier")
 
 

@@ -123,8 +123,9 @@ def test_predictions_are_of_their_split_alone_and_sum_to_one(finished: Project) 
 @pytest.mark.parametrize(("name", "steps"), [("classifier", 2), ("segmenter", 2)])
 def test_networks_record_the_loss_of_every_step(finished: Project, name: str, steps: int) -> None:
     trained = opened(finished, name)
-    assert trained.whole("loss").shape == (steps,)
-    assert np.isfinite(trained.whole("loss")).all()
+    assert trained.whole("figures")[0] == "loss"
+    assert trained.whole("log").shape == (steps, len(trained.whole("figures")))
+    assert np.isfinite(trained.whole("log")).all()
     assert all(np.isfinite(value).all() for value in trained.weights().values())
 
 

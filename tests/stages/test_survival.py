@@ -162,7 +162,7 @@ def steps_kept(project: Project) -> int:
     """Steps that the checkpoint of a training has; 0 where there is none."""
     for file in (project.data / ".work" / "classifier").glob("checkpoint-*.safetensors"):
         with safetensors.safe_open(file, framework="np") as content:
-            return len(content.get_tensor("losses"))
+            return len(content.get_tensor("log.loss"))
     return 0
 
 
