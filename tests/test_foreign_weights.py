@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import importlib
 import io
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from seedbed import networks, transformer
+from seedbed import networks
 from seedbed.errors import WeightsError
 from seedbed.networks import Backbone, initialise
 from seedbed.weights import InitialWeights
@@ -28,7 +29,8 @@ SIZES = {8: 32, 14: 42, 16: 48}  # images by patch size: a grid of 4 x 4 or 3 x 
 
 def small(architecture: str, *, seed: int = 0, **changes: Any) -> Any:
     """A transformer of an architecture's code, with few and narrow layers of random weights."""
-    size = SIZES[transformer.shape_of(architecture).patch_size]
+    patch = re.search(r"patch(\d+)", architecture)
+    size = SIZES[int(patch[1]) if patch else 16]
     network = timm.create_model(architecture, **(SMALL | {"img_size": size, "dynamic_img_size": True} | changes))
     torch.manual_seed(seed)
     with torch.no_grad():
@@ -175,7 +177,7 @@ def test_a_convolutional_network_as_torchvision_publishes_it(tmp_path: Path) -> 
     resnet: nn.Module = resnet18(num_classes=7)
     backbone = Backbone("resnet18", output_stride=16)
     given = {name: value for name, value in resnet.state_dict().items() if not name.endswith("num_batches_tracked")}  # old files
-    backbone.initialise(saved(tmp_path / "resnet18.pth", given))
+    initialise(backbone.trunk, saved(tmp_path / "resnet18.pth", given))
     resnet.eval(), backbone.eval()
     view = torch.rand(1, 3, 64, 96)
     with torch.inference_mode():

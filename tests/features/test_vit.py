@@ -16,7 +16,7 @@ import torch
 from seedbed import transformer
 from seedbed.errors import ParamsError, WeightsError
 from seedbed.features.vit import Vit
-from seedbed.transformer import Transformer, keys, shape_of
+from seedbed.transformer import Transformer, keys
 from seedbed.types import Image
 from seedbed.weights import InitialWeights
 
@@ -104,7 +104,8 @@ def test_every_name_on_the_page_is_one_that_timm_has_weights_for() -> None:
     assert len(rows) == 18
     published = vars(transformer)["timm"].list_pretrained()
     for name, patch, width in rows:
-        assert name in published and shape_of(name)[:2] == (int(patch), int(width)), name
+        named = vit(architecture=name)
+        assert name in published and (named.patch_size, named.num_channels) == (int(patch), int(width)), name
 
 
 def test_tokens_are_what_the_network_gives_its_head() -> None:
