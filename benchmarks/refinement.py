@@ -24,7 +24,9 @@ if __name__ == "__main__":
     for label in range(PRESENT):
         beliefs[label] = cv2.GaussianBlur(random.random((HEIGHT, WIDTH)).astype(np.float32), (0, 0), 20)
     # Constants that PSA and its followers use for pseudo masks.
-    crf = DenseCrf(smooth_distance=3, smooth_weight=3, colour_distance=80, colour_difference=13, colour_weight=10, iterations=10)
+    crf = DenseCrf(
+        preset="psa", smooth_distance=3, smooth_weight=3, colour_distance=80, colour_difference=13, colour_weight=10, iterations=10
+    )
     few, many = crf.probabilities(image, beliefs[:PRESENT]).argmax(axis=0), crf.probabilities(image, beliefs).argmax(axis=0)
     ways = {
         "classes that are present": lambda: crf.probabilities(image, beliefs[:PRESENT]),

@@ -63,6 +63,16 @@ def init(path: Annotated[Path, typer.Argument(help="A folder with images: your o
 
 @app.command()
 @one_line_errors
+def recipe(name: Annotated[str, typer.Argument(help="One of recipes/; all are listed, if none.")] = "") -> None:
+    """Lay settings for photographs over params.yaml, and say what that changes."""
+    from seedbed import recipes
+
+    for line in recipes.laid(name) if name else recipes.listing():
+        print(line)
+
+
+@app.command()
+@one_line_errors
 def doctor() -> None:
     """Check the machine: packages, GPU, DVC, disk. Exit status 2 where something will not work."""
     from rich.console import Console

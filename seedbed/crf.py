@@ -5,12 +5,12 @@ Paper: Krähenbühl and Koltun, "Efficient Inference in Fully Connected CRFs wit
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import pydensecrf.densecrf
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from seedbed.methods import parameters
 from seedbed.types import Image
@@ -21,16 +21,37 @@ NotNegative = Annotated[float, Field(ge=0)]
 SMALLEST_PROBABILITY = 1e-5  # keeps the logarithm finite
 
 
+NUMBERS = ("smooth_distance", "smooth_weight", "colour_distance", "colour_difference", "colour_weight", "iterations")
+PRESETS: dict[str, tuple[float, ...]] = {  # published constants, in the order above
+    "psa": (3, 3, 80, 13, 10, 10),  # masks from class maps: PSA, SEAM
+    "irn": (3, 3, 50, 5, 10, 10),  # confident labels: IRN
+    "deeplab": (1, 3, 67, 3, 4, 10),  # predictions: DeepLab v2, SSC
+    "toco": (1, 1, 121, 5, 4, 10),  # predictions of a transformer: ToCo
+    "mctformer": (4, 3, 83, 5, 3, 10),  # predictions: MCTformer
+    "seam": (3, 3, 32, 13, 10, 1),  # predictions: SEAM
+    "superpixels": (10, 10, 20, 5, 10, 20),  # superpixels of DINO: Semantic-Aware Superpixel
+}
+
+
 @parameters
 class DenseCrf:
     """Constants of the two pairwise terms."""
 
+    preset: Literal["own", "psa", "irn", "deeplab", "toco", "mctformer", "seam", "superpixels"]  # whose numbers these are, which is checked
     smooth_distance: Positive  # reach of the smoothness term, in pixels
     smooth_weight: NotNegative  # weight of the smoothness term
     colour_distance: Positive  # reach of the colour term, in pixels
     colour_difference: Positive  # difference of colour, 0-255, that separates labels
     colour_weight: NotNegative  # weight of the colour term
     iterations: Annotated[int, Field(ge=0)]  # rounds of mean-field inference; 0 leaves the input as it is
+
+    @model_validator(mode="after")
+    def _what_it_says(self) -> Self:
+        given = tuple(getattr(self, name) for name in NUMBERS)
+        if self.preset != "own" and given != PRESETS[self.preset]:
+            wanted = ", ".join(f"{name}: {number}" for name, number in zip(NUMBERS, PRESETS[self.preset], strict=True))
+            raise ValueError(f"the numbers of the preset {self.preset} ({wanted}), or preset: own")
+        return self
 
     def probabilities(self, image: Image, beliefs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Beliefs (label, y, x) after inference; they need not sum to 1 before, and do so after."""

@@ -7,6 +7,7 @@ Images enter as RGB in [0, 1]; the backbone standardises them itself.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import Annotated, Any, Self
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from seedbed import torchvision_repair
 from seedbed.errors import ParamsError, WeightsError, nearest
 from seedbed.methods import parameters
-from seedbed.weights import InitialWeights, load_file
+from seedbed.weights import InitialWeights, fitted, load_file
 
 torchvision_repair.apply()
 import timm  # noqa: E402 (only after the repair)
@@ -157,11 +158,13 @@ def _transformer(name: str, output_stride: int) -> Any:
 def initialise(trunk: Any, weights: InitialWeights) -> None:
     """Give a network of timm its initial weights."""
     if weights.source == "hub":
+        where = "params.yaml: initial_weights.source"
         try:
-            timm.models.load_pretrained(trunk, num_classes=0)  # without the head
-        except (OSError, ValueError) as error:
+            # Whole or not at all: left to itself, timm takes what fits where it has to leave a head out.
+            timm.models.load_pretrained(trunk, num_classes=0, filter_fn=partial(_published, where=where))
+        except (OSError, ValueError, RuntimeError) as error:  # the last: timm has none
             raise WeightsError(
-                "params.yaml: initial_weights.source",
+                where,
                 found=f"hub, from which weights for this network could not be had ({type(error).__name__})",
                 expected="a network that timm has weights for, and a connection or a filled cache",
                 do="see timm.list_pretrained(), or use source: file",
@@ -175,3 +178,10 @@ def initialise(trunk: Any, weights: InitialWeights) -> None:
             expected="none, hub or file, because only `features` reads what that stage has made",
             do="correct it",
         )
+
+
+def _published(given: dict[str, Tensor], trunk: Any, *, where: str) -> dict[str, Tensor]:
+    """A whole state of what timm has downloaded."""
+    heads = trunk.pretrained_cfg.get("classifier") or ()
+    names = tuple(f"{head}." for head in ((heads,) if isinstance(heads, str) else heads))
+    return fitted(trunk, {name: value for name, value in given.items() if not name.startswith(names)}, where=f"{where}: hub")

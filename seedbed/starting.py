@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 import os
 import re
 from collections import Counter
@@ -20,18 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image as PillowImage
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedSeq
-from ruamel.yaml.error import YAMLError
 
 from seedbed import dataset
 from seedbed.dataset import Problems
 from seedbed.dataset.folder import CLASS_NAME, COLUMNS, CSV, JSON_LINES, rows, words
-from seedbed.errors import DataError, MachineError, ParamsError, listed, shown
+from seedbed.editing import PARAMS, check_checkout, inline, loaded, put
+from seedbed.errors import DataError, ParamsError, listed, shown
 from seedbed.params import Params
 from seedbed.types import BACKGROUND_NAME, Size
 
-PARAMS = Path("params.yaml")
 RAW = Path("data/raw")
 ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 TO_VALIDATE = 5  # one of so many images is left out of training where nobody has said which
@@ -62,9 +58,7 @@ class Start:
 
 def begin(path: Path) -> Start:
     """Look at a folder, write what is missing, and let params.yaml name it."""
-    if not PARAMS.is_file() or not Path("dvc.yaml").is_file():
-        raise MachineError(str(Path.cwd()), found="no params.yaml and dvc.yaml", expected="a checkout of Seedbed", do="go there")
-    Params.read()  # so that nothing is written where it cannot be read
+    check_checkout()
     if not path.is_dir():
         raise DataError(str(path), found="no such folder", expected="a folder with images", do="correct it")
     if Path("data").resolve().is_relative_to(path.resolve()):
@@ -242,16 +236,13 @@ def _write_params(start: Start) -> None:
 
     Where it names that folder already, only what is missing is added: the rest may be the user's own.
     """
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 1000
-    content = yaml.load(PARAMS.read_text(encoding="utf-8"))
+    content = loaded()
     section = content.get("dataset") if isinstance(content, dict) else None
     if not isinstance(section, dict):
         raise ParamsError(f"{PARAMS}: dataset", found=repr(section), expected="a section", do="restore it from params.yaml in git")
     height, width = _largest(start.images)
-    bound, larger = _inline([min(height, LARGE), min(width, LARGE)]), "shrink" if max(height, width) > LARGE else "refuse"
-    values = {"method": start.reader, "root": start.root.as_posix(), "classes": _inline([]), "max_size": bound, "larger": larger}
+    bound, larger = inline([min(height, LARGE), min(width, LARGE)]), "shrink" if max(height, width) > LARGE else "refuse"
+    values = {"method": start.reader, "root": start.root.as_posix(), "classes": inline([]), "max_size": bound, "larger": larger}
     block = section.setdefault(start.reader, {})
     if section.get("method") == start.reader and section.get("root") == start.root.as_posix():
         mine = {**start.block, **block}
@@ -265,29 +256,5 @@ def _write_params(start: Start) -> None:
         sizes = f"images of up to {height} x {width} pixels" + f", shrunk to fit {bound[0]} x {bound[1]}" * (larger == "shrink")
         start.done.append(f"{PARAMS}: dataset is {start.root}, read as {start.reader}, {sizes}")
     for name, value in {**FALLBACKS[start.reader], **mine}.items():
-        block[name] = _inline(value) if isinstance(value, list) else value
-    _put(yaml, content)
-
-
-def _put(yaml: YAML, content: Any) -> None:
-    """Write params.yaml, as a whole or not at all, in a form that says what is meant."""
-    text = io.StringIO()
-    yaml.dump(content, text)
-    wanted = json.loads(json.dumps(content))
-    try:
-        understood = YAML(typ="safe").load(text.getvalue()) == wanted
-    except YAMLError:
-        understood = False
-    if not understood:  # comments of a key can get in the way of another value for it
-        text = io.StringIO()
-        YAML().dump(wanted, text)
-    new = PARAMS.with_name(f"{PARAMS.name}.new")
-    new.write_text(text.getvalue(), encoding="utf-8")
-    new.replace(PARAMS)
-
-
-def _inline(values: Sequence[Any]) -> CommentedSeq:
-    """A list that stays on its line."""
-    line = CommentedSeq(values)
-    line.fa.set_flow_style()
-    return line
+        block[name] = inline(value) if isinstance(value, list) else value
+    put(content)

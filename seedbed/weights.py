@@ -1,10 +1,18 @@
-"""Weights: into a network from a file, between a network and an artifact, and in checkpoints. Never a pickle."""
+"""Weights: into a network from a file, between a network and an artifact, and in checkpoints. Nothing of ours is ever a pickle.
+
+What others have published as one is read by torch's reader of weights, which runs nothing that it finds there, and in one place.
+"""
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import hashlib
+import inspect
+import io
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -23,17 +31,26 @@ from seedbed.errors import WeightsError, listed
 from seedbed.methods import LOCATION, parameters
 
 N = TypeVar("N", bound=nn.Module)
-HEADS = ("fc.", "head.", "classifier.")  # what a published file holds for its own classes
+HEADS = ("fc.", "head.", "classifier.", "dino_head.", "ibot_head.")  # what a published file holds for its own task
+PICKLED = (".pth", ".pt", ".bin")
+WRAPPERS = ("teacher", "state_dict_ema", "model_ema", "state_dict", "model", "module")  # around weights; what is better comes first
+PREFIXES = ("_orig_mod.", "module.", "backbone.")  # before the names of a network that was part of another
+POSITIONS = "pos_embed"
+PATCHES = "patch_embed.proj.weight"
+# Harmless, and beside the weights in checkpoints of trainings: a program's options, and numbers of numpy by their old and new names.
+BESIDE_WEIGHTS: tuple[Any, ...] = (
+    argparse.Namespace,
+    *(np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType, np.dtypes.Int64DType),
+    *((np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+)
 
 
 @parameters
 class InitialWeights:
     """Where a backbone's weights come from before training."""
 
-    source: Literal[
-        "none", "hub", "file", "pretraining"
-    ]  # none: drawn at random; hub: timm's own, downloaded; file: below; pretraining: the stage's
-    file: Annotated[str, LOCATION]  # a .safetensors file in timm's names; empty unless source is file
+    source: Literal["none", "hub", "file", "pretraining"]  # none: drawn at random; hub: timm's; file: below; pretraining: that stage's
+    file: Annotated[str, LOCATION]  # .safetensors, .pth, .pt or .bin, in timm's names or as published; empty unless source is file
     sha256: str  # its digest, so that the same parameters always mean the same weights; empty unless source is file
 
     @model_validator(mode="after")
@@ -59,24 +76,139 @@ def load_file(network: nn.Module, weights: InitialWeights) -> None:
         raise WeightsError(
             str(path), found=f"sha256 {digest}", expected=weights.sha256 or "a digest", do="set initial_weights.sha256 to what was found"
         )
-    try:
-        given = safetensors.torch.load(content)
-    except safetensors.SafetensorError as error:
-        raise WeightsError(str(path), found=str(error), expected="a safetensors file", do="convert the weights") from error
+    network.load_state_dict(fitted(network, _entries(content, path), where=str(path)))
+
+
+def fitted(network: nn.Module, given: Mapping[str, Any], *, where: str) -> dict[str, Tensor]:
+    """A network's whole state from what somebody published: unwrapped, without heads, converted to timm's names where it has others.
+
+    where: what it was read from, for messages.
+    """
     wanted = network.state_dict()
-    given = {name: tensor for name, tensor in given.items() if name in wanted or not name.startswith(HEADS)}
-    # A counter that many files leave out, and that changes nothing here.
-    given = {**{name: value for name, value in wanted.items() if name.endswith("num_batches_tracked")}, **given}
-    wrong = [f"{name} {tuple(given[name].shape)}" for name in given if name in wanted and given[name].shape != wanted[name].shape]
-    wrong += [f"no {name}" for name in wanted if name not in given] + [f"unknown {name}" for name in given if name not in wanted]
-    if wrong:
+    # Counters that many files leave out, and that change nothing here.
+    counters = {name: value for name, value in wanted.items() if name.endswith("num_batches_tracked")}
+    entries = {**counters, **_headless(_unwrapped(given, wanted, where), wanted)}
+    if _wrong(entries, wanted):
+        entries = {**counters, **_headless(_converted(network, entries, where), wanted)}
+    if wrong := _wrong(entries, wanted):
         raise WeightsError(
-            str(path),
+            where,
             found=f"{len(wrong)} entries that do not fit: {listed(wrong[:5])}",
             expected="this backbone's entries",
             do="correct it",
         )
-    network.load_state_dict(given)
+    return entries
+
+
+def _entries(content: bytes, path: Path) -> Mapping[str, Any]:
+    """What a file holds, by name."""
+    if path.suffix == ".safetensors":
+        try:
+            return safetensors.torch.load(content)
+        except safetensors.SafetensorError as error:
+            raise WeightsError(str(path), found=str(error), expected="a safetensors file", do="convert it, or download it again") from error
+    if path.suffix not in PICKLED:
+        expected = f"a file that ends in .safetensors, {listed(PICKLED)}"
+        raise WeightsError(str(path), found=f"the ending {path.suffix!r}", expected=expected, do="rename it, or convert the weights")
+    try:
+        with torch.serialization.safe_globals(list(BESIDE_WEIGHTS)):
+            held = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")  # noqa: TID251 (weights alone, made by others)
+    except Exception as error:  # whatever is wrong with a file, torch has many ways to say it
+        if refused := re.search(r"GLOBAL (\S+)", str(error)):
+            raise WeightsError(
+                str(path),
+                found=f"more than weights: {refused[1]}",
+                expected="tensors by name, for nothing else is unpacked",
+                do="where you trust it, save its state_dict alone, or as safetensors",
+            ) from error
+        reason = f"{type(error).__name__} {str(error).partition('. ')[0]}".strip()  # what follows is advice that is none here
+        raise WeightsError(str(path), found=f"no weights ({reason})", expected="what torch.save wrote", do="download it again") from error
+    if not isinstance(held, Mapping):
+        raise WeightsError(str(path), found=f"a {type(held).__name__}", expected="tensors by name", do="save its state_dict")
+    return held
+
+
+def _unwrapped(given: Mapping[str, Any], wanted: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
+    """Tensors by the names that the network itself has for them."""
+    while inner := next((given[name] for name in WRAPPERS if isinstance(given.get(name), Mapping)), None):
+        given = inner
+    tensors = {str(name): value for name, value in given.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise WeightsError(where, found=f"no tensors, but {listed(map(str, [*given][:5]))}", expected="tensors by name", do="correct it")
+    for prefix in PREFIXES:
+        stripped = {name.removeprefix(prefix): value for name, value in tensors.items()}
+        if len(stripped) == len(tensors) and not any(name.startswith(prefix) for name in wanted):
+            tensors = stripped
+    return tensors
+
+
+def _headless(entries: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value for name, value in entries.items() if name in wanted or not name.startswith(HEADS)}
+
+
+def _wrong(entries: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
+    """Entries that the network does not have or has in another shape, and those that it lacks."""
+    shapes = [f"{name} {tuple(value.shape)}" for name, value in entries.items() if name in wanted and value.shape != wanted[name].shape]
+    missing = [f"no {name}" for name in wanted if name not in entries]
+    return [*shapes, *missing, *(f"unknown {name}" for name in entries if name not in wanted)]
+
+
+def _converted(network: nn.Module, entries: dict[str, Tensor], where: str) -> dict[str, Tensor]:
+    """Entries as timm renames them for this kind of network.
+
+    It resizes what has another size, and leaves out what a network has no place for. Only of positions is that wanted.
+    """
+    convert = getattr(inspect.getmodule(type(network)), "checkpoint_filter_fn", None)
+    if convert is None:
+        return entries
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # timm prints what it leaves out
+            converted: dict[str, Tensor] = convert(dict(entries), network)
+    except Exception as error:  # it was written for certain files, and falls over any other in its own way
+        found = f"entries that timm cannot convert ({type(error).__name__}: {error})"
+        raise WeightsError(where, found=found, expected="the weights of this architecture", do="correct one of the two") from error
+    resized = _resized(entries, converted)
+    if PATCHES in resized:
+        found = f"patches of another size than {' x '.join(map(str, converted[PATCHES].shape[2:]))} pixels"
+        raise WeightsError(where, found=found, expected="the weights of this architecture", do="choose the one of that patch size")
+    if resized:
+        print(f"{where}: interpolated to this network's size: {listed(resized)}", file=sys.stderr, flush=True)
+    if base := _other_rotation(network, entries):
+        found = f"rotary positions of other periods, the longest {base:.4g}"
+        raise WeightsError(where, found=found, expected="the weights of this architecture", do="correct one of the two")
+    if lost := _lost_biases(entries, converted):
+        found = f"{len(lost)} biases that this architecture has no place for: {listed(lost[:5])}"
+        raise WeightsError(where, found=found, expected="none, or zeros", do="choose the architecture with _qkvb in its name")
+    return converted
+
+
+def _resized(entries: Mapping[str, Tensor], converted: Mapping[str, Tensor]) -> list[str]:
+    """Entries whose values were computed anew, in another number. Those that lie in the memory of others were only cut or renamed."""
+    memory = {value.untyped_storage().data_ptr() for value in entries.values()}
+    anew = {name: value for name, value in converted.items() if value.untyped_storage().data_ptr() not in memory}
+    return [
+        name for name, value in anew.items() if name in (PATCHES, POSITIONS) or (name in entries and entries[name].numel() != value.numel())
+    ]
+
+
+def _lost_biases(entries: Mapping[str, Tensor], converted: Mapping[str, Tensor]) -> list[str]:
+    """Biases of queries and values that are not zero and have gone; one of keys changes no attention."""
+    lost = []
+    for name, value in entries.items():
+        attention = name.removesuffix("qkv.bias")
+        if attention != name and not {name, f"{attention}q_bias", f"{attention}q_proj.bias"} & set(converted):
+            queries, _, values = value.chunk(3)
+            if queries.any() or values.any():
+                lost.append(name)
+    return lost
+
+
+def _other_rotation(network: nn.Module, entries: Mapping[str, Tensor]) -> float:
+    """The longest period where those of a file are not what the network computes by itself; else 0."""
+    given, own = entries.get("rope_embed.periods"), dict(network.named_buffers()).get("rope.periods")
+    if given is None or own is None or (given.shape == own.shape and torch.allclose(given.float(), own.float(), rtol=0.01)):
+        return 0.0  # files hold them rounded
+    return float(given.flatten()[-1])
 
 
 def state_of(network: nn.Module) -> Iterator[tuple[str, npt.NDArray[Any]]]:

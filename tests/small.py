@@ -22,6 +22,7 @@ SMALL = {
     "parts": 1,
     "precision": "32-true",
     "iterations": 1,
+    "preset": "own",
     "num_train": 3,
     "num_val": 2,
     "min_side": 64,

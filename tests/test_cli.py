@@ -26,7 +26,7 @@ def seedbed(*arguments: str, folder: Path = PROJECT) -> subprocess.CompletedProc
 def test_help_names_every_command() -> None:
     done = seedbed("--help")
     assert done.returncode == 0
-    for command in ("methods", "doctor", "plan", "summary", "verify", "gc"):
+    for command in ("methods", "init", "recipe", "doctor", "plan", "summary", "verify", "gc"):
         assert command in done.stdout
 
 

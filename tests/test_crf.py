@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from seedbed.crf import DenseCrf
+from seedbed.crf import NUMBERS, PRESETS, DenseCrf
 
-FIELD = DenseCrf(smooth_distance=2, smooth_weight=3, colour_distance=20, colour_difference=10, colour_weight=4, iterations=5)
+FIELD = DenseCrf(preset="own", smooth_distance=2, smooth_weight=3, colour_distance=20, colour_difference=10, colour_weight=4, iterations=5)
 RANDOM = np.random.default_rng(0)
 IMAGE = RANDOM.integers(0, 256, (6, 10, 3), dtype=np.uint8)
 GREY = np.full((6, 10, 3), 128, np.uint8)
@@ -79,3 +79,11 @@ def test_an_image_that_is_a_view_is_read_aright() -> None:
     turned = np.ascontiguousarray(IMAGE[:, ::-1])
     mirrored = FIELD.probabilities(turned[:, ::-1], beliefs)
     assert np.array_equal(mirrored, FIELD.probabilities(IMAGE, beliefs))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_has_its_published_numbers_and_no_others(name: str) -> None:
+    numbers = dict(zip(NUMBERS, PRESETS[name], strict=True))
+    assert DenseCrf(preset=name, **numbers).iterations == PRESETS[name][-1]  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=rf"the numbers of the preset {name} \(smooth_distance: .*\), or preset: own"):
+        DenseCrf(preset=name, **(numbers | {"colour_weight": 7}))  # type: ignore[arg-type]

@@ -80,10 +80,10 @@ def test_another_digest(tmp_path: Path, wanted: str, expected: str) -> None:
 
 
 def test_a_file_of_another_kind(tmp_path: Path) -> None:
-    path = tmp_path / "a.pth"
+    path = tmp_path / "a.safetensors"
     path.write_bytes(b"PK\x03\x04 not what it should be")
     given = InitialWeights(source="file", file=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest())
-    assert "expected a safetensors file; convert the weights" in refusal(network(), given)
+    assert "expected a safetensors file; convert it, or download it again" in refusal(network(), given)
 
 
 def test_another_shape(tmp_path: Path) -> None:

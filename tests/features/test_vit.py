@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from seedbed import transformer
 from seedbed.errors import ParamsError, WeightsError
 from seedbed.features.vit import Vit
 from seedbed.transformer import Transformer, keys
@@ -87,6 +89,30 @@ def test_keys_come_before_normalisation_and_rotation(architecture: str) -> None:
     weight = attention.k_proj.weight if attention.qkv is None else attention.qkv.weight.chunk(3)[1]
     difference = found - tokens @ weight.T
     assert torch.allclose(difference, difference[:, :1].expand_as(difference), atol=1e-5)  # nothing but a bias: positions play no part
+
+
+@pytest.mark.parametrize("architecture", ["vit_small_patch16_dinov3", "vit_small_patch16_dinov3_qkvb", "vit_small_patch14_reg4_dinov2"])
+def test_keys_of_an_image_of_any_size_are_those_of_its_patches_alone(architecture: str) -> None:
+    built, entered = network(vit(architecture=architecture)), []
+    hook = built.trunk.blocks[-1].attn.register_forward_pre_hook(lambda _, given: entered.append(given[0]))
+    edge = built.trunk.patch_embed.patch_size[0]
+    with torch.no_grad():
+        found = built(torch.rand(2, 3, 5 * edge, 9 * edge))
+    hook.remove()
+    attention = built.trunk.blocks[-1].attn
+    assert entered[0].shape == (2, 1 + 4 + 45, 384)  # class, registers, patches
+    bias = attention.qkv.bias[384:768] if getattr(attention.qkv, "bias", None) is not None else 0  # that of keys is none in DINOv3
+    expected = (entered[0] @ attention.qkv.weight[384:768].T + bias)[:, 5:].reshape(2, 5, 9, 384)
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_every_name_on_the_page_is_one_that_timm_has_weights_for() -> None:
+    rows = re.findall(r"\| `(\S+)` \| (\d+) \| (\d+) \|", (Path(__file__).parents[2] / "docs" / "weights.md").read_text(encoding="utf-8"))
+    assert len(rows) == 18
+    published = vars(transformer)["timm"].list_pretrained()
+    for name, patch, width in rows:
+        named = vit(architecture=name, patch_size=int(patch))
+        assert name in published and f"patch{patch}_" in name and named.num_channels == int(width), name
 
 
 def test_tokens_are_what_the_network_gives_its_head() -> None:

@@ -118,6 +118,7 @@ FORMATS = (
     *(f"torch.{name}" for name in ("load", "save", "serialization", "jit.load", "jit.save")),
 )
 
+FOREIGN = "seedbed.weights"  # reads what others have pickled, in one place and nothing but weights
 PICKLES_TO_COMPARE = "benchmarks.artifacts"  # measures ours against the pickled dictionaries of this field; only it may make any
 
 
@@ -128,7 +129,7 @@ def no_pickle(tree: SourceTree) -> list[str]:
         for module, uses in tree.uses.items()
         if module != PICKLES_TO_COMPARE
         for use in uses
-        if begins(use.name, *SERIALISERS, *FORMATS) or _is_fabric(use)
+        if (begins(use.name, *SERIALISERS, *FORMATS) or _is_fabric(use)) and use not in _weights_alone(tree, module)
     ]
     return found + [
         f"{tree.at(module, node.value.lineno)}: remove allow_pickle: no pickle; arrays are zarr"
@@ -137,6 +138,22 @@ def no_pickle(tree: SourceTree) -> list[str]:
         for node in source.nodes
         if isinstance(node, ast.keyword) and node.arg == "allow_pickle"
     ]
+
+
+def _weights_alone(tree: SourceTree, module: str) -> list[Use]:
+    """The one reader of foreign weights, and what it may meet beside them."""
+    source = tree.sources[module]
+    readers = [
+        node.lineno
+        for node in source.nodes
+        if isinstance(node, ast.Call)
+        and source.resolved(node.func) == "torch.load"
+        and any(one.arg == "weights_only" and ast.unparse(one.value) == "True" for one in node.keywords)
+    ]
+    if module != FOREIGN:
+        return []
+    beside = [use for use in source.uses if use.name == "torch.serialization.safe_globals"]
+    return [*(use for use in source.uses if use.name == "torch.load" and use.line in sorted(readers)[:1]), *beside]
 
 
 def _is_fabric(use: Use) -> bool:

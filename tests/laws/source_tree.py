@@ -14,7 +14,8 @@ from ruamel.yaml import YAML
 PROJECT = Path(__file__).parents[2]
 PACKAGES = ("seedbed", "stages", "benchmarks")
 TOOLS = frozenset(  # no stage needs them
-    f"seedbed.{name}" for name in ("cli", "doctor", "documentation", "garbage", "plan", "starting", "summary", "verification")
+    f"seedbed.{name}"
+    for name in ("cli", "doctor", "documentation", "editing", "garbage", "plan", "recipes", "starting", "summary", "verification")
 )
 
 

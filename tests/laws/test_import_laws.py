@@ -178,6 +178,12 @@ def test_a_pickle_is_found_everywhere(broken: BrokenCopy, file: str) -> None:
     assert broken.new(import_laws.no_pickle) == [f"{where}: remove pickle: no pickle; arrays are zarr, weights safetensors or zarr"]
 
 
+@pytest.mark.parametrize("options", ["", ", weights_only=False", ", weights_only=everything", ", weights_only=True"])
+def test_foreign_weights_are_read_in_one_place_and_as_nothing_else(broken: BrokenCopy, options: str) -> None:
+    where = broken.append("seedbed/weights.py", f"torch.load(path{options})")
+    assert broken.new(import_laws.no_pickle) == [f"{where}: remove torch.load: no pickle; arrays are zarr, weights safetensors or zarr"]
+
+
 def test_allow_pickle_is_found(broken: BrokenCopy) -> None:
     where = broken.append("seedbed/export.py", "read(path, allow_pickle=True)")
     assert broken.new(import_laws.no_pickle) == [f"{where}: remove allow_pickle: no pickle; arrays are zarr"]
