@@ -335,6 +335,13 @@ class Artifact:
         """An image's entry of an array, cut to its true extent."""
         return self._cut(name, image, self._get(name, self.row(image)))
 
+    def total(self, name: str) -> npt.NDArray[np.int64]:
+        """Sum of an array of counts over all images, of which a shard at most is in memory."""
+        total = np.zeros(self._get(name, slice(0, 0)).shape[1:], np.int64)
+        for start in range(0, len(self), SHARD_IMAGES):
+            total += self._get(name, slice(start, start + SHARD_IMAGES)).sum(axis=0)
+        return total
+
     def patches(self, image: str) -> PatchFeatures:
         """Features of an image."""
         values = self.read("patches", image).astype(np.float32)

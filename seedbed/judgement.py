@@ -116,27 +116,18 @@ class Verdict:
         """Thresholds of the sweep."""
         return [float(one) for one in self.judged.whole("thresholds")]
 
-    def total(self, name: str) -> Counts:
-        """Sum of a large array of counts over all images, of which one is read at a time."""
-        spec, extents = self.judged.schema.arrays[name], {"class": len(self.class_names), "predicted": 1 + len(self.class_names)}
-        cells = spec.cells({**FIXED, **extents, "kind": len(self.kinds), "threshold": len(self.thresholds)})
-        total = np.zeros(cells, np.int64)
-        for image in self.judged.ids:
-            total += self.judged.read(name, image)
-        return total
-
     @cached_property
     def confusions(self) -> dict[str, Counts]:
         """Confusion matrices, of the kinds of labels that some image has a truth for."""
         with_truth = self.judged.whole("judged")[self.judged.whole("with_truth")].any(axis=0)
-        totals = self.total("confusion")
+        totals = self.judged.total("confusion")
         return {kind: totals[index] for index, kind in enumerate(self.kinds) if with_truth[index]}
 
     @cached_property
     def figures(self) -> dict[str, Any]:
         """Figures by kind of labels, and of superpixels."""
         report: dict[str, Any] = {}
-        boundaries = self.total("boundary_overlap")
+        boundaries = self.judged.total("boundary_overlap")
         for index, kind in enumerate(self.kinds):
             there = self.judged.whole("judged")[:, index]
             if not there.any():
@@ -155,7 +146,7 @@ class Verdict:
     @cached_property
     def swept(self) -> list[float]:
         """Mean IoU of class maps at every threshold of the sweep; NaN where no class has any."""
-        return [metrics.mean(iou) for iou in metrics.intersection_over_union(self.total("sweep"))]
+        return [metrics.mean(iou) for iou in metrics.intersection_over_union(self.judged.total("sweep"))]
 
     @cached_property
     def oracle(self) -> dict[str, float | None]:
@@ -200,7 +191,11 @@ class Verdict:
         if not there.any():
             return {}
         counts = self.judged.whole("region_count")[there]
-        report = {"images": len(counts), "images_with_truth": int((there & with_truth).sum()), "mean_count": figure(counts.mean())}
+        report: dict[str, Any] = {
+            "images": len(counts),
+            "images_with_truth": int((there & with_truth).sum()),
+            "mean_count": round(float(counts.mean()), 2),
+        }
         overlaps, boundaries = (self.judged.whole(name)[there].sum(axis=0) for name in ("region_overlap", "region_boundary"))
         if report["images_with_truth"]:
             report |= metrics.region_figures(overlaps, boundaries)

@@ -43,7 +43,7 @@ def _write_confusion(verdict: Verdict, kind: str) -> None:
     if counts is None or not counts.any():
         picture = charts.bars({})
     else:
-        columns, title = [*names, UNLABELLED], f"{_words(kind)}: percent of the pixels of each true class"
+        columns, title = [*names, UNLABELLED], f"{_words(kind)}: percent of the pixels of each true class; empty: not one"
         picture = charts.matrix(metrics.row_shares(counts), names, columns, title=title)
     export.picture(picture, PLOTS / f"confusion_{kind}.png")
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seedbed import judgement, metrics
+from seedbed import artifacts, judgement, metrics
 from seedbed.boundaries import Boundaries
 from seedbed.judgement import Chosen, Judge, Verdict
 from seedbed.types import ClassMaps, LabelMap, RegionMap
@@ -159,7 +159,18 @@ def test_images_whose_regions_are_not_judged_do_not_count_for_them(verdict: Judg
 
 
 def test_the_judgement_of_no_image_is_empty(verdict: Judged) -> None:
-    assert verdict().figures == {}
+    made = verdict()
+    assert made.figures == {} and list(made.curve()) == []
+    assert made.judged.total("confusion").tolist() == np.zeros((4, 3, 4)).tolist()
+
+
+@pytest.mark.parametrize("shard_images", [1, 2, 64])
+def test_counts_are_summed_over_all_images_however_they_lie(verdict: Judged, monkeypatch: pytest.MonkeyPatch, shard_images: int) -> None:
+    monkeypatch.setattr(artifacts, "SHARD_IMAGES", shard_images)
+    images = {"a": judge(TRUTH, seeds=LABELS), "b": judge(None, seeds=LABELS), "c": judge(TRUTH, masks=TRUTH, class_maps=MAPS)}
+    made = verdict(**images).judged
+    for name in ("confusion", "boundary_overlap", "sweep"):
+        assert made.total(name).tolist() == np.sum([one[name] for one in images.values()], axis=0).tolist()
 
 
 # --- Thresholds ---
