@@ -14,7 +14,7 @@ import pytest
 from seedbed import methods
 
 PROJECT = Path(__file__).parents[1]
-HEAVY = ("torch", "timm", "zarr", "dvc", "numpy", "cv2", "scipy", "skimage", "pydantic")
+HEAVY = ("torch", "timm", "zarr", "dvc", "numpy", "cv2", "scipy", "skimage", "matplotlib", "pydantic")
 
 
 def seedbed(*arguments: str, folder: Path = PROJECT) -> subprocess.CompletedProcess[str]:
