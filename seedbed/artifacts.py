@@ -36,7 +36,7 @@ FOLDER = Path("data")
 SHARD_BYTES = 256 * 2**20  # uncompressed
 SHARD_IMAGES = 64  # also what a worker does at a time, and what a killed run loses
 SMALL_ENTRIES = 65_536  # per chunk and file of an array that is not large
-LARGE = ("y", "map_y", "patch_y", "predicted")  # an array with one of these dimensions has a chunk per image
+LARGE = ("y", "map_y", "patch_y", "predicted", "intersection_union")  # an array with one of these dimensions has a chunk per image
 SPATIAL = ("y", "map_y", "patch_y")
 
 DIMENSIONS = {
@@ -57,8 +57,12 @@ DIMENSIONS = {
     "step": "steps of a training",
     "figure": "what is known of every step",
     "kind": "kinds of labels that are held against the truth",
+    "threshold": "thresholds of class maps that are swept, ascending",
+    "intersection_union": "pixels in the intersection of labels and truth, pixels in their union",
     "overlap": "pixels that agree with the main class of their region, pixels that leak out of it, pixels in all",
+    "boundary": "true boundary pixels that a region boundary meets, all of them; region boundary pixels that meet a true one, all of them",
 }
+FIXED = {"height_width": 2, "rgb": 3, "intersection_union": 2, "overlap": 3, "boundary": 4}  # lengths that follow from the meaning
 
 
 @dataclass(frozen=True)
@@ -196,22 +200,28 @@ SCHEMAS: dict[str, Schema] = {
         },
     ),
     "evaluation": Schema(
-        2,
-        "What was counted on every image that is evaluated: one confusion matrix per kind of labels.",
+        3,
+        "What was counted on every image that is evaluated. Without a truth, what needs one is 0.",
         {
             **PER_IMAGE,
             "kinds": Array(("kind",), "str", "", "name of the kind of labels"),
+            "thresholds": Array(("threshold",), "float64", 0.0, "threshold of class maps in the sweep"),
+            "threshold": Array((), "float64", 0.0, "threshold of class maps that was declared beforehand"),
             "judged": Array(("image", "kind"), "bool", False, "whether the image has labels of the kind"),
             "with_truth": Array(("image",), "bool", False, "whether the image has a truth"),
+            "with_labels": Array(("image",), "bool", False, "whether it is known which classes the image contains"),
             "coverage": Array(("image", "kind"), "float64", 0.0, "share of labelled pixels"),
-            "confusion": Array(
-                ("image", "kind", "class", "predicted"),
-                "int64",
-                0,
-                "pixels of a true class by predicted class; without a truth they are left out",
+            "violations": Array(("image", "kind"), "int64", 0, "pixels labelled with a class that the image is known not to contain"),
+            "confusion": Array(("image", "kind", "class", "predicted"), "int64", 0, "pixels of a true class by predicted class"),
+            "boundary_overlap": Array(
+                ("image", "kind", "class", "intersection_union"), "int64", 0, "how labels fit the true class along its contours"
+            ),
+            "sweep": Array(
+                ("image", "threshold", "class", "intersection_union"), "int64", 0, "how class maps fit the true class at each threshold"
             ),
             "region_count": Array(("image",), "int32", 0, "superpixels of the image; 0 where they are not judged"),
-            "region_overlap": Array(("image", "overlap"), "float64", 0.0, "how superpixels fit the true classes"),
+            "region_overlap": Array(("image", "overlap"), "int64", 0, "how superpixels fit the true classes"),
+            "region_boundary": Array(("image", "boundary"), "int64", 0, "how boundaries of superpixels meet those of the true classes"),
         },
     ),
 }
@@ -330,6 +340,13 @@ class Artifact:
         """An image's entry of an array, cut to its true extent."""
         return self._cut(name, image, self._get(name, self.row(image)))
 
+    def total(self, name: str) -> npt.NDArray[np.int64]:
+        """Sum of an array of counts over all images, of which a shard at most is in memory."""
+        total = np.zeros(self._get(name, slice(0, 0)).shape[1:], np.int64)
+        for start in range(0, len(self), SHARD_IMAGES):
+            total += self._get(name, slice(start, start + SHARD_IMAGES)).sum(axis=0)
+        return total
+
     def patches(self, image: str) -> PatchFeatures:
         """Features of an image."""
         values = self.read("patches", image).astype(np.float32)
@@ -444,6 +461,10 @@ class Labels:
         """Identity of what is known of an image."""
         row = self.data.row(image)
         return "".join("01"[int(one)] for one in self.data.whole("labels")[row]) if self.data.whole("labelled")[row] else "unknown"
+
+    def get(self, image: str) -> tuple[int, ...] | None:
+        """Classes that an image contains, without background; None where nobody knows them."""
+        return self[image] if self.data.whole("labelled")[self.data.row(image)] else None
 
     def __getitem__(self, image: str) -> tuple[int, ...]:
         """Classes that an image contains, without background."""

@@ -30,3 +30,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], path: Path) -> 
 def pictures(rows: Sequence[Mapping[str, Image]], path: Path) -> None:
     """Write a sheet of pictures."""
     drawing.save(drawing.sheet(rows), path)
+
+
+def picture(image: Image, path: Path) -> None:
+    """Write a picture."""
+    drawing.save(image, path)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from seedbed import metrics
-from seedbed.artifacts import Artifact
-from seedbed.types import IGNORE, LabelMap, RegionMap
+from seedbed.artifacts import FIXED, Artifact
+from seedbed.boundaries import Boundaries
+from seedbed.metrics import Counts, figure
+from seedbed.types import IGNORE, ClassMaps, LabelMap, RegionMap
 
-OVERLAP = 3  # numbers that metrics.region_overlap gives
+CLASS_MAPS = "class_maps"  # the kind of labels whose threshold is swept
+UNLABELLED = "unlabelled"  # the last column of a confusion matrix
+DECLARED, ORACLE = "declared", "oracle"  # marks of thresholds
 
 
 @dataclass(frozen=True)
@@ -34,50 +39,178 @@ class Chosen:
         return Chosen(self.images & frozenset(images))
 
 
-def judge(
-    truth: LabelMap | None, kinds: Mapping[str, LabelMap], *, names: Sequence[str], num_classes: int, regions: RegionMap | None
-) -> dict[str, Any]:
-    """Count one image: its columns in the evaluation's artifact.
+@dataclass(frozen=True)
+class Judge:
+    """How images are judged, whatever there is of each."""
 
-    kinds: labels by the name under which they are reported.
-    names: all that there are.
+    names: Sequence[str]  # of all kinds of labels
+    num_classes: int
+    boundaries: Boundaries
+    thresholds: npt.NDArray[np.float64]  # of class maps
+
+    def columns(
+        self,
+        truth: LabelMap | None,
+        kinds: Mapping[str, LabelMap],
+        *,
+        contained: Sequence[int] | None,
+        class_maps: ClassMaps | None,
+        regions: RegionMap | None,
+    ) -> dict[str, Any]:
+        """Count one image: its columns in the evaluation's artifact.
+
+        kinds: labels by the name under which they are reported.
+        contained: classes of the image; None where nobody knows them.
+        class_maps: of the image's size.
+        """
+        there = [(index, kinds[name]) for index, name in enumerate(self.names) if name in kinds]
+        classes = 1 + self.num_classes
+        confusion = np.zeros((len(self.names), classes, 1 + classes), np.int64)
+        boundary_overlap = np.zeros((len(self.names), classes, FIXED["intersection_union"]), np.int64)
+        sweep = np.zeros((len(self.thresholds), classes, FIXED["intersection_union"]), np.int64)
+        region_overlap, region_boundary = np.zeros(FIXED["overlap"], np.int64), np.zeros(FIXED["boundary"], np.int64)
+        violations, coverage = np.zeros(len(self.names), np.int64), np.zeros(len(self.names))
+        for index, labels in there:
+            coverage[index] = (labels != IGNORE).mean()
+            if contained is not None:
+                violations[index] = metrics.label_violations(labels, contained)
+            if truth is not None:
+                confusion[index] = metrics.confusion(truth, labels, num_classes=self.num_classes)
+                boundary_overlap[index] = self.boundaries.overlap(labels, truth, num_classes=self.num_classes)
+        if truth is not None and class_maps is not None:
+            sweep = metrics.threshold_sweep(class_maps, truth, self.thresholds, num_classes=self.num_classes)
+        if truth is not None and regions is not None:
+            region_overlap, region_boundary = metrics.region_overlap(regions, truth), self.boundaries.found(regions, truth)
+        return {
+            "judged": [name in kinds for name in self.names],
+            "with_truth": truth is not None,
+            "with_labels": contained is not None,
+            "coverage": coverage,
+            "violations": violations,
+            "confusion": confusion,
+            "boundary_overlap": boundary_overlap,
+            "sweep": sweep,
+            "region_count": 0 if regions is None else int(regions.max()) + 1,
+            "region_overlap": region_overlap,
+            "region_boundary": region_boundary,
+        }
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was counted on all images of an evaluation together, and its figures.
+
+    Kinds of labels that no image has a truth for keep what can be said without it.
     """
-    confusion = np.zeros((len(names), 1 + num_classes, 2 + num_classes), np.int64)
-    if truth is not None:
-        for kind, labels in kinds.items():
-            confusion[names.index(kind)] = metrics.confusion(truth, labels, num_classes=num_classes)
-    return {
-        "judged": [name in kinds for name in names],
-        "with_truth": truth is not None,
-        "coverage": [float((kinds[name] != IGNORE).mean()) if name in kinds else 0.0 for name in names],
-        "confusion": confusion,
-        "region_count": 0 if regions is None else int(regions.max()) + 1,
-        "region_overlap": np.zeros(OVERLAP) if regions is None or truth is None else metrics.region_overlap(regions, truth),
-    }
 
+    judged: Artifact  # the evaluation's
+    class_names: Sequence[str]
 
-def figures(judged: Artifact, class_names: Sequence[str]) -> dict[str, Any]:
-    """Figures by kind. Kinds that no image has a truth for keep what can be said without it.
+    @cached_property
+    def kinds(self) -> list[str]:
+        """Names of all kinds of labels."""
+        return [str(one) for one in self.judged.whole("kinds")]
 
-    judged: the evaluation's artifact.
-    """
-    report: dict[str, Any] = {}
-    with_truth, regions = judged.whole("with_truth"), judged.whole("region_count") > 0
-    totals = np.zeros((len(judged.whole("kinds")), len(class_names), 1 + len(class_names)), np.int64)
-    for image in judged.ids:
-        totals += judged.read("confusion", image)
-    for index, kind in enumerate(str(one) for one in judged.whole("kinds")):
-        there = judged.whole("judged")[:, index]
+    @cached_property
+    def thresholds(self) -> list[float]:
+        """Thresholds of the sweep."""
+        return [float(one) for one in self.judged.whole("thresholds")]
+
+    @cached_property
+    def confusions(self) -> dict[str, Counts]:
+        """Confusion matrices, of the kinds of labels that some image has a truth for."""
+        with_truth = self.judged.whole("judged")[self.judged.whole("with_truth")].any(axis=0)
+        totals = self.judged.total("confusion")
+        return {kind: totals[index] for index, kind in enumerate(self.kinds) if with_truth[index]}
+
+    @cached_property
+    def figures(self) -> dict[str, Any]:
+        """Figures by kind of labels, and of superpixels."""
+        report: dict[str, Any] = {}
+        boundaries = self.judged.total("boundary_overlap")
+        for index, kind in enumerate(self.kinds):
+            there = self.judged.whole("judged")[:, index]
+            if not there.any():
+                continue
+            report[kind] = {"images": int(there.sum()), "images_with_truth": int((there & self.judged.whole("with_truth")).sum())}
+            if kind in self.confusions:
+                report[kind] |= metrics.summary(self.confusions[kind], self.class_names)
+                report[kind] |= self._of_boundaries(boundaries[index])
+            else:
+                report[kind]["coverage"] = figure(self.judged.whole("coverage")[there, index].mean())
+            report[kind] |= self._of_violations(index)
+            if kind == CLASS_MAPS and kind in self.confusions:
+                report[kind] |= {ORACLE: self.oracle}
+        return report | self._of_regions()
+
+    @cached_property
+    def swept(self) -> list[float]:
+        """Mean IoU of class maps at every threshold of the sweep; NaN where no class has any."""
+        return [metrics.mean(iou) for iou in metrics.intersection_over_union(self.judged.total("sweep"))]
+
+    @cached_property
+    def oracle(self) -> dict[str, float | None]:
+        """The best threshold of the sweep, the lowest of equals, and its mean IoU: nobody knows it who does not know the truth."""
+        best = int(np.argmax(np.nan_to_num(self.swept, nan=-1)))
+        known = not np.isnan(self.swept[best])
+        return {"threshold": figure(self.thresholds[best]) if known else None, "miou": figure(self.swept[best])}
+
+    def curve(self) -> Iterator[tuple[float, float, str]]:
+        """Threshold of class maps, mean IoU, and whether it is the declared threshold or the oracle's, for a plot."""
+        declared, report = figure(float(self.judged.whole("threshold"))), self.figures.get(CLASS_MAPS, {})
+        if report.get("miou") is None:
+            return
+        points = {figure(threshold): figure(miou) for threshold, miou in zip(self.thresholds, self.swept, strict=True)}
+        points[declared] = report["miou"]  # the same as in the sweep, if that has it
+        marks = {declared: DECLARED}
+        marks[self.oracle["threshold"]] = f"{DECLARED}, {ORACLE}" if self.oracle["threshold"] == declared else ORACLE
+        for threshold in sorted(one for one in points if one is not None):
+            miou = points[threshold]
+            if miou is not None:
+                yield threshold, miou, marks.get(threshold, "")
+
+    def _of_boundaries(self, overlaps: Counts) -> dict[str, Any]:
+        iou = metrics.intersection_over_union(overlaps)
+        return {"boundary_miou": figure(metrics.mean(iou)), "boundary_iou": metrics.by_class(iou, self.class_names)}
+
+    def _of_violations(self, index: int) -> dict[str, Any]:
+        """Images, and the share of their pixels, that are labelled with classes that they are known not to contain."""
+        known = self.judged.whole("judged")[:, index] & self.judged.whole("with_labels")
+        if not known.any():
+            return {}
+        wrong, pixels = self.judged.whole("violations")[known, index], self.judged.whole("size")[known].astype(np.int64).prod(axis=1)
+        return {
+            "images_with_labels": len(wrong),
+            "label_violations": int((wrong > 0).sum()),
+            "label_violation_rate": figure((wrong > 0).mean()),
+            "label_violation_area": figure(wrong.sum() / pixels.sum()),
+        }
+
+    def _of_regions(self) -> dict[str, Any]:
+        there, with_truth = self.judged.whole("region_count") > 0, self.judged.whole("with_truth")
         if not there.any():
-            continue
-        report[kind] = {"images": int(there.sum()), "images_with_truth": int((there & with_truth).sum())}
-        if (there & with_truth).any():
-            report[kind] |= metrics.summary(totals[index], class_names)
-        else:
-            report[kind]["coverage"] = round(float(judged.whole("coverage")[there, index].mean()), 4)
-    if regions.any():
-        report["superpixels"] = _superpixels(judged.whole("region_count")[regions], judged.whole("region_overlap")[regions & with_truth])
-    return report
+            return {}
+        counts = self.judged.whole("region_count")[there]
+        report: dict[str, Any] = {
+            "images": len(counts),
+            "images_with_truth": int((there & with_truth).sum()),
+            "mean_count": round(float(counts.mean()), 2),
+        }
+        overlaps, boundaries = (self.judged.whole(name)[there].sum(axis=0) for name in ("region_overlap", "region_boundary"))
+        if report["images_with_truth"]:
+            report |= metrics.region_figures(overlaps, boundaries)
+        return {"superpixels": report}
+
+
+def of_classifier(maps: Artifact, data: Artifact, images: Sequence[str]) -> dict[str, Any]:
+    """Figures of the classifier, of images whose scores are among what class maps were made of.
+
+    maps: class maps.
+    data: the data set.
+    """
+    known = [image for image in images if image in maps]
+    scores, labels = maps.whole("scores")[[maps.row(one) for one in known]], data.whole("labels")[[data.row(one) for one in known]]
+    return classifier_figures(scores, labels, data.class_names)
 
 
 def classifier_figures(scores: npt.NDArray[np.float32], labels: npt.NDArray[np.bool_], class_names: Sequence[str]) -> dict[str, Any]:
@@ -86,11 +219,10 @@ def classifier_figures(scores: npt.NDArray[np.float32], labels: npt.NDArray[np.b
     scores, labels: (image, class).
     """
     each = {name: metrics.average_precision(scores[:, index], labels[:, index]) for index, name in enumerate(class_names) if index > 0}
-    known = [value for value in each.values() if not np.isnan(value)]
     return {
         "images": len(scores),
-        "mean_average_precision": round(float(np.mean(known)), 4) if known else None,
-        "average_precision": {name: None if np.isnan(value) else round(value, 4) for name, value in each.items()},
+        "mean_average_precision": figure(metrics.mean(np.array([*each.values()]))),
+        "average_precision": {name: figure(value) for name, value in each.items()},
     }
 
 
@@ -102,14 +234,11 @@ def iou_table(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
                 yield f"{kind}: {name}", value
 
 
-def _superpixels(counts: npt.NDArray[np.int32], overlaps: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """Figures of superpixels.
-
-    overlaps: of the images with a truth.
-    """
-    report = {"images": len(counts), "images_with_truth": len(overlaps), "mean_count": round(float(counts.mean()), 2)}
-    agreeing, leaking, total = overlaps.sum(axis=0)
-    if total > 0:
-        report["achievable_segmentation_accuracy"] = round(float(agreeing / total), 4)
-        report["undersegmentation_error"] = round(float(leaking / total), 4)
-    return report
+def confusion_table(counts: Counts, class_names: Sequence[str]) -> Iterator[tuple[str, str, float, int]]:
+    """True class, predicted class, share of the true class's pixels, and pixels, for a plot; classes without pixels are left out."""
+    shares = metrics.row_shares(counts)
+    for true, name in enumerate(class_names):
+        for predicted, other in enumerate([*class_names, UNLABELLED]):
+            share = figure(shares[true, predicted])
+            if share is not None:
+                yield name, other, share, int(counts[true, predicted])

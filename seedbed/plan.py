@@ -11,7 +11,7 @@ from typing import Any, Literal
 from rich.table import Table
 from ruamel.yaml import YAML
 
-from seedbed.artifacts import SCHEMAS, Artifact, open_artifact
+from seedbed.artifacts import FIXED, SCHEMAS, Artifact, open_artifact
 from seedbed.errors import ArtifactError, MachineError, listed
 from seedbed.params import Params
 from seedbed.store import Store
@@ -20,7 +20,7 @@ Verdict = Literal["runs", "perhaps", "nothing to do"]
 COLOURS: dict[Verdict, str] = {"runs": "yellow", "perhaps": "cyan", "nothing to do": "green"}
 SHOWN = 4  # names of files in a reason
 UNITS = ("B", "kB", "MB", "GB", "TB")
-SIZED = ("features", "cams", "predictions")  # families whose methods say how large their maps are
+SIZED = ("features", "cams", "predictions", "evaluation")  # families whose methods say how large their results are
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,7 @@ def _extents(stage: str, params: Params, data: Artifact | None) -> dict[str, int
     """Lengths of a stage's dimensions; None while the data set is not indexed, which fixes most of them."""
     if data is None:
         return None
-    splits = {"split": len(data.whole("split_names"))}
-    extents = {"height_width": 2, "kind": 5, "overlap": 3, **splits, **data.extents}
+    extents = {**FIXED, "split": len(data.whole("split_names")), **data.extents}
     if stage in SIZED:
         method: Any = params.method(importlib.import_module(f"seedbed.{stage}").Method)
         extents |= method.extents(data.max_size)

@@ -21,7 +21,7 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from seedbed import executor, fingerprint
-from seedbed.artifacts import SCHEMAS, Artifact, Columns, MadeBy, open_artifact
+from seedbed.artifacts import FIXED, SCHEMAS, Artifact, Columns, MadeBy, open_artifact
 from seedbed.errors import USER_ERROR, ArtifactError, MachineError, ParamsError, SeedbedError, listed
 from seedbed.executor import Place
 from seedbed.fingerprint import Code
@@ -147,7 +147,7 @@ class Run:
         review: called before anything is published, with the small arrays that were computed.
         """
         data = self.opened.get("dataset")
-        extents = {"height_width": 2, "rgb": 3, **(data.extents if data is not None else {}), **(extents or {})}
+        extents = {**FIXED, **(data.extents if data is not None else {}), **(extents or {})}
         code = self._code(compute, reads)
         recipe = self._recipe(method, code, reads)
         store, started = Store(self.stage), time.monotonic()

@@ -13,12 +13,16 @@ from seedbed.errors import ArtifactError
 FIGURES = Path("data/metrics/evaluation.json")
 SHOWN = {
     "classifier": ("mean_average_precision",),
-    "superpixels": ("mean_count", "achievable_segmentation_accuracy", "undersegmentation_error"),
+    "superpixels": (
+        *("mean_count", "achievable_segmentation_accuracy", "undersegmentation_error"),
+        *("boundary_recall", "boundary_precision"),
+    ),
 }
-LABELS = ("miou", "coverage", "precision")
+LABELS = ("miou", "boundary_miou", "coverage", "precision")
 TO_OPEN = (
     ("data/plots/training_images.png", "class maps, superpixels, seeds and masks of training images, beside the truth"),
     ("data/plots/predictions.png", "what the trained network says of images that it never saw"),
+    ("data/plots/iou.png", "every class's IoU; beside it confusion matrices, and class maps at every threshold"),
     ("data/metrics/evaluation.json", "every figure, class by class; `dvc metrics diff` compares two runs"),
     ("data/refinement.zarr", "the masks themselves: zarr.open('data/refinement.zarr', mode='r')['labels'][0]"),
 )
@@ -38,8 +42,11 @@ def figures_table() -> Table:
     for column in ("what", "images", "figures"):
         table.add_column(column)
     for kind, content in report.items():
-        shown = [name for name in SHOWN.get(kind, LABELS) if content.get(name) is not None]
-        table.add_row(kind, str(content["images"]), "   ".join(f"{name.replace('_', ' ')} {content[name]}" for name in shown))
+        shown = [f"{name.replace('_', ' ')} {content[name]}" for name in SHOWN.get(kind, LABELS) if content.get(name) is not None]
+        oracle = content.get("oracle", {})
+        if oracle.get("miou") is not None:
+            shown.append(f"oracle, which sees the truth: miou {oracle['miou']} at threshold {oracle['threshold']}")
+        table.add_row(kind, str(content["images"]), "   ".join(shown))
     return table
 
 

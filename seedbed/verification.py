@@ -300,6 +300,28 @@ def _probabilities(row: Row) -> Iterator[str]:
         yield f"probabilities: sums over the classes from {np.nanmin(total):g} to {np.nanmax(total):g}, not 1"
 
 
+def _counts(row: Row) -> Iterator[str]:
+    """What was counted of an image."""
+    pixels = int(np.prod(row["size"], dtype=np.int64))
+    for name, spec in row.examined.arrays.items():
+        if spec.per_image and np.issubdtype(spec.dtype, np.integer) and (row[name] < 0).any():
+            yield f"{name}: counts below 0"
+    for name in ("boundary_overlap", "sweep"):
+        if (row[name][..., 0] > row[name][..., 1]).any():
+            yield f"{name}: an intersection larger than the union"
+    if (row["region_boundary"][::2] > row["region_boundary"][1::2]).any():
+        yield "region_boundary: more pixels of a boundary meet another than there are"
+    for kind, counted, judged in zip(row.examined.whole("kinds"), row["confusion"].sum(axis=(1, 2)), row["judged"], strict=True):
+        if counted > pixels * (judged and row["with_truth"]):
+            yield f"confusion: {counted} pixels of {kind} in an image of {_by(row['size'])}, {_judged(judged, row['with_truth'])}"
+    if not row["with_truth"] and any(row[name].any() for name in ("boundary_overlap", "sweep", "region_overlap", "region_boundary")):
+        yield "counts of what needs a truth, without one"
+
+
+def _judged(judged: Any, with_truth: Any) -> str:
+    return "which has no labels of that kind" if not judged else "with a truth" if with_truth else "without a truth"
+
+
 ImageCheck = Callable[[Row], Iterator[str]]
 OF_ANY_IMAGE: tuple[ImageCheck, ...] = (_known, _size, _digest, _finite, _padding)
 OF_AN_IMAGE: Mapping[str, tuple[ImageCheck, ...]] = {
@@ -309,6 +331,7 @@ OF_AN_IMAGE: Mapping[str, tuple[ImageCheck, ...]] = {
     "seeds": (_ignored, _labels),
     "refinement": (_ignored, _labels),
     "predictions": (_probabilities,),
+    "evaluation": (_counts,),
 }
 
 

@@ -1,28 +1,15 @@
 """Stage `evaluation`: figures, tables and pictures of what the other stages made."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
-from seedbed import drawing, evaluation, export, judgement
-from seedbed.artifacts import Artifact, Columns
+from seedbed import evaluation, judgement, report
+from seedbed.artifacts import Artifact, Columns, Labels
+from seedbed.evaluation import CONFUSED, KINDS
 from seedbed.images import Images
-from seedbed.judgement import Chosen
+from seedbed.judgement import Chosen, Judge, Verdict
 from seedbed.stage import Run, run_stage
 from seedbed.truth import Truth
-from seedbed.types import Image, LabelMap
-
-FIGURES = Path("data/metrics/evaluation.json")
-PLOTS = Path("data/plots")
-KINDS = ("class_maps", "seeds", "masks", "predictions", "predictions_crf")  # of labels, in the order of the report
-
-
-def made_labels(method: evaluation.Method, maps: Artifact, seeds: Artifact, masks: Artifact, image: str) -> dict[str, LabelMap]:
-    """Every kind of labels that the pipeline made for a training image."""
-    return {
-        "class_maps": method.from_class_maps(maps.class_maps(image).resized(maps.size(image))),
-        "seeds": seeds.read("labels", image),
-        "masks": masks.read("labels", image),
-    }
+from seedbed.types import LabelMap
 
 
 def predicted_labels(method: evaluation.Method, pictures: Images, predictions: Artifact, image: str) -> dict[str, LabelMap]:
@@ -35,6 +22,7 @@ def judge(
     chosen: Chosen,
     pictures: Images,
     truth: Truth,
+    contained: Labels,
     maps: Artifact,
     seeds: Artifact,
     masks: Artifact,
@@ -43,12 +31,17 @@ def judge(
     num_classes: int,
     images: Sequence[str],
 ) -> Iterator[Columns]:
-    """Hold labels against their truth: those of training images, and what is predicted."""
+    """Hold labels against their truth, and against the classes that images contain: those of training images, and what is predicted."""
+    how = Judge(KINDS, num_classes, method.boundaries, method.sweep.thresholds)
     for image in images:
-        kinds = made_labels(method, maps, seeds, masks, image) if image in chosen else {}
-        kinds |= predicted_labels(method, pictures, predictions, image) if image in predictions else {}
-        partition = regions.read("regions", image) if image in chosen else None
-        yield judgement.judge(truth[image], kinds, names=KINDS, num_classes=num_classes, regions=partition)
+        kinds, class_maps, partition = {}, None, None
+        if image in chosen:
+            class_maps, partition = maps.class_maps(image).resized(maps.size(image)), regions.read("regions", image)
+            made = (method.from_class_maps(class_maps), seeds.read("labels", image), masks.read("labels", image))
+            kinds = dict(zip(("class_maps", "seeds", "masks"), made, strict=True))
+        if image in predictions:
+            kinds |= predicted_labels(method, pictures, predictions, image)
+        yield how.columns(truth[image], kinds, contained=contained.get(image), class_maps=class_maps, regions=partition)
 
 
 def main(run: Run) -> None:
@@ -59,48 +52,22 @@ def main(run: Run) -> None:
     regions, predictions = run.open("superpixels"), run.open("predictions")
     pictures = run.images(data)
     truth, chosen = Truth.of_images(pictures), Chosen(frozenset(data.learnable(settings.split)))
-    reads = (chosen, pictures, truth, maps, seeds, masks, regions, predictions, data.num_classes)
+    reads = (chosen, pictures, truth, Labels(data), maps, seeds, masks, regions, predictions, data.num_classes)
     images = [image for image in data.usable if image in chosen or image in predictions]
-    extents = {"kind": len(KINDS), "overlap": judgement.OVERLAP}
-    judged = run.per_image(method, judge, method, *reads, images=images, extents=extents, whole={"kinds": KINDS})
-
-    names, labelled = data.class_names, [image for image in predictions.ids if image in maps]
-    scores = maps.whole("scores")[[maps.row(image) for image in labelled]]
-    labels = data.whole("labels")[[data.row(image) for image in labelled]]
-    figures = {"classifier": judgement.classifier_figures(scores, labels, names), **judgement.figures(judged, names)}
-    export.figures(figures, FIGURES)
-    export.table(["what", "iou"], judgement.iou_table(figures), PLOTS / "iou.csv")
-    draw(settings, method, pictures, truth, {"class maps": maps, "seeds": seeds, "masks": masks, "superpixels": regions}, predictions)
-
-
-def draw(
-    settings: evaluation.Settings, method: evaluation.Method, pictures: Images, truth: Truth, made: Mapping[str, Artifact], last: Artifact
-) -> None:
-    """Overviews of training images and of predictions."""
-    palette = pictures.data.whole("palette")
-
-    def of_labels(kinds: Mapping[str, LabelMap]) -> dict[str, Image]:
-        return {kind.replace("_", " "): drawing.labels(labels, palette) for kind, labels in kinds.items()}
+    whole = {"kinds": KINDS, "thresholds": method.sweep.thresholds, "threshold": method.threshold}
+    judged = run.per_image(method, judge, method, *reads, images=images, extents=method.extents(data.max_size), whole=whole)
+    report.write(judgement.of_classifier(maps, data, predictions.ids), Verdict(judged, data.class_names), confused=CONFUSED)
 
     def true(image: str) -> dict[str, LabelMap]:
         labels = truth[image]
         return {} if labels is None else {"truth": labels}
 
-    def training_image(image: str) -> dict[str, Image]:
-        maps, regions = made["class maps"].class_maps(image), made["superpixels"].read("regions", image)
-        return {
-            "image": pictures[image],
-            "class maps": drawing.class_maps(pictures[image], maps.resized(made["class maps"].size(image)), palette),
-            "superpixels": drawing.regions(pictures[image], regions),
-            **of_labels({kind: made[kind].read("labels", image) for kind in ("seeds", "masks")} | true(image)),
-        }
+    def predicted(image: str) -> dict[str, LabelMap]:
+        return predicted_labels(method, pictures, predictions, image)
 
-    def prediction(image: str) -> dict[str, Image]:
-        return {"image": pictures[image], **of_labels(predicted_labels(method, pictures, last, image) | true(image))}
-
-    drawn = pictures.data.split(settings.split)[: settings.pictures]
-    export.pictures([training_image(one) for one in drawn], PLOTS / "training_images.png")
-    export.pictures([prediction(one) for one in last.ids[: settings.pictures]], PLOTS / "predictions.png")
+    drawn, made = data.split(settings.split)[: settings.pictures], {"seeds": seeds, "masks": masks}
+    report.draw_training_images(pictures, drawn, maps=maps, regions=regions, labels=made, truth=true)
+    report.draw_predictions(pictures, predictions.ids[: settings.pictures], predicted=predicted, truth=true)
 
 
 if __name__ == "__main__":

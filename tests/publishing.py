@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seedbed.artifacts import SCHEMAS, Artifact, Columns, MadeBy
+from seedbed.artifacts import FIXED, SCHEMAS, Artifact, Columns, MadeBy
 from seedbed.fingerprint import running
 from seedbed.shards import Shard, Work, row_digest
 from seedbed.store import Recipe, Store, put, put_weights, shard_name
@@ -29,7 +29,7 @@ def published(
     rows: the columns of each, `ids` and `size` among them.
     whole: arrays that are not made image by image.
     """
-    extents = {"height_width": 2, "rgb": 3, **(extents or {})}
+    extents = {**FIXED, **(extents or {})}
     columns = {str(row["ids"]): {column: value for column, value in row.items() if column != "ids"} for row in rows}
 
     def compute(images: Sequence[str]) -> Iterator[Columns]:

@@ -593,3 +593,10 @@ def test_an_artifact_is_opened_again_in_the_process_that_it_is_sent_to(tmp_path:
         monkeypatch.chdir("/")
         read = pool.submit(labels_in_another_process, seeds, IDS).result()
     assert all(np.array_equal(one, columns["labels"]) for one, columns in zip(read, label_rows(), strict=True))
+
+
+def test_classes_of_an_image_may_be_unknown(tmp_path: Path, write_dataset: Callable[..., Artifact]) -> None:
+    labels = Labels(write_dataset(tmp_path, sizes={"a": (2, 3), "b": (3, 2)}, labels={"a": (2,), "b": ()}))
+    assert labels.get("a") == (2,) and labels.get("b") == ()
+    labels.data.whole("labelled")[1] = False
+    assert labels.get("b") is None and labels.key("b") == "unknown"

@@ -14,7 +14,7 @@ import pytest
 from seedbed import methods
 
 PROJECT = Path(__file__).parents[1]
-HEAVY = ("torch", "timm", "zarr", "dvc", "numpy", "cv2", "scipy", "skimage", "pydantic")
+HEAVY = ("torch", "timm", "zarr", "dvc", "numpy", "cv2", "scipy", "skimage", "matplotlib", "pydantic")
 
 
 def seedbed(*arguments: str, folder: Path = PROJECT) -> subprocess.CompletedProcess[str]:
@@ -127,6 +127,29 @@ def test_summary_of_broken_figures(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("error: data/metrics/evaluation.json: found no JSON: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_summary_names_the_oracle_as_what_it_is(tmp_path: Path) -> None:
+    figures = tmp_path / "data/metrics/evaluation.json"
+    figures.parent.mkdir(parents=True)
+    class_maps = {
+        "images": 4,
+        "miou": 0.4,
+        "boundary_miou": 0.2,
+        "coverage": 1.0,
+        "precision": 0.7,
+        "oracle": {"threshold": 0.17, "miou": 0.5},
+    }
+    superpixels = {"images": 4, "mean_count": 9.5, "boundary_recall": 0.6, "boundary_precision": None}
+    void = {"images": 4, "miou": None, "oracle": {"threshold": None, "miou": None}}
+    figures.write_text(json.dumps({"class_maps": class_maps, "superpixels": superpixels, "seeds": void}), encoding="utf-8")
+    lines = seedbed("summary", folder=tmp_path).stdout.splitlines()
+    shown = {line.split()[0]: " ".join(line.split()[2:]) for line in lines[1:4]}
+    assert shown == {
+        "class_maps": "miou 0.4 boundary miou 0.2 coverage 1.0 precision 0.7 oracle, which sees the truth: miou 0.5 at threshold 0.17",
+        "superpixels": "mean count 9.5 boundary recall 0.6",
+        "seeds": "",
+    }
 
 
 def test_plan_misses_a_section_in_our_words(tmp_path: Path) -> None:

@@ -93,3 +93,10 @@ def test_sheets_are_written_as_png(tmp_path: Path) -> None:
     export.pictures([{"image": flat(10, 20, (1, 1, 1))}], tmp_path / "new" / "sheet.png")
     read = cv2.imread(str(tmp_path / "new" / "sheet.png"))
     assert read is not None and read.shape == (TITLE_HEIGHT + 10 + GAP, 20 + GAP, 3)
+
+
+def test_a_chart_is_written_as_png_in_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        export.picture(flat(4, 6, (255, 128, 0)), tmp_path / "new" / name)
+    first, second = ((tmp_path / "new" / name).read_bytes() for name in ("a.png", "b.png"))
+    assert first == second and first.startswith(b"\x89PNG")

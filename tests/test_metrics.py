@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from seedbed import metrics
+from seedbed.types import ClassMaps
 
 NAMES = ["background", "cat", "dog"]
 
@@ -47,8 +50,11 @@ def test_figures_of_a_small_example() -> None:
     assert summary["miou"] == pytest.approx((3 / 5 + 1 / 3) / 2, abs=1e-4)
     assert summary["false_positive_rate"] == pytest.approx((1 / 5 + 1 / 3) / 2, abs=1e-4)
     assert summary["false_negative_rate"] == pytest.approx((1 / 5 + 1 / 3) / 2, abs=1e-4)
+    assert summary["false_positive_rates"] == {"background": 0.2, "cat": 0.3333, "dog": None}
+    assert summary["false_negative_rates"] == {"background": 0.2, "cat": 0.3333, "dog": None}
     assert summary["coverage"] == 1
     assert summary["precision"] == pytest.approx(4 / 6, abs=1e-4)
+    assert summary["absent"] == ["dog"]
 
 
 def test_identical_maps_are_perfect() -> None:
@@ -61,12 +67,16 @@ def test_a_class_that_is_nowhere_has_no_figure_and_is_left_out_of_the_mean() -> 
     summary = metrics.summary(counts(labels("0011"), labels("0000")), NAMES)
     assert summary["iou"] == {"background": 0.5, "cat": 0.0, "dog": None}
     assert summary["miou"] == 0.25
-    assert np.isnan(metrics.intersection_over_union(counts(labels("0011"), labels("0000")))[2])
+    assert summary["absent"] == ["dog"]
+    overlaps = metrics.overlap(counts(labels("0011"), labels("0000")))
+    assert overlaps.tolist() == [[2, 4], [0, 2], [0, 0]]
+    assert np.isnan(metrics.intersection_over_union(overlaps)[2])
 
 
 def test_a_class_that_is_only_predicted_counts_as_zero() -> None:
     summary = metrics.summary(counts(labels("0000"), labels("0022")), NAMES)
     assert summary["iou"] == {"background": 0.5, "cat": None, "dog": 0.0}
+    assert summary["false_positive_rates"]["dog"] == 1 and summary["false_negative_rates"]["dog"] == 0
 
 
 def test_unlabelled_pixels_are_missed_but_not_wrong() -> None:
@@ -79,6 +89,7 @@ def test_unlabelled_pixels_are_missed_but_not_wrong() -> None:
 def test_nothing_to_count_gives_no_figures() -> None:
     summary = metrics.summary(counts(labels(".."), labels("01")), NAMES)
     assert summary["miou"] is None and summary["coverage"] is None and summary["precision"] is None
+    assert summary["absent"] == NAMES
 
 
 def test_images_are_counted_together_and_divided_once() -> None:
@@ -97,8 +108,11 @@ def test_shares_of_the_union_sum_to_one(maps: tuple[npt.NDArray[np.uint8], npt.N
         alone[1, 0] = counted[label].sum() - counted[label, label]
         alone[0, 1] = counted[:, label].sum() - counted[label, label]
         hit, missed, wrong = alone[1, 1], alone[1, 0], alone[0, 1]
-        assert metrics.intersection_over_union(counted)[label] == pytest.approx(hit / (hit + missed + wrong))
+        assert metrics.intersection_over_union(metrics.overlap(counted))[label] == pytest.approx(hit / (hit + missed + wrong))
     summary = metrics.summary(counted, NAMES)
+    for name in NAMES:
+        parts = [summary[part][name] for part in ("iou", "false_positive_rates", "false_negative_rates")]
+        assert parts == [None] * 3 if name in summary["absent"] else sum(parts) == pytest.approx(1, abs=2e-4)
     if summary["miou"] is not None:
         assert summary["miou"] + summary["false_positive_rate"] + summary["false_negative_rate"] == pytest.approx(1, abs=2e-4)
 
@@ -110,6 +124,62 @@ def test_every_pixel_with_a_truth_is_counted_once(maps: tuple[npt.NDArray[np.uin
     assert counted.shape == (3, 4)
     assert counted.sum() == (truth != 255).sum()
     assert counted[:, 3].sum() == ((truth != 255) & (predicted == 255)).sum()
+
+
+def test_rows_of_a_confusion_matrix_as_shares() -> None:
+    shares = metrics.row_shares(counts(labels("00011"), labels("00111")))
+    assert shares[:2].tolist() == [[pytest.approx(2 / 3), pytest.approx(1 / 3), 0, 0], [0, 1, 0, 0]]
+    assert np.isnan(shares[2]).all()
+
+
+@pytest.mark.parametrize(
+    ("contained", "expected"), [((1, 2), 0), ((2,), 1), ((1,), 2), ((), 3)], ids=["both", "dog alone", "cat alone", "neither"]
+)
+def test_pixels_of_classes_that_the_image_does_not_contain(contained: tuple[int, ...], expected: int) -> None:
+    assert metrics.label_violations(labels("0102", ".0.2"), contained) == expected
+
+
+# --- Class maps against labels, at many thresholds ---
+
+
+def at_threshold(maps: ClassMaps, threshold: float) -> npt.NDArray[np.uint8]:
+    """Labels, written down as the rule is said: the class of the strongest map, or background where none exceeds the threshold."""
+    made = np.zeros(maps.maps.shape[1:], np.uint8)
+    for place in np.ndindex(made.shape):
+        strongest = np.float32(threshold)
+        for label, single in zip(maps.classes, maps.maps, strict=True):
+            if single[place] > strongest:
+                made[place], strongest = label, single[place]
+    return made
+
+
+def swept(maps: ClassMaps, truth: npt.NDArray[np.uint8], thresholds: npt.NDArray[np.float64]) -> list[Any]:
+    """The sweep by counting anew at every threshold."""
+    return [metrics.overlap(counts(truth, at_threshold(maps, one))).tolist() for one in thresholds]
+
+
+LEVELS = st.sampled_from([0.0, 0.1, 0.2, 0.29, 0.3, 0.31, 0.5, 0.59, 0.6, 1.0]) | st.floats(0, 1, width=32)
+THRESHOLDS = 0.01 * np.arange(60, dtype=np.float64)
+
+
+@given(
+    st.sampled_from([(), (1,), (2,), (1, 2)]).flatmap(
+        lambda classes: st.tuples(st.just(classes), arrays.arrays(np.float32, (len(classes), 3, 5), elements=LEVELS.map(np.float32)))
+    ),
+    arrays.arrays(np.uint8, (3, 5), elements=LABELS),
+)
+def test_a_sweep_counts_as_if_every_threshold_were_counted_anew(
+    maps: tuple[tuple[int, ...], npt.NDArray[np.float32]], truth: npt.NDArray[np.uint8]
+) -> None:
+    class_maps = ClassMaps(classes=maps[0], maps=maps[1])
+    for thresholds in (THRESHOLDS, THRESHOLDS[30:31], THRESHOLDS[::59]):
+        assert metrics.threshold_sweep(class_maps, truth, thresholds, num_classes=2).tolist() == swept(class_maps, truth, thresholds)
+
+
+def test_a_sweep_by_hand() -> None:
+    maps = ClassMaps(classes=(2,), maps=np.array([[[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]]], np.float32))
+    counted = metrics.threshold_sweep(maps, labels("000", "222"), np.array([0.05, 0.35, 0.45]), num_classes=2)
+    assert counted.tolist() == [[[0, 3], [0, 0], [3, 6]], [[3, 3], [0, 0], [3, 3]], [[3, 4], [0, 0], [2, 3]]]
 
 
 # --- Regions against labels ---
@@ -145,6 +215,16 @@ def test_pixels_without_a_truth_count_neither_for_nor_against() -> None:
 def test_with_two_segments_the_error_is_twice_what_cannot_be_achieved(regions: npt.NDArray[np.int32], truth: npt.NDArray[np.uint8]) -> None:
     agreeing, leaking, total = metrics.region_overlap(regions, truth)
     assert leaking == 2 * (total - agreeing)
+
+
+def test_figures_of_regions() -> None:
+    assert metrics.region_figures(np.array([5, 2, 6]), np.array([3, 4, 1, 8])) == {
+        "achievable_segmentation_accuracy": 0.8333,
+        "undersegmentation_error": 0.3333,
+        "boundary_recall": 0.75,
+        "boundary_precision": 0.125,
+    }
+    assert metrics.region_figures(np.array([6, 0, 6]), np.zeros(4, np.int64))["boundary_recall"] is None  # one class, no boundary
 
 
 # --- Scores against labels ---

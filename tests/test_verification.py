@@ -19,7 +19,7 @@ import zarr
 from typer.testing import CliRunner
 
 from seedbed import artifacts, cli, verification
-from seedbed.artifacts import SCHEMAS, Artifact, MadeBy, open_artifact
+from seedbed.artifacts import FIXED, SCHEMAS, Artifact, MadeBy, open_artifact
 from seedbed.errors import ArtifactError
 from seedbed.shards import row_digest, write_images
 from seedbed.store import Recipe, Store
@@ -311,6 +311,7 @@ def test_an_artifact_that_was_made_from_another(finished: Project, tmp_path: Pat
 # --- Content: right checksums, wrong numbers ---
 
 EXTENTS = {"y": 40, "x": 48, "class": 3, "map_y": 4, "map_x": 5, "patch_y": 3, "patch_x": 4, "channel": 2}
+EXTENTS |= {"predicted": 4, "kind": 2, "threshold": 1}
 SIZES = {"a": (5, 7), "b": (6, 4)}  # a: cat, b: dog
 Small = Callable[..., list[str]]
 
@@ -349,6 +350,46 @@ def labels(size: tuple[int, int], *values: int) -> dict[str, Any]:
 )
 def test_labels(small: Small, name: str, values: tuple[int, ...], expected: list[str]) -> None:
     assert small(name, labels(SIZES["a"], 1, 255), labels(SIZES["b"], *values)) == expected
+
+
+def counted(size: tuple[int, int], **other: Any) -> dict[str, Any]:
+    """What was counted of an image with a truth and labels of one kind out of two."""
+    confusion = np.zeros((2, 3, 4), np.int64)
+    confusion[0, 0, 0] = size[0] * size[1]
+    return {
+        "judged": [True, False],
+        "with_truth": True,
+        "with_labels": True,
+        "coverage": [1, 0],
+        "violations": [0, 0],
+        "confusion": confusion,
+        "boundary_overlap": np.ones((2, 3, 2)),
+        "sweep": np.ones((1, 3, 2)),
+        "region_count": 1,
+        "region_overlap": [1, 0, 1],
+        "region_boundary": [1, 2, 3, 4],
+    } | other
+
+
+@pytest.mark.parametrize(
+    ("bad", "expected"),
+    [
+        ({}, []),
+        ({"violations": [-1, 0]}, ["violations: counts below 0"]),
+        ({"sweep": np.tile([2, 1], (1, 3, 1))}, ["sweep: an intersection larger than the union"]),
+        ({"region_boundary": [1, 2, 5, 4]}, ["region_boundary: more pixels of a boundary meet another than there are"]),
+        ({"confusion": np.ones((2, 3, 4))}, ["confusion: 12 pixels of masks in an image of 6 x 4, which has no labels of that kind"]),
+        ({"confusion": np.full((2, 3, 4), [[[3]], [[0]]])}, ["confusion: 36 pixels of seeds in an image of 6 x 4, with a truth"]),
+        (
+            {"with_truth": False},
+            ["confusion: 24 pixels of seeds in an image of 6 x 4, without a truth", "counts of what needs a truth, without one"],
+        ),
+        ({"coverage": [np.nan, 0]}, ["coverage: 1 of 2 values are NaN or infinite"]),
+    ],
+)
+def test_counts(small: Small, bad: dict[str, Any], expected: list[str]) -> None:
+    whole = {"kinds": ["seeds", "masks"], "thresholds": [0.3], "threshold": 0.3}
+    assert small("evaluation", counted(SIZES["a"]), counted(SIZES["b"], **bad), whole=whole) == expected
 
 
 def test_features_that_are_no_numbers(small: Small) -> None:
@@ -464,7 +505,7 @@ def by_hand(name: str, folder: Path, rows: list[dict[str, Any]], harm: Callable[
 
     harm: done to the entry before its checksums are taken.
     """
-    arrays, extents = SCHEMAS[name].arrays, {"height_width": 2, "rgb": 3, **EXTENTS}
+    arrays, extents = SCHEMAS[name].arrays, {**FIXED, **EXTENTS}
     store, ids = Store(name, folder=folder), [row["ids"] for row in rows]
     columns = [
         {key: np.asarray(value, object if arrays[key].dtype == "str" else arrays[key].dtype) for key, value in row.items() if key != "ids"}

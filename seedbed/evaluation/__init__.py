@@ -1,15 +1,21 @@
-"""Evaluation: which labels to hold against the truth. The counting itself is in `seedbed/metrics.py`."""
+"""Evaluation: which labels to hold against the truth. The counting is in `seedbed/metrics.py` and `seedbed/boundaries.py`."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from typing import Annotated
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from seedbed import methods
+from seedbed.boundaries import Boundaries
 from seedbed.methods import parameters
-from seedbed.types import ClassMaps, Image, LabelMap, Probabilities
+from seedbed.types import ClassMaps, Image, LabelMap, Probabilities, Size
+
+KINDS = ("class_maps", "seeds", "masks", "predictions", "predictions_crf")  # of labels, in the order of the report
+CONFUSED = ("masks", "predictions")  # of which a confusion matrix is drawn
 
 
 @parameters
@@ -20,12 +26,36 @@ class Settings:
     pictures: Annotated[int, Field(ge=1)]  # images that are drawn in each overview
 
 
+@parameters
+class Sweep:
+    """Thresholds of class maps of which the best is told: by an oracle, since it is found with the truth at hand."""
+
+    count: Annotated[int, Field(ge=1)]  # thresholds, from 0 on
+    step: Annotated[float, Field(gt=0, le=1)]  # from one to the next
+
+    @property
+    def thresholds(self) -> npt.NDArray[np.float64]:
+        """All of them, ascending."""
+        return self.step * np.arange(self.count, dtype=np.float64)
+
+
 class Method(methods.Method):
-    """What is made of scores before it is judged."""
+    """What is made of scores before it is judged, and how."""
+
+    threshold: float  # of class maps, declared beforehand: where no map exceeds it is background
+    sweep: Sweep
+    boundaries: Boundaries
+
+    def extents(self, size: Size) -> dict[str, int]:
+        """Lengths of the dimensions that the data set does not fix.
+
+        size: of the largest image.
+        """
+        return {"kind": len(KINDS), "threshold": self.sweep.count}
 
     @abstractmethod
     def from_class_maps(self, class_maps: ClassMaps) -> LabelMap:
-        """Labels of class maps as they are. Maps have the image's size."""
+        """Labels of class maps at the declared threshold. Maps have the image's size."""
 
     @abstractmethod
     def from_probabilities(self, image: Image, probabilities: Probabilities) -> dict[str, LabelMap]:

@@ -2,7 +2,8 @@
 
 Paper: Chen et al., "DeepLab", TPAMI 2018, for the CRF.
 
-Differs from the paper: the threshold of class maps is declared beforehand, not searched with the truth at hand.
+Differs from the paper: the threshold of class maps is declared beforehand. The best one of a sweep is reported beside it, as the
+oracle that it is, for comparison with papers that search it with the truth at hand.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import numpy as np
 from pydantic import Field
 
 from seedbed import evaluation
+from seedbed.boundaries import Boundaries
 from seedbed.crf import DenseCrf
+from seedbed.evaluation import Sweep
 from seedbed.methods import method
 from seedbed.types import BACKGROUND, ClassMaps, Image, LabelMap, Probabilities
 
@@ -21,6 +24,8 @@ from seedbed.types import BACKGROUND, ClassMaps, Image, LabelMap, Probabilities
 @method
 class Standard(evaluation.Method):
     threshold: Annotated[float, Field(ge=0, le=1)]  # where no class map exceeds it is background
+    sweep: Sweep
+    boundaries: Boundaries
     crf: DenseCrf
 
     def from_class_maps(self, class_maps: ClassMaps) -> LabelMap:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from seedbed import metrics
+from seedbed.evaluation import Sweep
 from seedbed.evaluation.standard import Standard
 from seedbed.types import ClassMaps, Probabilities
 
@@ -28,6 +30,26 @@ def test_where_no_map_exceeds_the_threshold_is_background(standard: Standard) ->
 def test_an_image_without_a_class_is_background(standard: Standard) -> None:
     labels = standard.from_class_maps(ClassMaps(classes=(), maps=np.zeros((0, 2, 3), np.float32)))
     assert labels.shape == (2, 3) and not labels.any()
+
+
+@pytest.mark.parametrize("classes", [(), (2,), (1, 3)])
+def test_the_sweep_counts_the_labels_that_every_threshold_would_give(standard: Standard, classes: tuple[int, ...]) -> None:
+    random = np.random.default_rng(0)
+    maps = ClassMaps(classes=classes, maps=random.integers(0, 101, (len(classes), 8, 13)).astype(np.float32) / np.float32(100))
+    truth = random.choice([0, 1, 2, 3, 255], (8, 13)).astype(np.uint8)
+    swept = metrics.threshold_sweep(maps, truth, standard.sweep.thresholds, num_classes=3)
+    for threshold, counted in zip(standard.sweep.thresholds, swept, strict=True):
+        labels = dataclasses.replace(standard, threshold=float(threshold)).from_class_maps(maps)
+        assert np.array_equal(counted, metrics.overlap(metrics.confusion(truth, labels, num_classes=3)))
+
+
+def test_thresholds_begin_at_none() -> None:
+    assert Sweep(count=3, step=0.25).thresholds.tolist() == [0, 0.25, 0.5]
+
+
+def test_the_usual_sweep_is_that_of_the_literature(standard: Standard) -> None:
+    thresholds = standard.sweep.thresholds
+    assert len(thresholds) == 60 and thresholds[0] == 0 and thresholds[-1] == pytest.approx(0.59)
 
 
 def test_predictions_are_reported_before_and_after_the_crf(standard: Standard) -> None:

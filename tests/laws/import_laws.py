@@ -12,6 +12,7 @@ TRUTH = "seedbed.truth"
 MAY_READ_TRUTH = ("seedbed.truth", "stages.evaluation", "stages.dataset")  # and benchmarks; the last only looks for what is wrong
 DRAWS_TRUTH = "seedbed.dataset.shapes"
 LEAVES_TRUTH_OUT = "seedbed.starting"  # of the images that it lists
+NAMES_KINDS = "seedbed.evaluation"  # of labels: one of them has that word
 IMPORTS_BY_NAME = {"seedbed.methods", "seedbed.params", "seedbed.torchvision_repair", *TOOLS}
 DYNAMIC = ("importlib", "runpy", "pkgutil", "builtins", "__import__", "exec", "eval", "compile")
 HARMLESS = ("importlib.metadata", "importlib.resources")
@@ -102,11 +103,11 @@ def _loaded(tree: SourceTree, module: str) -> set[str]:
 
 
 def truth_is_named_once(tree: SourceTree) -> list[str]:
-    """No one else builds a path to the folder of ground truth. Evaluation, which may read it, calls a kind of labels by that word."""
+    """No one else builds a path to the folder of ground truth. Evaluation calls a kind of labels by that word."""
     return [
         f'{tree.at(module, node.lineno)}: remove the path "masks": only {tree.file(TRUTH)} knows where ground truth lies'
         for module in _pipeline(tree)
-        if module not in (*MAY_READ_TRUTH, DRAWS_TRUTH, LEAVES_TRUTH_OUT)
+        if module not in (*MAY_READ_TRUTH, DRAWS_TRUTH, LEAVES_TRUTH_OUT, NAMES_KINDS)
         for node in tree.sources[module].nodes
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and "masks" in node.value.split("/")
     ]

@@ -144,7 +144,9 @@ def test_a_way_to_the_truth_is_found(broken: BrokenCopy, file: str, route: str, 
 
 
 @pytest.mark.parametrize("text", ["path = root / 'masks' / name", "path = f'{root}/masks/{name}'", "FOLDER = 'masks'"])
-@pytest.mark.parametrize("file", ["seedbed/dataset/folder.py", "seedbed/samples.py", "stages/segmenter.py"])
+@pytest.mark.parametrize(
+    "file", ["seedbed/dataset/folder.py", "seedbed/samples.py", "seedbed/evaluation/standard.py", "stages/segmenter.py"]
+)
 def test_a_path_to_the_truth_is_found(broken: BrokenCopy, file: str, text: str) -> None:
     where = broken.append(file, text)
     assert broken.new(import_laws.truth_is_named_once) == [

@@ -116,7 +116,7 @@ def test_figures_and_pictures_are_left(checkout: Checkout) -> None:
     for kind in ("classifier", "class_maps", "seeds", "masks", "superpixels", "predictions", "predictions_crf"):
         assert kind in shown.stdout
     named = [line.split()[0] for line in shown.stdout.partition("Open:")[2].splitlines() if line.strip()]
-    assert len(named) == 4
+    assert len(named) == 5
     assert all((checkout.root / name).exists() for name in named)
 
 
@@ -132,6 +132,9 @@ def test_figures_and_pictures_are_left(checkout: Checkout) -> None:
         ),
         pytest.param(
             lambda params: params["evaluation"]["standard"]["crf"].update(smooth_weight=1), ["evaluation"], STAGES[:-1], id="final CRF"
+        ),
+        pytest.param(
+            lambda params: params["evaluation"]["standard"]["boundaries"].update(distance=3), ["evaluation"], STAGES[:-1], id="tolerance"
         ),
     ],
 )

@@ -13,13 +13,15 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
-from seedbed import images
+from seedbed import images, metrics
 from seedbed.artifacts import Artifact, Labels, open_artifact
 from seedbed.errors import DataError
+from seedbed.evaluation import CONFUSED, KINDS
 from seedbed.images import Images
 from seedbed.store import WORK
-from tests.stages.miniature import CROWD, STAGES, Project, new_project, tree
+from tests.stages.miniature import CHECKOUT, CROWD, STAGES, Project, new_project, tree
 
 IDS = [*(f"train_{number:04d}" for number in range(6)), *(f"val_{number:04d}" for number in range(3))]
 
@@ -158,23 +160,44 @@ def test_nothing_that_was_made_knows_where_it_lies(finished: Project) -> None:
 
 # --- Evaluation ---
 
-KINDS = ("class_maps", "seeds", "masks", "predictions", "predictions_crf")
+FIGURES = [
+    *("images", "images_with_truth", "miou", "false_positive_rate", "false_negative_rate", "coverage", "precision"),
+    *("iou", "false_positive_rates", "false_negative_rates", "absent", "boundary_miou", "boundary_iou"),
+    *("images_with_labels", "label_violations", "label_violation_rate", "label_violation_area"),
+]
+WITHOUT_TRUTH = ["images", "images_with_truth", "coverage", *FIGURES[-4:]]
 
 
 def test_the_evaluation_reports_every_kind_of_labels(finished: Project) -> None:
     report = figures(finished)
-    assert list(report) == ["classifier", "class_maps", "seeds", "masks", "predictions", "predictions_crf", "superpixels"]
+    assert list(report) == ["classifier", *KINDS, "superpixels"]
     for kind in KINDS:
-        expected = ["images", "images_with_truth", "miou", "false_positive_rate", "false_negative_rate", "coverage", "precision", "iou"]
-        assert list(report[kind]) == expected
+        assert list(report[kind]) == [*FIGURES, *(["oracle"] if kind == "class_maps" else [])]
         assert report[kind]["images"] == report[kind]["images_with_truth"] == (3 if kind.startswith("predictions") else 6)
         assert list(report[kind]["iou"]) == ["background", "fish", "lizard", "bee", "tiger", "cow", "snail"]
         assert 0 <= report[kind]["miou"] <= 1
+        assert report[kind]["absent"] == [name for name, value in report[kind]["iou"].items() if value is None]
+        assert report[kind]["label_violations"] <= report[kind]["images_with_labels"] == report[kind]["images"]
+    assert all(report[kind]["label_violations"] == 0 for kind in ("class_maps", "seeds", "masks")), "they are made of the right classes"
     assert report["masks"]["coverage"] == report["predictions"]["coverage"] == 1 > report["seeds"]["coverage"] > 0
     assert report["classifier"]["images"] == 3
     assert report["superpixels"]["images_with_truth"] == 6
     assert 0.5 < report["superpixels"]["achievable_segmentation_accuracy"] <= 1
     assert report["superpixels"]["undersegmentation_error"] > 0
+    assert 0 < report["superpixels"]["boundary_precision"] < 1 and 0 < report["superpixels"]["boundary_recall"] < 1
+
+
+def test_the_oracle_is_at_least_as_good_as_the_declared_threshold(finished: Project) -> None:
+    class_maps = figures(finished)["class_maps"]
+    assert 0 <= class_maps["oracle"]["threshold"] <= 0.59
+    assert class_maps["oracle"]["miou"] >= class_maps["miou"], "which is one of the sweep"
+    with (finished.data / "plots" / "thresholds.csv").open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [float(row["threshold"]) for row in rows] == [round(0.01 * number, 2) for number in range(60)]
+    marked = {row["mark"]: (float(row["threshold"]), float(row["miou"])) for row in rows if row["mark"]}
+    assert max(float(row["miou"]) for row in rows) == class_maps["oracle"]["miou"]
+    assert any(threshold == 0.3 and miou == class_maps["miou"] for mark, (threshold, miou) in marked.items() if "declared" in mark)
+    assert any([*point] == [*class_maps["oracle"].values()] for mark, point in marked.items() if "oracle" in mark)
 
 
 def test_every_pixel_is_counted_for_every_kind(finished: Project) -> None:
@@ -187,6 +210,10 @@ def test_every_pixel_is_counted_for_every_kind(finished: Project) -> None:
         assert judged.tolist() == [kind.startswith("predictions") == predicted for kind in KINDS]
         pixels = math.prod(data.size(image))
         assert evaluation.read("confusion", image).sum(axis=(1, 2)).tolist() == [pixels * int(one) for one in judged]
+        assert evaluation.read("boundary_overlap", image).any(axis=(1, 2)).tolist() == judged.tolist()
+        declared = evaluation.whole("thresholds").tolist().index(pytest.approx(0.3))
+        swept = evaluation.read("sweep", image)[declared]
+        assert np.array_equal(swept, metrics.overlap(evaluation.read("confusion", image)[0])), "the same, counted in another way"
         assert (evaluation.whole("region_count")[evaluation.row(image)] == 0) == predicted
 
 
@@ -196,6 +223,37 @@ def test_the_table_of_the_plot_repeats_the_figures(finished: Project) -> None:
         rows = list(csv.DictReader(stream))
     assert rows
     assert all(float(row["iou"]) == report[row["what"].split(": ")[0]]["iou"][row["what"].split(": ")[1]] for row in rows)
+
+
+@pytest.mark.parametrize("kind", CONFUSED)
+def test_the_table_of_a_confusion_matrix_repeats_what_was_counted(finished: Project, kind: str) -> None:
+    evaluation = opened(finished, "evaluation")
+    counts = sum(evaluation.read("confusion", image)[KINDS.index(kind)] for image in IDS)
+    with (finished.data / "plots" / f"confusion_{kind}.csv").open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert sum(int(row["pixels"]) for row in rows) == np.sum(counts)
+    for true in {row["true"] for row in rows}:
+        assert sum(float(row["share"]) for row in rows if row["true"] == true) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["iou", "thresholds", *(f"confusion_{kind}" for kind in CONFUSED)])
+def test_every_table_has_a_chart(finished: Project, name: str) -> None:
+    assert (finished.data / "plots" / f"{name}.csv").is_file()
+    picture = cv2.imread(str(finished.data / "plots" / f"{name}.png"))
+    assert picture is not None and picture.min() < 100
+
+
+def test_dvc_knows_every_plot_and_how_to_show_it(finished: Project) -> None:
+    listed = YAML(typ="safe").load(CHECKOUT / "dvc.yaml")["stages"]["evaluation"]["plots"]
+    plots = {name: options for one in listed for name, options in (one.items() if isinstance(one, dict) else [(one, {})])}
+    assert set(plots) == {f"data/plots/{file.name}" for file in (finished.data / "plots").iterdir()}
+    for name, options in plots.items():
+        if name.endswith(".csv"):
+            columns = (finished.root / name).read_text(encoding="utf-8").splitlines()[0].split(",")
+            template = CHECKOUT / ".dvc" / "plots" / f"{options['template']}.json"
+            assert {options["x"], options["y"]} <= set(columns)
+            named = re.findall(r'"field": "(\w+)"', template.read_text(encoding="utf-8")) if template.exists() else []
+            assert template.exists() == (name != "data/plots/iou.csv") and set(named) <= {"rev", *columns}
 
 
 @pytest.mark.parametrize(("name", "columns"), [("training_images", 6), ("predictions", 4)])
@@ -250,16 +308,22 @@ def test_without_masks_there_is_still_something_to_say(finished: Project, tmp_pa
     project.run("evaluation")
     report, known = figures(project), figures(finished)
     for kind in KINDS:
-        assert list(report[kind]) == ["images", "images_with_truth", "coverage"]
+        assert list(report[kind]) == WITHOUT_TRUTH
+        assert report[kind]["label_violations"] == known[kind]["label_violations"]
         assert report[kind]["images_with_truth"] == 0
         assert report[kind]["coverage"] == pytest.approx(known[kind]["coverage"], abs=0.02)  # a mean of images, not of pixels
     assert report["superpixels"] == {"images": 6, "images_with_truth": 0, "mean_count": known["superpixels"]["mean_count"]}
     assert report["classifier"] == known["classifier"]
     assert "iou" not in json.dumps(report)
-    assert (project.data / "plots" / "iou.csv").read_text(encoding="utf-8") == "what,iou\n"
+    plots = project.data / "plots"
+    assert (plots / "iou.csv").read_text(encoding="utf-8") == "what,iou\n"
+    assert (plots / "thresholds.csv").read_text(encoding="utf-8") == "threshold,miou,mark\n"
+    assert (plots / "confusion_masks.csv").read_text(encoding="utf-8") == "true,predicted,share,pixels\n"
+    assert (plots / "iou.png").read_bytes() == (plots / "confusion_masks.png").read_bytes(), "which say that there is nothing to show"
     evaluation = opened(project, "evaluation")
     assert len(evaluation) == 9
-    assert not evaluation.whole("with_truth").any() and not evaluation.whole("confusion").any()
+    assert not evaluation.whole("with_truth").any() and evaluation.whole("with_labels").all()
+    assert not any(evaluation.whole(name).any() for name in ("confusion", "boundary_overlap", "sweep", "region_boundary"))
     assert (project.data / "plots" / "training_images.png").is_file()
 
 

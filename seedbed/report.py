@@ -1,0 +1,85 @@
+"""What an evaluation leaves for people and for `dvc plots`: figures, tables, charts of them, and overviews of images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from seedbed import charts, drawing, export, judgement, metrics
+from seedbed.artifacts import Artifact
+from seedbed.images import Images
+from seedbed.judgement import CLASS_MAPS, UNLABELLED, Verdict
+from seedbed.types import Image, LabelMap
+
+FIGURES = Path("data/metrics/evaluation.json")
+PLOTS = Path("data/plots")
+
+Labels = Callable[[str], Mapping[str, LabelMap]]  # of an image, by the name above them in a picture
+
+
+def write(classifier: Mapping[str, Any], verdict: Verdict, *, confused: Sequence[str]) -> None:
+    """Write figures, and tables and charts of them. Where no image has a truth, tables are empty and charts say so.
+
+    confused: kinds of labels whose confusion matrix is wanted.
+    """
+    export.figures({"classifier": classifier, **verdict.figures}, FIGURES)
+    export.table(("what", "iou"), judgement.iou_table(verdict.figures), PLOTS / "iou.csv")
+    known = {kind: content for kind, content in verdict.figures.items() if content.get("miou") is not None}
+    panels = {f"{_words(kind)}\nmIoU {content['miou']:.3f}": content["iou"] for kind, content in known.items()}
+    export.picture(charts.bars(panels), PLOTS / "iou.png")
+    for kind in confused:
+        _write_confusion(verdict, kind)
+    points = list(verdict.curve())
+    export.table(("threshold", "miou", "mark"), points, PLOTS / "thresholds.csv")
+    title = f"{_words(CLASS_MAPS)}: the oracle is chosen with the truth at hand"
+    export.picture(charts.curve(points, title=title, x="threshold", y="mIoU"), PLOTS / "thresholds.png")
+
+
+def _write_confusion(verdict: Verdict, kind: str) -> None:
+    counts, names = verdict.confusions.get(kind), verdict.class_names
+    rows = () if counts is None else judgement.confusion_table(counts, names)
+    export.table(("true", "predicted", "share", "pixels"), rows, PLOTS / f"confusion_{kind}.csv")
+    if counts is None or not counts.any():
+        picture = charts.bars({})
+    else:
+        columns, title = [*names, UNLABELLED], f"{_words(kind)}: percent of the pixels of each true class; empty: not one"
+        picture = charts.matrix(metrics.row_shares(counts), names, columns, title=title)
+    export.picture(picture, PLOTS / f"confusion_{kind}.png")
+
+
+def draw_training_images(
+    pictures: Images, images: Sequence[str], *, maps: Artifact, regions: Artifact, labels: Mapping[str, Artifact], truth: Labels
+) -> None:
+    """Draw an overview of what was made of training images.
+
+    labels: by the name above them.
+    """
+    palette = pictures.data.whole("palette")
+
+    def row(image: str) -> dict[str, Image]:
+        light = maps.class_maps(image).resized(maps.size(image))
+        made = {name: artifact.read("labels", image) for name, artifact in labels.items()}
+        return {
+            "image": pictures[image],
+            "class maps": drawing.class_maps(pictures[image], light, palette),
+            "superpixels": drawing.regions(pictures[image], regions.read("regions", image)),
+            **{name: drawing.labels(one, palette) for name, one in {**made, **truth(image)}.items()},
+        }
+
+    export.pictures([row(image) for image in images], PLOTS / "training_images.png")
+
+
+def draw_predictions(pictures: Images, images: Sequence[str], *, predicted: Labels, truth: Labels) -> None:
+    """Draw an overview of predictions."""
+    palette = pictures.data.whole("palette")
+
+    def row(image: str) -> dict[str, Image]:
+        labels = {**predicted(image), **truth(image)}
+        return {"image": pictures[image], **{_words(name): drawing.labels(one, palette) for name, one in labels.items()}}
+
+    export.pictures([row(image) for image in images], PLOTS / "predictions.png")
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
