@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -52,11 +51,3 @@ def sheet(rows: Sequence[Mapping[str, Image]]) -> Image:
                 page[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
             top += height + GAP
     return page
-
-
-def save(picture: Image, path: Path) -> None:
-    """Write a PNG file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)  # it may be a link into DVC's cache, which must keep what it has
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    path.write_bytes(encoded.tobytes())

@@ -8,8 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seedbed import drawing
+import cv2
+import numpy as np
+
+from seedbed.artifacts import Artifact
 from seedbed.types import Image
+
+PLOTS = Path("data/plots")
+LOGGED = 200  # rows of a training's log
 
 
 def figures(content: Mapping[str, Any], path: Path) -> None:
@@ -27,11 +33,17 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], path: Path) -> 
         writer.writerows(rows)
 
 
-def pictures(rows: Sequence[Mapping[str, Image]], path: Path) -> None:
-    """Write a sheet of pictures."""
-    drawing.save(drawing.sheet(rows), path)
+def training_log(trained: Artifact, path: Path) -> None:
+    """Write what is known of a training as a table: at most so many rows, each the mean over as many steps."""
+    log, names = trained.whole("log"), [str(one) for one in trained.whole("figures")]
+    runs = np.array_split(np.arange(len(log)), min(LOGGED, len(log))) if len(log) else []
+    rows = [(int(run[-1]) + 1, *(float(f"{mean:.6g}") for mean in log[run].mean(axis=0, dtype=np.float64))) for run in runs]
+    table(["step", *(names or ["loss"])], rows, path)
 
 
 def picture(image: Image, path: Path) -> None:
     """Write a picture."""
-    drawing.save(image, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # it may be a link into DVC's cache, which must keep what it has
+    _, encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    path.write_bytes(encoded.tobytes())

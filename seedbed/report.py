@@ -8,12 +8,12 @@ from typing import Any
 
 from seedbed import charts, drawing, export, judgement, metrics
 from seedbed.artifacts import Artifact
+from seedbed.export import PLOTS
 from seedbed.images import Images
 from seedbed.judgement import CLASS_MAPS, UNLABELLED, Verdict
 from seedbed.types import Image, LabelMap
 
 FIGURES = Path("data/metrics/evaluation.json")
-PLOTS = Path("data/plots")
 
 Labels = Callable[[str], Mapping[str, LabelMap]]  # of an image, by the name above them in a picture
 
@@ -67,7 +67,7 @@ def draw_training_images(
             **{name: drawing.labels(one, palette) for name, one in {**made, **truth(image)}.items()},
         }
 
-    export.pictures([row(image) for image in images], PLOTS / "training_images.png")
+    export.picture(drawing.sheet([row(image) for image in images]), PLOTS / "training_images.png")
 
 
 def draw_predictions(pictures: Images, images: Sequence[str], *, predicted: Labels, truth: Labels) -> None:
@@ -78,7 +78,7 @@ def draw_predictions(pictures: Images, images: Sequence[str], *, predicted: Labe
         labels = {**predicted(image), **truth(image)}
         return {"image": pictures[image], **{_words(name): drawing.labels(one, palette) for name, one in labels.items()}}
 
-    export.pictures([row(image) for image in images], PLOTS / "predictions.png")
+    export.picture(drawing.sheet([row(image) for image in images]), PLOTS / "predictions.png")
 
 
 def _words(name: str) -> str:

@@ -3,8 +3,9 @@
 from functools import partial
 from pathlib import Path
 
-from seedbed import classifier
+from seedbed import classifier, export
 from seedbed.artifacts import Columns
+from seedbed.export import PLOTS
 from seedbed.machine import Machine
 from seedbed.samples import Samples
 from seedbed.stage import Run, run_stage
@@ -26,7 +27,8 @@ def main(run: Run) -> None:
     data = run.open("dataset")
     maps = run.maps(method.maps, settings.maps)
     samples = Samples(data, run.images(data), data.learnable(settings.split), maps=maps)
-    run.training(method, learn, method, data.num_classes, samples)
+    made = run.training(method, learn, method, data.num_classes, samples)
+    export.training_log(made, PLOTS / "classifier.csv")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from seedbed import pretraining
+from seedbed import export, pretraining
 from seedbed.artifacts import Columns
+from seedbed.export import PLOTS
 from seedbed.machine import Machine
 from seedbed.samples import Pixels
 from seedbed.stage import Run, run_stage
@@ -21,7 +22,8 @@ def main(run: Run) -> None:
     settings = run.params.settings(pretraining.Settings)
     method = run.params.method(pretraining.Method)
     data = run.open("dataset")
-    run.training(method, learn, method, Pixels(run.images(data), data.split(settings.split) if settings.split else data.usable))
+    made = run.training(method, learn, method, Pixels(run.images(data), data.split(settings.split) if settings.split else data.usable))
+    export.training_log(made, PLOTS / "pretraining.csv")
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def test_a_sheet_leaves_room_where_an_image_lacks_a_picture() -> None:
 
 
 def test_a_picture_is_saved_in_red_green_blue(tmp_path: Path) -> None:
-    drawing.save(flat(4, 6, (255, 128, 0)), tmp_path / "new" / "a.png")
+    export.picture(flat(4, 6, (255, 128, 0)), tmp_path / "new" / "a.png")
     read = cv2.imread(str(tmp_path / "new" / "a.png"))
     assert read is not None and read[0, 0].tolist() == [0, 128, 255]
 
@@ -90,7 +90,7 @@ def test_tables_are_csv_that_dvc_reads(tmp_path: Path) -> None:
 
 
 def test_sheets_are_written_as_png(tmp_path: Path) -> None:
-    export.pictures([{"image": flat(10, 20, (1, 1, 1))}], tmp_path / "new" / "sheet.png")
+    export.picture(drawing.sheet([{"image": flat(10, 20, (1, 1, 1))}]), tmp_path / "new" / "sheet.png")
     read = cv2.imread(str(tmp_path / "new" / "sheet.png"))
     assert read is not None and read.shape == (TITLE_HEIGHT + 10 + GAP, 20 + GAP, 3)
 

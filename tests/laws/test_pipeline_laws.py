@@ -221,7 +221,7 @@ def test_an_out_without_a_schema_is_found(broken: BrokenCopy) -> None:
 
 
 def test_dimensions_without_and_beyond_a_vocabulary_are_found(broken: BrokenCopy) -> None:
-    broken.replace("seedbed/artifacts.py", '("step",)', '("time",)')
+    broken.replace("seedbed/artifacts.py", '("step", ', '("time", ')
     assert broken.new(pipeline_laws.outs_have_schemas) == [
         "seedbed/artifacts.py: add 'time' to DIMENSIONS: an array has it",
         "seedbed/artifacts.py: remove 'step' from DIMENSIONS: no array has it",

@@ -22,7 +22,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, original: dict[str, Any])
 def indexed(tmp_path_factory: pytest.TempPathFactory, original: dict[str, Any]) -> Project:
     """A project of which only the first stage was run; no test changes it."""
     project = new_project(tmp_path_factory.mktemp("indexed"), original)
-    project.run("dataset")
+    project.run("dataset", "pretraining")
     return project
 
 

@@ -120,6 +120,8 @@ class Counts:
 
 def heard(project: Project, stage: str, *, place: Place = Place()) -> str:  # noqa: B008 (it never changes)
     """What a stage says that is run by this process."""
+    if stage == "features":
+        heard(project, "pretraining", place=place)  # which learns nothing here, and says nothing of images
     module, stream = importlib.import_module(f"stages.{stage}"), io.StringIO()
     with contextlib.chdir(project.root), contextlib.redirect_stderr(stream):
         module.main(Run(stage, Params.read(), device_wanted="cpu", workers=place.workers, scheduler=place.scheduler))

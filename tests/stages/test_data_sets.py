@@ -132,7 +132,7 @@ def test_larger_images_are_shrunk_with_their_truth(reader: str, tmp_path: Path, 
     mask = truth["one"]
     assert mask.shape == (15, 22)
     assert set(np.unique(mask)) == {0, NUMBERS[reader][0], 255}, "classes are not mixed"
-    project.run("features", "superpixels")
+    project.run("pretraining", "features", "superpixels")
     assert open_artifact("superpixels", folder=project.data).read("regions", "one").shape == (15, 22)
 
 

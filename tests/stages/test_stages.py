@@ -134,7 +134,8 @@ def test_networks_record_the_loss_of_every_step(finished: Project, name: str, st
 def test_artifacts_name_their_method_and_the_digests_of_what_they_were_made_from(finished: Project) -> None:
     expected = {
         "dataset": (),
-        "features": ("dataset",),
+        "pretraining": ("dataset",),
+        "features": ("dataset", "pretraining"),
         "superpixels": ("dataset", "features"),
         "classifier": ("dataset",),
         "cams": ("dataset", "classifier"),
@@ -244,16 +245,26 @@ def test_every_table_has_a_chart(finished: Project, name: str) -> None:
 
 
 def test_dvc_knows_every_plot_and_how_to_show_it(finished: Project) -> None:
-    listed = YAML(typ="safe").load(CHECKOUT / "dvc.yaml")["stages"]["evaluation"]["plots"]
+    stages = YAML(typ="safe").load(CHECKOUT / "dvc.yaml")["stages"].values()
+    listed = [one for stage in stages for one in stage.get("plots", ())]
     plots = {name: options for one in listed for name, options in (one.items() if isinstance(one, dict) else [(one, {})])}
     assert set(plots) == {f"data/plots/{file.name}" for file in (finished.data / "plots").iterdir()}
     for name, options in plots.items():
         if name.endswith(".csv"):
             columns = (finished.root / name).read_text(encoding="utf-8").splitlines()[0].split(",")
-            template = CHECKOUT / ".dvc" / "plots" / f"{options['template']}.json"
+            template = CHECKOUT / ".dvc" / "plots" / f"{options.get('template', 'none of ours')}.json"
             assert {options["x"], options["y"]} <= set(columns)
             named = re.findall(r'"field": "(\w+)"', template.read_text(encoding="utf-8")) if template.exists() else []
-            assert template.exists() == (name != "data/plots/iou.csv") and set(named) <= {"rev", *columns}
+            assert template.exists() == ("threshold" in name or "confusion" in name) and set(named) <= {"rev", *columns}
+
+
+def test_a_training_s_log_has_a_row_for_every_step_while_they_are_few(finished: Project) -> None:
+    trained = open_artifact("classifier", folder=finished.data)
+    with (finished.data / "plots" / "classifier.csv").open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert list(rows[0]) == ["step", "loss", "classes", "learning_rate"]
+    assert [float(row["loss"]) for row in rows] == pytest.approx(trained.whole("log")[:, 0].tolist(), rel=1e-4)
+    assert (finished.data / "plots" / "pretraining.csv").read_text(encoding="utf-8") == "step,loss\n"
 
 
 @pytest.mark.parametrize(("name", "columns"), [("training_images", 6), ("predictions", 4)])
@@ -273,11 +284,13 @@ def test_two_processes_make_the_same_bytes(tmp_path: Path, original: dict[str, A
     crowd.run(*STAGES)
     assert sum(file.startswith("labels/c/") for file in opened(crowd, "seeds").files) == 2
     again = crowd.copy_to(tmp_path / "two", without=[WORK, "plots", "metrics"])
-    stages = [stage for stage in STAGES if stage not in ("classifier", "segmenter", "predictions")]  # the last has one shard only
+    networks = ("pretraining", "classifier", "segmenter")
+    stages = [stage for stage in STAGES if stage not in (*networks, "predictions")]  # the last has one shard only
     for stage in stages:
         shutil.rmtree(again.data / f"{stage}.zarr")
     again.run(*stages, workers=2)
-    assert tree(again.data) == tree(crowd.data)
+    logs = {f"plots/{network}.csv": (crowd.data / "plots" / f"{network}.csv").read_bytes() for network in networks}
+    assert tree(again.data) | logs == tree(crowd.data)
 
 
 # --- What was computed once ---
@@ -343,7 +356,7 @@ def test_an_image_that_changed_since_it_was_indexed_stops_a_stage(own: Project) 
     path = own.raw / "images" / "train_0003.png"
     path.write_bytes((own.raw / "images" / "train_0002.png").read_bytes())
     with pytest.raises(DataError, match=r"images/train_0003\.png: found another file than was indexed; .*run `dvc repro dataset`"):
-        own.run("features")
+        own.run("pretraining", "features")
     assert not (own.data / "features.zarr").exists()
 
 

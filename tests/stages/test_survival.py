@@ -25,7 +25,8 @@ from seedbed.artifacts import open_artifact
 from seedbed.errors import ArtifactError, DataError
 from seedbed.executor import Place
 from seedbed.store import Store
-from tests.stages.miniature import CHECKOUT, STAGES, Project, tree
+from tests.stages.miniature import CHECKOUT, Project, tree
+from tests.stages.miniature import STAGES as ALL_STAGES
 from tests.stages.surviving import (
     Counts,
     Photo,
@@ -53,7 +54,8 @@ from tests.stages.surviving import (
 
 SHARDS = 5
 CROWD = 300  # images, in so many shards
-PER_IMAGE = ("dataset", "features", "superpixels")  # the first three stages, which need no network
+STAGES = [stage for stage in ALL_STAGES if stage != "pretraining"]  # that one learns nothing here, and `heard` runs it before features
+PER_IMAGE = ("dataset", "features", "superpixels")  # the first three of these, which need no network
 
 
 def told(said: str) -> list[str]:
@@ -90,7 +92,7 @@ def published(project: Project, stage: str) -> dict[str, bytes]:
 def crowd(tmp_path_factory: pytest.TempPathFactory, original: dict[str, Any]) -> Project:
     """A project whose superpixels take seconds; no test changes it."""
     project = new_album(tmp_path_factory.mktemp("crowd"), original, photos(*range(CROWD)), iterations=10)
-    project.run("dataset", "features")
+    project.run("dataset", "pretraining", "features")
     return project
 
 
@@ -215,7 +217,8 @@ def assert_as_from_nothing(project: Project, nowhere: Path, *stages: str) -> Non
     nowhere: a folder that is not there yet.
     """
     anew = project.copy_to(nowhere, without=[".work", "*.zarr"])
-    anew.run(*stages)
+    for stage in stages:
+        heard(anew, stage)
     for stage in stages:
         assert published(anew, stage) == published(project, stage) != {}, stage
 
@@ -266,7 +269,7 @@ def test_a_parameter_that_is_switched_back_computes_nothing(own_hundred: Project
 def chain(tmp_path_factory: pytest.TempPathFactory, original: dict[str, Any]) -> Project:
     """A project in which every stage was run, on 8 images to learn from and 4 others; no test changes it."""
     project = new_album(tmp_path_factory.mktemp("chain"), original, photos(*range(8)) | photos(*range(8, 12), splits="val"))
-    project.run(*STAGES)
+    project.run(*ALL_STAGES)
     return project
 
 
@@ -336,7 +339,7 @@ def test_damage_in_an_entry_from_which_images_are_copied(own_hundred: Project, t
     [name] = [name for name, trace in traces(own_hundred, "superpixels").items() if trace.images == 64]
     flip(own_hundred.data / ".work" / "superpixels" / name / REGIONS)
     show(own_hundred, photos(*range(100, 105), *range(100)))
-    own_hundred.run("dataset", "features")
+    own_hundred.run("dataset", "pretraining", "features")
     [found] = counts(own_hundred, "superpixels")
     assert found.computed > 5, "what is damaged was copied"
     assert_as_from_nothing(own_hundred, tmp_path / "anew", "dataset", "features", "superpixels")
@@ -443,7 +446,7 @@ def others(crowd: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The crowd with other features, and the superpixels that these make; no test changes it."""
     project = crowd.copy_to(tmp_path_factory.mktemp("others"))
     change_params(project, "features", texture=project.params()["features"]["texture"] | {"texture_weight": 3.0})
-    project.run("features", "superpixels")
+    project.run("pretraining", "features", "superpixels")
     return project
 
 
@@ -632,7 +635,7 @@ def test_a_broken_image_that_is_allowed_is_left_out(tmp_path: Path, original: di
     assert [problem for problem in data.whole("problem") if problem] == ["8 bytes that are not an image"]
     assert data.whole("problem")[data.row("image_0002")]
     assert data.usable == data.split("train") == usable
-    project.run("features", "superpixels")
+    project.run("pretraining", "features", "superpixels")
     assert open_artifact("superpixels", folder=project.data).ids == usable
 
 

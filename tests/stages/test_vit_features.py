@@ -17,13 +17,13 @@ def project(tmp_path: Path, original: dict[str, Any]) -> Project:
     """A project that has features of a small transformer."""
     made = new_project(tmp_path / "one", original, world={"num_train": 40, "num_val": 26, "seed": 0, "min_side": 64, "max_side": 72})
     change_params(made, "features", method="vit")
-    made.run("dataset")
+    made.run("dataset", "pretraining")
     return made
 
 
 def test_the_same_bytes_wherever_it_runs(project: Project, tmp_path: Path) -> None:
     other = project.copy_to(tmp_path / "other")
-    project.run("features", "superpixels")
+    project.run("pretraining", "features", "superpixels")
     done = other.program("features", "--device", "cpu", "--workers", "2")
     assert done.returncode == 0, done.stderr
     assert tree(project.data / "features.zarr") == tree(other.data / "features.zarr") != {}
@@ -37,7 +37,7 @@ def test_the_same_bytes_wherever_it_runs(project: Project, tmp_path: Path) -> No
 def test_images_of_one_superpixel_are_told(project: Project) -> None:
     change_params(project, "features", method="texture")
     before = project.params()["superpixels"]["dino"]
-    project.run("features")
+    project.run("pretraining", "features")
     assert "one superpixel each" not in heard(project, "superpixels")
     change_params(project, "superpixels", dino=before | {"threshold": -1.0})
     said = heard(project, "superpixels")
