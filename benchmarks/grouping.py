@@ -47,7 +47,7 @@ def accuracy(method: features.Method, images: list[Image], truths: list[LabelMap
     found = []
     for threshold in THRESHOLDS:
         made = [regions(patches, image, threshold=threshold) for patches, image in zip(described, images, strict=True)]
-        overlap = sum(metrics.region_overlap(one, truth) for one, truth in zip(made, truths, strict=True))
+        overlap = np.sum([metrics.region_overlap(one, truth) for one, truth in zip(made, truths, strict=True)], axis=0)
         count = np.mean([len(np.unique(one)) for one in made])
         found.append([count, overlap[0] / overlap[2], overlap[1] / overlap[2]])
     return np.array(found)

@@ -96,7 +96,7 @@ def plan() -> None:
     from rich.console import Console
 
     from seedbed.params import Params
-    from seedbed.plan import cost, costs_table, planned, table, total
+    from seedbed.plan import cost, costs_table, planned, remarks, table, total
 
     params, console = Params.read(), Console()
     params.check()
@@ -106,6 +106,8 @@ def plan() -> None:
     console.print()
     console.print(costs_table(costs))
     console.print()
+    for remark in remarks(plan, params):
+        console.print(remark, highlight=False)
     console.print(total(plan, costs), highlight=False)
 
 
@@ -120,6 +122,32 @@ def summary() -> None:
     console = Console(soft_wrap=True)
     console.print(figures_table())
     console.print(what_to_open(), highlight=False)
+
+
+@app.command()
+@one_line_errors
+def components(
+    count: Annotated[int, typer.Argument(min=1, help="So many are kept.")],
+    file: Annotated[Path, typer.Argument(help="Where to write them: a .safetensors file.")],
+    images: Annotated[int, typer.Option("--images", min=1, help="Fit them to so many images of the data set, evenly spread.")] = 1000,
+) -> None:
+    """Fit principal components to data/features.zarr, to reduce features from now on; prints what params.yaml needs."""
+    import numpy as np
+
+    from seedbed.artifacts import open_artifact
+    from seedbed.components import Components
+    from seedbed.errors import ParamsError
+    from seedbed.weights import save_components
+
+    features = open_artifact("features")
+    width = features.patches(features.ids[0]).values.shape[-1]
+    if count > width:
+        raise ParamsError(
+            "seedbed components", found=f"{count}", expected=f"at most the {width} channels of the features", do="ask for less"
+        )
+    chosen = [features.ids[place] for place in np.unique(np.linspace(0, len(features) - 1, min(images, len(features))).round().astype(int))]
+    fitted = Components.of((features.patches(image).values.reshape(-1, width) for image in chosen), count)
+    print(f'components: {{count: {count}, fit: file, file: "{file}", sha256: "{save_components(fitted, file)}"}}')
 
 
 @app.command()

@@ -34,6 +34,7 @@ class Method(ABC):  # noqa: B024 (the families add the abstract verbs)
     """What every family's contract is made from."""
 
     name: ClassVar[str] = ""
+    remark: ClassVar[str] = ""  # what one should know before it runs, such as a cost that is not seen
 
 
 M = TypeVar("M", bound=Method)

@@ -112,6 +112,15 @@ def _extents(stage: str, params: Params, data: Artifact | None) -> dict[str, int
     return extents
 
 
+def remarks(plan: list[Planned], params: Params) -> Iterator[str]:
+    """What one should know of the selected methods before they run."""
+    for one in plan:
+        if one.verdict != "nothing to do":
+            method = params.method(importlib.import_module(f"seedbed.{one.stage}").Method)
+            if method.remark:
+                yield f"{one.stage}: {method.remark}"
+
+
 def table(plan: list[Planned]) -> Table:
     """A plan for people."""
     made = Table(box=None, header_style="bold")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seedbed import torchvision_repair
+from seedbed.components import Components
 from seedbed.errors import ParamsError, nearest
 from seedbed.networks import initialise
 from seedbed.weights import InitialWeights
@@ -90,6 +91,7 @@ class Transformer(Tokens):
         if block > depth:
             raise ParamsError("params.yaml: block", found=str(block), expected=f"1..{depth}, counted from the end", do="correct it")
         self.what, self.place = what, depth - block
+        self.components: Components | None = None  # those that its vectors are to be reduced to, if they are frozen
 
     def forward(self, images_BCYX: Tensor) -> Tensor:
         """Vectors (B, y, x, D) of images whose sides are multiples of the patch size."""

@@ -21,12 +21,14 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import safetensors.numpy
 import safetensors.torch
 import torch
 from pydantic import model_validator
 from torch import Tensor, nn
 
 from seedbed.artifacts import Artifact
+from seedbed.components import Components
 from seedbed.errors import WeightsError, listed
 from seedbed.methods import LOCATION, parameters
 
@@ -63,20 +65,42 @@ class InitialWeights:
 def load_file(network: nn.Module, weights: InitialWeights) -> None:
     """Fill a network from a file, by name and shape, whole or not at all."""
     path = Path(weights.file)
-    if not path.is_file():
+    content = _pinned(path, weights.sha256, name="initial_weights", expected="initial weights")
+    network.load_state_dict(fitted(network, _entries(content, path), where=str(path)))
+
+
+def load_components(file: str, sha256: str) -> Components:
+    """Principal components from a file that `save_components` wrote."""
+    path = Path(file)
+    entries = _entries(_pinned(path, sha256, name="components", expected="what `seedbed components` wrote"), path)
+    if set(entries) != {"mean", "directions"} or entries["directions"].shape[1:] != entries["mean"].shape:
         raise WeightsError(
-            weights.file or "initial_weights.file",
-            found="no such file",
-            expected="initial weights",
-            do="correct initial_weights.file in params.yaml",
+            str(path), found=f"the entries {listed(sorted(entries))}", expected="mean and directions", do="run `seedbed components`"
         )
+    return Components(entries["mean"].numpy(), entries["directions"].numpy())
+
+
+def save_components(components: Components, file: Path) -> str:
+    """Write principal components to a file. Returns its SHA-256."""
+    content = safetensors.numpy.save({"mean": components.mean, "directions": components.directions})
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _pinned(path: Path, sha256: str, *, name: str, expected: str) -> bytes:
+    """Content of a file that is the one that params.yaml means.
+
+    name: of the parameters that name it.
+    """
+    if not path.is_file():
+        where = str(path) if path.name else f"{name}.file"
+        raise WeightsError(where, found="no such file", expected=expected, do=f"correct {name}.file in params.yaml")
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
-    if digest != weights.sha256:
-        raise WeightsError(
-            str(path), found=f"sha256 {digest}", expected=weights.sha256 or "a digest", do="set initial_weights.sha256 to what was found"
-        )
-    network.load_state_dict(fitted(network, _entries(content, path), where=str(path)))
+    if digest != sha256:
+        raise WeightsError(str(path), found=f"sha256 {digest}", expected=sha256 or "a digest", do=f"set {name}.sha256 to what was found")
+    return content
 
 
 def fitted(network: nn.Module, given: Mapping[str, Any], *, where: str) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ SMALL = {
     "prototypes": 8,
     "frozen_norms": False,
     "frozen_stages": 0,
-    "components": 0,
+    "components": {"count": 0, "fit": "image", "file": "", "sha256": ""},
     "initial_weights": {"source": "none", "file": "", "sha256": ""},
     "crop": 32,
     "epochs": 0.5,

@@ -14,21 +14,39 @@ Differs from the paper: any transformer of timm will do; tokens, other blocks, c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 
 from seedbed import features
+from seedbed.components import Components
+from seedbed.errors import ParamsError
 from seedbed.inference import together
-from seedbed.methods import method
+from seedbed.methods import LOCATION, method, parameters
 from seedbed.transformer import Transformer, width_of
 from seedbed.types import Image, PatchFeatures, cells
-from seedbed.weights import InitialWeights
+from seedbed.weights import InitialWeights, load_components
+
+
+@parameters
+class Reduction:
+    """Principal components that vectors are reduced to, which takes less room and time."""
+
+    count: Annotated[int, Field(ge=0)]  # of components; 0 keeps the vectors as they are
+    fit: Literal["image", "file"]  # image: each image's own, of its patches; file: once for all, as `seedbed components` wrote them
+    file: Annotated[str, LOCATION]  # empty unless fit is file
+    sha256: str  # its digest, so that the same parameters always mean the same components; empty unless fit is file
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.fit != "file" and (self.file or self.sha256):
+            raise ValueError("no file and no sha256 unless fit is file")
+        return self
 
 
 @method
@@ -41,11 +59,11 @@ class Vit(features.Method):
     what: Literal["keys", "tokens"]  # tokens of the last block are normalised as the network does before its head
     block: Annotated[int, Field(ge=1)]  # counted from the end: 1 is the last
     centred: bool  # whether the mean of an image's patches is subtracted
-    components: Annotated[int, Field(ge=0)]  # so many principal components of an image's patches are kept; 0 keeps the vectors as they are
+    components: Reduction
 
     @property
     def num_channels(self) -> int:
-        return self.components or width_of(self.architecture)
+        return self.components.count or width_of(self.architecture)
 
     @property
     def pretrained(self) -> bool:
@@ -55,7 +73,21 @@ class Vit(features.Method):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # without weights it is drawn, in every process the same
             network = Transformer(self.architecture, patch_size=self.patch_size, what=self.what, block=self.block)
+        if self.components.count and self.components.fit == "file":
+            network.components = self._components()
         return network if self.pretrained else network.initialised(self.initial_weights)
+
+    def _components(self) -> Components:
+        components = load_components(self.components.file, self.components.sha256)
+        width = width_of(self.architecture)
+        if components.directions.shape != (self.components.count, width):
+            raise ParamsError(
+                "params.yaml: components.count",
+                found=f"{self.components.count} of {width} channels, where the file has {components.directions.shape}",
+                expected="what the file holds",
+                do="correct it, or run `seedbed components` again",
+            )
+        return components
 
     def describe(self, images: Sequence[Image], network: Transformer, *, device: str) -> list[PatchFeatures]:
         described: dict[int, npt.NDArray[np.float32]] = {}
@@ -65,21 +97,19 @@ class Vit(features.Method):
             with torch.inference_mode():
                 values = network(batch).float().cpu().numpy()
             described |= dict(zip(places, values, strict=True))
-        return [PatchFeatures(values=self._finished(described[place]), patch_size=self.patch_size) for place in range(len(images))]
+        return [PatchFeatures(values=self._finished(described[place], network), patch_size=self.patch_size) for place in range(len(images))]
 
     def _view(self, image: Image) -> Image:
         rows, columns = cells((image.shape[0], image.shape[1]), self.patch_size)
         size = columns * self.patch_size, rows * self.patch_size
         return image if image.shape[1::-1] == size else np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
 
-    def _finished(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def _finished(self, values: npt.NDArray[np.float32], network: Transformer) -> npt.NDArray[np.float32]:
         """Values (patch_y, patch_x, channel), centred and reduced as wanted."""
-        if self.centred or self.components:
+        if self.centred:
             values = values - values.mean(axis=(0, 1))
-        if self.components:
-            flat = values.reshape(-1, values.shape[-1])
-            _, _, directions = np.linalg.svd(flat, full_matrices=False)
-            kept = flat @ directions[: self.components].T
-            missing = self.components - kept.shape[1]  # where an image has fewer patches than components
-            values = np.pad(kept, ((0, 0), (0, missing))).reshape(*values.shape[:2], self.components)
-        return np.asarray(values, np.float32)
+        if not self.components.count:
+            return np.asarray(values, np.float32)
+        flat = values.reshape(-1, values.shape[-1])
+        fitted = network.components or Components.of([flat], self.components.count)
+        return fitted.of_vectors(flat).reshape(*values.shape[:2], self.components.count)

@@ -11,7 +11,7 @@ Differs from the paper: it works on the patch features of any source, where the 
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,11 @@ from seedbed.types import Image, PatchFeatures, RegionMap
 
 @method
 class Dino(superpixels.Method):
+    remark: ClassVar[str] = (
+        "nearly all of its time is the dense CRF, which takes as long as there are regions: at 20 iterations about 0.07 s for each in a "
+        "photograph of 375 x 500 on one core, so 2 s where there are 30. A higher threshold makes more; crf.iterations: 0 leaves it out."
+    )
+
     threshold: Annotated[float, Field(ge=-1, le=1)]  # paper: tau; cosine above which a patch joins a region
     crf_certainty: Annotated[float, Field(gt=0, lt=1)]  # how sure the CRF is of the region that a pixel comes with
     crf: DenseCrf

@@ -14,14 +14,20 @@ import safetensors.torch
 import torch
 
 from seedbed import transformer
+from seedbed.components import Components
 from seedbed.errors import ParamsError, WeightsError
-from seedbed.features.vit import Vit
+from seedbed.features.vit import Reduction, Vit
 from seedbed.transformer import Transformer, keys
 from seedbed.types import Image
-from seedbed.weights import InitialWeights
+from seedbed.weights import InitialWeights, save_components
 
 NONE = InitialWeights(source="none", file="", sha256="")
 SIZES = [(40, 33), (16, 64), (1, 17)]
+
+
+def reduced(count: int, file: Path | None = None) -> Reduction:
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest() if file else ""
+    return Reduction(count=count, fit="file" if file else "image", file=str(file or ""), sha256=sha256)
 
 
 def vit(**changes: Any) -> Vit:
@@ -32,7 +38,7 @@ def vit(**changes: Any) -> Vit:
         "what": "keys",
         "block": 1,
         "centred": False,
-        "components": 0,
+        "components": reduced(0),
     }
     return Vit(**(given | changes))
 
@@ -137,12 +143,41 @@ def test_centred_vectors_sum_to_nothing_within_an_image() -> None:
 
 
 def test_principal_components_keep_what_varies_most() -> None:
-    [full, *_], [few, *_] = described(vit(centred=True)), described(vit(components=3))
+    [full, *_], [few, *_] = described(vit(centred=True)), described(vit(components=reduced(3)))
     assert few.shape == (*full.shape[:2], 3)
     flat, kept = full.reshape(-1, 64), few.reshape(-1, 3)
     strengths = np.linalg.svd(flat, compute_uv=False)
     assert np.allclose(np.linalg.norm(kept, axis=0), strengths[:3], rtol=1e-4)
-    assert described(vit(components=50))[2].shape == (1, 2, 50)  # of an image with fewer patches
+    assert described(vit(components=reduced(50)))[2].shape == (1, 2, 50)  # of an image with fewer patches
+
+
+def test_frozen_components_are_the_same_for_every_image(tmp_path: Path) -> None:
+    whole = [one.reshape(-1, 64) for one in described(vit(centred=True))]
+    file = tmp_path / "components.safetensors"
+    save_components(Components.of(whole, 5), file)
+    found = described(vit(centred=True, components=reduced(5, file)))
+    together = np.concatenate(whole)
+    _, strengths, directions = np.linalg.svd(together - together.mean(axis=0), full_matrices=False)
+    assert strengths[4] > strengths[5]
+    for one, vectors in zip(found, whole, strict=True):
+        expected = (vectors - together.mean(axis=0)) @ directions[:5].T
+        assert np.allclose(np.abs(one.reshape(-1, 5)), np.abs(expected), atol=1e-4)
+
+
+def test_components_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "components.safetensors"
+    save_components(Components.of([np.random.default_rng(0).random((20, 64), np.float32)], 5), file)
+    with pytest.raises(ParamsError, match=r"components.count: found 4 of 64 channels, where the file has \(5, 64\)"):
+        vit(components=reduced(4, file)).network()
+    right = reduced(5, file)
+    file.write_bytes(b"other")
+    with pytest.raises(WeightsError, match=r"found sha256 \w+; expected \w+; set components.sha256 to what was found"):
+        vit(components=right).network()
+    safetensors.torch.save_file({"mean": torch.zeros(64)}, file)
+    with pytest.raises(WeightsError, match="found the entries mean; expected mean and directions; run `seedbed components`"):
+        vit(components=reduced(5, file)).network()
+    with pytest.raises(ValueError, match="no file and no sha256 unless fit is file"):
+        Reduction(count=5, fit="image", file="a.safetensors", sha256="")
 
 
 def test_weights_from_a_file(tmp_path: Path) -> None:

@@ -90,6 +90,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout whose pipeline has run once."""
     checkout = Checkout(tmp_path_factory.mktemp("project"))
     assert set(checkout.plan()) == set(STAGES)
+    assert "superpixels: nearly all of its time is the dense CRF" in checkout.run("seedbed", "plan").stdout
     assert all(verdict == "runs: it never ran here" for verdict in checkout.plan().values())
     assert sorted(checkout.repro()) == sorted(STAGES)
     return checkout
@@ -156,7 +157,13 @@ def test_a_scale_of_class_maps_trains_no_classifier(checkout: Checkout) -> None:
     params["cams"]["multiscale"]["scales"] = [1.0]
     checkout.write(params)
     plan = checkout.plan()
-    assert [stage for stage, verdict in plan.items() if verdict == "nothing to do"] == ["dataset", "features", "superpixels", "classifier"]
+    assert [stage for stage, verdict in plan.items() if verdict == "nothing to do"] == [
+        "dataset",
+        "pretraining",
+        "features",
+        "superpixels",
+        "classifier",
+    ]
     assert plan["cams"] == "runs: params.yaml: cams.multiscale changed"
 
 

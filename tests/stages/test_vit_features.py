@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from seedbed.artifacts import open_artifact
-from tests.stages.miniature import Project, new_project, tree
+from tests.stages.miniature import CHECKOUT, Project, new_project, tree
 from tests.stages.surviving import change_params, heard
 
 
@@ -42,3 +46,26 @@ def test_images_of_one_superpixel_are_told(project: Project) -> None:
     change_params(project, "superpixels", dino=before | {"threshold": -1.0})
     said = heard(project, "superpixels")
     assert "superpixels: 66 of 66 images are one superpixel each: features that all resemble each other? See features.vit.centred\n" in said
+
+
+def test_components_are_fitted_once_and_then_frozen(project: Project, tmp_path: Path) -> None:
+    project.run("features")
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    command = [sys.executable, "-m", "seedbed.cli", "components"]
+    done = subprocess.run(
+        [*command, "5", "own/five.safetensors", "--images", "20"],
+        cwd=project.root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    components = YAML(typ="safe").load(done.stdout)["components"]
+    assert components | {"sha256": ""} == {"count": 5, "fit": "file", "file": "own/five.safetensors", "sha256": ""}
+    change_params(project, "features", vit=project.params()["features"]["vit"] | {"components": components})
+    project.run("features")
+    patches = open_artifact("features", folder=project.data)
+    assert patches.whole("patches").shape[-1] == 5
+    many = subprocess.run([*command, "6", "other"], cwd=project.root, env=environment, capture_output=True, text=True, check=False)
+    assert many.returncode == 2
+    assert many.stderr == "error: seedbed components: found 6; expected at most the 5 channels of the features; ask for less\n"
