@@ -3,7 +3,7 @@ PYTHON ?= python3
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup demo test test-all check docs bench clean
+.PHONY: help setup demo test test-all check docs bench results clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -37,7 +37,10 @@ docs: setup ## write the generated pages
 	python -m seedbed.documentation
 
 bench: setup ## run the benchmarks
-	for file in benchmarks/[a-z]*.py; do python $$file || exit 1; done
+	for file in $(filter-out benchmarks/results.py,$(wildcard benchmarks/[a-z]*.py)); do python $$file || exit 1; done
+
+results: setup ## run the pipeline with three seeds, and write the table of docs/results.md
+	python benchmarks/results.py --write shapes
 
 clean: ## remove what the pipeline computed here; raw data and DVC's cache stay
 	rm -rf data/*.zarr data/.work

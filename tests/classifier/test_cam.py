@@ -52,3 +52,12 @@ def test_what_is_learned_from_two_images_is_learned(cam: Cam, tmp_path: Path) ->
     left = trained(method, partial(method.learner, NUM_CLASSES), samples([], count=2), tmp_path)
     assert len(left.losses) == 12
     assert sum(left.losses[-3:]) < 0.8 * sum(left.losses[:3])
+
+
+def test_a_transformer_can_be_the_backbone(cam: Cam) -> None:
+    method = dataclasses.replace(cam, backbone=dataclasses.replace(cam.backbone, network="test_vit", output_stride=16))
+    learner = method.learner(NUM_CLASSES)
+    maps, logits = learner.network(torch.rand(2, 3, 40, 56))
+    assert maps.shape == (2, NUM_CLASSES, 3, 4) and torch.allclose(logits, maps.mean(dim=(2, 3)))
+    learner(batch([]), 0.0)["classes"].backward()
+    assert all(one.grad is not None for one in learner.network.parameters())
