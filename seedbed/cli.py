@@ -126,6 +126,23 @@ def summary() -> None:
 
 @app.command()
 @one_line_errors
+def weights(
+    stage: Annotated[str, typer.Argument(help="pretraining, classifier or segmenter.")],
+    file: Annotated[Path, typer.Argument(help="Where to write them: a .safetensors file.")],
+) -> None:
+    """Write the weights that a stage has trained to a file, for other programs or as initial weights; prints what params.yaml needs."""
+    from seedbed.artifacts import SCHEMAS, open_artifact
+    from seedbed.errors import ArtifactError, listed
+    from seedbed.weights import save_state
+
+    trained = [name for name, schema in SCHEMAS.items() if schema.weights]
+    if stage not in trained:
+        raise ArtifactError("seedbed weights", found=repr(stage), expected=f"one of: {listed(trained)}", do="correct it")
+    print(f'initial_weights: {{source: file, file: "{file}", sha256: "{save_state(open_artifact(stage), file)}"}}')
+
+
+@app.command()
+@one_line_errors
 def components(
     count: Annotated[int, typer.Argument(min=1, help="So many are kept.")],
     file: Annotated[Path, typer.Argument(help="Where to write them: a .safetensors file.")],

@@ -82,7 +82,11 @@ def load_components(file: str, sha256: str) -> Components:
 
 def save_components(components: Components, file: Path) -> str:
     """Write principal components to a file. Returns its SHA-256."""
-    content = safetensors.numpy.save({"mean": components.mean, "directions": components.directions})
+    return _written({"mean": components.mean, "directions": components.directions}, file)
+
+
+def _written(entries: dict[str, npt.NDArray[Any]], file: Path) -> str:
+    content = safetensors.numpy.save(entries)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content)
     return hashlib.sha256(content).hexdigest()
@@ -239,6 +243,14 @@ def state_of(network: nn.Module) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     """A network's state for an artifact."""
     for name, tensor in network.state_dict().items():
         yield name, tensor.detach().cpu().numpy()
+
+
+def save_state(artifact: Artifact, file: Path) -> str:
+    """Write a network's state to a file. Returns its SHA-256."""
+    state = artifact.weights()
+    if not state:
+        raise WeightsError(str(artifact.path), found="no weights", expected="those of a training", do="select a method that trains")
+    return _written({name: np.ascontiguousarray(value) for name, value in state.items()}, file)
 
 
 def restored(network: N, artifact: Artifact, *, device: str) -> N:

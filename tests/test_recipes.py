@@ -145,7 +145,7 @@ def test_a_recipe_says_what_it_is_and_what_to_do(checkout: Path, name: str) -> N
 def test_what_a_recipe_changes_and_what_is_left_to_do(checkout: Path) -> None:
     Path("recipes/own.yaml").write_text(OWN)
     assert recipe("own").output == (
-        "superpixels.dino.threshold: 0.3 -> 0.25\n"
+        "superpixels.dino.threshold: 0.7 -> 0.25\n"
         "cams.multiscale.scales: [1, 0.75, 1.5] -> [1, 2]\n"
         "segmenter.maps.regions: nothing -> superpixels\n"
         "segmenter.maps.labels: refinement -> nothing\n"
