@@ -15,7 +15,7 @@ from seedbed.errors import DataError, WeightsError
 from seedbed.inference import TrainedNetwork
 from seedbed.networks import SegmentationNetwork
 from seedbed.params import Params, rebuilt
-from seedbed.types import LabelMap
+from seedbed.types import LabelMap, Size
 
 CLOSE = 1e-3  # how far logits of an exported model may be from the network's
 
@@ -80,18 +80,27 @@ class Exported(nn.Module):
         return nn.functional.interpolate(logits, size=images_BCYX.shape[-2:], mode="bilinear", align_corners=False)
 
 
-def exported(file: Path) -> float:
-    """Write the segmenter for torch.export's reader, for images of any size. Returns how far its answers are from the network's, at most."""
-    network = Exported(trained_segmenter("cpu").loaded()).eval()
+def exported(network: SegmentationNetwork, file: Path, *, size: Size | None) -> float:
+    """Write a segmenter as a program of torch.export. Returns how far its answers are off, at most.
+
+    size: height and width of the only images that it will take; None: it takes any.
+    """
+    whole = Exported(network).eval()
     torch.manual_seed(0)
-    examples = [torch.rand(2, 3, 96, 128), torch.rand(1, 3, 160, 112)]
-    sizes = {0: torch.export.Dim("batch"), 2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
-    program = torch.export.export(network, (examples[0],), dynamic_shapes=(sizes,), strict=False)
+    examples = [torch.rand(2, 3, *(size or (96, 128))), torch.rand(1, 3, *(size or (161, 115)))]
+    batch, free = torch.export.Dim("batch"), torch.export.Dim.AUTO
+    sizes = {0: batch} if size else {0: batch, 2: free, 3: free}
     file.parent.mkdir(parents=True, exist_ok=True)
-    torch.export.save(program, file)
-    again = torch.export.load(file).module()
-    with torch.inference_mode():
-        furthest = max(float((again(one) - network(one)).abs().max()) for one in examples)
+    try:
+        program = torch.export.export(whole, (examples[0],), dynamic_shapes=(sizes,), strict=False)
+        torch.export.save(program, file)
+        again = torch.export.load(file).module()
+        with torch.inference_mode():
+            furthest = max(float((again(one) - whole(one)).abs().max()) for one in examples)
+    except Exception as error:  # torch.export has many
+        found = f"a network that torch.export cannot write ({type(error).__name__})"
+        do = "use another backbone" if size else "name one size, as with --size 480 640"
+        raise WeightsError(str(file), found=found, expected="one that it can, for images of any size", do=do) from error
     if furthest > CLOSE:
         found = f"a model whose logits are up to {furthest:.2g} from the network's"
         raise WeightsError(str(file), found=found, expected=f"at most {CLOSE}", do="use another backbone, and report it")
