@@ -126,6 +126,40 @@ def summary() -> None:
 
 @app.command()
 @one_line_errors
+def predict(
+    pictures: Annotated[list[Path], typer.Argument(help="Image files.")],
+    folder: Annotated[Path, typer.Option("--to", help="Where to write masks.")] = Path("predicted"),
+    with_crf: Annotated[bool, typer.Option("--crf", help="Let the evaluation's dense CRF have the last word.")] = False,
+    overlay: Annotated[bool, typer.Option("--overlay", help="Write pictures with their labels over them, too.")] = False,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Segment new pictures with the trained model. Masks are PNG files of class numbers, in the classes' colours."""
+    from seedbed import predicting
+    from seedbed.params import Params
+    from seedbed.stage import Run
+
+    params = Params.read()
+    place = Run("predictions", params, device_wanted=device).device
+    for file, shares in predicting.segmented(pictures, folder, params=params, with_crf=with_crf, overlay=overlay, device=place):
+        print(f"{file}: " + ", ".join(f"{name} {share:.1%}" for name, share in shares.items()))
+
+
+@app.command()
+@one_line_errors
+def export_model(
+    file: Annotated[Path, typer.Argument(help="Where to write it: a .pt2 file.")],
+    size: Annotated[tuple[int, int], typer.Option("--size", help="Height and width of the only images it takes; else any.")] = (0, 0),
+) -> None:
+    """Write the trained segmenter as a program of torch.export, which runs without Seedbed, and check its answers."""
+    from seedbed import predicting
+
+    network = predicting.trained_segmenter("cpu").loaded()
+    furthest = predicting.exported(network, file, size=size if all(size) else None)
+    print(f"{file}: from RGB in [0, 1] (batch, 3, height, width) to logits of every pixel; at most {furthest:.1g} from the network's")
+
+
+@app.command()
+@one_line_errors
 def weights(
     stage: Annotated[str, typer.Argument(help="pretraining, classifier or segmenter.")],
     file: Annotated[Path, typer.Argument(help="Where to write them: a .safetensors file.")],

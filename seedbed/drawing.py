@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from skimage.segmentation import mark_boundaries
 
-from seedbed.types import IGNORE, ClassMaps, Image, LabelMap, RegionMap
+from seedbed.types import BACKGROUND, IGNORE, ClassMaps, Image, LabelMap, RegionMap
 
 Palette = npt.NDArray[np.uint8]  # (class, rgb), background first
 UNLABELLED = (128, 128, 128)
@@ -21,6 +21,12 @@ def labels(label_map: LabelMap, palette: Palette) -> Image:
     picture = palette[np.where(label_map == IGNORE, 0, label_map)]
     picture[label_map == IGNORE] = UNLABELLED
     return picture
+
+
+def overlay(image: Image, label_map: LabelMap, palette: Palette) -> Image:
+    """An image with its labels over it, each with a border; background stays as it is."""
+    light = np.where((label_map != BACKGROUND)[..., None], 0.5 * image + 0.5 * labels(label_map, palette), image)
+    return regions(np.asarray(np.rint(light), np.uint8), label_map.astype(np.int32))
 
 
 def class_maps(image: Image, maps: ClassMaps, palette: Palette) -> Image:

@@ -319,7 +319,7 @@ def _trained(fabric: lightning_fabric.Fabric, job: _Job[N, B, S, V]) -> Trained[
             due = first and job.checkpoints.due() and step + 1 < steps
             if due or log.full or step + 1 == steps:
                 log.settle(job.name)
-            progress.advance(note=f"loss {log.recent():.3f}")
+            progress.advance(note=log.recent())
             if due or (step + 1 == steps and first and not alone):
                 state.save(job.checkpoints, whole=whole, log=log)
     network: Any = learner.network if state.averaged is None else state.averaged.module
@@ -376,9 +376,9 @@ class _Log:
                 )
         self._held, self._rates = [], []
 
-    def recent(self) -> float:
-        """Mean loss of the last steps."""
-        return float(np.mean(self.figures[TOTAL][-HELD:] or [math.nan]))
+    def recent(self) -> str:
+        """What is known of the last steps, for people."""
+        return f"loss {np.mean(self.figures[TOTAL][-HELD:]):.3f}" if self.figures.get(TOTAL) else ""
 
 
 def _batches(job: _Job[N, B, S, V], steps: range, *, rank: int, ranks: int) -> Iterator[list[B]]:

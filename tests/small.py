@@ -14,6 +14,7 @@ SMALL = {
     "prototypes": 8,
     "frozen_norms": False,
     "frozen_stages": 0,
+    "scales": [1],
     "components": {"count": 0, "fit": "image", "file": "", "sha256": ""},
     "initial_weights": {"source": "none", "file": "", "sha256": ""},
     "crop": 32,

@@ -15,7 +15,19 @@ PROJECT = Path(__file__).parents[2]
 PACKAGES = ("seedbed", "stages", "benchmarks")
 TOOLS = frozenset(  # no stage needs them
     f"seedbed.{name}"
-    for name in ("cli", "doctor", "documentation", "editing", "garbage", "plan", "recipes", "starting", "summary", "verification")
+    for name in (
+        "cli",
+        "doctor",
+        "documentation",
+        "editing",
+        "garbage",
+        "plan",
+        "predicting",
+        "recipes",
+        "starting",
+        "summary",
+        "verification",
+    )
 )
 
 

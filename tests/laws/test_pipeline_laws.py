@@ -159,16 +159,16 @@ def test_data_opened_in_disguise_are_found(broken: BrokenCopy, opening: str) -> 
 
 
 def test_a_map_that_a_method_newly_learns_along_is_found(broken: BrokenCopy) -> None:
-    broken.append("seedbed/segmenter/second.py", 'maps = ("regions",)')
-    assert broken.new(pipeline_laws.data_deps_are_complete) == ['stage segmenter: add "- data/${segmenter.maps.regions}.zarr" to deps']
+    broken.append("seedbed/classifier/second.py", 'maps = ("regions",)')
+    assert broken.new(pipeline_laws.data_deps_are_complete) == ['stage classifier: add "- data/${classifier.maps.regions}.zarr" to deps']
     assert broken.new(pipeline_laws.maps_have_slots) == [
-        'params.yaml: add "regions: dataset" to segmenter.maps: seedbed/segmenter/second.py learns regions along'
+        'params.yaml: add "regions: dataset" to classifier.maps: seedbed/classifier/second.py learns regions along'
     ]
 
 
 def test_a_slot_without_a_dep_is_found(broken: BrokenCopy) -> None:
-    broken.replace("params.yaml", "maps: {labels: refinement}", "maps: {labels: refinement, regions: superpixels}")
-    assert broken.new(pipeline_laws.data_deps_are_complete) == ['stage segmenter: add "- data/${segmenter.maps.regions}.zarr" to deps']
+    broken.replace("params.yaml", "maps: {} #", "maps: {regions: superpixels} #")
+    assert broken.new(pipeline_laws.data_deps_are_complete) == ['stage classifier: add "- data/${classifier.maps.regions}.zarr" to deps']
 
 
 def test_maps_opened_in_disguise_are_found(broken: BrokenCopy) -> None:

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from seedbed.augmentation import Sample
-from seedbed.segmenter.pseudo_masks import DeepLab, PseudoMasks
+from seedbed.deeplab import DeepLab
+from seedbed.segmenter.pseudo_masks import PseudoMasks
 from tests.learning import NUM_CLASSES, batch, gradients, trained
 
 

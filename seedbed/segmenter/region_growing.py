@@ -1,0 +1,134 @@
+"""DeepLab learns from a few sure pixels, and labels grow into whole superpixels as soon as the network is sure of them.
+
+In every step a superpixel without a label takes the class that the network gives it on average, if it gives it more than a threshold.
+What is grown is forgotten with the step: labels begin from the seeds each time, and the network carries the progress. Superpixels may lie
+in several pieces, so labels reach parts of an object that its seed does not touch.
+
+Paper: Seoul National University dissertation of 2022, chapter 3; Kim et al., "Semantic-Aware Superpixel for Weakly Supervised
+Semantic Segmentation", AAAI 2023. The loss is that of Huang et al., "Weakly-Supervised Semantic Segmentation Network with Deep Seeded
+Region Growing", CVPR 2018.
+
+Differs from the paper: only background and classes that the image is known to contain may grow (`present_only`), which it does not say;
+labels and superpixels are those of pixels, and the network's answers are brought to their size; over several sizes of the input, the mean
+answer decides what grows, and every size learns from the result.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from seedbed import segmenter
+from seedbed.augmentation import Augmentation
+from seedbed.deeplab import DeepLab, at_scales
+from seedbed.methods import method
+from seedbed.networks import SegmentationNetwork, Trunk
+from seedbed.training import Batch, Descent, Learner, Scheduled, Training
+from seedbed.types import BACKGROUND, IGNORE
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Scale = Annotated[float, Field(gt=0)]
+
+
+@method
+class RegionGrowing(segmenter.Method):
+    maps: ClassVar[tuple[str, ...]] = ("labels", "regions")
+
+    backbone: Trunk
+    rates: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]  # dilation of the branches that are summed
+    scales: Annotated[tuple[Scale, ...], Field(min_length=1)]  # sizes of the input that are learned from
+    foreground: Probability  # paper: beta; a superpixel takes a class that is given more than this on average
+    background: Probability  # the same for background
+    present_only: bool  # whether classes that the image is known not to contain stay out of the growing
+    augmentation: Augmentation
+    training: Training
+    descent: Descent
+
+    def network(self, num_classes: int) -> SegmentationNetwork:
+        return DeepLab(self.backbone.built(), num_classes, self.rates)
+
+    def learner(self, num_classes: int) -> Learner[SegmentationNetwork, Batch]:
+        return GrowingLearner(DeepLab(self.backbone.initialised(), num_classes, self.rates), self)
+
+
+class GrowingLearner(Learner[SegmentationNetwork, Batch]):
+    """The balanced loss of seeds that have grown."""
+
+    network: DeepLab
+
+    def __init__(self, network: DeepLab, method: RegionGrowing) -> None:
+        super().__init__()
+        self.network = network
+        self.method = method
+        self._watched: dict[str, Tensor] = {}
+
+    def forward(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        method, seeds_BYX = self.method, batch.maps_BYX["labels"]
+        answers = [logits.log_softmax(dim=1) for logits in at_scales(self.network, batch.images_BCYX, method.scales)]
+        with torch.no_grad():
+            mean_BKYX = torch.stack([answer.exp() for answer in answers]).mean(dim=0)
+            labels_BYX = grown(
+                seeds_BYX,
+                batch.maps_BYX["regions"],
+                mean_BKYX,
+                present_BK=batch.labels_BK.bool() if method.present_only else torch.ones_like(batch.labels_BK, dtype=torch.bool),
+                foreground=method.foreground,
+                background=method.background,
+            )
+            shown = batch.maps_BYX["regions"] >= 0
+            self._watched = {
+                "seeded": (seeds_BYX != IGNORE)[shown].float().mean(),
+                "labelled": (labels_BYX != IGNORE)[shown].float().mean(),
+            }
+        return {"seeds": torch.stack([balanced(answer, labels_BYX) for answer in answers]).mean()}
+
+    def optimizers(self) -> list[Scheduled]:
+        return [self.method.descent.scheduled(self.network.backbone, self.network.branches)]
+
+    def watched(self) -> dict[str, Tensor]:
+        return self._watched
+
+
+def grown(
+    seeds_BYX: Tensor, regions_BYX: Tensor, answers_BKYX: Tensor, *, present_BK: Tensor, foreground: float, background: float
+) -> Tensor:
+    """Seeds, and beside them the labels of superpixels that the network is sure of.
+
+    seeds_BYX: 255 where nothing is known; what is known stays.
+    regions_BYX: superpixels, -1 where there is no image.
+    answers_BKYX: probabilities; background at index 0.
+    present_BK: classes that may grow.
+    """
+    batch, classes = answers_BKYX.shape[:2]
+    free_BYX = (seeds_BYX == IGNORE) & (regions_BYX >= 0)
+    count = int(regions_BYX.max()) + 1 if regions_BYX.numel() else 0
+    if count < 1:
+        return seeds_BYX
+    places_BYX = regions_BYX.clamp(min=0) + count * torch.arange(batch, device=regions_BYX.device)[:, None, None]
+    free = free_BYX.flatten()
+    places = places_BYX.flatten()[free]
+    sums_RK = answers_BKYX.new_zeros(batch * count, classes)
+    sums_RK.index_add_(0, places, answers_BKYX.movedim(1, -1).reshape(-1, classes)[free])
+    sizes_R = torch.bincount(places, minlength=batch * count)
+    means_RK = sums_RK / sizes_R.clamp(min=1)[:, None]
+    means_RK = means_RK.masked_fill(~present_BK.repeat_interleave(count, dim=0), -1.0)
+    highest_R, best_R = means_RK.max(dim=1)
+    thresholds_R = torch.where(best_R == BACKGROUND, background, foreground)
+    labels_R = torch.where(highest_R > thresholds_R, best_R, IGNORE)
+    return torch.where(free_BYX, labels_R[places_BYX], seeds_BYX)
+
+
+def balanced(logs_BKYX: Tensor, labels_BYX: Tensor) -> Tensor:
+    """Mean over images of the cross-entropy of background pixels and that of all others, each a mean over its pixels.
+
+    logs_BKYX: logarithms of probabilities.
+    """
+    known_BYX = labels_BYX != IGNORE
+    losses_BYX = -logs_BKYX.gather(1, torch.where(known_BYX, labels_BYX, 0)[:, None])[:, 0]
+    total = losses_BYX.new_zeros(len(labels_BYX))
+    for of_BYX in (labels_BYX == BACKGROUND, known_BYX & (labels_BYX != BACKGROUND)):
+        total = total + (losses_BYX * of_BYX).sum(dim=(1, 2)) / of_BYX.sum(dim=(1, 2)).clamp(min=1)
+    return total.mean()
