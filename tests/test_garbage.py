@@ -23,13 +23,14 @@ from seedbed.store import Recipe, Store, put
 from tests.publishing import published_network
 from tests.stages.miniature import Project, new_project
 
-STAGES = ("dataset", "features", "superpixels")  # those without a network
+STAGES = ("dataset", "pretraining", "features", "superpixels")  # those that train nothing here
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, original: dict[str, Any]) -> Project:
     """A project in which some stages were run; no test changes it."""
     project = new_project(tmp_path_factory.mktemp("finished") / "project", original)
+    set_dino(project, threshold=0.3)
     project.run(*STAGES)
     return project
 
@@ -84,11 +85,16 @@ def entries(project: Project, stage: str = "superpixels") -> set[str]:
 
 
 def test_what_the_artifacts_are_made_of_is_current_and_stays(finished: Project) -> None:
-    names = [("dataset", "shapes"), ("features", "texture"), ("superpixels", "dino")]
-    assert told(finished.data) == [(stage, method, "current", 9, False) for stage, method in names]
+    current = [
+        ("dataset", "shapes", "current", 9, False),
+        ("pretraining", "none", "current", None, False),
+        ("features", "texture", "current", 9, False),
+        ("superpixels", "dino", "current", 9, False),
+    ]
+    assert told(finished.data) == current
     status, printed = seedbed(finished, "gc", "--delete")
     assert status == 0 and "deleted" not in printed
-    assert told(finished.data) == [(stage, method, "current", 9, False) for stage, method in names]
+    assert told(finished.data) == current
 
 
 def test_before_any_run(tmp_path: Path) -> None:
@@ -159,7 +165,7 @@ def test_entries_of_other_images_are_old(project: Project) -> None:
     content = project.params()
     content["dataset"]["max_size"] = [72, 81]  # another layout of the same images
     project.write_params(content)
-    project.run("dataset", "features")
+    project.run("dataset", "pretraining", "features")
     assert told(project.data, Choice(("features",)))[1] == ("features", "texture: other images or inputs", "old", 9, True)
 
 

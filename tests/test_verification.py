@@ -154,10 +154,10 @@ def test_flipped_bits_of_networks_are_named(finished: Project, tmp_path: Path, n
     project = finished.copy_to(tmp_path / "project", without=[".work", "raw"])
     path = project.data / f"{name}.zarr"
     weight = sorted(path.glob("weights/*.conv1.weight/c/0/0/0/0"))[0].relative_to(path).as_posix()
-    for file in (weight, "loss/c/0", "weights/zarr.json"):
+    for file in (weight, "log/c/0/0", "weights/zarr.json"):
         flip(path / file)
     assert findings(project.data, name) == [
-        f"{name}: {one}: another content than was published" for one in ("loss/c/0", weight, "weights/zarr.json")
+        f"{name}: {one}: another content than was published" for one in ("log/c/0/0", weight, "weights/zarr.json")
     ]
 
 
@@ -573,7 +573,7 @@ def test_networks_with_values_that_are_no_numbers(tmp_path: Path) -> None:
     state["layer.bias"][0] = -np.inf
     published_network("classifier", tmp_path, state, loss=[1, np.inf, np.nan])
     assert findings(tmp_path, "classifier") == [
-        "classifier: loss: 2 of 3 values are NaN or infinite",
+        "classifier: log: 2 of 3 values are NaN or infinite",
         "classifier: weights/layer.bias: 1 of 2 values are NaN or infinite",
         "classifier: weights/layer.weight: 1 of 6 values are NaN or infinite",
     ]
