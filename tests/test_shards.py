@@ -114,10 +114,12 @@ def test_odd_batches_are_halved_too(store: Store) -> None:
     assert values(store, 3) == [0, 1, 2]
 
 
-def test_where_there_is_room_batches_are_full(store: Store) -> None:
+def test_where_there_is_room_batches_are_full_and_images_of_one_size_stand_together(store: Store) -> None:
     computing = Computing([])
     work(store, computing)(shard(*TWENTY))
-    assert computing.asked == [TWENTY[:8], TWENTY[8:16], TWENTY[16:]]
+    ordered = (*TWENTY[::3], *TWENTY[1::3], *TWENTY[2::3])  # of three sizes, each in the order of the shard
+    assert computing.asked == [ordered[:8], ordered[8:16], ordered[16:]]
+    assert values(store, 20) == list(range(20))
 
 
 def test_one_image_that_is_too_large_is_named(store: Store) -> None:

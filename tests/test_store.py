@@ -256,10 +256,11 @@ def test_shards_are_copied_where_there_are_no_hard_links(tmp_path: Path, monkeyp
 def test_a_network_is_published_whole(tmp_path: Path) -> None:
     store, state = Store("classifier", folder=tmp_path), {"conv.weight": np.ones((2, 3), np.float32), "steps": np.array(7)}
     with store.building("name", Recipe("classifier", "toy", [], ""), ["key"]) as group:
-        put(group, "loss", SCHEMAS["classifier"].arrays["loss"], [2.0, 1.0])
+        put(group, "log", SCHEMAS["classifier"].arrays["log"], [[2.0], [1.0]])
+        put(group, "figures", SCHEMAS["classifier"].arrays["figures"], ["loss"])
         put_weights(group, state.items())
     artifact = store.publish(list(store.entries()), {}, images=0, made_by=MadeBy("classifier", "toy", {}), extents={})
-    assert artifact.whole("loss").tolist() == [2, 1]
+    assert artifact.whole("log").tolist() == [[2], [1]]
     assert {name: value.tolist() for name, value in artifact.weights().items()} == {"conv.weight": [[1] * 3] * 2, "steps": 7}
 
 

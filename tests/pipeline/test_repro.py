@@ -154,7 +154,7 @@ def test_a_parameter_reruns_what_sees_it_and_nothing_else(checkout: Checkout, ed
 
 def test_a_scale_of_class_maps_trains_no_classifier(checkout: Checkout) -> None:
     params = checkout.params()
-    params["cams"]["multiscale"]["scales"] = [1.0]
+    params["cams"]["multiscale"]["scales"] = [1.0, 0.5]
     checkout.write(params)
     plan = checkout.plan()
     assert [stage for stage, verdict in plan.items() if verdict == "nothing to do"] == [

@@ -390,7 +390,7 @@ def test_a_flipped_bit_is_one_line_for_the_user(own_hundred: Project, workers: s
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_full_disk_is_one_line_for_the_user(own_hundred: Project, hundred: Project, workers: str) -> None:
     forget(own_hundred, "features")
-    full = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
+    full = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (2_000, resource.RLIM_INFINITY))
     done = own_hundred.program("features", "--workers", workers, prepare=full)
     assert done.returncode == 2, done.stderr
     [line] = told(done.stderr)
