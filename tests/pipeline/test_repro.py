@@ -135,7 +135,11 @@ def test_figures_and_pictures_are_left(checkout: Checkout) -> None:
             lambda params: params["evaluation"]["standard"]["crf"].update(smooth_weight=1), ["evaluation"], STAGES[:-1], id="final CRF"
         ),
         pytest.param(
-            lambda params: params["evaluation"]["standard"]["boundaries"].update(distance=3), ["evaluation"], STAGES[:-1], id="tolerance"
+            lambda params: params["evaluation"]["standard"]["boundaries"].update(distance=3),
+            ["evaluation"],
+            STAGES[:-1],
+            id="tolerance",
+            marks=pytest.mark.slow,
         ),
     ],
 )
