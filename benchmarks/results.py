@@ -1,4 +1,4 @@
-"""The pipeline's figures over several seeds, and over several values of one parameter, as tables for docs/results.md.
+"""The pipeline's figures over several seeds, several values of one parameter, or several ways to train, as tables for docs/results.md.
 
 Every run is made by the stages themselves, one after another in a folder of its own where what a seed does not touch is not computed
 again. A seed is the one of every training; the data set stays.
@@ -41,6 +41,25 @@ SHOWN: tuple[tuple[str, str, str], ...] = (  # what, in words, and the figure's 
     ("superpixels, boundary precision", "superpixels", "boundary_precision"),
     ("predictions, mIoU", "predictions", "miou"),
     ("predictions after the CRF, mIoU", "predictions_crf", "miou"),
+)
+
+CLASS_MAPS, MASKS, GROWING = "class maps at the declared threshold", "masks of the CRF", "seeds that grow in superpixels"
+MASKS_AS_LABELS = {"segmenter.method": "pseudo_masks", "segmenter.maps": {"labels": "refinement", "regions": "dataset"}}
+LADDER: dict[str, dict[str, Any]] = {  # what a segmenter can learn from, and the parameters that say so
+    CLASS_MAPS: {"refinement.method": "none", **MASKS_AS_LABELS},
+    MASKS: {"refinement.method": "crf", **MASKS_AS_LABELS},
+    GROWING: {
+        "refinement.method": "crf",
+        "segmenter.method": "region_growing",
+        "segmenter.maps": {"labels": "seeds", "regions": "superpixels"},
+    },
+}
+RUNGS: tuple[tuple[str, str, str], ...] = (  # what, in words, the figure's address, and the rung that has it; of all where empty
+    ("class maps", "class_maps.miou", CLASS_MAPS),
+    ("masks of the CRF", "masks.miou", MASKS),
+    ("seeds", "seeds.miou", GROWING),
+    ("trained on {}", "predictions.miou", ""),
+    ("trained on {}, then a CRF", "predictions_crf.miou", ""),
 )
 
 
@@ -120,6 +139,25 @@ def table(reports: Sequence[Mapping[str, Any]], heads: Sequence[str], *, spread:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def ladder(reports: Mapping[str, Sequence[Mapping[str, Any]]], heads: Sequence[str]) -> str:
+    """The mIoU of what can be learned from, and of what was learned from it, in Markdown.
+
+    reports: for every rung, one of each run.
+    """
+    spread = len(heads) > 1
+    lines = [["mIoU", "images", *heads, *(["mean ± spread"] if spread else [])]]
+    lines.append(["---"] * len(lines[0]))
+    for words, address, owner in RUNGS:
+        for rung in [owner] if owner else reports:
+            values = [figure(report, address) for report in reports[rung]]
+            known = [value for value in values if value is not None]
+            cells = ["" if value is None else f"{value:.3f}" for value in values]
+            images = str(reports[rung][0][address.partition(".")[0]]["images"])
+            mean = [f"{np.mean(known):.3f} ± {np.std(known, ddof=1):.3f}"] if spread else []
+            lines.append([words.format(rung), images, *cells, *mean])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
 def written(name: str, text: str) -> None:
     """Put a table between its marks in docs/results.md."""
     page = PAGE.read_text(encoding="utf-8")
@@ -129,29 +167,59 @@ def written(name: str, text: str) -> None:
     PAGE.write_text(marks.sub(lambda match: match[1] + text + match[2], page), encoding="utf-8")
 
 
+def run(place: Place, params: dict[str, Any], chosen: Sequence[str], *, name: str) -> dict[str, Any]:
+    """The figures of a run, of which it is said how long it took."""
+    place.prepare(params)
+    started = time.perf_counter()
+    report = place.run(chosen)
+    print(f"{name}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+    return report
+
+
+def compared(place: Place, source: Path, seeds: Sequence[int], sweep: Sequence[str], chosen: Sequence[str]) -> str:
+    """The table of several seeds or of several values."""
+    reports, heads = [], []
+    address, *values = sweep
+    for given in values or seeds:
+        params: dict[str, Any] = YAML(typ="safe").load(source)
+        seeded(params, seeds[0] if values else int(given))
+        if values:
+            changed(params, address, YAML(typ="safe").load(str(given)))
+        heads.append(str(given) if values else f"seed {given}")
+        reports.append(run(place, params, chosen, name=heads[-1]))
+    return table(reports, heads, spread=not values and len(reports) > 1)
+
+
+def climbed(place: Place, source: Path, seeds: Sequence[int], chosen: Sequence[str]) -> str:
+    """The table of everything that a segmenter can learn from."""
+    reports: dict[str, list[Mapping[str, Any]]] = {rung: [] for rung in LADDER}
+    for seed in seeds:
+        for rung, changes in LADDER.items():
+            params: dict[str, Any] = YAML(typ="safe").load(source)
+            for address, value in changes.items():
+                changed(params, address, value)
+            seeded(params, seed)
+            reports[rung].append(run(place, params, chosen, name=f"seed {seed}, {rung}"))
+    return ladder(reports, [f"seed {seed}" for seed in seeds])
+
+
 def main() -> None:
     """Run and tell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--params", type=Path, default=CHECKOUT / "params.yaml", help="what to run")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--sweep", nargs="+", metavar=("PARAMETER", "VALUE"), help="values of a parameter, with the first seed")
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument("--sweep", nargs="+", metavar=("PARAMETER", "VALUE"), help="values of a parameter, with the first seed")
+    kinds.add_argument("--ladder", action="store_true", help="train on class maps, on masks, and by region growing")
     parser.add_argument("--stages", nargs="+", default=[], help="run these alone, where the others have been run")
     parser.add_argument("--folder", type=Path, default=CHECKOUT / "build" / "results", help="where to run")
     parser.add_argument("--write", default="", metavar="NAME", help="put the table between such marks in docs/results.md")
     options = parser.parse_args()
-    place, reports, heads = Place(options.folder), [], []
-    address, *values = options.sweep or [""]
-    for given in values or options.seeds:
-        params: dict[str, Any] = YAML(typ="safe").load(options.params)
-        seeded(params, options.seeds[0] if values else given)
-        if values:
-            changed(params, address, YAML(typ="safe").load(given))
-        place.prepare(params)
-        started = time.perf_counter()
-        reports.append(place.run(options.stages or stages()))
-        heads.append(str(given) if values else f"seed {given}")
-        print(f"{heads[-1]}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
-    text = table(reports, heads, spread=not values and len(reports) > 1)
+    place = Place(options.folder)
+    if options.ladder:
+        text = climbed(place, options.params, options.seeds, options.stages or stages())
+    else:
+        text = compared(place, options.params, options.seeds, options.sweep or [""], options.stages or stages())
     print(text)
     if options.write:
         written(options.write, text)

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
+from ruamel.yaml import YAML
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -193,6 +194,12 @@ def print_confusion(counts: metrics.Counts, names: Sequence[str]) -> None:
         print(f"{name:24}" + "".join(f"{share:11.1f}" for share in row))
 
 
+def learning_from_masks(path: Path) -> Params:
+    """Parameters in which the segmenter is the one that learns from masks, whichever they select."""
+    sections: dict[str, Any] = YAML(typ="safe").load(path)
+    return Params({**sections, "segmenter": {**sections["segmenter"], "method": "pseudo_masks"}}, source=str(path))
+
+
 def main() -> None:
     """Train, judge and print one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -203,7 +210,7 @@ def main() -> None:
     parser.add_argument("--only", choices=["classifier", "segmenter"], help="judge one of the two")
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
-    params = Params.read(given.params)
+    params = learning_from_masks(given.params)
     started = time.perf_counter()
     world = World.read(given.root or params.raw_root(), params.method(dataset.Method))
     print(f"data set: {len(world.index.entries)} images drawn or checked, and read, in {time.perf_counter() - started:.1f} s", flush=True)

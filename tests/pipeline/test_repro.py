@@ -128,7 +128,7 @@ def test_figures_and_pictures_are_left(checkout: Checkout) -> None:
         pytest.param(
             lambda params: params["superpixels"]["dino"].update(threshold=0.1),
             ["superpixels"],
-            ["dataset", "features", "classifier", "cams", "refinement", "segmenter", "predictions"],
+            ["dataset", "features", "classifier", "cams", "refinement"],
             id="threshold of superpixels",
         ),
         pytest.param(

@@ -106,7 +106,7 @@ def test_an_unknown_backbone(own: Project) -> None:
 )
 def test_maps_from_an_artifact_that_has_none(own: Project, maps: dict[str, str], message: str) -> None:
     content = own.params()
-    content["segmenter"]["maps"] = maps
+    content["segmenter"] |= {"method": "pseudo_masks", "maps": maps}
     own.write_params(content)
     with pytest.raises(ParamsError, match=message):
         own.run("segmenter")

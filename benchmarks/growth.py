@@ -1,0 +1,174 @@
+"""How labels grow while the segmenter learns by region growing: how much of the images they cover, and how much of that is right.
+
+Trains the segmenter of a finished pipeline once more, as its stage does, and stops at times to grow the seeds of some training images
+with the network as it is. Nothing is kept but a table and, with --picture, a sheet of examples. The truth is used for figures alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image as PillowImage
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from seedbed import drawing, metrics, segmenter
+from seedbed.artifacts import Artifact, open_artifact
+from seedbed.augmentation import Sample
+from seedbed.deeplab import at_scales
+from seedbed.images import Images
+from seedbed.machine import Machine
+from seedbed.params import Params
+from seedbed.samples import Samples
+from seedbed.segmenter.region_growing import GrowingLearner, RegionGrowing, grown
+from seedbed.training import Batch, Way, fit
+from seedbed.truth import Truth
+from seedbed.types import BACKGROUND, IGNORE, Image, LabelMap
+from seedbed.weights import Checkpoints
+
+POINTS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)  # shares of the training
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Labels of some images at one time."""
+
+    steps: int
+    labels: Sequence[LabelMap]
+
+    def line(self, truths: Sequence[LabelMap], seeds: Sequence[LabelMap], num_classes: int) -> list[str]:
+        """What is said of it, under HEAD."""
+        known = right = grown_known = grown_right = foreground = total = 0
+        counts = np.zeros((1 + num_classes, 2 + num_classes), np.int64)
+        for labels, truth, seed in zip(self.labels, truths, seeds, strict=True):
+            judged = truth != IGNORE
+            has, new = judged & (labels != IGNORE), judged & (labels != IGNORE) & (seed == IGNORE)
+            known, right = known + has.sum(), right + (labels == truth)[has].sum()
+            grown_known, grown_right = grown_known + new.sum(), grown_right + (labels == truth)[new].sum()
+            foreground += (has & (labels != BACKGROUND)).sum()
+            total += judged.sum()
+            counts += metrics.confusion(truth, labels, num_classes=num_classes)
+        precision = f"{grown_right / grown_known:.3f}" if grown_known else ""
+        miou = metrics.summary(counts, [str(one) for one in range(1 + num_classes)])["miou"]
+        return [str(self.steps), f"{known / total:.3f}", f"{foreground / total:.3f}", f"{right / known:.3f}", precision, f"{miou:.3f}"]
+
+
+HEAD = ("steps", "labelled area", "of it classes", "precision", "precision of what grew", "mIoU")
+
+
+@dataclass
+class Watch:
+    """Looks at some images at times."""
+
+    method: RegionGrowing
+    samples: Sequence[Sample]
+    points: list[float]
+    seen: list[Growth] = field(default_factory=list)
+
+    @torch.inference_mode()
+    def look(self, network: torch.nn.Module, steps: int) -> None:
+        """Grow the seeds of all images with a network as it is."""
+        training, device = network.training, next(network.parameters()).device
+        network.eval()
+        labels = []
+        for sample in self.samples:
+            batch = Batch.of([sample]).to(device)
+            answers = [logits.softmax(dim=1) for logits in at_scales(network, batch.images_BCYX, self.method.scales)]
+            made = grown(
+                batch.maps_BYX["labels"],
+                batch.maps_BYX["regions"],
+                torch.stack(answers).mean(dim=0),
+                present_BK=batch.labels_BK.bool(),
+                foreground=self.method.foreground,
+                background=self.method.background,
+            )
+            labels.append(made[0].cpu().numpy().astype(np.uint8))
+        network.train(training)
+        self.seen.append(Growth(steps, labels))
+
+
+class WatchedLearner(GrowingLearner):
+    """The method's own, and somebody who looks."""
+
+    def __init__(self, learner: GrowingLearner, watch: Watch, steps: int) -> None:
+        super().__init__(learner.network, learner.method)
+        self._watch, self._steps = watch, steps
+
+    def stepped(self, progress: float) -> None:
+        """Look, when it is time."""
+        done = round(progress * self._steps) + 1
+        points = self._watch.points
+        if points and done >= points[0] * self._steps:
+            self._watch.look(self.network, done)
+            while points and done >= points[0] * self._steps:
+                points.pop(0)
+
+
+def picture(samples: Sequence[Sample], truths: Sequence[LabelMap], seen: Sequence[Growth], palette: np.ndarray) -> PillowImage.Image:
+    """Images, their seeds, labels at some times, and the truth."""
+    rows: list[dict[str, Image]] = []
+    for number, (sample, truth) in enumerate(zip(samples, truths, strict=True)):
+        made = {f"after {one.steps} steps": one.labels[number] for one in seen}
+        shown = {"seeds": np.asarray(sample.maps["labels"], np.uint8), **made, "truth": truth}
+        rows.append({"image": sample.image, **{name: drawing.labels(one, palette) for name, one in shown.items()}})
+    return PillowImage.fromarray(drawing.sheet(rows))
+
+
+def open_maps(method: segmenter.Method, slots: segmenter.Settings) -> dict[str, Artifact]:
+    """What the segmenter learns along."""
+    return {name: open_artifact(slots.maps[name]) for name in method.maps}
+
+
+def main() -> None:
+    """Train, look and tell."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, default=Path(), help="a finished pipeline; the checkout unless given")
+    parser.add_argument("--images", type=int, default=100, help="training images that are looked at")
+    parser.add_argument("--picture", type=Path, help="draw examples into this file")
+    parser.add_argument("--shown", type=int, nargs="+", default=[0, 1, 3, 4, 9], help="numbers of the images that are drawn")
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    target = options.picture and options.picture.resolve()
+    os.chdir(options.folder)
+    params = Params.read()
+    method, settings = params.method(segmenter.Method), params.settings(segmenter.Settings)
+    if not isinstance(method, RegionGrowing):
+        raise SystemExit("params.yaml selects another segmenter than region_growing")
+    data = open_artifact("dataset")
+    pictures = Images(params.raw_root(), data)
+    ids = data.learnable(settings.split)
+    samples = Samples(data, pictures, ids, maps=open_maps(method, settings))
+    truth = Truth.of_images(pictures)
+    watched = [number for number in range(len(ids)) if truth[ids[number]] is not None][: options.images]
+    truths = [one for number in watched if (one := truth[ids[number]]) is not None]
+    watch = Watch(method, [samples[number] for number in watched], list(POINTS))
+    steps = max(1, round(method.training.epochs * len(ids) / method.training.batch_size))
+
+    def build() -> WatchedLearner:
+        learner = method.learner(data.num_classes)
+        assert isinstance(learner, GrowingLearner)
+        return WatchedLearner(learner, watch, steps)
+
+    with tempfile.TemporaryDirectory() as folder:
+        never = Checkpoints(Path(folder) / "checkpoint", seconds=float("inf"))
+        way = Way(method.training, method.augmentation.view, Batch.of)
+        fit(build, samples, way, machine=Machine(options.device), name="segmenter", checkpoints=never)
+    seeds = [np.asarray(one.maps["labels"], np.uint8) for one in watch.samples]
+    lines = [[*HEAD], ["---"] * len(HEAD), *(one.line(truths, seeds, data.num_classes) for one in [Growth(0, seeds), *watch.seen])]
+    print("\n".join("| " + " | ".join(line) + " |" for line in lines))
+    if target:
+        shown = [one for one in options.shown if one < len(truths)]
+        some = [Growth(one.steps, [one.labels[number] for number in shown]) for one in watch.seen[1::2]]
+        sheet = picture([watch.samples[number] for number in shown], [truths[number] for number in shown], some, data.whole("palette"))
+        sheet.save(target, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
