@@ -343,9 +343,14 @@ class Artifact:
     def total(self, name: str) -> npt.NDArray[np.int64]:
         """Sum of an array of counts over all images, of which a shard at most is in memory."""
         total = np.zeros(self._get(name, slice(0, 0)).shape[1:], np.int64)
-        for start in range(0, len(self), SHARD_IMAGES):
-            total += self._get(name, slice(start, start + SHARD_IMAGES)).sum(axis=0)
+        for part in self.parts(name):
+            total += part.sum(axis=0)
         return total
+
+    def parts(self, name: str) -> Iterator[npt.NDArray[Any]]:
+        """An array of which there is an entry per image, a shard at a time."""
+        for start in range(0, len(self), SHARD_IMAGES):
+            yield self._get(name, slice(start, start + SHARD_IMAGES))
 
     def patches(self, image: str) -> PatchFeatures:
         """Features of an image."""
