@@ -189,13 +189,13 @@ SCHEMAS: dict[str, Schema] = {
     "refinement": Schema(2, "Pseudo masks: a label for every pixel, or 255 where the method declines.", {**PER_IMAGE, "labels": LABELS}),
     "segmenter": Schema(2, "Weights of the segmentation network.", LOG, weights=True),
     "predictions": Schema(
-        2,
+        3,
         "Class probabilities of the images that are evaluated, at a lower resolution.",
         {
             **PER_IMAGE,
             "map_size": MAP_SIZE,
             "probabilities": Array(
-                ("image", "class", "map_y", "map_x"), "float16", 0.0, "probability of the class, background first", "map_size"
+                ("image", "class", "map_y", "map_x"), "uint8", 0, "probability of the class in 255ths, background first", "map_size"
             ),
         },
     ),
@@ -369,7 +369,7 @@ class Artifact:
 
     def probabilities(self, image: str) -> Probabilities:
         """A segmenter's output for an image, at the resolution in which it is stored."""
-        return Probabilities(maps=self.read("probabilities", image).astype(np.float32))
+        return Probabilities.of_parts(self.read("probabilities", image))
 
     # The data set.
 
