@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 import operator
+import os
 import re
 import shutil
 from pathlib import Path
@@ -329,6 +330,21 @@ def test_a_stage_that_is_run_again_computes_nothing_and_leaves_the_same(
         learned = f"{stage}: reused, for nothing has changed that it learns from"
         assert line == learned or re.fullmatch(rf"{stage}: {images} images in .* s \(0 computed, {images} reused, 0 removed\)", line)
     assert tree(again.data) == tree(finished.data)
+
+
+def test_another_crf_runs_no_network_and_changes_nothing_but_what_comes_after_it(finished: Project, tmp_path: Path) -> None:
+    """Not even if it wanted to: there are no weights, and no torch."""
+    project = finished.copy_to(tmp_path / "project", without=["segmenter.zarr", "classifier.zarr"])
+    content = project.params()
+    content["evaluation"]["standard"]["crf"] |= {"preset": "own", "smooth_weight": 30}
+    project.write_params(content)
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without" / "torch.py").write_text("raise ImportError('a network was asked for')")
+    done = project.program("evaluation", environment={"PYTHONPATH": f"{tmp_path / 'without'}{os.pathsep}{CHECKOUT}"})
+    assert done.returncode == 0, done.stderr
+    assert "(9 computed, 0 reused, 0 removed)" in done.stderr
+    without_crf = [{kind: content for kind, content in figures(one).items() if kind != "predictions_crf"} for one in (finished, project)]
+    assert without_crf[0] == without_crf[1]
 
 
 # --- Without a truth ---
