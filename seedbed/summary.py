@@ -54,5 +54,5 @@ def figures_table() -> Table:
 
 def what_to_open() -> str:
     """Files that are worth a look, those that are there."""
-    lines = [f"  {path:32} {what}" for path, what in TO_OPEN if Path(path).exists()]
+    lines = [f"  {path:36} {what}" for path, what in TO_OPEN if Path(path).exists()]
     return "\n".join(["", "Open:", *lines])
