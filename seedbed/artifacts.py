@@ -189,13 +189,13 @@ SCHEMAS: dict[str, Schema] = {
     "refinement": Schema(2, "Pseudo masks: a label for every pixel, or 255 where the method declines.", {**PER_IMAGE, "labels": LABELS}),
     "segmenter": Schema(2, "Weights of the segmentation network.", LOG, weights=True),
     "predictions": Schema(
-        2,
+        3,
         "Class probabilities of the images that are evaluated, at a lower resolution.",
         {
             **PER_IMAGE,
             "map_size": MAP_SIZE,
             "probabilities": Array(
-                ("image", "class", "map_y", "map_x"), "float16", 0.0, "probability of the class, background first", "map_size"
+                ("image", "class", "map_y", "map_x"), "uint8", 0, "probability of the class in 255ths, background first", "map_size"
             ),
         },
     ),
@@ -343,9 +343,14 @@ class Artifact:
     def total(self, name: str) -> npt.NDArray[np.int64]:
         """Sum of an array of counts over all images, of which a shard at most is in memory."""
         total = np.zeros(self._get(name, slice(0, 0)).shape[1:], np.int64)
-        for start in range(0, len(self), SHARD_IMAGES):
-            total += self._get(name, slice(start, start + SHARD_IMAGES)).sum(axis=0)
+        for part in self.parts(name):
+            total += part.sum(axis=0)
         return total
+
+    def parts(self, name: str) -> Iterator[npt.NDArray[Any]]:
+        """An array of which there is an entry per image, a shard at a time."""
+        for start in range(0, len(self), SHARD_IMAGES):
+            yield self._get(name, slice(start, start + SHARD_IMAGES))
 
     def patches(self, image: str) -> PatchFeatures:
         """Features of an image."""
@@ -364,7 +369,7 @@ class Artifact:
 
     def probabilities(self, image: str) -> Probabilities:
         """A segmenter's output for an image, at the resolution in which it is stored."""
-        return Probabilities(maps=self.read("probabilities", image).astype(np.float32))
+        return Probabilities.of_parts(self.read("probabilities", image))
 
     # The data set.
 

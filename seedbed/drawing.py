@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -11,9 +12,18 @@ from skimage.segmentation import mark_boundaries
 
 from seedbed.types import BACKGROUND, IGNORE, ClassMaps, Image, LabelMap, RegionMap
 
+Colour = tuple[int, int, int]  # rgb
 Palette = npt.NDArray[np.uint8]  # (class, rgb), background first
 UNLABELLED = (128, 128, 128)
-GAP, TITLE_HEIGHT, PAPER = 6, 22, 255
+GAP, TITLE_HEIGHT, PAPER, INK = 6, 22, 255, (0, 0, 0)
+DIM = 0.4  # light of what is right in a picture of errors
+ERRORS = {  # colours that the colour-blind tell apart, by what is wrong
+    "false: a class where background is": (213, 94, 0),
+    "missed: no label, or background where a class is": (86, 180, 233),
+    "confused: another class than there is": (240, 228, 66),
+}
+VOID_COLOUR = (255, 255, 255)
+LEGEND = {**ERRORS, "void, which does not count": VOID_COLOUR}
 
 
 def labels(label_map: LabelMap, palette: Palette) -> Image:
@@ -29,6 +39,19 @@ def overlay(image: Image, label_map: LabelMap, palette: Palette) -> Image:
     return regions(np.asarray(np.rint(light), np.uint8), label_map.astype(np.int32))
 
 
+def errors(image: Image, label_map: LabelMap, truth: LabelMap) -> Image:
+    """What is wrong with labels, in the colours of `ERRORS`; what is right is the image, grey and dim."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    picture = np.repeat(np.rint(DIM * grey).astype(np.uint8)[..., None], 3, axis=-1)
+    unlabelled, nothing = label_map == IGNORE, truth == BACKGROUND
+    missed = unlabelled | ((label_map == BACKGROUND) & ~nothing)
+    false = nothing & ~unlabelled & (label_map != BACKGROUND)
+    for wrong, colour in zip((false, missed, (label_map != truth) & ~false & ~missed), ERRORS.values(), strict=True):
+        picture[wrong] = colour
+    picture[truth == IGNORE] = VOID_COLOUR
+    return picture
+
+
 def class_maps(image: Image, maps: ClassMaps, palette: Palette) -> Image:
     """Class maps as light of their class's colour over a dark image. Maps have the image's size."""
     light = np.zeros(image.shape, np.float32)
@@ -42,18 +65,38 @@ def regions(image: Image, region_map: RegionMap) -> Image:
     return np.asarray(np.rint(mark_boundaries(image, region_map, color=(1, 1, 0)) * 255), np.uint8)
 
 
-def sheet(rows: Sequence[Mapping[str, Image]]) -> Image:
-    """Pictures in a grid: one row per image, one column per name, names above."""
+def sheet(
+    rows: Sequence[Mapping[str, Image]], *, captions: Sequence[str] = (), legend: Mapping[str, Colour] = MappingProxyType({})
+) -> Image:
+    """Pictures in a grid: one row per image, one column per name, names above.
+
+    captions: what stands above each row; nothing, if none is given.
+    legend: what colours mean, above all.
+    """
     names = list(dict.fromkeys(name for row in rows for name in row))  # an image without a truth lacks a picture
-    heights = [max(picture.shape[0] for picture in row.values()) for row in rows]
+    above = TITLE_HEIGHT if captions else 0
+    heights = [above + max(picture.shape[0] for picture in row.values()) for row in rows]
     width = max(picture.shape[1] for row in rows for picture in row.values())
-    page = np.full((TITLE_HEIGHT + sum(heights) + len(rows) * GAP, len(names) * (width + GAP), 3), PAPER, np.uint8)
+    first = TITLE_HEIGHT * (1 + len(legend))
+    page = np.full((first + sum(heights) + len(rows) * GAP, len(names) * (width + GAP), 3), PAPER, np.uint8)
+    for line, (meaning, colour) in enumerate(legend.items()):
+        _write(page, meaning, left=2 * TITLE_HEIGHT, top=line * TITLE_HEIGHT)
+        corners = (GAP, line * TITLE_HEIGHT + GAP // 2), (2 * TITLE_HEIGHT - GAP, (1 + line) * TITLE_HEIGHT - GAP // 2)
+        cv2.rectangle(page, *corners, colour, cv2.FILLED)
+        cv2.rectangle(page, *corners, INK, 1)  # for white on white
     for column, name in enumerate(names):
-        left, top = column * (width + GAP), TITLE_HEIGHT
-        cv2.putText(page, name, (left, TITLE_HEIGHT - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+        left, top = column * (width + GAP), first
+        _write(page, name, left=left, top=top - TITLE_HEIGHT)
         for row, height in zip(rows, heights, strict=True):
             if name in row:
                 picture = row[name]
-                page[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+                page[top + above : top + above + picture.shape[0], left : left + picture.shape[1]] = picture
             top += height + GAP
+    for caption, place in zip(captions, np.cumsum([first, *(height + GAP for height in heights)]), strict=False):
+        _write(page, caption, left=0, top=int(place))
     return page
+
+
+def _write(page: Image, text: str, *, left: int, top: int) -> None:
+    """Put a line of text on a page, in place."""
+    cv2.putText(page, text, (left, top + TITLE_HEIGHT - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.42, INK, 1, cv2.LINE_AA)

@@ -30,6 +30,7 @@ def figures(content: Mapping[str, Any], path: Path) -> None:
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], path: Path) -> None:
     """Write a table that `dvc plots` reads."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # as of pictures
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(columns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -154,6 +154,32 @@ class Verdict:
         best = int(np.argmax(np.nan_to_num(self.swept, nan=-1)))
         known = not np.isnan(self.swept[best])
         return {"threshold": figure(self.thresholds[best]) if known else None, "miou": figure(self.swept[best])}
+
+    @cached_property
+    def mious(self) -> metrics.Shares:
+        """Mean IoU of every image alone (image, kind), over the classes that are in its truth or among its labels; NaN where none is."""
+        return self._means(metrics.overlap(part) for part in self.judged.parts("confusion"))
+
+    def miou(self, image: str, kind: str) -> float:
+        """Mean IoU of an image alone."""
+        return float(self.mious[self.judged.row(image), self.kinds.index(kind)])
+
+    def worst(self, kind: str) -> list[tuple[str, float]]:
+        """Images that have such labels and a truth, with their mean IoU, the worst first; of equals the data set's first."""
+        column = self.mious[:, self.kinds.index(kind)]
+        return [(self.judged.ids[row], float(column[row])) for row in np.argsort(column, kind="stable") if not np.isnan(column[row])]
+
+    def image_table(self) -> Iterator[tuple[str, str, float, float | None]]:
+        """Kind of labels, image, its mean IoU and that along contours, for a table; each kind's worst first."""
+        along = self._means(self.judged.parts("boundary_overlap"))
+        for index, kind in enumerate(self.kinds):
+            for image, miou in self.worst(kind):
+                yield kind, image, round(miou, 4), figure(along[self.judged.row(image), index])
+
+    def _means(self, parts: Iterable[Counts]) -> metrics.Shares:
+        """Mean IoU (image, kind) of intersections and unions of images, of which some are in memory at once."""
+        means = [[metrics.mean(one) for one in kinds] for part in parts for kinds in metrics.intersection_over_union(part)]
+        return np.array(means, np.float64).reshape(len(self.judged), len(self.kinds))
 
     def curve(self) -> Iterator[tuple[float, float, str]]:
         """Threshold of class maps, mean IoU, and whether it is the declared threshold or the oracle's, for a plot."""

@@ -29,7 +29,7 @@ def confusion(truth: LabelMap, predicted: LabelMap, *, num_classes: int) -> Coun
 
 
 def overlap(counts: Counts) -> Counts:
-    """Pixels (class, intersection and union) of a confusion matrix."""
+    """Pixels (class, intersection and union) of a confusion matrix, or of several, whose axes are the last two."""
     hit, true, predicted = _totals(counts)
     return np.stack([hit, true + predicted - hit], axis=-1)
 
@@ -161,8 +161,8 @@ def average_precision(scores: npt.NDArray[np.float32], present: npt.NDArray[np.b
 
 def _totals(counts: Counts) -> tuple[Counts, Counts, Counts]:
     """Pixels of every class that are right, that are true, that are predicted."""
-    square = counts[:, :-1]
-    return np.diag(square), counts.sum(axis=1), square.sum(axis=0)
+    square = counts[..., :-1]
+    return np.diagonal(square, axis1=-2, axis2=-1), counts.sum(axis=-1), square.sum(axis=-2)
 
 
 def _share(part: Any, whole: Any) -> Any:

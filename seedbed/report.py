@@ -14,12 +14,15 @@ from seedbed.judgement import CLASS_MAPS, UNLABELLED, Verdict
 from seedbed.types import Image, LabelMap
 
 FIGURES = Path("data/metrics/evaluation.json")
+IMAGES = Path("data/metrics/images.csv")
 
 Labels = Callable[[str], Mapping[str, LabelMap]]  # of an image, by the name above them in a picture
 
 
 def write(classifier: Mapping[str, Any], verdict: Verdict, *, confused: Sequence[str]) -> None:
-    """Write figures, and tables and charts of them. Where no image has a truth, tables are empty and charts say so.
+    """Write figures, those of each image too, and tables and charts of them.
+
+    Where no image has a truth, tables are empty and charts say so.
 
     confused: kinds of labels whose confusion matrix is wanted.
     """
@@ -30,6 +33,7 @@ def write(classifier: Mapping[str, Any], verdict: Verdict, *, confused: Sequence
     export.picture(charts.bars(panels), PLOTS / "iou.png")
     for kind in confused:
         _write_confusion(verdict, kind)
+    export.table(("kind", "image", "miou", "boundary_miou"), verdict.image_table(), IMAGES)
     points = list(verdict.curve())
     export.table(("threshold", "miou", "mark"), points, PLOTS / "thresholds.csv")
     title = f"{_words(CLASS_MAPS)}: the oracle is chosen with the truth at hand"
@@ -79,6 +83,30 @@ def draw_predictions(pictures: Images, images: Sequence[str], *, predicted: Labe
         return {"image": pictures[image], **{_words(name): drawing.labels(one, palette) for name, one in labels.items()}}
 
     export.picture(drawing.sheet([row(image) for image in images]), PLOTS / "predictions.png")
+
+
+def draw_errors(pictures: Images, verdict: Verdict, kind: str, *, count: int, made: Labels, truth: Labels) -> None:
+    """Draw the images whose labels of a kind are worst, and where they are wrong.
+
+    made: labels of that kind, and what else is to stand beside them.
+    """
+    palette = pictures.data.whole("palette")
+    worst = [image for image, _ in verdict.worst(kind)[:count]]
+
+    def row(image: str) -> dict[str, Image]:
+        photo, [true] = pictures[image], truth(image).values()  # it has a truth, or nobody could say that it is bad
+        columns = {"image": photo, "truth": drawing.labels(true, palette)}
+        for name, labels in made(image).items():
+            columns[_words(name)] = drawing.labels(labels, palette)
+            columns[f"errors of {_words(name)}"] = drawing.errors(photo, labels, true)
+        return columns
+
+    def caption(image: str) -> str:
+        return f"{image}: mIoU " + ", ".join(f"{_words(name)} {verdict.miou(image, name):.3f}" for name in made(image))
+
+    rows, captions = [row(image) for image in worst], [caption(image) for image in worst]
+    sheet = drawing.sheet(rows, captions=captions, legend=drawing.LEGEND) if rows else charts.bars({})
+    export.picture(sheet, PLOTS / f"errors_{kind}.png")
 
 
 def _words(name: str) -> str:

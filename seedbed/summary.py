@@ -22,6 +22,8 @@ LABELS = ("miou", "boundary_miou", "coverage", "precision")
 TO_OPEN = (
     ("data/plots/training_images.png", "class maps, superpixels, seeds and masks of training images, beside the truth"),
     ("data/plots/predictions.png", "what the trained network says of images that it never saw"),
+    ("data/plots/errors_predictions.png", "the images that it gets most wrong, and where; beside it those of the masks"),
+    ("data/metrics/images.csv", "every image's mIoU, worst first"),
     ("data/plots/iou.png", "every class's IoU; beside it confusion matrices, and class maps at every threshold"),
     ("data/metrics/evaluation.json", "every figure, class by class; `dvc metrics diff` compares two runs"),
     ("data/refinement.zarr", "the masks themselves: zarr.open('data/refinement.zarr', mode='r')['labels'][0]"),
@@ -52,5 +54,5 @@ def figures_table() -> Table:
 
 def what_to_open() -> str:
     """Files that are worth a look, those that are there."""
-    lines = [f"  {path:32} {what}" for path, what in TO_OPEN if Path(path).exists()]
+    lines = [f"  {path:36} {what}" for path, what in TO_OPEN if Path(path).exists()]
     return "\n".join(["", "Open:", *lines])

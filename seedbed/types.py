@@ -13,6 +13,7 @@ BACKGROUND_NAME = "background"
 BACKGROUND_COLOUR = (0, 0, 0)
 BACKGROUND = 0  # classes are 1..K
 IGNORE = 255  # a pixel without a label
+PARTS = 255  # of a probability of 1, where it is kept in a byte
 
 Image: TypeAlias = npt.NDArray[np.uint8]  # (y, x, rgb)
 LabelMap: TypeAlias = npt.NDArray[np.uint8]  # (y, x): class of every pixel, 0 background, 255 ignore
@@ -73,6 +74,16 @@ class Probabilities:
     """A segmenter's belief: one map per class, background first, summing to 1 at every pixel."""
 
     maps: npt.NDArray[np.float32]  # (class, y, x)
+
+    @classmethod
+    def of_parts(cls, parts: npt.NDArray[np.uint8]) -> Probabilities:
+        """From parts of 255."""
+        return cls(maps=parts.astype(np.float32) / np.float32(PARTS))
+
+    @property
+    def parts(self) -> npt.NDArray[np.uint8]:
+        """The same as parts of 255, each rounded: what of them is kept. They sum to 255 but for the rounding."""
+        return np.rint(PARTS * self.maps).astype(np.uint8)
 
     def resized(self, size: Size) -> Probabilities:
         """The same maps at another size, bilinear."""

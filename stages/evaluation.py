@@ -56,11 +56,15 @@ def main(run: Run) -> None:
     images = [image for image in data.usable if image in chosen or image in predictions]
     whole = {"kinds": KINDS, "thresholds": method.sweep.thresholds, "threshold": method.threshold}
     judged = run.per_image(method, judge, method, *reads, images=images, extents=method.extents(data.max_size), whole=whole)
-    report.write(judgement.of_classifier(maps, data, predictions.ids), Verdict(judged, data.class_names), confused=CONFUSED)
+    verdict = Verdict(judged, data.class_names)
+    report.write(judgement.of_classifier(maps, data, predictions.ids), verdict, confused=CONFUSED)
 
     def true(image: str) -> dict[str, LabelMap]:
         labels = truth[image]
         return {} if labels is None else {"truth": labels}
+
+    def masked(image: str) -> dict[str, LabelMap]:
+        return {"masks": masks.read("labels", image)}
 
     def predicted(image: str) -> dict[str, LabelMap]:
         return predicted_labels(method, pictures, predictions, image)
@@ -68,6 +72,8 @@ def main(run: Run) -> None:
     drawn, made = data.split(settings.split)[: settings.pictures], {"seeds": seeds, "masks": masks}
     report.draw_training_images(pictures, drawn, maps=maps, regions=regions, labels=made, truth=true)
     report.draw_predictions(pictures, predictions.ids[: settings.pictures], predicted=predicted, truth=true)
+    for kind, labels in zip(CONFUSED, (masked, predicted), strict=True):
+        report.draw_errors(pictures, verdict, kind, count=settings.pictures, made=labels, truth=true)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def predict(
     """Probabilities of images."""
     network = trained.loaded()
     for predicted in method.predict(network, [pictures[image] for image in images], device=trained.device):
-        yield {"probabilities": predicted.maps}
+        yield {"probabilities": predicted.parts}
 
 
 def main(run: Run) -> None:

@@ -187,9 +187,9 @@ def test_patches_know_their_grid(tmp_path: Path) -> None:
 
 
 def test_probabilities_are_cut_along_their_last_two_axes(tmp_path: Path) -> None:
-    maps = np.random.default_rng(0).integers(0, 9, (3, 2, 5)) / np.float32(8)
-    predictions = published("predictions", tmp_path / "data", [{"ids": "wide", "size": (3, 9), "probabilities": maps}], extents=EXTENTS)
-    assert np.array_equal(predictions.probabilities("wide").maps, maps)
+    parts = np.random.default_rng(0).integers(0, 256, (3, 2, 5), np.uint8)
+    predictions = published("predictions", tmp_path / "data", [{"ids": "wide", "size": (3, 9), "probabilities": parts}], extents=EXTENTS)
+    assert np.array_equal(predictions.probabilities("wide").maps, parts / np.float32(255))
 
 
 def test_an_artifact_of_no_image_at_all(tmp_path: Path) -> None:

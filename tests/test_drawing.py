@@ -27,6 +27,24 @@ def test_labels_have_the_colours_of_their_classes_and_missing_ones_are_grey() ->
     assert PALETTE.tolist() == [[0, 0, 0], [255, 0, 0], [0, 0, 255]]
 
 
+def test_errors_have_a_colour_for_each_way_of_being_wrong_and_void_has_none() -> None:
+    truth = np.array([[0, 0, 0, 1], [1, 1, 1, 255]], np.uint8)
+    labels = np.array([[0, 2, 255, 1], [0, 2, 255, 2]], np.uint8)
+    picture = drawing.errors(flat(2, 4, (100, 100, 100)), labels, truth)
+    false, missed, confused = drawing.ERRORS.values()
+    right, void = (40, 40, 40), drawing.VOID_COLOUR
+    assert [[tuple(pixel) for pixel in row] for row in picture.tolist()] == [
+        [right, false, missed, right],
+        [missed, confused, missed, void],
+    ]
+
+
+def test_the_colours_of_errors_differ_in_light_too() -> None:
+    """So that who sees no colours, or prints without any, tells them apart, and from what is right."""
+    light = sorted(float(np.dot((0.299, 0.587, 0.114), colour)) for colour in drawing.LEGEND.values())
+    assert min(np.diff([255 * drawing.DIM, *light])) > 15
+
+
 def test_class_maps_light_up_in_the_colour_of_their_class() -> None:
     maps = np.zeros((1, 4, 6), np.float32)
     maps[0, 1, 2] = 1
@@ -69,6 +87,19 @@ def test_a_sheet_leaves_room_where_an_image_lacks_a_picture() -> None:
         sheet = drawing.sheet(rows)
         assert sheet.shape[1] == 2 * (20 + GAP)
         assert (sheet == 9).all(axis=-1).sum() >= 200
+
+
+def test_a_sheet_has_captions_above_its_rows_and_a_legend_above_all() -> None:
+    rows = [{"image": flat(10, 90, (1, 1, 1))}, {"image": flat(14, 80, (2, 2, 2))}]
+    sheet = drawing.sheet(rows, captions=["first", "second"], legend={"wrong": (9, 8, 7)})
+    assert sheet.shape == (2 * TITLE_HEIGHT + (TITLE_HEIGHT + 10 + GAP) + (TITLE_HEIGHT + 14 + GAP), 90 + GAP, 3)
+    colour = (sheet == (9, 8, 7)).all(axis=-1)
+    assert colour[:TITLE_HEIGHT].any() and not colour[TITLE_HEIGHT:].any()
+    first = 3 * TITLE_HEIGHT
+    second = first + 10 + GAP + TITLE_HEIGHT
+    assert (sheet[first : first + 10, :90] == 1).all() and (sheet[second : second + 14, :80] == 2).all()
+    for caption in (sheet[first - TITLE_HEIGHT : first], sheet[second - TITLE_HEIGHT : second]):
+        assert caption.min() < 100
 
 
 def test_a_picture_is_saved_in_red_green_blue(tmp_path: Path) -> None:

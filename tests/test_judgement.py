@@ -173,6 +173,47 @@ def test_counts_are_summed_over_all_images_however_they_lie(verdict: Judged, mon
         assert made.total(name).tolist() == np.sum([one[name] for one in images.values()], axis=0).tolist()
 
 
+# --- Images ---
+
+
+def test_images_are_listed_from_the_worst_on_and_equals_in_order(verdict: Judged) -> None:
+    made = verdict(
+        right=judge(TRUTH, predictions=TRUTH),
+        b=judge(TRUTH, predictions=LABELS),
+        unknown=judge(None, predictions=LABELS),
+        a=judge(TRUTH, predictions=LABELS, seeds=TRUTH),
+        void=judge(np.full_like(TRUTH, 255), predictions=LABELS),
+        missed=judge(TRUTH, predictions=np.zeros_like(TRUTH)),
+    )
+    middle = (2 / 4 + 2 / 3) / 2  # of background and cat; the dog, neither there nor predicted, does not count
+    assert made.worst("predictions") == [("missed", 0.25), ("b", middle), ("a", middle), ("right", 1.0)]
+    assert made.miou("a", "predictions") == middle and np.isnan(made.miou("void", "predictions"))
+    assert made.worst("masks") == []
+    assert list(made.image_table()) == [
+        ("seeds", "a", 1.0, 1.0),
+        ("predictions", "missed", 0.25, 0.25),
+        ("predictions", "b", 0.5833, 0.5833),
+        ("predictions", "a", 0.5833, 0.5833),
+        ("predictions", "right", 1.0, 1.0),
+    ]
+
+
+def test_a_class_that_is_only_predicted_counts_in_its_image(verdict: Judged) -> None:
+    labels = np.where(TRUTH == 1, 2, 0).astype(np.uint8)
+    assert verdict(a=judge(TRUTH, predictions=labels)).worst("predictions") == [("a", 1 / 3)]
+
+
+@pytest.mark.parametrize("shard_images", [1, 2, 64])
+def test_images_are_ranked_the_same_however_they_lie(verdict: Judged, monkeypatch: pytest.MonkeyPatch, shard_images: int) -> None:
+    monkeypatch.setattr(artifacts, "SHARD_IMAGES", shard_images)
+    made = verdict(a=judge(TRUTH, masks=TRUTH), b=judge(TRUTH, masks=LABELS), c=judge(TRUTH, masks=1 - TRUTH))
+    assert [image for image, _ in made.worst("masks")] == ["c", "b", "a"]
+
+
+def test_of_no_image_there_is_nothing_to_list(verdict: Judged) -> None:
+    assert verdict().worst("masks") == [] == list(verdict().image_table())
+
+
 # --- Thresholds ---
 
 

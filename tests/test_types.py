@@ -48,6 +48,13 @@ def test_class_maps_of_no_class_are_spread_to_nothing() -> None:
     assert maps.spread(2).shape == (3, 3, 4) and not maps.spread(2).any()
 
 
+def test_probabilities_are_kept_in_255ths_to_the_nearest() -> None:
+    kept = Probabilities(maps=np.array([[[0, 1, 0.4981]], [[1, 0, 0.5019]]], np.float32)).parts
+    assert kept.dtype == np.uint8 and kept.tolist() == [[[0, 255, 127]], [[255, 0, 128]]]
+    assert np.array_equal(Probabilities.of_parts(kept).parts, kept)
+    assert Probabilities.of_parts(kept).maps.dtype == np.float32 and Probabilities.of_parts(kept).maps.max() == 1
+
+
 def test_resized_probabilities_still_sum_to_one() -> None:
     first = np.random.default_rng(0).random((3, 4), np.float32)
     resized = Probabilities(maps=np.stack([first, 1 - first])).resized((7, 5)).maps

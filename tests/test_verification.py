@@ -449,13 +449,13 @@ def test_class_maps(small: Small, bad: dict[str, Any], expected: list[str]) -> N
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ((0.2, 0.3, 0.505), []),
-        ((0.2, 0.3, 0.6), ["probabilities: sums over the classes from 1.1001 to 1.1001, not 1"]),
-        ((-0.5, 0.5, 1), ["probabilities: values from -0.5 to 1, not within [0, 1]"]),
+        ((50, 100, 106), []),  # as three that are rounded up can
+        ((50, 100, 107), ["probabilities: sums over the classes from 257 to 257, not 255 but for at most 1.5"]),
+        ((50, 100, 103), ["probabilities: sums over the classes from 253 to 253, not 255 but for at most 1.5"]),
     ],
 )
-def test_probabilities(small: Small, values: tuple[float, ...], expected: list[str]) -> None:
-    good, bad = (np.full((*size, 3), one).transpose(2, 0, 1) for size, one in (((2, 4), (0, 0.5, 0.5)), ((1, 2), values)))
+def test_probabilities(small: Small, values: tuple[int, ...], expected: list[str]) -> None:
+    good, bad = (np.full((*size, 3), one).transpose(2, 0, 1) for size, one in (((2, 4), (0, 127, 128)), ((1, 2), values)))
     assert small("predictions", {"probabilities": good}, {"probabilities": bad}) == expected
 
 

@@ -15,7 +15,7 @@ from seedbed.methods import parameters
 from seedbed.types import ClassMaps, Image, LabelMap, Probabilities, Size
 
 KINDS = ("class_maps", "seeds", "masks", "predictions", "predictions_crf")  # of labels, in the order of the report
-CONFUSED = ("masks", "predictions")  # of which a confusion matrix is drawn
+CONFUSED = ("masks", "predictions")  # of which a confusion matrix and the worst images are drawn
 
 
 @parameters
@@ -23,7 +23,7 @@ class Settings:
     """What holds for every evaluation."""
 
     split: str  # images whose class maps, seeds, masks and superpixels are judged; predictions are judged where they were made
-    pictures: Annotated[int, Field(ge=1)]  # images that are drawn in each overview
+    pictures: Annotated[int, Field(ge=1)]  # images that are drawn in each overview, and of each gallery of errors
 
 
 @parameters

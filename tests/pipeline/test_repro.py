@@ -117,7 +117,7 @@ def test_figures_and_pictures_are_left(checkout: Checkout) -> None:
     for kind in ("classifier", "class_maps", "seeds", "masks", "superpixels", "predictions", "predictions_crf"):
         assert kind in shown.stdout
     named = [line.split()[0] for line in shown.stdout.partition("Open:")[2].splitlines() if line.strip()]
-    assert len(named) == 5
+    assert len(named) == 7
     assert all((checkout.root / name).exists() for name in named)
 
 

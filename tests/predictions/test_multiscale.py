@@ -30,6 +30,15 @@ def test_probabilities_sum_to_one() -> None:
     assert np.allclose(maps.sum(axis=0), 1, atol=1e-6)
 
 
+def test_a_coarser_map_is_the_same_seen_with_fewer_cells() -> None:
+    """What is kept is what is enlarged again: one cell per `stride` pixels of the same smooth map, not shifted."""
+    slope = np.repeat(np.linspace(40, 200, 24).round().astype(np.uint8)[None, :, None], 3, axis=2).repeat(16, axis=0)
+    fine, coarse = (dataclasses.replace(METHOD, stride=stride).predict(Bright(), [slope], device="cpu")[0] for stride in (1, 4))
+    assert coarse.maps.shape == (2, 4, 6)
+    inner = np.s_[:, 4:-4, 4:-4]
+    assert np.allclose(coarse.resized((16, 24)).maps[inner], fine.maps[inner], atol=5e-3)
+
+
 def test_a_mirror_image_has_mirrored_probabilities() -> None:
     whole = dataclasses.replace(METHOD, stride=1)
     maps = whole.predict(ToySegmenter(3), [IMAGE], device="cpu")[0].maps

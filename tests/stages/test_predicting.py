@@ -57,8 +57,9 @@ def test_a_picture_of_the_data_set_is_segmented_as_in_the_pipeline(done: Project
     assert said.returncode == 0, said.stderr
     with PillowImage.open(done.root / "out" / f"{image}.png") as mask:
         labels = np.asarray(mask)
-    kept = predicted.probabilities(image).resized(predicted.size(image)).maps  # in 16 bits
-    assert (labels == kept.argmax(axis=0)).mean() > 0.99
+    kept = predicted.probabilities(image).resized(predicted.size(image)).maps
+    said_of = np.take_along_axis(kept, labels[None].astype(np.int64), axis=0)[0]
+    assert (said_of > kept.max(axis=0) - 1.01 / 255).all(), "what is kept is rounded to a 255th"
 
 
 @pytest.mark.parametrize(
