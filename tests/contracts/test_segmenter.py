@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from seedbed import methods
 from seedbed.networks import SegmentationNetwork
 from seedbed.types import IGNORE
 from seedbed.weights import restored
-from tests.learning import NUM_CLASSES, batch, gradients, published, samples, trained
+from tests.learning import NUM_CLASSES, PADDING, batch, gradients, published, samples, trained
 
 NAMES = methods.available("segmenter")
 
@@ -53,6 +54,76 @@ def test_views_without_any_label_do_no_harm(name: str, small_method: Callable[[s
     assert total.isfinite()
     total.backward()
     assert all(one.isfinite().all() for one in gradients(learner))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_views_that_show_nothing_of_the_image_teach_nothing(name: str, small_method: Callable[[str, str], Any]) -> None:
+    method = small_method("segmenter", name)
+    learner = method.learner(NUM_CLASSES).train()
+    total = sum(learner(batch(method.maps, fill={one: PADDING[one] for one in method.maps}), 0.0).values())
+    total.backward()
+    assert total.item() == 0
+    assert all(not one.any() for one in gradients(learner))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("value", range(1 + NUM_CLASSES))
+@pytest.mark.parametrize("name", NAMES)
+def test_views_of_a_single_class_and_batches_of_one_are_learned_from(
+    name: str, value: int, count: int, small_method: Callable[[str, str], Any]
+) -> None:
+    method = small_method("segmenter", name)
+    learner = method.learner(NUM_CLASSES).train()
+    total = sum(learner(batch(method.maps, fill={"labels": value}, count=count), 0.0).values())
+    assert total.isfinite() and total.item() > 0
+    total.backward()
+    found = list(gradients(learner.network))
+    assert all(one.isfinite().all() for one in found) and any(one.any() for one in found)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_lower_precision_is_of_sums_within_the_network_alone(name: str, small_method: Callable[[str, str], Any], tmp_path: Path) -> None:
+    method = small_method("segmenter", name)
+    low = dataclasses.replace(method, training=dataclasses.replace(method.training, precision="bf16-mixed"))
+    learner = method.learner(NUM_CLASSES).train()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert learner.network(batch(method.maps).images_BCYX).dtype == torch.bfloat16
+        assert {term.dtype for term in learner(batch(method.maps), 0.0).values()} == {torch.float32}
+    [full, lower] = [
+        trained(one, partial(one.learner, NUM_CLASSES), samples(one.maps), tmp_path / one.training.precision) for one in (method, low)
+    ]
+    assert lower.losses != full.losses and lower.losses == pytest.approx(full.losses, rel=0.02)
+    assert all(value.isfinite().all() and value.dtype != torch.bfloat16 for value in lower.network.state_dict().values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_training_that_was_interrupted_comes_to_the_same_weights(
+    name: str, small_method: Callable[[str, str], Any], tmp_path: Path
+) -> None:
+    method = small_method("segmenter", name)
+    # Six steps of five images: each but the first and the last begins in the middle of a pass.
+    method = dataclasses.replace(method, training=dataclasses.replace(method.training, epochs=2.4, averaging=0.5))
+    examples, steps = samples(method.maps, count=5), 0
+
+    def interrupted() -> Any:
+        learner = method.learner(NUM_CLASSES)
+        learner.register_forward_pre_hook(interrupt)
+        return learner
+
+    def interrupt(_module: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
+        nonlocal steps
+        steps += 1
+        if inputs[1] >= 0.5:
+            raise KeyboardInterrupt
+
+    whole = trained(method, partial(method.learner, NUM_CLASSES), examples, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained(method, interrupted, examples, tmp_path / "interrupted", seconds=0)
+    assert steps == 4
+    resumed = trained(method, partial(method.learner, NUM_CLASSES), examples, tmp_path / "interrupted")
+    assert resumed.log == whole.log
+    states = whole.network.state_dict(), resumed.network.state_dict()
+    assert all(torch.equal(value, states[1][entry]) for entry, value in states[0].items())
 
 
 @pytest.mark.parametrize("name", NAMES)
