@@ -13,6 +13,7 @@ import torch
 
 from seedbed import methods
 from seedbed.networks import SegmentationNetwork
+from seedbed.training import arranged
 from seedbed.types import IGNORE
 from seedbed.weights import restored
 from tests.learning import NUM_CLASSES, PADDING, batch, gradients, published, samples, trained
@@ -94,6 +95,30 @@ def test_lower_precision_is_of_sums_within_the_network_alone(name: str, small_me
     ]
     assert lower.losses != full.losses and lower.losses == pytest.approx(full.losses, rel=0.02)
     assert all(value.isfinite().all() and value.dtype != torch.bfloat16 for value in lower.network.state_dict().values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_as_it_lies_in_the_memory_of_a_gpu_it_learns_the_same(name: str, small_method: Callable[[str, str], Any], tmp_path: Path) -> None:
+    method = small_method("segmenter", name)
+    examples = samples(method.maps, count=4)
+
+    def as_on_a_gpu() -> Any:
+        return arranged(method.learner(NUM_CLASSES), torch.device("cuda"))
+
+    def lying(learner: Any) -> set[bool]:
+        convolutions = [one.weight for one in learner.modules() if isinstance(one, torch.nn.Conv2d) and one.kernel_size != (1, 1)]
+        return {one.is_contiguous(memory_format=torch.channels_last) for one in convolutions if one.shape[1] > 1}
+
+    assert lying(as_on_a_gpu()) == {True}
+    assert lying(arranged(method.learner(NUM_CLASSES), torch.device("cpu"))) == {False}
+    plain = trained(method, partial(method.learner, NUM_CLASSES), examples, tmp_path / "plain")
+    left = trained(method, as_on_a_gpu, examples, tmp_path / "gpu", seconds=0)
+    assert lying(left.network) == {True}
+    assert left.losses == pytest.approx(plain.losses, rel=1e-4)
+    images = torch.rand(1, 3, 40, 56)
+    again = restored(method.network(NUM_CLASSES), published("segmenter", left.network, tmp_path), device="cpu")
+    with torch.inference_mode():
+        assert torch.allclose(again(images), plain.network(images), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)
