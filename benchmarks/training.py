@@ -72,7 +72,7 @@ class Bare:
     def __init__(self, method: segmenter.Method, batches: Sequence[Batch], device: str) -> None:
         torch.manual_seed(method.training.seed)
         self._device, self._batches = device, batches
-        self._learner = arranged(method.learner(NUM_CLASSES).train().to(device), torch.device(device))
+        self._learner = arranged(method.learner(NUM_CLASSES, start={}).train().to(device), torch.device(device))
         [self._scheduled] = self._learner.optimizers()
         self._highest = [dict(group) for group in self._scheduled.optimizer.param_groups]
         self._low = method.training.precision == "bf16-mixed"
@@ -111,7 +111,7 @@ def in_turn(method: segmenter.Method, views: Sequence[Sample], options: argparse
         seconds["bare step"].append(passed())
 
     def build() -> Learner[SegmentationNetwork, Batch]:
-        learner = method.learner(NUM_CLASSES)
+        learner = method.learner(NUM_CLASSES, start={})
         learner.stepped = stepped  # type: ignore[method-assign, assignment]
         return learner
 

@@ -26,7 +26,7 @@ def pseudo_masks(small_method: Callable[[str, str], Any]) -> PseudoMasks:
 
 
 def test_without_any_label_there_is_no_loss(pseudo_masks: PseudoMasks) -> None:
-    learner = pseudo_masks.learner(NUM_CLASSES)
+    learner = pseudo_masks.learner(NUM_CLASSES, start={})
     loss = learner(batch(["labels"], fill={"labels": 255}), 0.0)["labels"]
     loss.backward()
     assert loss.item() == 0
@@ -34,7 +34,7 @@ def test_without_any_label_there_is_no_loss(pseudo_masks: PseudoMasks) -> None:
 
 
 def test_an_undecided_segmenter_loses_the_same_whatever_share_is_labelled(pseudo_masks: PseudoMasks) -> None:
-    learner = pseudo_masks.learner(NUM_CLASSES)
+    learner = pseudo_masks.learner(NUM_CLASSES, start={})
     assert isinstance(learner.network, DeepLab)
     for branch in learner.network.branches:
         assert isinstance(branch, torch.nn.Conv2d)
@@ -47,7 +47,7 @@ def test_an_undecided_segmenter_loses_the_same_whatever_share_is_labelled(pseudo
 
 
 def test_unlabelled_pixels_do_not_matter(pseudo_masks: PseudoMasks) -> None:
-    learner = pseudo_masks.learner(NUM_CLASSES).eval()
+    learner = pseudo_masks.learner(NUM_CLASSES, start={}).eval()
     one = batch(["labels"])
     one.maps_BYX["labels"][:, :, 28:] = 255
     logits = torch.nn.functional.interpolate(learner.network(one.images_BCYX), size=(40, 56), mode="bilinear", align_corners=False)
@@ -75,5 +75,5 @@ def test_two_images_are_learned(pseudo_masks: PseudoMasks, tmp_path: Path) -> No
     training = dataclasses.replace(pseudo_masks.training, epochs=15.0, batch_size=2)
     descent = dataclasses.replace(pseudo_masks.descent, learning_rate=0.01, new_layer_factor=1.0)
     method = dataclasses.replace(pseudo_masks, training=training, descent=descent)
-    left = trained(method, partial(method.learner, NUM_CLASSES), pictures, tmp_path)
+    left = trained(method, partial(method.learner, NUM_CLASSES, start={}), pictures, tmp_path)
     assert sum(left.losses[-3:]) < 0.8 * sum(left.losses[:3])

@@ -17,6 +17,7 @@ from seedbed.errors import ArtifactError, MachineError, ParamsError, TrainingErr
 from seedbed.params import Params
 from seedbed.stage import Run
 from tests.stages.miniature import Project
+from tests.stages.surviving import change_params
 
 Done = CompletedProcess[str]
 
@@ -110,6 +111,20 @@ def test_maps_from_an_artifact_that_has_none(own: Project, maps: dict[str, str],
     own.write_params(content)
     with pytest.raises(ParamsError, match=message):
         own.run("segmenter")
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        ("classifier", r"params.yaml: segmenter.start: found 'classifier'; expected 'dataset', because initial_weights.source is none"),
+        ("cams", r"params.yaml: segmenter.start: found 'cams'; expected 'dataset' or 'classifier'; correct it"),
+    ],
+)
+def test_a_start_that_the_selected_method_does_not_read(finished: Project, tmp_path: Path, start: str, message: str) -> None:
+    project = finished.copy_to(tmp_path)
+    change_params(project, "segmenter", start=start)
+    with pytest.raises(ParamsError, match=message):
+        project.run("segmenter")
 
 
 # --- Raw data ---
