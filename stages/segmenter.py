@@ -28,7 +28,7 @@ def main(run: Run) -> None:
     settings = run.params.settings(segmenter.Settings)
     method = run.params.method(segmenter.Method)
     data = run.open("dataset")
-    maps = run.maps(method.maps, settings.maps)
+    maps = run.maps(method.wanted_maps, settings.maps)
     samples = Samples(data, run.images(data), data.learnable(settings.split), maps=maps)
     start = Start(method.backbone, run.open(settings.start), slot="segmenter.start")
     made = run.training(method, learn, method, data.num_classes, samples, start)

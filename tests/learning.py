@@ -18,8 +18,8 @@ from tests.publishing import published_network
 
 N = TypeVar("N", bound=torch.nn.Module)
 NUM_CLASSES = 3
-MAP_VALUES = {"labels": NUM_CLASSES + 1, "regions": 5}  # how many values the map of a name has
-PADDING = {"labels": 255, "regions": -1}  # where there is no image
+MAP_VALUES = {"labels": NUM_CLASSES + 1, "regions": 5, "confidence": 256}  # how many values the map of a name has
+PADDING = {"labels": 255, "regions": -1, "confidence": 0}  # where there is no image
 
 
 def random_map(name: str, size: tuple[int, int], random: np.random.Generator) -> np.ndarray[Any, Any]:

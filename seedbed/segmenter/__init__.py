@@ -25,10 +25,15 @@ class Settings:
 class Method(methods.Method):
     """A network, and how it learns."""
 
-    maps: ClassVar[tuple[str, ...]]  # maps of the image that are learned along, by the name of their array
+    maps: ClassVar[tuple[str, ...]]  # maps of the image that can be learned along, by the name of their array
     backbone: Trunk
     augmentation: Augmentation
     training: Training
+
+    @property
+    def wanted_maps(self) -> tuple[str, ...]:
+        """Maps that are learned along with these parameters."""
+        return self.maps
 
     @abstractmethod
     def network(self, num_classes: int) -> SegmentationNetwork:
@@ -39,7 +44,7 @@ class Method(methods.Method):
 
     @abstractmethod
     def learner(self, num_classes: int, *, start: State) -> Learner[SegmentationNetwork, Batch]:
-        """What is trained: a fresh network, with its initial weights and its losses. Batches have the maps that the method names.
+        """What is trained: a fresh network, with its initial weights and its losses. Batches have the maps that the method wants.
 
         start: state of the backbone's network of timm, where an earlier stage has trained it; else empty.
         """

@@ -55,6 +55,30 @@ def test_unlabelled_pixels_do_not_matter(pseudo_masks: PseudoMasks) -> None:
     assert learner(one, 0.0)["labels"].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_what_is_not_sure_enough_is_not_learned(pseudo_masks: PseudoMasks) -> None:
+    half = batch(["labels", "confidence"])
+    half.maps_BYX["confidence"][:, :, :28], half.maps_BYX["confidence"][:, :, 28:] = 204, 203  # 204 is 0.8
+    known = dataclasses.replace(half, maps_BYX={"labels": half.maps_BYX["labels"].clone()})
+    known.maps_BYX["labels"][:, :, 28:] = 255
+    losses = {}
+    for least, one in ((0.8, half), (0.0, known), (0.81, half)):
+        torch.manual_seed(0)
+        learner = dataclasses.replace(pseudo_masks, least_confidence=least).learner(NUM_CLASSES, start={})
+        losses[least] = learner(one, 0.0)["labels"]
+        losses[least].backward()
+        assert any(gradient.any() for gradient in gradients(learner)) == (least != 0.81)
+    assert losses[0.8].item() == losses[0.0].item() and losses[0.81].item() == 0
+
+
+def test_confidence_is_read_where_it_matters_alone(pseudo_masks: PseudoMasks) -> None:
+    assert pseudo_masks.wanted_maps == ("labels",)
+    assert dataclasses.replace(pseudo_masks, least_confidence=0.5).wanted_maps == ("labels", "confidence")
+    learner = pseudo_masks.learner(NUM_CLASSES, start={})
+    one = batch(["labels", "confidence"], fill={"confidence": 0})
+    without = dataclasses.replace(one, maps_BYX={"labels": one.maps_BYX["labels"]})
+    assert learner(one, 0.0)["labels"].item() == learner(without, 0.0)["labels"].item() > 0
+
+
 @pytest.mark.parametrize("rates", [(1,), (6, 12, 18, 24)])
 def test_branches_are_summed(pseudo_masks: PseudoMasks, rates: tuple[int, ...]) -> None:
     network = dataclasses.replace(pseudo_masks, rates=rates).network(NUM_CLASSES).eval()

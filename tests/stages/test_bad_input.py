@@ -102,6 +102,10 @@ def test_an_unknown_backbone(own: Project) -> None:
         ({}, r"params.yaml: segmenter.maps.labels: found nothing; expected an artifact with `labels`: seeds, refinement"),
         ({"labels": "cams"}, r"params.yaml: segmenter.maps.labels: found 'cams'; expected an artifact with `labels`: seeds, refinement"),
         ({"labels": "seeds", "regions": "superpixels"}, r"params.yaml: segmenter.maps.regions: found 'superpixels'; expected 'dataset'"),
+        (
+            {"labels": "refinement", "confidence": "refinement"},
+            r"segmenter.maps.confidence: found 'refinement'; expected 'dataset', because",
+        ),
         ({"labels": "seeds", "lables": "dataset"}, r"params.yaml: segmenter.maps.lables: found a map that no stage makes; expected labels"),
     ],
 )
@@ -111,6 +115,18 @@ def test_maps_from_an_artifact_that_has_none(own: Project, maps: dict[str, str],
     own.write_params(content)
     with pytest.raises(ParamsError, match=message):
         own.run("segmenter")
+
+
+def test_confidence_that_is_wanted_and_not_there(own: Project) -> None:
+    block = own.params()["segmenter"]["pseudo_masks"] | {"least_confidence": 0.5}
+    change_params(own, "segmenter", pseudo_masks=block, maps={"labels": "refinement", "confidence": "dataset"})
+    for stage in ("classifier", "cams", "refinement"):
+        own.run(stage)
+    with pytest.raises(ParamsError, match=r"maps.confidence: found 'dataset'; expected an artifact with `confidence`: refinement;"):
+        own.run("segmenter")
+    change_params(own, "segmenter", maps={"labels": "refinement", "confidence": "refinement"})
+    own.run("segmenter")
+    assert set(open_artifact("segmenter", folder=own.data).made_by.inputs) == {"dataset", "refinement"}
 
 
 @pytest.mark.parametrize(
