@@ -123,7 +123,7 @@ def picture(samples: Sequence[Sample], truths: Sequence[LabelMap], seen: Sequenc
 
 def open_maps(method: segmenter.Method, slots: segmenter.Settings) -> dict[str, Artifact]:
     """What the segmenter learns along."""
-    return {name: open_artifact(slots.maps[name]) for name in method.maps}
+    return {name: open_artifact(slots.maps[name]) for name in method.wanted_maps}
 
 
 def main() -> None:
@@ -152,7 +152,7 @@ def main() -> None:
     steps = max(1, round(method.training.epochs * len(ids) / method.training.batch_size))
 
     def build() -> WatchedLearner:
-        learner = method.learner(data.num_classes)
+        learner = method.learner(data.num_classes, start={})
         assert isinstance(learner, GrowingLearner)
         return WatchedLearner(learner, watch, steps)
 
@@ -165,7 +165,7 @@ def main() -> None:
     print("\n".join("| " + " | ".join(line) + " |" for line in lines))
     if target:
         shown = [one for one in options.shown if one < len(truths)]
-        some = [Growth(one.steps, [one.labels[number] for number in shown]) for one in watch.seen[1::2]]
+        some = [Growth(one.steps, [one.labels[number] for number in shown]) for one in watch.seen[2::2]]
         sheet = picture([watch.samples[number] for number in shown], [truths[number] for number in shown], some, data.whole("palette"))
         sheet.save(target, optimize=True)
 

@@ -44,14 +44,17 @@ SHOWN: tuple[tuple[str, str, str], ...] = (  # what, in words, and the figure's 
 )
 
 CLASS_MAPS, MASKS, GROWING = "class maps at the declared threshold", "masks of the CRF", "seeds that grow in superpixels"
-MASKS_AS_LABELS = {"segmenter.method": "pseudo_masks", "segmenter.maps": {"labels": "refinement", "regions": "dataset"}}
+MASKS_AS_LABELS = {
+    "segmenter.method": "pseudo_masks",
+    "segmenter.maps": {"labels": "refinement", "regions": "dataset", "confidence": "dataset"},
+}
 LADDER: dict[str, dict[str, Any]] = {  # what a segmenter can learn from, and the parameters that say so
     CLASS_MAPS: {"refinement.method": "none", **MASKS_AS_LABELS},
     MASKS: {"refinement.method": "crf", **MASKS_AS_LABELS},
     GROWING: {
         "refinement.method": "crf",
         "segmenter.method": "region_growing",
-        "segmenter.maps": {"labels": "seeds", "regions": "superpixels"},
+        "segmenter.maps": {"labels": "seeds", "regions": "superpixels", "confidence": "dataset"},
     },
 }
 RUNGS: tuple[tuple[str, str, str], ...] = (  # what, in words, the figure's address, and the rung that has it; of all where empty

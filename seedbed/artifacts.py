@@ -186,7 +186,17 @@ SCHEMAS: dict[str, Schema] = {
         },
     ),
     "seeds": Schema(2, "Partial labels: confident pixels only.", {**PER_IMAGE, "labels": LABELS}),
-    "refinement": Schema(2, "Pseudo masks: a label for every pixel, or 255 where the method declines.", {**PER_IMAGE, "labels": LABELS}),
+    "refinement": Schema(
+        3,
+        "Pseudo masks: a label for every pixel, or 255 where the method declines.",
+        {
+            **PER_IMAGE,
+            "labels": LABELS,
+            "confidence": Array(
+                ("image", "y", "x"), "uint8", 0, "probability of the pixel's label: 255 is 1; 0 where there is none", "size"
+            ),
+        },
+    ),
     "segmenter": Schema(2, "Weights of the segmentation network.", LOG, weights=True),
     "predictions": Schema(
         3,

@@ -7,20 +7,29 @@ Images enter as RGB in [0, 1]; the backbone standardises them itself.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Self
 
+import numpy as np
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from seedbed import torchvision_repair
+from seedbed.artifacts import Artifact
 from seedbed.errors import ParamsError, WeightsError, nearest
 from seedbed.methods import parameters
 from seedbed.weights import InitialWeights, fitted, load_file
 
 torchvision_repair.apply()
 import timm  # noqa: E402 (only after the repair)
+
+CLASSIFIER = "classifier"
+READ_BY = {"pretraining": "features", CLASSIFIER: "segmenter"}  # whose weights -> the stage that may start from them
+TRUNK = "backbone.trunk."  # before the names of a network of timm within one of ours
+State = Mapping[str, Tensor]  # of a network, by name of its entries
 
 
 class ClassifierNetwork(nn.Module, ABC):
@@ -59,12 +68,62 @@ class Trunk:
         """The network with any weights."""
         return Backbone(self.network, output_stride=self.output_stride)
 
-    def initialised(self) -> Backbone:
-        """The network as training starts from it."""
+    def initialised(self, *, start: State) -> Backbone:
+        """The network as training starts from it.
+
+        start: the state that an earlier stage has left (see `Start`); empty where it comes from elsewhere.
+        """
         backbone = self.built()
-        initialise(backbone.trunk, self.initial_weights)
+        if start:
+            backbone.trunk.load_state_dict(start)
+        else:
+            initialise(backbone.trunk, self.initial_weights)
         backbone.freeze(norms=self.frozen_norms, stages=self.frozen_stages)
         return backbone
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a training starts from besides its parameters: the trunk of the classifier, where they say so."""
+
+    trunk: Trunk
+    given: Artifact  # the classifier; the data set where that is not wanted
+    slot: str  # where params.yaml names it
+
+    def __post_init__(self) -> None:
+        wanted = CLASSIFIER if self.wanted else "dataset"
+        if self.given.name != wanted:
+            raise ParamsError(
+                f"params.yaml: {self.slot}",
+                found=repr(self.given.name),
+                expected=f"{wanted!r}, because initial_weights.source is {self.trunk.initial_weights.source}",
+                do="correct one of the two",
+            )
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the trunk starts from what is given."""
+        return self.trunk.initial_weights.source == CLASSIFIER
+
+    def key(self, image: str) -> str:
+        """Identity of the weights that it starts from; empty where these follow from the parameters."""
+        return self.given.weights_digest if self.wanted else ""
+
+    def state(self) -> State:
+        """The state to start from; empty where it comes from elsewhere."""
+        if not self.wanted:
+            return {}
+        where, network = str(self.given.path), self.given.made_by.parameters.get("backbone", {}).get("network")
+        if network != self.trunk.network:
+            raise WeightsError(
+                where,
+                found=f"weights of the network {network!r}",
+                expected=f"{self.trunk.network!r}, which is to start from them",
+                do="name the same network for both in params.yaml",
+            )
+        weights = self.given.weights().items()
+        entries = {name.removeprefix(TRUNK): torch.from_numpy(np.array(value)) for name, value in weights if name.startswith(TRUNK)}
+        return fitted(self.trunk.built().trunk, entries, where=where)
 
 
 class Backbone(nn.Module):
@@ -171,11 +230,11 @@ def initialise(trunk: Any, weights: InitialWeights) -> None:
             ) from error
     elif weights.source == "file":
         load_file(trunk, weights)
-    elif weights.source == "pretraining":
+    elif weights.source in READ_BY:
         raise ParamsError(
             "params.yaml: initial_weights.source",
-            found="'pretraining'",
-            expected="none, hub or file, because only `features` reads what that stage has made",
+            found=repr(weights.source),
+            expected=f"none, hub or file, because only `{READ_BY[weights.source]}` reads what that stage has made",
             do="correct it",
         )
 

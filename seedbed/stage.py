@@ -118,6 +118,13 @@ class Run:
                     do="correct it",
                 )
             opened[name] = self.open(slots[name])
+        if "confidence" in opened and slots["confidence"] != slots["labels"]:
+            raise ParamsError(
+                f"params.yaml: {self.stage}.maps.confidence",
+                found=repr(slots["confidence"]),
+                expected=f"{slots['labels']!r}, because it is that of other labels",
+                do="correct one of the two",
+            )
         return opened
 
     def trained(self, contract: type[M], artifact: Artifact) -> M:

@@ -18,6 +18,7 @@ PARTS = 255  # of a probability of 1, where it is kept in a byte
 Image: TypeAlias = npt.NDArray[np.uint8]  # (y, x, rgb)
 LabelMap: TypeAlias = npt.NDArray[np.uint8]  # (y, x): class of every pixel, 0 background, 255 ignore
 RegionMap: TypeAlias = npt.NDArray[np.int32]  # (y, x): region of every pixel, 0..n-1, each of them used
+ConfidenceMap: TypeAlias = npt.NDArray[np.uint8]  # (y, x): probability of every pixel's label, 0..255
 Size: TypeAlias = tuple[int, int]  # height, width
 
 
@@ -67,6 +68,24 @@ class ClassMaps:
         spread = np.zeros((1 + num_classes, *self.maps.shape[1:]), np.float32)
         spread[list(self.classes)] = self.maps
         return spread
+
+
+@dataclass(frozen=True)
+class PseudoMask:
+    """A label for every pixel, and how sure it is."""
+
+    labels: LabelMap
+    confidence: ConfidenceMap  # 0 where there is no label
+
+    @classmethod
+    def of(cls, labels: LabelMap, probabilities: npt.NDArray[np.float32]) -> PseudoMask:
+        """Labels with their probabilities (y, x), in [0, 1]."""
+        return cls(labels, np.asarray(np.where(labels == IGNORE, 0, np.rint(PARTS * probabilities)), np.uint8))
+
+    @classmethod
+    def empty(cls, size: Size) -> PseudoMask:
+        """Background alone, of which there is no doubt: what an image shows that contains no class."""
+        return cls(np.full(size, BACKGROUND, np.uint8), np.full(size, PARTS, np.uint8))
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ BESIDE_WEIGHTS: tuple[Any, ...] = (
 class InitialWeights:
     """Where a backbone's weights come from before training."""
 
-    source: Literal["none", "hub", "file", "pretraining"]  # none: drawn at random; hub: timm's; file: below; pretraining: that stage's
+    source: Literal["none", "hub", "file", "pretraining", "classifier"]  # none: random; hub: timm's; file: below; else that stage's
     file: Annotated[str, LOCATION]  # .safetensors, .pth, .pt or .bin, in timm's names or as published; empty unless source is file
     sha256: str  # its digest, so that the same parameters always mean the same weights; empty unless source is file
 

@@ -11,7 +11,8 @@ from seedbed.stage import Run, run_stage
 def refine(method: refinement.Method, pictures: Images, maps: Artifact, images: Sequence[str]) -> Iterator[Columns]:
     """Pseudo masks of images."""
     for image in images:
-        yield {"labels": method.refine(pictures[image], maps.class_maps(image).resized(maps.size(image)))}
+        made = method.refine(pictures[image], maps.class_maps(image).resized(maps.size(image)))
+        yield {"labels": made.labels, "confidence": made.confidence}
 
 
 def main(run: Run) -> None:

@@ -7,15 +7,18 @@ from seedbed import export, segmenter
 from seedbed.artifacts import Columns
 from seedbed.export import PLOTS
 from seedbed.machine import Machine
+from seedbed.networks import Start
 from seedbed.samples import Samples
 from seedbed.stage import Run, run_stage
 from seedbed.training import Batch, Way, columns, fit
 from seedbed.weights import Checkpoints
 
 
-def learn(method: segmenter.Method, num_classes: int, samples: Samples, *, machine: Machine, checkpoint: Path, seconds: float) -> Columns:
+def learn(
+    method: segmenter.Method, num_classes: int, samples: Samples, start: Start, *, machine: Machine, checkpoint: Path, seconds: float
+) -> Columns:
     """Train a network."""
-    build, view = partial(method.learner, num_classes), method.augmentation.view
+    build, view = partial(method.learner, num_classes, start=start.state()), method.augmentation.view
     way = Way(method.training, view, Batch.of)
     return columns(fit(build, samples, way, machine=machine, name="segmenter", checkpoints=Checkpoints(checkpoint, seconds=seconds)))
 
@@ -25,9 +28,10 @@ def main(run: Run) -> None:
     settings = run.params.settings(segmenter.Settings)
     method = run.params.method(segmenter.Method)
     data = run.open("dataset")
-    maps = run.maps(method.maps, settings.maps)
+    maps = run.maps(method.wanted_maps, settings.maps)
     samples = Samples(data, run.images(data), data.learnable(settings.split), maps=maps)
-    made = run.training(method, learn, method, data.num_classes, samples)
+    start = Start(method.backbone, run.open(settings.start), slot="segmenter.start")
+    made = run.training(method, learn, method, data.num_classes, samples, start)
     export.training_log(made, PLOTS / "segmenter.csv")
 
 

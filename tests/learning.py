@@ -18,7 +18,8 @@ from tests.publishing import published_network
 
 N = TypeVar("N", bound=torch.nn.Module)
 NUM_CLASSES = 3
-MAP_VALUES = {"labels": NUM_CLASSES + 1, "regions": 5}  # how many values the map of a name has
+MAP_VALUES = {"labels": NUM_CLASSES + 1, "regions": 5, "confidence": 256}  # how many values the map of a name has
+PADDING = {"labels": 255, "regions": -1, "confidence": 0}  # where there is no image
 
 
 def random_map(name: str, size: tuple[int, int], random: np.random.Generator) -> np.ndarray[Any, Any]:
@@ -37,26 +38,31 @@ def samples(names: Iterable[str], *, count: int = 3, seed: int = 0) -> list[Samp
         labels = np.array([True, *(random.random(NUM_CLASSES) < 0.5)])
         maps = {name: random_map(name, size, random) for name in names}
         image = random.integers(0, 256, (*size, 3), dtype=np.uint8)
-        made.append(Sample(image=image, labels=labels, maps=maps, padding={name: 255 if name == "labels" else -1 for name in maps}))
+        made.append(Sample(image=image, labels=labels, maps=maps, padding={name: PADDING[name] for name in maps}))
     return made
 
 
-def batch(names: Iterable[str], *, fill: Mapping[str, int] | None = None) -> Batch:
-    """Two views, not square, with random maps or with maps of one value."""
+def batch(names: Iterable[str], *, fill: Mapping[str, int] | None = None, count: int = 2) -> Batch:
+    """Up to two views, not square, with random maps or with maps of one value."""
     random = np.random.default_rng(0)
-    maps = {name: np.stack([random_map(name, (40, 56), random) for _ in range(2)]) for name in names}
+    maps = {name: np.stack([random_map(name, (40, 56), random) for _ in range(count)]) for name in names}
     for name, value in (fill or {}).items():
         maps[name][...] = value
     return Batch(
-        images_BCYX=torch.from_numpy(random.random((2, 3, 40, 56), np.float32)),
-        labels_BK=torch.tensor([[1.0, 1, 0, 0], [1, 0, 1, 1]]),
+        images_BCYX=torch.from_numpy(random.random((count, 3, 40, 56), np.float32)),
+        labels_BK=torch.tensor([[1.0, 1, 0, 0], [1, 0, 1, 1]])[:count],
         maps_BYX={name: torch.from_numpy(one.astype(np.int64)) for name, one in maps.items()},
     )
 
 
-def trained(method: Any, build: Callable[[], Learner[N, Batch]], examples: Sequence[Sample], folder: Path) -> Trained[N]:
-    """What a method's training leaves of some samples, on the CPU."""
-    checkpoints = Checkpoints(folder / "checkpoint.safetensors", seconds=60)
+def trained(
+    method: Any, build: Callable[[], Learner[N, Batch]], examples: Sequence[Sample], folder: Path, *, seconds: float = 60
+) -> Trained[N]:
+    """What a method's training leaves of some samples, on the CPU.
+
+    seconds: the least time between two checkpoints.
+    """
+    checkpoints = Checkpoints(folder / "checkpoint.safetensors", seconds=seconds)
     way = Way(method.training, method.augmentation.view, Batch.of)
     return fit(build, examples, way, machine=Machine("cpu"), name="test", checkpoints=checkpoints)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import safetensors.torch
 import torch
 
 from seedbed import networks
+from seedbed.artifacts import Artifact, MadeBy
 from seedbed.errors import ParamsError, WeightsError
-from seedbed.networks import Backbone, Trunk, initialise
-from seedbed.weights import InitialWeights
+from seedbed.networks import Backbone, Start, Trunk, initialise
+from seedbed.weights import InitialWeights, state_of
+from tests.publishing import published_network
 
 
 @pytest.mark.parametrize("stride", [8, 16, 32])
@@ -109,7 +112,65 @@ def test_nothing_is_frozen_of_weights_that_were_drawn() -> None:
 
 def test_weights_of_pretraining_are_for_features_alone() -> None:
     with pytest.raises(ParamsError, match="found 'pretraining'; expected none, hub or file, because only `features` reads"):
-        trunk(norms=False, stages=0, source="pretraining").initialised()
+        trunk(norms=False, stages=0, source="pretraining").initialised(start={})
+
+
+# --- From the classifier ---
+
+
+def classifier(folder: Path, *, network: str = "test_resnet", without: str = "-") -> Artifact:
+    """A trained classifier, of which something may be missing."""
+    torch.manual_seed(5)
+    built = torch.nn.ModuleDict({"backbone": Backbone(network, output_stride=16), "head": torch.nn.Linear(2, 2)})
+    state = {name: value for name, value in state_of(built) if without not in name}
+    return published_network("classifier", folder, state, made_by=MadeBy("classifier", "cam", {"backbone": {"network": network}}))
+
+
+def test_a_trunk_starts_from_that_of_the_classifier(tmp_path: Path) -> None:
+    wanted, given = trunk(norms=True, stages=2, source="classifier"), classifier(tmp_path)
+    start = Start(wanted, given, slot="segmenter.start")
+    backbone = wanted.initialised(start=start.state())
+    torch.manual_seed(5)
+    left = Backbone("test_resnet", output_stride=16).trunk.state_dict()
+    assert all(torch.equal(value, left[name]) for name, value in backbone.trunk.state_dict().items())
+    assert start.key("") == given.weights_digest
+    assert not backbone.trunk.conv1[0].weight.requires_grad
+
+
+def test_a_trunk_that_starts_elsewhere_reads_no_classifier(tmp_path: Path, write_dataset: Callable[..., Artifact]) -> None:
+    start = Start(trunk(norms=False, stages=0, source="none"), write_dataset(tmp_path, sizes={"a": (20, 30)}), slot="segmenter.start")
+    assert (start.state(), start.key("")) == ({}, "")
+
+
+def test_a_slot_that_does_not_fit_where_weights_come_from(tmp_path: Path, write_dataset: Callable[..., Artifact]) -> None:
+    with pytest.raises(
+        ParamsError, match=r"^params.yaml: segmenter.start: found 'classifier'; expected 'dataset', because initial_weights.source is none;"
+    ):
+        Start(trunk(norms=False, stages=0, source="none"), classifier(tmp_path), slot="segmenter.start")
+    with pytest.raises(
+        ParamsError,
+        match=r"^params.yaml: segmenter.start: found 'dataset'; expected 'classifier', because initial_weights.source is classif",
+    ):
+        Start(trunk(norms=False, stages=0, source="classifier"), write_dataset(tmp_path, sizes={"a": (20, 30)}), slot="segmenter.start")
+
+
+def test_a_classifier_of_another_network_or_without_an_entry_is_refused(tmp_path: Path) -> None:
+    wanted = trunk(norms=False, stages=0, source="classifier")
+    with pytest.raises(WeightsError) as other:
+        Start(wanted, classifier(tmp_path / "other", network="test_vit"), slot="segmenter.start").state()
+    assert str(other.value) == (
+        f"{tmp_path}/other/classifier.zarr: found weights of the network 'test_vit'; expected 'test_resnet', which is to start from them; "
+        "name the same network for both in params.yaml"
+    )
+    with pytest.raises(
+        WeightsError, match=r"classifier.zarr: found 1 entries that do not fit: no conv1.0.weight; expected this backbone's"
+    ):
+        Start(wanted, classifier(tmp_path / "less", without="conv1.0.weight"), slot="segmenter.start").state()
+
+
+def test_weights_of_the_classifier_are_for_segmenters_alone() -> None:
+    with pytest.raises(ParamsError, match="found 'classifier'; expected none, hub or file, because only `segmenter` reads"):
+        trunk(norms=False, stages=0, source="classifier").initialised(start={})
 
 
 def test_weights_of_the_hub_come_without_their_head() -> None:

@@ -232,7 +232,7 @@ def test_a_missing_section_is_named_when_its_stage_asks_for_it(content: dict[str
         ("superpixels.dino.crf.iterations", None, "a valid integer"),
         ("superpixels.dino.crf_certainty", 1, "less than 1"),
         ("classifier.cam.backbone.output_stride", 0, "greater than or equal to 1"),
-        ("classifier.cam.backbone.initial_weights.source", "web", "'none', 'hub', 'file' or 'pretraining'"),
+        ("classifier.cam.backbone.initial_weights.source", "web", "'none', 'hub', 'file', 'pretraining' or 'classifier'"),
         ("classifier.cam.backbone.network", 50, "a valid string"),
         ("cams.multiscale.flip", "on", "a valid boolean"),
         ("cams.multiscale.scales", 1.0, "a valid array"),

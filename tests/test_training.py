@@ -190,6 +190,7 @@ def test_a_batch_holds_colours_from_0_to_1_and_maps_as_whole_numbers() -> None:
     batch = Batch.of([sample, sample]).to(torch.device("cpu"))
     assert batch.images_BCYX.shape == (2, 3, 2, 3)
     assert torch.allclose(batch.images_BCYX[0, :, 0, 2], torch.tensor([1, 0.2, 0]))
+    assert batch.images_BCYX.is_contiguous(memory_format=torch.channels_last)  # which a GPU needs for its fastest convolutions
     assert batch.labels_BK.tolist() == [[1, 0], [1, 0]]
     assert batch.maps_BYX["labels"].dtype == torch.int64
     assert batch.maps_BYX["labels"][0].tolist() == [[0, 1, 255]] * 2

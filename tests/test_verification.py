@@ -349,7 +349,8 @@ def labels(size: tuple[int, int], *values: int) -> dict[str, Any]:
     ],
 )
 def test_labels(small: Small, name: str, values: tuple[int, ...], expected: list[str]) -> None:
-    assert small(name, labels(SIZES["a"], 1, 255), labels(SIZES["b"], *values)) == expected
+    sure = {one: {"confidence": np.full(SIZES[one], 255, np.uint8)} if name == "refinement" else {} for one in SIZES}
+    assert small(name, labels(SIZES["a"], 1, 255) | sure["a"], labels(SIZES["b"], *values) | sure["b"]) == expected
 
 
 def counted(size: tuple[int, int], **other: Any) -> dict[str, Any]:

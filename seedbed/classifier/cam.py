@@ -34,7 +34,7 @@ class Cam(classifier.Method):
         return CamNetwork(self.backbone.built(), num_classes)
 
     def learner(self, num_classes: int) -> Learner[ClassifierNetwork, Batch]:
-        return CamLearner(CamNetwork(self.backbone.initialised(), num_classes), self.descent)
+        return CamLearner(CamNetwork(self.backbone.initialised(start={}), num_classes), self.descent)
 
 
 class CamNetwork(ClassifierNetwork):

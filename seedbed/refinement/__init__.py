@@ -5,12 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from seedbed import methods
-from seedbed.types import ClassMaps, Image, LabelMap
+from seedbed.types import ClassMaps, Image, PseudoMask
 
 
 class Method(methods.Method):
     """From class maps to a pseudo mask."""
 
     @abstractmethod
-    def refine(self, image: Image, class_maps: ClassMaps) -> LabelMap:
-        """Labels of the image's classes and background, or 255. Maps have the image's size."""
+    def refine(self, image: Image, class_maps: ClassMaps) -> PseudoMask:
+        """Labels of the image's classes and background, or 255, and how sure they are. Maps have the image's size."""

@@ -3,6 +3,8 @@
 Paper: Krähenbühl and Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials", NIPS 2011; background
 as in Ahn and Kwak, "Learning Pixel-level Semantic Affinity with Image-level Supervision", CVPR 2018.
 
+The confidence of a label is its probability after inference.
+
 Differs from the paper: classes that the image does not contain take no part, which changes no label and saves their time.
 """
 
@@ -16,7 +18,7 @@ from pydantic import Field
 from seedbed import refinement
 from seedbed.crf import DenseCrf
 from seedbed.methods import method
-from seedbed.types import BACKGROUND, ClassMaps, Image, LabelMap
+from seedbed.types import BACKGROUND, ClassMaps, Image, PseudoMask
 
 
 @method
@@ -24,10 +26,11 @@ class Crf(refinement.Method):
     background_power: Annotated[float, Field(gt=0)]  # paper: alpha; background is (1 - strongest class map) to this power
     crf: DenseCrf
 
-    def refine(self, image: Image, class_maps: ClassMaps) -> LabelMap:
+    def refine(self, image: Image, class_maps: ClassMaps) -> PseudoMask:
         if not class_maps.classes:
-            return np.full(image.shape[:2], BACKGROUND, np.uint8)
+            return PseudoMask.empty((image.shape[0], image.shape[1]))
         background = (1.0 - class_maps.maps.max(axis=0)) ** self.background_power
         beliefs = np.concatenate([background[None], class_maps.maps]).astype(np.float32)
         classes = np.array([BACKGROUND, *class_maps.classes], np.uint8)
-        return np.asarray(classes[self.crf.probabilities(image, beliefs).argmax(axis=0)], np.uint8)
+        probabilities = self.crf.probabilities(image, beliefs)
+        return PseudoMask.of(classes[probabilities.argmax(axis=0)], probabilities.max(axis=0))

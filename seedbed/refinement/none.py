@@ -1,5 +1,7 @@
 """No refinement: the strongest class map wherever it is above a threshold, background elsewhere.
 
+The confidence of a class is its map, that of background what the strongest map leaves of 1.
+
 Paper: none; it is what class maps are worth by themselves, to compare refinements with.
 
 Differs from the paper: not applicable.
@@ -14,17 +16,18 @@ from pydantic import Field
 
 from seedbed import refinement
 from seedbed.methods import method
-from seedbed.types import BACKGROUND, ClassMaps, Image, LabelMap
+from seedbed.types import BACKGROUND, ClassMaps, Image, PseudoMask
 
 
 @method
 class Nothing(refinement.Method):
     threshold: Annotated[float, Field(ge=0, lt=1)]  # a class map above it is a label
 
-    def refine(self, image: Image, class_maps: ClassMaps) -> LabelMap:
-        labels = np.full(image.shape[:2], BACKGROUND, np.uint8)
-        if class_maps.classes:
-            best = np.asarray(class_maps.classes, np.uint8)[class_maps.maps.argmax(axis=0)]
-            above = class_maps.maps.max(axis=0) > self.threshold
-            labels[above] = best[above]
-        return labels
+    def refine(self, image: Image, class_maps: ClassMaps) -> PseudoMask:
+        if not class_maps.classes:
+            return PseudoMask.empty((image.shape[0], image.shape[1]))
+        best = np.asarray(class_maps.classes, np.uint8)[class_maps.maps.argmax(axis=0)]
+        strongest = class_maps.maps.max(axis=0)
+        above = strongest > self.threshold
+        labels = np.asarray(np.where(above, best, BACKGROUND), np.uint8)
+        return PseudoMask.of(labels, np.where(above, strongest, 1 - strongest))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from seedbed import methods
 from seedbed.augmentation import Augmentation
 from seedbed.methods import parameters
-from seedbed.networks import SegmentationNetwork
+from seedbed.networks import SegmentationNetwork, State, Trunk
 from seedbed.training import Batch, Learner, Training
 
 
@@ -19,14 +19,21 @@ class Settings:
 
     split: str  # images to learn from
     maps: Mapping[str, str]  # for each map that the method learns along: the artifact that it is read from
+    start: Literal["dataset", "classifier"]  # classifier where the method's initial weights are the classifier's; else dataset
 
 
 class Method(methods.Method):
     """A network, and how it learns."""
 
-    maps: ClassVar[tuple[str, ...]]  # maps of the image that are learned along, by the name of their array
+    maps: ClassVar[tuple[str, ...]]  # maps of the image that can be learned along, by the name of their array
+    backbone: Trunk
     augmentation: Augmentation
     training: Training
+
+    @property
+    def wanted_maps(self) -> tuple[str, ...]:
+        """Maps that are learned along with these parameters."""
+        return self.maps
 
     @abstractmethod
     def network(self, num_classes: int) -> SegmentationNetwork:
@@ -36,5 +43,8 @@ class Method(methods.Method):
         """
 
     @abstractmethod
-    def learner(self, num_classes: int) -> Learner[SegmentationNetwork, Batch]:
-        """What is trained: a fresh network, with its initial weights and its losses. Batches have the maps that the method names."""
+    def learner(self, num_classes: int, *, start: State) -> Learner[SegmentationNetwork, Batch]:
+        """What is trained: a fresh network, with its initial weights and its losses. Batches have the maps that the method wants.
+
+        start: state of the backbone's network of timm, where an earlier stage has trained it; else empty.
+        """

@@ -3,6 +3,8 @@
 Paper: Chen et al., "DeepLab: Semantic Image Segmentation with Deep Convolutional Nets, Atrous Convolution, and Fully Connected
 CRFs", TPAMI 2018.
 
+Labels that are not sure enough can be left out (`least_confidence`), where they come with a confidence, as those of `refinement` do.
+
 Differs from the paper: backbone, its weights and every constant are parameters; sizes of the input share one loss, their mean.
 """
 
@@ -19,29 +21,34 @@ from seedbed import segmenter
 from seedbed.augmentation import Augmentation
 from seedbed.deeplab import DeepLab, at_scales
 from seedbed.methods import method
-from seedbed.networks import SegmentationNetwork, Trunk
+from seedbed.networks import SegmentationNetwork, State, Trunk
 from seedbed.training import Batch, Descent, Learner, Scheduled, Training
-from seedbed.types import IGNORE
+from seedbed.types import IGNORE, PARTS
 
 Scale = Annotated[float, Field(gt=0)]
 
 
 @method
 class PseudoMasks(segmenter.Method):
-    maps: ClassVar[tuple[str, ...]] = ("labels",)
+    maps: ClassVar[tuple[str, ...]] = ("labels", "confidence")
 
     backbone: Trunk
     rates: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]  # dilation of the branches that are summed
     scales: Annotated[tuple[Scale, ...], Field(min_length=1)]  # sizes of the input that are learned from
+    least_confidence: Annotated[float, Field(ge=0, le=1)]  # labels that are less probable are not learned; 0: all are, whatever made them
     augmentation: Augmentation
     training: Training
     descent: Descent
 
+    @property
+    def wanted_maps(self) -> tuple[str, ...]:
+        return self.maps if self.least_confidence else ("labels",)
+
     def network(self, num_classes: int) -> DeepLab:
         return DeepLab(self.backbone.built(), num_classes, self.rates)
 
-    def learner(self, num_classes: int) -> Learner[SegmentationNetwork, Batch]:
-        return CrossEntropyLearner(DeepLab(self.backbone.initialised(), num_classes, self.rates), self)
+    def learner(self, num_classes: int, *, start: State) -> Learner[SegmentationNetwork, Batch]:
+        return CrossEntropyLearner(DeepLab(self.backbone.initialised(start=start), num_classes, self.rates), self)
 
 
 class CrossEntropyLearner(Learner[SegmentationNetwork, Batch]):
@@ -56,6 +63,8 @@ class CrossEntropyLearner(Learner[SegmentationNetwork, Batch]):
 
     def forward(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         labels_BYX = batch.maps_BYX["labels"]
+        if self.method.least_confidence:
+            labels_BYX = labels_BYX.where(batch.maps_BYX["confidence"] >= PARTS * self.method.least_confidence, IGNORE)
         totals = [
             functional.cross_entropy(logits, labels_BYX, ignore_index=IGNORE, reduction="sum")
             for logits in at_scales(self.network, batch.images_BCYX, self.method.scales)

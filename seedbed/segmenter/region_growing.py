@@ -25,7 +25,7 @@ from seedbed import segmenter
 from seedbed.augmentation import Augmentation
 from seedbed.deeplab import DeepLab, at_scales
 from seedbed.methods import method
-from seedbed.networks import SegmentationNetwork, Trunk
+from seedbed.networks import SegmentationNetwork, State, Trunk
 from seedbed.training import Batch, Descent, Learner, Scheduled, Training
 from seedbed.types import BACKGROUND, IGNORE
 
@@ -50,8 +50,8 @@ class RegionGrowing(segmenter.Method):
     def network(self, num_classes: int) -> SegmentationNetwork:
         return DeepLab(self.backbone.built(), num_classes, self.rates)
 
-    def learner(self, num_classes: int) -> Learner[SegmentationNetwork, Batch]:
-        return GrowingLearner(DeepLab(self.backbone.initialised(), num_classes, self.rates), self)
+    def learner(self, num_classes: int, *, start: State) -> Learner[SegmentationNetwork, Batch]:
+        return GrowingLearner(DeepLab(self.backbone.initialised(start=start), num_classes, self.rates), self)
 
 
 class GrowingLearner(Learner[SegmentationNetwork, Batch]):

@@ -27,15 +27,22 @@ def example(classes: tuple[int, ...]) -> tuple[Image, ClassMaps]:
 def test_labels_are_of_the_image_s_classes_or_background_or_missing(
     name: str, classes: tuple[int, ...], small_method: Callable[[str, str], Any]
 ) -> None:
-    labels = small_method("refinement", name).refine(*example(classes))
-    assert labels.shape == (12, 20) and labels.dtype == np.uint8
-    assert set(np.unique(labels).tolist()) <= {0, *classes, 255}
+    made = small_method("refinement", name).refine(*example(classes))
+    for one in (made.labels, made.confidence):
+        assert one.shape == (12, 20) and one.dtype == np.uint8
+    assert set(np.unique(made.labels).tolist()) <= {0, *classes, 255}
+    assert not made.confidence[made.labels == 255].any()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_of_an_image_without_a_class_everything_is_sure(name: str, small_method: Callable[[str, str], Any]) -> None:
+    assert (small_method("refinement", name).refine(*example(())).confidence == 255).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_maps_of_nothing_become_no_class(name: str, small_method: Callable[[str, str], Any]) -> None:
     image, _ = example(())
-    labels = small_method("refinement", name).refine(image, ClassMaps(classes=(1, 2), maps=np.zeros((2, 12, 20), np.float32)))
+    labels = small_method("refinement", name).refine(image, ClassMaps(classes=(1, 2), maps=np.zeros((2, 12, 20), np.float32))).labels
     assert set(np.unique(labels).tolist()) <= {0, 255}
 
 
@@ -43,6 +50,7 @@ def test_maps_of_nothing_become_no_class(name: str, small_method: Callable[[str,
 def test_the_same_input_gives_the_same_labels_and_stays_as_it_is(name: str, small_method: Callable[[str, str], Any]) -> None:
     image, maps = example((1, 3))
     method = small_method("refinement", name)
-    assert np.array_equal(method.refine(image, maps), method.refine(image, maps))
+    one, again = method.refine(image, maps), method.refine(image, maps)
+    assert np.array_equal(one.labels, again.labels) and np.array_equal(one.confidence, again.confidence)
     original_image, original_maps = example((1, 3))
     assert np.array_equal(image, original_image) and np.array_equal(maps.maps, original_maps.maps)

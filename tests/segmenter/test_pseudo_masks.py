@@ -26,7 +26,7 @@ def pseudo_masks(small_method: Callable[[str, str], Any]) -> PseudoMasks:
 
 
 def test_without_any_label_there_is_no_loss(pseudo_masks: PseudoMasks) -> None:
-    learner = pseudo_masks.learner(NUM_CLASSES)
+    learner = pseudo_masks.learner(NUM_CLASSES, start={})
     loss = learner(batch(["labels"], fill={"labels": 255}), 0.0)["labels"]
     loss.backward()
     assert loss.item() == 0
@@ -34,7 +34,7 @@ def test_without_any_label_there_is_no_loss(pseudo_masks: PseudoMasks) -> None:
 
 
 def test_an_undecided_segmenter_loses_the_same_whatever_share_is_labelled(pseudo_masks: PseudoMasks) -> None:
-    learner = pseudo_masks.learner(NUM_CLASSES)
+    learner = pseudo_masks.learner(NUM_CLASSES, start={})
     assert isinstance(learner.network, DeepLab)
     for branch in learner.network.branches:
         assert isinstance(branch, torch.nn.Conv2d)
@@ -47,12 +47,36 @@ def test_an_undecided_segmenter_loses_the_same_whatever_share_is_labelled(pseudo
 
 
 def test_unlabelled_pixels_do_not_matter(pseudo_masks: PseudoMasks) -> None:
-    learner = pseudo_masks.learner(NUM_CLASSES).eval()
+    learner = pseudo_masks.learner(NUM_CLASSES, start={}).eval()
     one = batch(["labels"])
     one.maps_BYX["labels"][:, :, 28:] = 255
     logits = torch.nn.functional.interpolate(learner.network(one.images_BCYX), size=(40, 56), mode="bilinear", align_corners=False)
     expected = torch.nn.functional.cross_entropy(logits[..., :28], one.maps_BYX["labels"][..., :28])
     assert learner(one, 0.0)["labels"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_what_is_not_sure_enough_is_not_learned(pseudo_masks: PseudoMasks) -> None:
+    half = batch(["labels", "confidence"])
+    half.maps_BYX["confidence"][:, :, :28], half.maps_BYX["confidence"][:, :, 28:] = 204, 203  # 204 is 0.8
+    known = dataclasses.replace(half, maps_BYX={"labels": half.maps_BYX["labels"].clone()})
+    known.maps_BYX["labels"][:, :, 28:] = 255
+    losses = {}
+    for least, one in ((0.8, half), (0.0, known), (0.81, half)):
+        torch.manual_seed(0)
+        learner = dataclasses.replace(pseudo_masks, least_confidence=least).learner(NUM_CLASSES, start={})
+        losses[least] = learner(one, 0.0)["labels"]
+        losses[least].backward()
+        assert any(gradient.any() for gradient in gradients(learner)) == (least != 0.81)
+    assert losses[0.8].item() == losses[0.0].item() and losses[0.81].item() == 0
+
+
+def test_confidence_is_read_where_it_matters_alone(pseudo_masks: PseudoMasks) -> None:
+    assert pseudo_masks.wanted_maps == ("labels",)
+    assert dataclasses.replace(pseudo_masks, least_confidence=0.5).wanted_maps == ("labels", "confidence")
+    learner = pseudo_masks.learner(NUM_CLASSES, start={})
+    one = batch(["labels", "confidence"], fill={"confidence": 0})
+    without = dataclasses.replace(one, maps_BYX={"labels": one.maps_BYX["labels"]})
+    assert learner(one, 0.0)["labels"].item() == learner(without, 0.0)["labels"].item() > 0
 
 
 @pytest.mark.parametrize("rates", [(1,), (6, 12, 18, 24)])
@@ -75,5 +99,5 @@ def test_two_images_are_learned(pseudo_masks: PseudoMasks, tmp_path: Path) -> No
     training = dataclasses.replace(pseudo_masks.training, epochs=15.0, batch_size=2)
     descent = dataclasses.replace(pseudo_masks.descent, learning_rate=0.01, new_layer_factor=1.0)
     method = dataclasses.replace(pseudo_masks, training=training, descent=descent)
-    left = trained(method, partial(method.learner, NUM_CLASSES), pictures, tmp_path)
+    left = trained(method, partial(method.learner, NUM_CLASSES, start={}), pictures, tmp_path)
     assert sum(left.losses[-3:]) < 0.8 * sum(left.losses[:3])

@@ -149,7 +149,7 @@ def test_gradients_are_those_of_finite_differences() -> None:
 
 
 def test_growing_is_forgotten_with_the_step(growing: RegionGrowing) -> None:
-    learner = dataclasses.replace(growing, foreground=0.0, background=0.0).learner(NUM_CLASSES)
+    learner = dataclasses.replace(growing, foreground=0.0, background=0.0).learner(NUM_CLASSES, start={})
     one = batch(["labels", "regions"])
     one.maps_BYX["labels"][:, :, 8:] = 255
     before = one.maps_BYX["labels"].clone()
@@ -160,7 +160,7 @@ def test_growing_is_forgotten_with_the_step(growing: RegionGrowing) -> None:
 
 
 def test_no_gradient_flows_through_what_grows(growing: RegionGrowing) -> None:
-    learner = dataclasses.replace(growing, foreground=0.0, background=0.0).learner(NUM_CLASSES)
+    learner = dataclasses.replace(growing, foreground=0.0, background=0.0).learner(NUM_CLASSES, start={})
     one = batch(["labels", "regions"], fill={"labels": 255})
     learner(one, 0.0)["seeds"].backward()
     assert all(gradient.isfinite().all() for gradient in gradients(learner))
@@ -188,6 +188,6 @@ def test_labels_reach_whole_superpixels_while_it_learns(growing: RegionGrowing, 
         training=dataclasses.replace(growing.training, epochs=30.0, batch_size=2),
         descent=dataclasses.replace(growing.descent, learning_rate=0.05, new_layer_factor=1.0),
     )
-    left = trained(method, partial(method.learner, NUM_CLASSES), pictures, tmp_path)
+    left = trained(method, partial(method.learner, NUM_CLASSES, start={}), pictures, tmp_path)
     seeded, labelled = left.log["seeded"], left.log["labelled"]
     assert np.mean(labelled[-10:]) > 0.8 > 0.5 > np.mean(labelled[:3]) > 0 and max(seeded) < 0.3, (labelled, seeded)

@@ -38,7 +38,7 @@ SETTINGS = {
     "dataset": {"method": "shapes", "root": "data/raw/shapes", "max_size": [72, 80], "allow_broken": 0},
     "pretraining": {"split": ""},
     "classifier": {"split": "train"},
-    "segmenter": {"split": "train", "maps": {"labels": "seeds", "regions": "superpixels"}},
+    "segmenter": {"split": "train", "maps": {"labels": "seeds", "regions": "superpixels", "confidence": "dataset"}, "start": "dataset"},
     "predictions": {"split": "val"},
     "evaluation": {"split": "train", "pictures": 2},
 }

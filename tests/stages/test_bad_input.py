@@ -17,6 +17,7 @@ from seedbed.errors import ArtifactError, MachineError, ParamsError, TrainingErr
 from seedbed.params import Params
 from seedbed.stage import Run
 from tests.stages.miniature import Project
+from tests.stages.surviving import change_params
 
 Done = CompletedProcess[str]
 
@@ -101,6 +102,10 @@ def test_an_unknown_backbone(own: Project) -> None:
         ({}, r"params.yaml: segmenter.maps.labels: found nothing; expected an artifact with `labels`: seeds, refinement"),
         ({"labels": "cams"}, r"params.yaml: segmenter.maps.labels: found 'cams'; expected an artifact with `labels`: seeds, refinement"),
         ({"labels": "seeds", "regions": "superpixels"}, r"params.yaml: segmenter.maps.regions: found 'superpixels'; expected 'dataset'"),
+        (
+            {"labels": "refinement", "confidence": "refinement"},
+            r"segmenter.maps.confidence: found 'refinement'; expected 'dataset', because",
+        ),
         ({"labels": "seeds", "lables": "dataset"}, r"params.yaml: segmenter.maps.lables: found a map that no stage makes; expected labels"),
     ],
 )
@@ -110,6 +115,35 @@ def test_maps_from_an_artifact_that_has_none(own: Project, maps: dict[str, str],
     own.write_params(content)
     with pytest.raises(ParamsError, match=message):
         own.run("segmenter")
+
+
+def test_confidence_that_is_wanted_and_not_there(own: Project) -> None:
+    block = own.params()["segmenter"]["pseudo_masks"] | {"least_confidence": 0.5}
+    change_params(own, "segmenter", method="pseudo_masks", pseudo_masks=block, maps={"labels": "refinement", "confidence": "dataset"})
+    for stage in ("classifier", "cams", "refinement", "pretraining", "features", "superpixels", "seeds"):
+        own.run(stage)
+    with pytest.raises(ParamsError, match=r"maps.confidence: found 'dataset'; expected an artifact with `confidence`: refinement;"):
+        own.run("segmenter")
+    change_params(own, "segmenter", maps={"labels": "refinement", "confidence": "refinement"})
+    own.run("segmenter")
+    assert set(open_artifact("segmenter", folder=own.data).made_by.inputs) == {"dataset", "refinement"}
+    change_params(own, "segmenter", maps={"labels": "seeds", "confidence": "refinement"})
+    with pytest.raises(ParamsError, match=r"maps.confidence: found 'refinement'; expected 'seeds', because it is that of other labels"):
+        own.run("segmenter")
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        ("classifier", r"params.yaml: segmenter.start: found 'classifier'; expected 'dataset', because initial_weights.source is none"),
+        ("cams", r"params.yaml: segmenter.start: found 'cams'; expected 'dataset' or 'classifier'; correct it"),
+    ],
+)
+def test_a_start_that_the_selected_method_does_not_read(finished: Project, tmp_path: Path, start: str, message: str) -> None:
+    project = finished.copy_to(tmp_path)
+    change_params(project, "segmenter", start=start)
+    with pytest.raises(ParamsError, match=message):
+        project.run("segmenter")
 
 
 # --- Raw data ---
