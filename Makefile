@@ -37,10 +37,11 @@ docs: setup ## write the generated pages
 	python -m seedbed.documentation
 
 bench: setup ## run the benchmarks
-	for file in $(filter-out benchmarks/results.py,$(wildcard benchmarks/[a-z]*.py)); do python $$file || exit 1; done
+	for file in $(filter-out $(addprefix benchmarks/,results.py growth.py predictions.py),$(wildcard benchmarks/[a-z]*.py)); do python $$file || exit 1; done
 
 results: setup ## run the pipeline with three seeds, and write the table of docs/results.md
 	python benchmarks/results.py --write shapes
+	python benchmarks/results.py --ladder --write ladder
 
 clean: ## remove what the pipeline computed here; raw data and DVC's cache stay
 	rm -rf data/*.zarr data/.work

@@ -22,12 +22,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from seedbed import drawing, metrics, segmenter
 from seedbed.artifacts import Artifact, open_artifact
 from seedbed.augmentation import Sample
-from seedbed.deeplab import at_scales
 from seedbed.images import Images
 from seedbed.machine import Machine
+from seedbed.networks import Start
 from seedbed.params import Params
 from seedbed.samples import Samples
-from seedbed.segmenter.region_growing import GrowingLearner, RegionGrowing, grown
+from seedbed.segmenter.region_growing import GrowingLearner, RegionGrowing
 from seedbed.training import Batch, Way, fit
 from seedbed.truth import Truth
 from seedbed.types import BACKGROUND, IGNORE, Image, LabelMap
@@ -67,30 +67,17 @@ HEAD = ("steps", "labelled area", "of it classes", "precision", "precision of wh
 class Watch:
     """Looks at some images at times."""
 
-    method: RegionGrowing
     samples: Sequence[Sample]
     points: list[float]
     seen: list[Growth] = field(default_factory=list)
 
     @torch.inference_mode()
-    def look(self, network: torch.nn.Module, steps: int) -> None:
-        """Grow the seeds of all images with a network as it is."""
-        training, device = network.training, next(network.parameters()).device
-        network.eval()
-        labels = []
-        for sample in self.samples:
-            batch = Batch.of([sample]).to(device)
-            answers = [logits.softmax(dim=1) for logits in at_scales(network, batch.images_BCYX, self.method.scales)]
-            made = grown(
-                batch.maps_BYX["labels"],
-                batch.maps_BYX["regions"],
-                torch.stack(answers).mean(dim=0),
-                present_BK=batch.labels_BK.bool(),
-                foreground=self.method.foreground,
-                background=self.method.background,
-            )
-            labels.append(made[0].cpu().numpy().astype(np.uint8))
-        network.train(training)
+    def look(self, learner: GrowingLearner, steps: int) -> None:
+        """Grow the seeds of all images with the network as it is, in evaluation mode and from whole images."""
+        device = next(learner.parameters()).device
+        learner.eval()
+        labels = [learner.answered(Batch.of([sample]).to(device))[1][0].cpu().numpy().astype(np.uint8) for sample in self.samples]
+        learner.train()
         self.seen.append(Growth(steps, labels))
 
 
@@ -106,7 +93,7 @@ class WatchedLearner(GrowingLearner):
         done = round(progress * self._steps) + 1
         points = self._watch.points
         if points and done >= points[0] * self._steps:
-            self._watch.look(self.network, done)
+            self._watch.look(self, done)
             while points and done >= points[0] * self._steps:
                 points.pop(0)
 
@@ -137,6 +124,8 @@ def main() -> None:
     options = parser.parse_args()
     target = options.picture and options.picture.resolve()
     os.chdir(options.folder)
+    if not Path("data/superpixels.zarr").is_dir():
+        raise SystemExit("no finished pipeline here: run `make demo`, or name a folder with --folder")
     params = Params.read()
     method, settings = params.method(segmenter.Method), params.settings(segmenter.Settings)
     if not isinstance(method, RegionGrowing):
@@ -148,11 +137,11 @@ def main() -> None:
     truth = Truth.of_images(pictures)
     watched = [number for number in range(len(ids)) if truth[ids[number]] is not None][: options.images]
     truths = [one for number in watched if (one := truth[ids[number]]) is not None]
-    watch = Watch(method, [samples[number] for number in watched], list(POINTS))
+    watch = Watch([samples[number] for number in watched], list(POINTS))
     steps = max(1, round(method.training.epochs * len(ids) / method.training.batch_size))
 
     def build() -> WatchedLearner:
-        learner = method.learner(data.num_classes, start={})
+        learner = method.learner(data.num_classes, start=Start(method.backbone, open_artifact(settings.start)).state())
         assert isinstance(learner, GrowingLearner)
         return WatchedLearner(learner, watch, steps)
 

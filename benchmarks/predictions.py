@@ -115,6 +115,8 @@ class Inquiry:
     @classmethod
     def here(cls) -> Inquiry:
         """Of the pipeline in the current folder."""
+        if not Path("data/predictions.zarr").is_dir():
+            raise SystemExit("no finished pipeline here: run `make demo`, or name a folder of one")
         params, data, stored = Params.read(), open_artifact("dataset"), open_artifact("predictions")
         method, judge = params.method(predictions.Method), params.method(evaluation.Method)
         assert isinstance(method, Multiscale), "another method, if there is one, wants ways of its own"

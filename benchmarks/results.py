@@ -161,13 +161,18 @@ def ladder(reports: Mapping[str, Sequence[Mapping[str, Any]]], heads: Sequence[s
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def written(name: str, text: str) -> None:
-    """Put a table between its marks in docs/results.md."""
-    page = PAGE.read_text(encoding="utf-8")
-    marks = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(\n<!-- end -->)", re.DOTALL)
-    if not marks.search(page):
+def place_of(name: str) -> re.Match[str]:
+    """Where a table belongs in docs/results.md: between its marks."""
+    found = re.search(rf"(?<=<!-- {re.escape(name)} -->\n).*?(?=<!-- end -->)", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    if not found:
         raise SystemExit(f"docs/results.md has no <!-- {name} --> ... <!-- end -->")
-    PAGE.write_text(marks.sub(lambda match: match[1] + text + match[2], page), encoding="utf-8")
+    return found
+
+
+def written(name: str, text: str) -> None:
+    """Put a table into docs/results.md."""
+    place = place_of(name)
+    PAGE.write_text(f"{place.string[: place.start()]}{text}\n{place.string[place.end() :]}", encoding="utf-8")
 
 
 def run(place: Place, params: dict[str, Any], chosen: Sequence[str], *, name: str) -> dict[str, Any]:
@@ -199,7 +204,8 @@ def climbed(place: Place, source: Path, seeds: Sequence[int], chosen: Sequence[s
     for seed in seeds:
         for rung, changes in LADDER.items():
             params: dict[str, Any] = YAML(typ="safe").load(source)
-            for address, value in changes.items():
+            declared = figure(params, "evaluation.standard.threshold")
+            for address, value in {**changes, "refinement.none.threshold": declared}.items():
                 changed(params, address, value)
             seeded(params, seed)
             reports[rung].append(run(place, params, chosen, name=f"seed {seed}, {rung}"))
@@ -218,6 +224,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=CHECKOUT / "build" / "results", help="where to run")
     parser.add_argument("--write", default="", metavar="NAME", help="put the table between such marks in docs/results.md")
     options = parser.parse_args()
+    if options.write:
+        place_of(options.write)
     place = Place(options.folder)
     if options.ladder:
         text = climbed(place, options.params, options.seeds, options.stages or stages())

@@ -96,10 +96,11 @@ def plan() -> None:
     from rich.console import Console
 
     from seedbed.params import Params
-    from seedbed.plan import cost, costs_table, planned, remarks, table, total
+    from seedbed.plan import check_slots, cost, costs_table, planned, remarks, table, total
 
     params, console = Params.read(), Console()
     params.check()
+    check_slots(params)
     plan = planned()
     costs = {one.stage: cost(one.stage, params) for one in plan}
     console.print(table(plan))

@@ -21,12 +21,12 @@ from seedbed import torchvision_repair
 from seedbed.artifacts import Artifact
 from seedbed.errors import ParamsError, WeightsError, nearest
 from seedbed.methods import parameters
+from seedbed.slots import CLASSIFIER
 from seedbed.weights import InitialWeights, fitted, load_file
 
 torchvision_repair.apply()
 import timm  # noqa: E402 (only after the repair)
 
-CLASSIFIER = "classifier"
 READ_BY = {"pretraining": "features", CLASSIFIER: "segmenter"}  # whose weights -> the stage that may start from them
 TRUNK = "backbone.trunk."  # before the names of a network of timm within one of ours
 State = Mapping[str, Tensor]  # of a network, by name of its entries
@@ -88,17 +88,6 @@ class Start:
 
     trunk: Trunk
     given: Artifact  # the classifier; the data set where that is not wanted
-    slot: str  # where params.yaml names it
-
-    def __post_init__(self) -> None:
-        wanted = CLASSIFIER if self.wanted else "dataset"
-        if self.given.name != wanted:
-            raise ParamsError(
-                f"params.yaml: {self.slot}",
-                found=repr(self.given.name),
-                expected=f"{wanted!r}, because initial_weights.source is {self.trunk.initial_weights.source}",
-                do="correct one of the two",
-            )
 
     @property
     def wanted(self) -> bool:

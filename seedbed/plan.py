@@ -11,9 +11,12 @@ from typing import Any, Literal
 from rich.table import Table
 from ruamel.yaml import YAML
 
+from seedbed import classifier, segmenter
 from seedbed.artifacts import FIXED, SCHEMAS, Artifact, open_artifact
-from seedbed.errors import ArtifactError, MachineError, listed
+from seedbed.errors import ArtifactError, MachineError, ParamsError, listed
+from seedbed.methods import identity
 from seedbed.params import Params
+from seedbed.slots import CLASSIFIER, check_maps, check_start
 from seedbed.store import Store
 
 Verdict = Literal["runs", "perhaps", "nothing to do"]
@@ -30,6 +33,24 @@ class Planned:
     stage: str
     verdict: Verdict
     reasons: tuple[str, ...]
+
+
+def check_slots(params: Params) -> None:
+    """Refuse settings that name artifacts which do not fit the selected methods."""
+    learning, its = params.method(classifier.Method), params.settings(classifier.Settings)
+    check_maps("classifier", learning.maps, its.maps)
+    method, settings = params.method(segmenter.Method), params.settings(segmenter.Settings)
+    check_maps("segmenter", method.wanted_maps, settings.maps)
+    source = method.backbone.initial_weights.source
+    check_start("segmenter", source, settings.start)
+    given = identity(learning).get("backbone", {}).get("network")
+    if source == CLASSIFIER and given != method.backbone.network:
+        raise ParamsError(
+            f"params.yaml: segmenter.{method.name}.backbone.network",
+            found=repr(method.backbone.network),
+            expected=f"{given!r}, the classifier's, because initial_weights.source is {CLASSIFIER}",
+            do="name the same network for both",
+        )
 
 
 def planned() -> list[Planned]:

@@ -93,18 +93,15 @@ def draw_errors(pictures: Images, verdict: Verdict, kind: str, *, count: int, ma
     palette = pictures.data.whole("palette")
     worst = [image for image, _ in verdict.worst(kind)[:count]]
 
-    def row(image: str) -> dict[str, Image]:
-        photo, [true] = pictures[image], truth(image).values()  # it has a truth, or nobody could say that it is bad
+    rows, captions = [], []
+    for image in worst:
+        photo, [true], kinds = pictures[image], truth(image).values(), made(image)  # it has a truth, or nobody could say that it is bad
         columns = {"image": photo, "truth": drawing.labels(true, palette)}
-        for name, labels in made(image).items():
+        for name, labels in kinds.items():
             columns[_words(name)] = drawing.labels(labels, palette)
             columns[f"errors of {_words(name)}"] = drawing.errors(photo, labels, true)
-        return columns
-
-    def caption(image: str) -> str:
-        return f"{image}: mIoU " + ", ".join(f"{_words(name)} {verdict.miou(image, name):.3f}" for name in made(image))
-
-    rows, captions = [row(image) for image in worst], [caption(image) for image in worst]
+        rows.append(columns)
+        captions.append(f"{image}: mIoU " + ", ".join(f"{_words(name)} {verdict.miou(image, name):.3f}" for name in kinds))
     sheet = drawing.sheet(rows, captions=captions, legend=drawing.LEGEND) if rows else charts.bars({})
     export.picture(sheet, PLOTS / f"errors_{kind}.png")
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from seedbed import executor, fingerprint
 from seedbed.artifacts import FIXED, SCHEMAS, Artifact, Columns, MadeBy, open_artifact
-from seedbed.errors import USER_ERROR, ArtifactError, MachineError, ParamsError, SeedbedError, listed
+from seedbed.errors import USER_ERROR, ArtifactError, MachineError, SeedbedError, listed
 from seedbed.executor import Place
 from seedbed.fingerprint import Code
 from seedbed.images import Images
@@ -31,13 +31,13 @@ from seedbed.methods import Method, identity
 from seedbed.params import Params, rebuilt
 from seedbed.progress import Progress
 from seedbed.shards import Compute, Shard, Work
+from seedbed.slots import check_maps
 from seedbed.store import Recipe, Store, put, put_weights, shard_name
 
 M = TypeVar("M", bound=Method)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # whatever says that a disk, or one's part of it, is full
 DEVICES = ("auto", "cpu", "cuda")
 Learn = Callable[..., Columns]  # (whatever is read, machine, checkpoint, seconds) -> a log and weights
-UNUSED = "dataset"  # what a slot names that the selected method does not read: every training reads it anyway
 
 
 @dataclass(frozen=True)
@@ -94,38 +94,8 @@ class Run:
 
         wanted: arrays that the method learns along; slots: where params.yaml says they are.
         """
-        for name in slots:
-            if not _holders(name):
-                raise ParamsError(
-                    f"params.yaml: {self.stage}.maps.{name}", found="a map that no stage makes", expected=listed(wanted), do="correct it"
-                )
-            if name not in wanted and slots[name] != UNUSED:
-                raise ParamsError(
-                    f"params.yaml: {self.stage}.maps.{name}",
-                    found=repr(slots[name]),
-                    expected=f"{UNUSED!r}, because the selected method reads {listed(wanted)}",
-                    do="correct it",
-                )
-        opened = {}
-        for name in wanted:
-            holders = _holders(name)
-            if slots.get(name) not in holders:
-                where = f"params.yaml: {self.stage}.maps.{name}"
-                raise ParamsError(
-                    where,
-                    found=repr(slots[name]) if name in slots else "nothing",
-                    expected=f"an artifact with `{name}`: {listed(holders)}",
-                    do="correct it",
-                )
-            opened[name] = self.open(slots[name])
-        if "confidence" in opened and slots["confidence"] != slots["labels"]:
-            raise ParamsError(
-                f"params.yaml: {self.stage}.maps.confidence",
-                found=repr(slots["confidence"]),
-                expected=f"{slots['labels']!r}, because it is that of other labels",
-                do="correct one of the two",
-            )
-        return opened
+        check_maps(self.stage, wanted, slots)
+        return {name: self.open(slots[name]) for name in wanted}
 
     def trained(self, contract: type[M], artifact: Artifact) -> M:
         """The method that trained an artifact's weights, with the parameters that it had."""
@@ -286,11 +256,6 @@ def _gpus(wanted: bool) -> int:
     import torch
 
     return torch.cuda.device_count()
-
-
-def _holders(name: str) -> list[str]:
-    """Artifacts with a map of that name at the size of the image."""
-    return [stage for stage, schema in SCHEMAS.items() if name in schema.arrays and "y" in schema.arrays[name].dimensions]
 
 
 def _processors() -> int:

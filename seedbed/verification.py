@@ -290,6 +290,12 @@ def _labels(row: Row) -> Iterator[str]:
             yield f"labels: {count} pixels of {row.named([value])}, which the image does not contain"
 
 
+def _unsure(row: Row) -> Iterator[str]:
+    count = np.count_nonzero(row["confidence"][row["labels"] == IGNORE])
+    if count:
+        yield f"confidence: {count} pixels that are sure of no label"
+
+
 def _probabilities(row: Row) -> Iterator[str]:
     total = row["probabilities"].sum(axis=0, dtype=np.int64)
     rounding = len(row["probabilities"]) / 2
@@ -326,7 +332,7 @@ OF_AN_IMAGE: Mapping[str, tuple[ImageCheck, ...]] = {
     "superpixels": (_regions,),
     "cams": (_class_maps,),
     "seeds": (_ignored, _labels),
-    "refinement": (_ignored, _labels),
+    "refinement": (_ignored, _labels, _unsure),
     "predictions": (_probabilities,),
     "evaluation": (_counts,),
 }

@@ -9,6 +9,7 @@ from seedbed.export import PLOTS
 from seedbed.machine import Machine
 from seedbed.networks import Start
 from seedbed.samples import Samples
+from seedbed.slots import check_start
 from seedbed.stage import Run, run_stage
 from seedbed.training import Batch, Way, columns, fit
 from seedbed.weights import Checkpoints
@@ -30,7 +31,8 @@ def main(run: Run) -> None:
     data = run.open("dataset")
     maps = run.maps(method.wanted_maps, settings.maps)
     samples = Samples(data, run.images(data), data.learnable(settings.split), maps=maps)
-    start = Start(method.backbone, run.open(settings.start), slot="segmenter.start")
+    check_start("segmenter", method.backbone.initial_weights.source, settings.start)
+    start = Start(method.backbone, run.open(settings.start))
     made = run.training(method, learn, method, data.num_classes, samples, start)
     export.training_log(made, PLOTS / "segmenter.csv")
 

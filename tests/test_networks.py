@@ -128,7 +128,7 @@ def classifier(folder: Path, *, network: str = "test_resnet", without: str = "-"
 
 def test_a_trunk_starts_from_that_of_the_classifier(tmp_path: Path) -> None:
     wanted, given = trunk(norms=True, stages=2, source="classifier"), classifier(tmp_path)
-    start = Start(wanted, given, slot="segmenter.start")
+    start = Start(wanted, given)
     backbone = wanted.initialised(start=start.state())
     torch.manual_seed(5)
     left = Backbone("test_resnet", output_stride=16).trunk.state_dict()
@@ -138,26 +138,14 @@ def test_a_trunk_starts_from_that_of_the_classifier(tmp_path: Path) -> None:
 
 
 def test_a_trunk_that_starts_elsewhere_reads_no_classifier(tmp_path: Path, write_dataset: Callable[..., Artifact]) -> None:
-    start = Start(trunk(norms=False, stages=0, source="none"), write_dataset(tmp_path, sizes={"a": (20, 30)}), slot="segmenter.start")
+    start = Start(trunk(norms=False, stages=0, source="none"), write_dataset(tmp_path, sizes={"a": (20, 30)}))
     assert (start.state(), start.key("")) == ({}, "")
-
-
-def test_a_slot_that_does_not_fit_where_weights_come_from(tmp_path: Path, write_dataset: Callable[..., Artifact]) -> None:
-    with pytest.raises(
-        ParamsError, match=r"^params.yaml: segmenter.start: found 'classifier'; expected 'dataset', because initial_weights.source is none;"
-    ):
-        Start(trunk(norms=False, stages=0, source="none"), classifier(tmp_path), slot="segmenter.start")
-    with pytest.raises(
-        ParamsError,
-        match=r"^params.yaml: segmenter.start: found 'dataset'; expected 'classifier', because initial_weights.source is classif",
-    ):
-        Start(trunk(norms=False, stages=0, source="classifier"), write_dataset(tmp_path, sizes={"a": (20, 30)}), slot="segmenter.start")
 
 
 def test_a_classifier_of_another_network_or_without_an_entry_is_refused(tmp_path: Path) -> None:
     wanted = trunk(norms=False, stages=0, source="classifier")
     with pytest.raises(WeightsError) as other:
-        Start(wanted, classifier(tmp_path / "other", network="test_vit"), slot="segmenter.start").state()
+        Start(wanted, classifier(tmp_path / "other", network="test_vit")).state()
     assert str(other.value) == (
         f"{tmp_path}/other/classifier.zarr: found weights of the network 'test_vit'; expected 'test_resnet', which is to start from them; "
         "name the same network for both in params.yaml"
@@ -165,7 +153,7 @@ def test_a_classifier_of_another_network_or_without_an_entry_is_refused(tmp_path
     with pytest.raises(
         WeightsError, match=r"classifier.zarr: found 1 entries that do not fit: no conv1.0.weight; expected this backbone's"
     ):
-        Start(wanted, classifier(tmp_path / "less", without="conv1.0.weight"), slot="segmenter.start").state()
+        Start(wanted, classifier(tmp_path / "less", without="conv1.0.weight")).state()
 
 
 def test_weights_of_the_classifier_are_for_segmenters_alone() -> None:

@@ -349,8 +349,16 @@ def labels(size: tuple[int, int], *values: int) -> dict[str, Any]:
     ],
 )
 def test_labels(small: Small, name: str, values: tuple[int, ...], expected: list[str]) -> None:
-    sure = {one: {"confidence": np.full(SIZES[one], 255, np.uint8)} if name == "refinement" else {} for one in SIZES}
-    assert small(name, labels(SIZES["a"], 1, 255) | sure["a"], labels(SIZES["b"], *values) | sure["b"]) == expected
+    rows = [labels(SIZES["a"], 1, 255), labels(SIZES["b"], *values)]
+    if name == "refinement":
+        rows = [row | {"confidence": np.where(row["labels"] == 255, 0, 200).astype(np.uint8)} for row in rows]
+    assert small(name, *rows) == expected
+
+
+def test_nobody_is_sure_of_no_label(small: Small) -> None:
+    good = labels(SIZES["a"], 1, 1) | {"confidence": np.full(SIZES["a"], 9, np.uint8)}
+    bad = labels(SIZES["b"], 2, 255) | {"confidence": np.full(SIZES["b"], 9, np.uint8)}
+    assert small("refinement", good, bad) == ["confidence: 1 pixels that are sure of no label"]
 
 
 def counted(size: tuple[int, int], **other: Any) -> dict[str, Any]:

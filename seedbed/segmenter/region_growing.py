@@ -66,24 +66,28 @@ class GrowingLearner(Learner[SegmentationNetwork, Batch]):
         self._watched: dict[str, Tensor] = {}
 
     def forward(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        method, seeds_BYX = self.method, batch.maps_BYX["labels"]
+        answers, labels_BYX = self.answered(batch)
+        shown = batch.maps_BYX["regions"] >= 0
+        self._watched = {
+            "seeded": (batch.maps_BYX["labels"] != IGNORE)[shown].float().mean(),
+            "labelled": (labels_BYX != IGNORE)[shown].float().mean(),
+        }
+        return {"seeds": torch.stack([balanced(answer, labels_BYX) for answer in answers]).mean()}
+
+    def answered(self, batch: Batch) -> tuple[list[Tensor], Tensor]:
+        """Logarithms of probabilities (B, 1 + K, Y, X) for every size of the input, and what the seeds grow to by them."""
+        method = self.method
         answers = [logits.log_softmax(dim=1) for logits in at_scales(self.network, batch.images_BCYX, method.scales)]
         with torch.no_grad():
-            mean_BKYX = torch.stack([answer.exp() for answer in answers]).mean(dim=0)
             labels_BYX = grown(
-                seeds_BYX,
+                batch.maps_BYX["labels"],
                 batch.maps_BYX["regions"],
-                mean_BKYX,
+                torch.stack([answer.exp() for answer in answers]).mean(dim=0),
                 present_BK=batch.labels_BK.bool() if method.present_only else torch.ones_like(batch.labels_BK, dtype=torch.bool),
                 foreground=method.foreground,
                 background=method.background,
             )
-            shown = batch.maps_BYX["regions"] >= 0
-            self._watched = {
-                "seeded": (seeds_BYX != IGNORE)[shown].float().mean(),
-                "labelled": (labels_BYX != IGNORE)[shown].float().mean(),
-            }
-        return {"seeds": torch.stack([balanced(answer, labels_BYX) for answer in answers]).mean()}
+        return answers, labels_BYX
 
     def optimizers(self) -> list[Scheduled]:
         return [self.method.descent.scheduled(self.network.backbone, self.network.branches)]
