@@ -177,8 +177,9 @@ def test_the_plan_gives_the_reason(checkout: Checkout) -> None:
     checkout.write(params)
     plan = checkout.plan()
     assert plan["seeds"] == "runs: params.yaml: seeds.superpixel_background changed"
-    assert plan["evaluation"] == "perhaps: if it changes: seeds"
-    assert plan["predictions"] == "nothing to do"
+    assert plan["segmenter"] == "perhaps: if it changes: seeds"
+    assert set(plan["evaluation"].removeprefix("perhaps: if it changes: ").split(", ")) == {"seeds", "predictions"}
+    assert plan["refinement"] == "nothing to do"
 
 
 def test_a_lost_artifact_comes_from_the_cache(checkout: Checkout) -> None:
