@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -91,17 +92,20 @@ def exported(network: SegmentationNetwork, file: Path, *, size: Size | None) -> 
     batch, free = torch.export.Dim("batch"), torch.export.Dim.AUTO
     sizes = {0: batch} if size else {0: batch, 2: free, 3: free}
     file.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        program = torch.export.export(whole, (examples[0],), dynamic_shapes=(sizes,), strict=False)
-        torch.export.save(program, file)
-        again = torch.export.load(file).module()
-        with torch.inference_mode():
-            furthest = max(float((again(one) - whole(one)).abs().max()) for one in examples)
-    except Exception as error:  # torch.export has many
-        found = f"a network that torch.export cannot write ({type(error).__name__})"
-        do = "use another backbone" if size else "name one size, as with --size 480 640"
-        raise WeightsError(str(file), found=found, expected="one that it can, for images of any size", do=do) from error
-    if furthest > CLOSE:
-        found = f"a model whose logits are up to {furthest:.2g} from the network's"
-        raise WeightsError(str(file), found=found, expected=f"at most {CLOSE}", do="use another backbone, and report it")
+    with tempfile.TemporaryDirectory(dir=file.parent) as folder:  # what cannot be used leaves nothing, and what was there stays
+        made = Path(folder) / file.name
+        try:
+            program = torch.export.export(whole, (examples[0],), dynamic_shapes=(sizes,), strict=False)
+            torch.export.save(program, made)
+            again = torch.export.load(made).module()
+            with torch.inference_mode():
+                furthest = max(float((again(one) - whole(one)).abs().max()) for one in examples)
+        except Exception as error:  # torch.export has many
+            found = f"a network that torch.export cannot write ({type(error).__name__})"
+            do = "use another backbone" if size else "name one size, as with --size 480 640"
+            raise WeightsError(str(file), found=found, expected="one that it can, for images of any size", do=do) from error
+        if furthest > CLOSE:
+            found = f"a model whose logits are up to {furthest:.2g} from the network's"
+            raise WeightsError(str(file), found=found, expected=f"at most {CLOSE}", do="use another backbone, and report it")
+        made.replace(file)
     return furthest

@@ -94,12 +94,15 @@ def test_an_exported_model_runs_without_seedbed(done: Project) -> None:
 
 
 def test_a_network_that_cannot_be_written_for_any_size_is_one_line(done: Project) -> None:
+    (kept := done.root / "out" / "model.pt2").parent.mkdir(exist_ok=True)
+    kept.write_bytes(b"of before")
     said = seedbed(done, "export-model", "out/model.pt2")  # this backbone rounds sizes in a way that torch.export cannot write
     assert said.returncode == 2, said.stderr
     assert said.stderr.splitlines()[-1] == (
         "error: out/model.pt2: found a network that torch.export cannot write (SerializeError); "
         "expected one that it can, for images of any size; name one size, as with --size 480 640"
     )
+    assert kept.read_bytes() == b"of before" and list(kept.parent.iterdir()) == [kept]
 
 
 def test_a_resnet_is_exported_for_images_of_any_size(tmp_path: Path) -> None:
