@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from ruamel.yaml import YAML
-from torch import nn
+from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks._rounds import medians, report
@@ -24,7 +24,7 @@ from seedbed.methods import available
 from seedbed.networks import SegmentationNetwork
 from seedbed.params import rebuilt
 from seedbed.segmenter.region_growing import balanced, grown
-from seedbed.training import Batch, Learner, Way, arranged, fit
+from seedbed.training import Batch, Learner, Scheduled, Way, arranged, fit
 from seedbed.types import IGNORE
 from seedbed.weights import Checkpoints
 
@@ -88,6 +88,33 @@ class Bare:
         optimizer.step()
 
 
+class Interrupted(Learner[SegmentationNetwork, Batch]):
+    """A learner that lets something else be done after every step."""
+
+    def __init__(self, learner: Learner[SegmentationNetwork, Batch], then: Callable[[], None]) -> None:
+        super().__init__()
+        self.learner, self.network = learner, learner.network
+        self._then = then
+
+    def forward(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        """The learner's own."""
+        terms: dict[str, Tensor] = self.learner(batch, progress)
+        return terms
+
+    def optimizers(self) -> list[Scheduled]:
+        """The learner's own."""
+        return self.learner.optimizers()
+
+    def stepped(self, progress: float) -> None:
+        """The learner's own, and then the other thing."""
+        self.learner.stepped(progress)
+        self._then()
+
+    def watched(self) -> dict[str, Tensor]:
+        """The learner's own."""
+        return self.learner.watched()
+
+
 def in_turn(method: segmenter.Method, views: Sequence[Sample], options: argparse.Namespace) -> dict[str, float]:
     """Median seconds of a step of the project's loop and of a bare one, which takes its turn after each."""
     count, device = method.training.batch_size, torch.device(options.device)
@@ -105,15 +132,13 @@ def in_turn(method: segmenter.Method, views: Sequence[Sample], options: argparse
         before, moment = moment, time.perf_counter()
         return moment - before
 
-    def stepped(_: float) -> None:
+    def stepped() -> None:
         seconds["step of the loop"].append(passed())
         bare.step(len(seconds["bare step"]))
         seconds["bare step"].append(passed())
 
-    def build() -> Learner[SegmentationNetwork, Batch]:
-        learner = method.learner(NUM_CLASSES, start={})
-        learner.stepped = stepped  # type: ignore[method-assign, assignment]
-        return learner
+    def build() -> Interrupted:
+        return Interrupted(method.learner(NUM_CLASSES, start={}), stepped)
 
     way: Way[Sample, Sample, Batch] = Way(method.training, lambda view, _: view, Batch.of)
     machine, checkpoints = Machine(options.device, readers=options.readers), Checkpoints(Path("there is none"), seconds=math.inf)
