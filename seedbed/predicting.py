@@ -100,7 +100,7 @@ def exported(network: SegmentationNetwork, file: Path, *, size: Size | None) -> 
             again = torch.export.load(made).module()
             with torch.inference_mode():
                 furthest = max(float((again(one) - whole(one)).abs().max()) for one in examples)
-        except Exception as error:  # torch.export has many
+        except (RuntimeError, ValueError, AssertionError) as error:  # what torch.export refuses with, each in its place
             found = f"a network that torch.export cannot write ({type(error).__name__})"
             do = "use another backbone" if size else "name one size, as with --size 480 640"
             raise WeightsError(str(file), found=found, expected="one that it can, for images of any size", do=do) from error
