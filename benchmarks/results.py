@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,11 +130,14 @@ def rows(reports: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, list[
             yield words, str(reports[0][kind]["images"]), values
 
 
-def table(reports: Sequence[Mapping[str, Any]], heads: Sequence[str], *, spread: bool) -> str:
-    """Figures in Markdown, a column for every report, and with `spread` their mean and standard deviation."""
-    lines = [["what", "images", *heads, *(["mean ± spread"] if spread else [])]]
+def markdown(what: str, heads: Sequence[str], rows: Iterable[tuple[str, str, list[float | None]]], *, spread: bool) -> str:
+    """Figures in Markdown, a column for every run, and with `spread` their mean and standard deviation.
+
+    rows: what is shown, the images that it is of, and its figure in every run.
+    """
+    lines = [[what, "images", *heads, *(["mean ± spread"] if spread else [])]]
     lines.append(["---"] * len(lines[0]))
-    for words, images, values in rows(reports):
+    for words, images, values in rows:
         digits = 1 if "count" in words else 3
         cells = ["" if value is None else f"{value:.{digits}f}" for value in values]
         known = [value for value in values if value is not None]
@@ -142,23 +145,15 @@ def table(reports: Sequence[Mapping[str, Any]], heads: Sequence[str], *, spread:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def ladder(reports: Mapping[str, Sequence[Mapping[str, Any]]], heads: Sequence[str]) -> str:
-    """The mIoU of what can be learned from, and of what was learned from it, in Markdown.
+def rungs(reports: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[tuple[str, str, list[float | None]]]:
+    """The mIoU of what can be learned from, and of what was learned from it.
 
     reports: for every rung, one of each run.
     """
-    spread = len(heads) > 1
-    lines = [["mIoU", "images", *heads, *(["mean ± spread"] if spread else [])]]
-    lines.append(["---"] * len(lines[0]))
     for words, address, owner in RUNGS:
         for rung in [owner] if owner else reports:
-            values = [figure(report, address) for report in reports[rung]]
-            known = [value for value in values if value is not None]
-            cells = ["" if value is None else f"{value:.3f}" for value in values]
             images = str(reports[rung][0][address.partition(".")[0]]["images"])
-            mean = [f"{np.mean(known):.3f} ± {np.std(known, ddof=1):.3f}"] if spread else []
-            lines.append([words.format(rung), images, *cells, *mean])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+            yield words.format(rung), images, [figure(report, address) for report in reports[rung]]
 
 
 def place_of(name: str) -> re.Match[str]:
@@ -195,7 +190,7 @@ def compared(place: Place, source: Path, seeds: Sequence[int], sweep: Sequence[s
             changed(params, address, YAML(typ="safe").load(str(given)))
         heads.append(str(given) if values else f"seed {given}")
         reports.append(run(place, params, chosen, name=heads[-1]))
-    return table(reports, heads, spread=not values and len(reports) > 1)
+    return markdown("what", heads, rows(reports), spread=not values and len(reports) > 1)
 
 
 def climbed(place: Place, source: Path, seeds: Sequence[int], chosen: Sequence[str]) -> str:
@@ -209,7 +204,7 @@ def climbed(place: Place, source: Path, seeds: Sequence[int], chosen: Sequence[s
                 changed(params, address, value)
             seeded(params, seed)
             reports[rung].append(run(place, params, chosen, name=f"seed {seed}, {rung}"))
-    return ladder(reports, [f"seed {seed}" for seed in seeds])
+    return markdown("mIoU", [f"seed {seed}" for seed in seeds], rungs(reports), spread=len(seeds) > 1)
 
 
 def main() -> None:
