@@ -29,7 +29,7 @@ from seedbed.errors import ParamsError
 from seedbed.inference import together
 from seedbed.methods import LOCATION, method, parameters
 from seedbed.transformer import Transformer, width_of
-from seedbed.types import Image, PatchFeatures, cells
+from seedbed.types import Alignment, Image, PatchFeatures, cells
 from seedbed.weights import InitialWeights, load_components
 
 
@@ -52,6 +52,7 @@ class Reduction:
 @method
 class Vit(features.Method):
     runs_network: ClassVar[bool] = True
+    alignment: ClassVar[Alignment] = Alignment.RESIZED
 
     architecture: str  # a transformer of timm, such as vit_base_patch8_224.dino
     patch_size: Annotated[int, Field(ge=1)]  # edge of a patch, in pixels, which the weights must fit
@@ -97,7 +98,8 @@ class Vit(features.Method):
             with torch.inference_mode():
                 values = network(batch).float().cpu().numpy()
             described |= dict(zip(places, values, strict=True))
-        return [PatchFeatures(values=self._finished(described[place], network), patch_size=self.patch_size) for place in range(len(images))]
+        finished = [self._finished(described[place], network) for place in range(len(images))]
+        return [PatchFeatures(values=values, patch_size=self.patch_size, alignment=self.alignment) for values in finished]
 
     def _view(self, image: Image) -> Image:
         rows, columns = cells((image.shape[0], image.shape[1]), self.patch_size)
