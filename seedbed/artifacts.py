@@ -213,7 +213,7 @@ SCHEMAS: dict[str, Schema] = {
         },
     ),
     "evaluation": Schema(
-        3,
+        4,
         "What was counted on every image that is evaluated. Without a truth, what needs one is 0.",
         {
             **PER_IMAGE,
