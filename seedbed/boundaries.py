@@ -29,7 +29,9 @@ Pixels = npt.NDArray[np.bool_]  # (y, x)
 class Boundaries:
     """How boundaries are held against those of the truth."""
 
-    distance: Annotated[float, Field(gt=0)]  # paper: epsilon; a boundary of superpixels meets a true one that is nearer, in pixels
+    distance: Annotated[
+        float, Field(gt=0, le=20_000)
+    ]  # paper: epsilon; a boundary of superpixels meets a true one that is nearer, in pixels
     share: Annotated[float, Field(gt=0, le=1)]  # width of the bands of the boundary IoU, of the image's diagonal; paper: 0.02
     at_void: bool  # whether a class has a boundary where it ends at pixels marked 255, which outline every object in PASCAL VOC
 
