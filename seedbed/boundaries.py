@@ -66,7 +66,9 @@ class FilledTruth:
 class Boundaries:
     """How boundaries are held against those of the truth."""
 
-    distance: Annotated[float, Field(gt=0)]  # paper: epsilon; a boundary of superpixels meets a true one that is nearer, in pixels
+    distance: Annotated[
+        float, Field(gt=0, le=20_000)
+    ]  # paper: epsilon; a boundary of superpixels meets a true one that is nearer, in pixels
     share: Annotated[float, Field(gt=0, le=1)]  # width of the bands of the boundary IoU, of the image's diagonal; paper: 0.02
 
     def found(self, regions: RegionMap, truth: FilledTruth) -> Counts:

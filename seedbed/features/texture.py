@@ -31,8 +31,8 @@ class Texture(features.Method):
 
     patch_size: Annotated[int, Field(ge=2, le=64)]  # edge of a patch, in pixels
     num_directions: Annotated[int, Field(ge=1, le=32)]  # directions of edges that are told apart
-    reach: Annotated[float, Field(gt=0)]  # how far a patch looks, as the deviation of a Gaussian, in patches
-    texture_weight: Annotated[float, Field(ge=0)]  # weight of all directions together against one colour channel
+    reach: Annotated[float, Field(gt=0, le=64)]  # how far a patch looks, as the deviation of a Gaussian, in patches
+    texture_weight: Annotated[float, Field(ge=0, le=1000)]  # weight of all directions together against one colour channel
 
     @property
     def num_channels(self) -> int:
