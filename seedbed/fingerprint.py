@@ -26,6 +26,7 @@ CARRIERS = frozenset(  # they carry results and change none, nor does what only 
     {
         *PACKAGES,
         *("seedbed.artifacts", "seedbed.store", "seedbed.shards", "seedbed.stage", "seedbed.executor", "seedbed.progress"),
+        "seedbed.remarks",
         *("seedbed.errors", "seedbed.params", "seedbed.methods", "seedbed.fingerprint"),
     }
 )
