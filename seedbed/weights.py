@@ -269,12 +269,16 @@ class Checkpoints:
         """seconds: the least time between two checkpoints; 0: one after every step."""
         self._file = file
         self._unfinished = file.with_name(f"{file.name}.unfinished")
-        self._seconds = seconds
+        self.seconds = seconds
         self._last = time.monotonic()
 
     def due(self) -> bool:
         """Whether it is time for the next."""
-        return time.monotonic() - self._last >= self._seconds
+        return time.monotonic() - self._last >= self.seconds
+
+    def due_within(self, seconds: float) -> bool:
+        """Whether it will be time for the next within so many seconds."""
+        return time.monotonic() + seconds - self._last >= self.seconds
 
     def save(self, tensors: Mapping[str, Tensor], rest: Mapping[str, Any]) -> None:
         """Replace the checkpoint; whoever is killed meanwhile leaves the one before.

@@ -6,7 +6,8 @@ Patches of what belongs together come to look alike to such a network, though no
 Paper: Caron et al., "Emerging Properties in Self-Supervised Vision Transformers", ICCV 2021.
 
 Differs from the paper: sizes of crops, of the network and of its head are parameters, because images here may be small and few; crops are
-blurred and solarised with the paper's probabilities, and turned grey.
+blurred and solarised with the paper's probabilities, and turned grey. While prototypes are fixed, their gradients enter the optimiser's
+running means; the paper's code drops them.
 """
 
 from __future__ import annotations
@@ -100,6 +101,7 @@ class Dino(pretraining.Method):
     grey: Share  # probability that a crop loses its colours
     blur: tuple[Share, Share, Share]  # probability of a blur: the first large crop, other large crops, small crops
     solarised: Share  # probability that bright values of a large crop but the first are turned round
+    drop_path: Annotated[float, Field(ge=0, lt=1)]  # probability that a crop skips a branch of the student's last block; less before it
     prototypes: Annotated[int, Field(ge=2, le=10_000_000)]  # length of an answer
     hidden: Annotated[int, Field(ge=1, le=100_000)]  # width of the layers before it
     bottleneck: Annotated[int, Field(ge=1, le=100_000)]  # width of the last of them
@@ -146,7 +148,8 @@ class Branch(nn.Module):
 
     def __init__(self, method: Dino) -> None:
         super().__init__()
-        self.tokens = Tokens(method.architecture, patch_size=method.patch_size).initialised(method.initial_weights)
+        tokens = Tokens(method.architecture, patch_size=method.patch_size, drop_path=method.drop_path)
+        self.tokens = tokens.initialised(method.initial_weights)
         width = self.tokens.width
         self.head = nn.Sequential(
             *(nn.Linear(width, method.hidden), nn.GELU(), nn.Linear(method.hidden, method.hidden), nn.GELU()),
@@ -187,6 +190,12 @@ class DinoLearner(Learner[nn.Module, Views]):
     def network(self) -> nn.Module:  # type: ignore[override]
         trunk: nn.Module = self.teacher.tokens.trunk
         return trunk
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training, all but the teacher, whose depth does not vary."""
+        super().train(mode)
+        self.teacher.eval()
+        return self
 
     def forward(self, batch: Views, progress: float) -> dict[str, Tensor]:
         method = self.method
