@@ -7,8 +7,8 @@ Differs from the paper: it takes the largest logit over scales, this the mean pr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from seedbed import predictions
 from seedbed.augmentation import Scale
-from seedbed.inference import summed, together
+from seedbed.inference import footprint, summed, together
 from seedbed.methods import method
 from seedbed.networks import SegmentationNetwork
 from seedbed.types import Image, Probabilities, cells
@@ -24,9 +24,14 @@ from seedbed.types import Image, Probabilities, cells
 
 @method
 class Multiscale(predictions.Method):
+    saves_memory: ClassVar[str] = "lower its scales, or let images be smaller: dataset.max_size, with dataset.larger: shrink"
+
     scales: Annotated[tuple[Scale, ...], Field(min_length=1)]  # sizes at which the image is looked at
     flip: bool  # whether its mirror image is looked at too
     stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of the maps that are kept
+
+    def memory(self, extents: Mapping[str, int]) -> int:
+        return footprint(extents, scales=self.scales, flip=self.flip)
 
     @torch.inference_mode()
     def predict(self, network: SegmentationNetwork, images: Sequence[Image], *, device: str) -> list[Probabilities]:
