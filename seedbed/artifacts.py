@@ -386,10 +386,8 @@ class Artifact:
     @cached_property
     def lengths(self) -> dict[str, int]:
         """Length of every dimension of its arrays."""
-        shapes = {name: self._group[name].shape for name in self.schema.arrays}  # type: ignore[union-attr]
-        return {
-            one: length for name, shape in shapes.items() for one, length in zip(self.schema.arrays[name].dimensions, shape, strict=True)
-        }
+        shapes = [(spec.dimensions, self._group[name].shape) for name, spec in self.schema.arrays.items()]  # type: ignore[union-attr]
+        return {one: length for dimensions, shape in shapes for one, length in zip(dimensions, shape, strict=True)}
 
     @cached_property
     def extents(self) -> dict[str, int]:

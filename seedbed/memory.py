@@ -12,6 +12,7 @@ from pathlib import Path
 from rich import filesize
 
 from seedbed.artifacts import SCHEMAS
+from seedbed.errors import MachineError
 from seedbed.methods import Method
 
 LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container
@@ -49,3 +50,14 @@ def shortage(stage: str, method: Method, extents: Mapping[str, int], *, device: 
 def is_lack(error: BaseException) -> bool:
     """Whether an error says that there was no memory left."""
     return isinstance(error, MemoryError) or any(said in str(error) for said in SAID)
+
+
+def lack(error: BaseException, stage: str) -> MachineError:
+    """The same in one line."""
+    *_, last = str(error).strip().splitlines() or [type(error).__name__]
+    return MachineError(
+        f"stage {stage}",
+        found=f"no more memory: {last}",
+        expected="room for what it computes at once",
+        do="run `seedbed plan`; use fewer --workers, or let crops, scales, batches or images be smaller",
+    )

@@ -10,7 +10,7 @@ import importlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,15 +39,21 @@ LOOK = "run `seedbed methods` to see every method and its parameters"
 class Params:
     """The parameters of a run. Names are checked for the whole file at once, values when a part is asked for."""
 
-    def __init__(self, sections: Mapping[str, Any], *, source: str = "params.yaml") -> None:
+    def __init__(self, sections: Mapping[str, Any], *, source: str = "params.yaml", file: Path | None = None, checked: bool = True) -> None:
+        """file: where they come from, if that is a file; checked: whether names are."""
         self._sections = sections
         self._source = source
+        self.file = file
         self._check_values()
-        self._check_names()
+        if checked:
+            self._check_names()
 
     @classmethod
-    def read(cls, path: Path = Path("params.yaml")) -> Params:
-        """Read a file as DVC reads it: YAML 1.2, so that 1e-3 is a number and `on` is a word."""
+    def read(cls, path: Path = Path("params.yaml"), *, checked: bool = True) -> Params:
+        """Read a file as DVC reads it: YAML 1.2, so that 1e-3 is a number and `on` is a word.
+
+        checked: whether names are; else a mistake is met when the section that has it is asked for.
+        """
         if not path.is_file():
             raise ParamsError(
                 str(path), found="no such file", expected="the parameters of every stage", do="run this in the project's folder"
@@ -70,7 +76,7 @@ class Params:
         except OSError as error:
             found = f"that it cannot be read: {error.strerror}"
             raise ParamsError(str(path), found=found, expected="the parameters of every stage", do="see who may read it") from error
-        return cls(_mapping(content, str(path)), source=str(path))
+        return cls(_mapping(content, str(path)), source=str(path), file=path, checked=checked)
 
     def families(self) -> list[str]:
         """Sections of the file, in its order."""
@@ -111,6 +117,12 @@ class Params:
         made = _make(settings, own, f"{self._source}: {family}")
         assert isinstance(made, settings)
         return made
+
+    def selected(self, family: str) -> dict[str, Any]:
+        """All that counts of a section, by address: which method is selected, its parameters, and the family's own settings."""
+        name, others = self.method_name(family), methods.available(family)
+        chosen = {key: value for key, value in self._section(family).items() if key == name or key not in others}
+        return dict(_flat(chosen, f"{family}."))
 
     def raw_root(self) -> Path:
         """Where the raw data lies. A location, not a value: what is found there is checked against the data set's digests."""
@@ -214,6 +226,15 @@ class Params:
                 expected=f"one of: {listed(known)}{nearest(key, known)}",
                 do=f"correct or remove it, or {LOOK}",
             )
+
+
+def _flat(block: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    """Values of a block and of those within it, by address."""
+    for name, value in block.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def rebuilt(contract: type[M], name: str, block: Mapping[str, Any], *, where: str) -> M:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from seedbed import classifier, dataset, features, pretraining, segmenter
-from seedbed.artifacts import FOLDER, Artifact, open_artifact
+from seedbed import classifier, dataset, features, memory, pretraining, segmenter
+from seedbed.artifacts import FIXED, FOLDER, SCHEMAS, Artifact, open_artifact
 from seedbed.dataset import Preview
 from seedbed.errors import ArtifactError, DataError, ParamsError, SeedbedError, shown
 from seedbed.methods import Method, blocks, identity
@@ -127,6 +127,38 @@ def problems(stages: Collection[str], params: Params) -> Iterator[SeedbedError]:
         for address, block in blocks(method, own):
             if hasattr(block, "check_file"):
                 yield from (_located(error, block, address) for error in _refusals(block.check_file))
+
+
+def shortages(stages: Collection[str], params: Params) -> Iterator[str]:
+    """Of which stages it is known that they need more memory than this machine has.
+
+    stages: those that may run.
+    """
+    extents = _extents(params)
+    for stage in stages if extents else ():
+        method: Any = params.method(importlib.import_module(f"seedbed.{stage}").Method)
+        own = method.extents((extents["y"], extents["x"])) if hasattr(method, "extents") else {}
+        device = "cuda" if SCHEMAS[stage].weights and _has_gpu() else "cpu"  # elsewhere, batches are halved until they fit
+        if said := memory.shortage(stage, method, {**extents, **own}, device=device):
+            yield said
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _extents(params: Params) -> dict[str, int]:
+    """Lengths of dimensions that the data set fixes, and the largest grid of patches; nothing where they are not known."""
+    settings, data, before = params.settings(dataset.Settings), index(), preview(params)
+    names = settings.classes or (before.class_names if isinstance(before, Preview) else None)
+    names = names or (tuple(data.class_names[1:]) if data is not None else None)
+    if names is None:
+        return {}
+    patches = params.method(features.Method).extents(settings.max_size)
+    height, width = settings.max_size
+    return {**FIXED, "y": height, "x": width, "class": 1 + len(names), "predicted": 2 + len(names), **patches}
 
 
 def preview(params: Params) -> Preview | SeedbedError:

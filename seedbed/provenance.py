@@ -161,14 +161,17 @@ def of_code(artifact: Artifact, *, folder: Path = FOLDER) -> Iterator[str]:
 
 def _changed(entry: Entry) -> Iterator[str]:
     """How the recipe of an entry differs from what its method would be computed with now."""
-    modules = {f"stages.{entry.stage}", *(module for module, _ in entry.recipe.get("parameters", ()))}
+    modules = entry.recipe.get("modules") or {f"stages.{entry.stage}", *(module for module, _ in entry.recipe.get("parameters", ()))}
     try:
-        now = fingerprint.digest(modules)
+        code, packages = fingerprint.digest(modules), fingerprint.packages(modules)
     except ModuleNotFoundError as error:
         yield f"computed with {error.name}, which is not there any more"
         return
-    if entry.recipe.get("code") != now:
+    if entry.recipe.get("code") != code:
         yield "computed with other code than there is now"
+    for name, version in sorted(entry.recipe.get("packages", {}).items()):
+        if packages.get(name) != version:
+            yield f"computed with {name} {version}, now {packages.get(name) or 'none'}"
 
 
 def _holds(entry: Entry, artifact: Artifact) -> bool:

@@ -27,9 +27,10 @@ import numpy as np
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.multiprocessing.spawn import ProcessRaisedException
+from torch.multiprocessing.spawn import ProcessException
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from seedbed import fingerprint, interruption
 from seedbed.augmentation import Sample
 from seedbed.errors import TrainingError
 from seedbed.machine import Machine
@@ -289,8 +290,8 @@ def fit(
     if devices == 1:
         return _trained(fabric, job)
     try:
-        fabric.launch(partial(_share, job=job))
-    except ProcessRaisedException as error:
+        interruption.supervised(partial(fabric.launch, partial(_share, job=job, sources=fingerprint.at_first())))
+    except ProcessException as error:
         *_, last = str(error).strip().splitlines()
         raise TrainingError(
             name, found=f"a process that failed: {last}", expected="all to finish", do="see above, or use one device"
@@ -299,8 +300,13 @@ def fit(
     return _trained(lightning_fabric.Fabric(accelerator="cpu", devices=1), job)
 
 
-def _share(fabric: lightning_fabric.Fabric, *, job: _Job[N, B, S, V]) -> None:
-    """One of several processes that train together."""
+def _share(fabric: lightning_fabric.Fabric, *, job: _Job[N, B, S, V], sources: str) -> None:
+    """One of several processes that train together.
+
+    sources: of ours that the process which started it found.
+    """
+    interruption.follow_parent()
+    fingerprint.check_sources(sources)
     _trained(fabric, job)
 
 

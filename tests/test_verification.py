@@ -520,11 +520,10 @@ def by_hand(name: str, folder: Path, rows: list[dict[str, Any]], harm: Callable[
         {key: np.asarray(value, object if arrays[key].dtype == "str" else arrays[key].dtype) for key, value in row.items() if key != "ids"}
         for row in rows
     ]
-    with store.building("by hand", Recipe(name, "test", [], ""), ids) as group:
+    with store.building(Recipe(name, "test", [], ""), ids, extents) as group:
         write_images(group, SCHEMAS[name], columns, extents=extents)
         harm(store.folder)
-    entries = [entry for entry in [store.entry("by hand")] if entry]
-    store.publish(entries, {"ids": ids}, images=len(ids), made_by=MadeBy(name, "test", {}), extents=extents)
+    store.publish(list(store.entries()), {"ids": ids}, images=len(ids), made_by=MadeBy(name, "test", {}), extents=extents)
 
 
 def test_a_digest_of_something_else(tmp_path: Path) -> None:
