@@ -40,6 +40,8 @@ from seedbed.methods import parameters
 from seedbed.progress import Progress
 from seedbed.weights import Checkpoints, state_of
 
+FLOAT = 4  # bytes
+SAVES_MEMORY = "raise the parts of its training, or lower its batch_size or the size of its views"
 FIRST_FACTOR = 1e-3  # a learning rate that rises does not begin at nothing
 TOTAL = "loss"  # what the sum of all terms is called in a log
 RATE = "learning_rate"
@@ -119,6 +121,33 @@ class Descent:
         begin = self.warmup if self.falls == "after_warmup" else 0.0
         fallen = max(0.0, progress - begin) / (1 - begin)
         return float(risen * (1 - fallen) ** self.power)
+
+
+def footprint(network: nn.Module, training: Training, edges: Sequence[int]) -> int:
+    """Bytes that a training holds at once, about: the weights, and what a network keeps of a part of a batch for its gradient.
+
+    network: on the device `meta`, which computes nothing; edges: of the square views that are learned from an image.
+    """
+    weights = sum(one.numel() for one in network.parameters())
+    images, size = training.batch_size // training.parts, 2 if training.precision == "bf16-mixed" else FLOAT
+    return 3 * FLOAT * weights + sum(_kept(network, edge) for edge in edges) * images * size // FLOAT  # 3: gradient and momentum
+
+
+def _kept(network: nn.Module, edge: int) -> int:
+    """Bytes that a network keeps of one view for its gradient."""
+    own = {one.untyped_storage()._cdata for one in (*network.parameters(), *network.buffers())}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in own:
+            kept[storage._cdata] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        answer = network.train()(torch.empty(2, 3, edge, edge, device="meta"))  # two, for batch norm has no use for one
+    del answer  # until here, for what is freed makes room that another tensor would be counted for
+    return sum(kept.values()) // 2
 
 
 class Movable(Protocol):

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import cv2
 import numpy as np
@@ -31,7 +31,8 @@ from seedbed import pretraining
 from seedbed.augmentation import Colours, Share
 from seedbed.machine import Machine
 from seedbed.methods import method, parameters
-from seedbed.training import Learner, Scheduled, Trained, Training, Way, fit
+from seedbed.networks import check_source
+from seedbed.training import FLOAT, SAVES_MEMORY, Learner, Scheduled, Trained, Training, Way, fit, footprint
 from seedbed.transformer import Tokens
 from seedbed.types import Image
 from seedbed.weights import Checkpoints, InitialWeights
@@ -90,6 +91,8 @@ class Views:
 
 @method
 class Dino(pretraining.Method):
+    saves_memory: ClassVar[str] = SAVES_MEMORY
+
     architecture: str  # a transformer of timm
     patch_size: Annotated[int, Field(ge=1, le=256)]  # edge of a patch, in pixels; the architecture's own, or another
     initial_weights: InitialWeights
@@ -118,6 +121,18 @@ class Dino(pretraining.Method):
     warmup: Share  # share of the training in which it rises
     weight_decay: Decay  # at first
     last_weight_decay: Decay  # at the end, which it reaches by a cosine
+
+    def check(self) -> None:
+        with torch.device("meta"):
+            tokens = Tokens(self.architecture, patch_size=self.patch_size)
+        check_source(tokens.trunk, self.initial_weights, "pretraining")
+
+    def memory(self, extents: Mapping[str, int]) -> int:
+        with torch.device("meta"):
+            tokens = Tokens(self.architecture, patch_size=self.patch_size)
+        views = [self.large.edge] * self.large.count + [self.small.edge] * self.small.count
+        last = self.prototypes * self.bottleneck + self.bottleneck * self.hidden + self.hidden**2
+        return 5 * FLOAT * last + footprint(tokens, self.training, views)  # 5: two moments, and a teacher
 
     def learn(self, images: Sequence[Image], *, machine: Machine, checkpoints: Checkpoints) -> Trained[nn.Module]:
         way = Way(self.training, self.view, Views.of)
