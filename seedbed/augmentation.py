@@ -16,6 +16,7 @@ from seedbed.types import Image
 
 Map = npt.NDArray[Any]  # (y, x): labels or regions
 Share = Annotated[float, Field(ge=0, le=1)]
+Scale = Annotated[float, Field(gt=0, le=16)]  # of an image
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,10 @@ class Colours:
 class Augmentation:
     """How far a view may differ from the image."""
 
-    crop: Annotated[int, Field(ge=16)]  # edge of the square that is cut, in pixels; small images are padded
-    longer_side: Annotated[int, Field(ge=0)]  # length that the longer side is resized to before all else; 0: as it is
-    smallest_scale: Annotated[float, Field(gt=0)]  # images are resized by a factor between these two
-    largest_scale: Annotated[float, Field(gt=0)]  # see smallest_scale
+    crop: Annotated[int, Field(ge=16, le=20_000)]  # edge of the square that is cut, in pixels; small images are padded
+    longer_side: Annotated[int, Field(ge=0, le=20_000)]  # length that the longer side is resized to before all else; 0: as it is
+    smallest_scale: Scale  # images are resized by a factor between these two
+    largest_scale: Scale  # see smallest_scale
     flip: Share  # probability of a left-right flip
     colours: Colours
 

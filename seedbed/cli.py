@@ -13,7 +13,9 @@ from typing import Annotated, ParamSpec
 
 import typer
 
-from seedbed.errors import USER_ERROR, SeedbedError
+from seedbed import interruption
+from seedbed.errors import USER_ERROR, SeedbedError, of_system
+from seedbed.interruption import Interrupted
 
 P = ParamSpec("P")
 MARKS = {True: "[green]ok[/]", False: "[red]!![/]"}
@@ -22,15 +24,24 @@ app = typer.Typer(help="Semantic segmentation from image-level labels. Run the p
 
 
 def one_line_errors(command: Callable[P, None]) -> Callable[P, None]:
-    """Say what the user can put right in one line, without a traceback."""
+    """Say what the user can put right in one line, without a traceback; so too that he has interrupted it."""
 
     @wraps(command)
     def wrapped(*arguments: P.args, **options: P.kwargs) -> None:
         try:
-            command(*arguments, **options)
+            with interruption.heeded():
+                command(*arguments, **options)
         except SeedbedError as error:
             print(f"error: {error}", file=sys.stderr)
             raise typer.Exit(USER_ERROR) from None
+        except OSError as error:
+            if (known := of_system(error)) is None:
+                raise
+            print(f"error: {known}", file=sys.stderr)
+            raise typer.Exit(USER_ERROR) from None
+        except Interrupted as interrupted:
+            print("interrupted; run it again", file=sys.stderr)
+            raise typer.Exit(interrupted.status) from None
 
     return wrapped
 

@@ -24,6 +24,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from seedbed.errors import MethodError, listed, nearest
+from seedbed.packages import INSTALLED_AS
 
 PACKAGE = Path(__file__).parent
 LOCATION = "says where something lies, not what it is"  # marks such a parameter: Annotated[str, LOCATION]
@@ -120,17 +121,6 @@ def load(family: str, name: str, *, where: str | None = None) -> type[Method]:
         expected="exactly one",
         do="see CONTRIBUTING.md, Adding a method",
     )
-
-
-# Packages whose import name is not what pip calls them.
-INSTALLED_AS = {
-    "cv2": "opencv-contrib-python-headless",
-    "lightning_fabric": "lightning-fabric",
-    "pydensecrf": "pydensecrf2",
-    "ruamel": "ruamel.yaml",
-    "skimage": "scikit-image",
-    "yaml": "pyyaml",
-}
 
 
 @dataclass(frozen=True)

@@ -53,10 +53,10 @@ class Trunk:
     """A network of timm without its head, and what of it does not learn."""
 
     network: str  # any convolutional network or vision transformer of timm
-    output_stride: Annotated[int, Field(ge=1)]  # pixels per cell of its map: 8, 16 or 32; of a transformer, the edge of its patches
+    output_stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of its map: 8, 16 or 32; of a transformer, the edge of its patches
     initial_weights: InitialWeights
     frozen_norms: bool  # whether batch norms keep the statistics and weights that they come with; not without initial weights
-    frozen_stages: Annotated[int, Field(ge=0)]  # so many first stages do not learn; the stem is one
+    frozen_stages: Annotated[int, Field(ge=0, le=1000)]  # so many first stages do not learn; the stem is one
 
     @model_validator(mode="after")
     def _something_to_freeze(self) -> Self:

@@ -27,9 +27,10 @@ import numpy as np
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.multiprocessing.spawn import ProcessRaisedException
+from torch.multiprocessing.spawn import ProcessException
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from seedbed import fingerprint, interruption
 from seedbed.augmentation import Sample
 from seedbed.errors import TrainingError
 from seedbed.machine import Machine
@@ -50,11 +51,11 @@ class Training:
     """How long a training lasts, its chance, and how its steps are computed."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]  # of initial weights, order and views
-    epochs: Annotated[float, Field(gt=0)]  # passes over the images
-    batch_size: Annotated[int, Field(ge=1)]  # images per step, all processes together
-    parts: Annotated[int, Field(ge=1)]  # a batch is computed in so many parts, one after another, which saves memory
+    epochs: Annotated[float, Field(gt=0, le=100_000)]  # passes over the images
+    batch_size: Annotated[int, Field(ge=1, le=100_000)]  # images per step, all processes together
+    parts: Annotated[int, Field(ge=1, le=100_000)]  # a batch is computed in so many parts, one after another, which saves memory
     precision: Literal["32-true", "bf16-mixed"]  # of sums within the network; weights and losses always have 32 bits
-    clip: Annotated[float, Field(ge=0)]  # longest gradient; longer ones are shortened; 0: none is
+    clip: Annotated[float, Field(ge=0, le=1e6)]  # longest gradient; longer ones are shortened; 0: none is
     averaging: Annotated[float, Field(ge=0, lt=1)]  # what is kept is a running mean of weights, this share of it old; 0: the last weights
 
     @model_validator(mode="after")
@@ -91,12 +92,12 @@ class Scheduled:
 class Descent:
     """Stochastic gradient descent with a polynomial schedule."""
 
-    learning_rate: Annotated[float, Field(gt=0)]  # of the backbone, at its highest
-    new_layer_factor: Annotated[float, Field(gt=0)]  # learning rate of layers without initial weights, relative to the backbone's
+    learning_rate: Annotated[float, Field(gt=0, le=1000)]  # of the backbone, at its highest
+    new_layer_factor: Annotated[float, Field(gt=0, le=1000)]  # learning rate of layers without initial weights, relative to the backbone's
     momentum: Annotated[float, Field(ge=0, lt=1)]  # share of the last step that is kept
-    weight_decay: Annotated[float, Field(ge=0)]  # pull of all weights towards zero
+    weight_decay: Annotated[float, Field(ge=0, le=1000)]  # pull of all weights towards zero
     warmup: Annotated[float, Field(ge=0, lt=1)]  # share of the training in which the learning rate rises
-    power: Annotated[float, Field(ge=0)]  # of the polynomial by which the learning rate falls
+    power: Annotated[float, Field(ge=0, le=100)]  # of the polynomial by which the learning rate falls
 
     def scheduled(self, backbone: nn.Module, *new: nn.Module) -> Scheduled:
         """The optimiser of a backbone and of the layers that are new."""
@@ -260,8 +261,8 @@ def fit(
     if devices == 1:
         return _trained(fabric, job)
     try:
-        fabric.launch(partial(_share, job=job))
-    except ProcessRaisedException as error:
+        interruption.supervised(partial(fabric.launch, partial(_share, job=job, sources=fingerprint.at_first())))
+    except ProcessException as error:
         *_, last = str(error).strip().splitlines()
         raise TrainingError(
             name, found=f"a process that failed: {last}", expected="all to finish", do="see above, or use one device"
@@ -270,8 +271,13 @@ def fit(
     return _trained(lightning_fabric.Fabric(accelerator="cpu", devices=1), job)
 
 
-def _share(fabric: lightning_fabric.Fabric, *, job: _Job[N, B, S, V]) -> None:
-    """One of several processes that train together."""
+def _share(fabric: lightning_fabric.Fabric, *, job: _Job[N, B, S, V], sources: str) -> None:
+    """One of several processes that train together.
+
+    sources: of ours that the process which started it found.
+    """
+    interruption.follow_parent()
+    fingerprint.check_sources(sources)
     _trained(fabric, job)
 
 

@@ -283,8 +283,8 @@ class Checkpoints:
         """
         # Copies, because safetensors refuses tensors that share memory, as tied parameters do.
         own = {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
-        text = json.dumps(rest)
-        content = safetensors.torch.save(own, metadata={"rest": text, "sha256": _digest(own, text)})
+        text, name = json.dumps(rest), self._file.name
+        content = safetensors.torch.save(own, metadata={"rest": text, "file": name, "sha256": _digest(own, f"{name}\n{text}")})
         self._file.parent.mkdir(parents=True, exist_ok=True)
         with self._unfinished.open("wb") as out:
             out.write(content)
@@ -297,6 +297,8 @@ class Checkpoints:
         """Tensors on the CPU and the rest; None where there is no checkpoint, or none that can be read whole."""
         if not self._file.exists():
             return None
+        if self._file.is_dir():
+            raise WeightsError(str(self._file), found="a folder", expected="a checkpoint, or nothing", do="remove it")
         try:
             with safetensors.safe_open(self._file, framework="pt") as content:
                 about = content.metadata() or {}
@@ -304,9 +306,12 @@ class Checkpoints:
                 tensors = {name: content.get_tensor(name).clone() for name in content.keys()}  # noqa: SIM118 (it is no mapping)
         except (OSError, safetensors.SafetensorError):
             about, tensors = {}, {}
-        text = about.get("rest", "")
-        if about.get("sha256") != _digest(tensors, text):
+        text, name = about.get("rest", ""), about.get("file", "")
+        if about.get("sha256") != _digest(tensors, f"{name}\n{text}"):
             print(f"{self._file}: unreadable checkpoint, starting anew", file=sys.stderr, flush=True)
+            return None
+        if name != self._file.name:  # which says all that a training depends on
+            print(f"{self._file}: the checkpoint of another training, starting anew", file=sys.stderr, flush=True)
             return None
         return tensors, json.loads(text)
 

@@ -31,8 +31,7 @@ def main(run: Run) -> None:
     settings = run.params.settings(dataset.Settings)
     method = run.params.method(dataset.Method)
     root = Path(settings.root)
-    with run.alone():  # a reader may draw or unpack what it reads
-        index = method.read(root)
+    index = run.read_raw(method.read)
     index = index.restricted(settings.classes) if settings.classes else index
     if not index.entries:
         index.check(root)

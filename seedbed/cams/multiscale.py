@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from seedbed import cams
+from seedbed.augmentation import Scale
 from seedbed.inference import summed, together
 from seedbed.methods import method
 from seedbed.networks import ClassifierNetwork
@@ -27,9 +28,9 @@ SMALLEST_MAXIMUM = 1e-5  # below it a class map is nothing but noise and is not 
 
 @method
 class Multiscale(cams.Method):
-    scales: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]  # sizes at which the image is looked at
+    scales: Annotated[tuple[Scale, ...], Field(min_length=1)]  # sizes at which the image is looked at
     flip: bool  # whether its mirror image is looked at too
-    stride: Annotated[int, Field(ge=1)]  # pixels per cell of the maps that are kept
+    stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of the maps that are kept
 
     @torch.inference_mode()
     def compute(

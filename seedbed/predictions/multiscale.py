@@ -15,6 +15,7 @@ from pydantic import Field
 from torch import Tensor
 
 from seedbed import predictions
+from seedbed.augmentation import Scale
 from seedbed.inference import summed, together
 from seedbed.methods import method
 from seedbed.networks import SegmentationNetwork
@@ -23,9 +24,9 @@ from seedbed.types import Image, Probabilities, cells
 
 @method
 class Multiscale(predictions.Method):
-    scales: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]  # sizes at which the image is looked at
+    scales: Annotated[tuple[Scale, ...], Field(min_length=1)]  # sizes at which the image is looked at
     flip: bool  # whether its mirror image is looked at too
-    stride: Annotated[int, Field(ge=1)]  # pixels per cell of the maps that are kept
+    stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of the maps that are kept
 
     @torch.inference_mode()
     def predict(self, network: SegmentationNetwork, images: Sequence[Image], *, device: str) -> list[Probabilities]:

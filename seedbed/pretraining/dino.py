@@ -35,7 +35,8 @@ from seedbed.transformer import Tokens
 from seedbed.types import Image
 from seedbed.weights import Checkpoints, InitialWeights
 
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, le=1000)]
+Decay = Annotated[float, Field(ge=0, le=1000)]
 SHAPES = (3 / 4, 4 / 3)  # widths of a crop by its height
 BLUR = (0.1, 2.0)  # deviation of the Gaussian that blurs, in pixels
 SOLARISED = 128  # brighter values are turned round
@@ -45,8 +46,8 @@ SOLARISED = 128  # brighter values are turned round
 class Crops:
     """Squares that are cut from an image at random places and in random sizes, and resized."""
 
-    count: Annotated[int, Field(ge=0)]  # per image
-    edge: Annotated[int, Field(ge=8)]  # in pixels, after resizing
+    count: Annotated[int, Field(ge=0, le=100)]  # per image
+    edge: Annotated[int, Field(ge=8, le=20_000)]  # in pixels, after resizing
     smallest: Annotated[float, Field(gt=0, le=1)]  # share of the image's area
     largest: Annotated[float, Field(gt=0, le=1)]  # see smallest
 
@@ -89,7 +90,7 @@ class Views:
 @method
 class Dino(pretraining.Method):
     architecture: str  # a transformer of timm
-    patch_size: Annotated[int, Field(ge=1)]  # edge of a patch, in pixels; the architecture's own, or another
+    patch_size: Annotated[int, Field(ge=1, le=256)]  # edge of a patch, in pixels; the architecture's own, or another
     initial_weights: InitialWeights
     large: Crops  # seen by teacher and student
     small: Crops  # seen by the student
@@ -99,9 +100,9 @@ class Dino(pretraining.Method):
     grey: Share  # probability that a crop loses its colours
     blur: tuple[Share, Share, Share]  # probability of a blur: the first large crop, other large crops, small crops
     solarised: Share  # probability that bright values of a large crop but the first are turned round
-    prototypes: Annotated[int, Field(ge=2)]  # length of an answer
-    hidden: Annotated[int, Field(ge=1)]  # width of the layers before it
-    bottleneck: Annotated[int, Field(ge=1)]  # width of the last of them
+    prototypes: Annotated[int, Field(ge=2, le=10_000_000)]  # length of an answer
+    hidden: Annotated[int, Field(ge=1, le=100_000)]  # width of the layers before it
+    bottleneck: Annotated[int, Field(ge=1, le=100_000)]  # width of the last of them
     student_temperature: Positive  # the lower, the surer the student
     teacher_temperature: Positive  # the same of the teacher, once it has risen
     first_teacher_temperature: Positive  # the same at the beginning
@@ -111,10 +112,10 @@ class Dino(pretraining.Method):
     fixed_prototypes: Share  # share of the training in which the last layer stays as it was drawn
     training: Training
     learning_rate: Positive  # at its highest
-    last_learning_rate: Annotated[float, Field(ge=0)]  # at the end, which it reaches by a cosine
+    last_learning_rate: Annotated[float, Field(ge=0, le=1000)]  # at the end, which it reaches by a cosine
     warmup: Share  # share of the training in which it rises
-    weight_decay: Annotated[float, Field(ge=0)]  # at first
-    last_weight_decay: Annotated[float, Field(ge=0)]  # at the end, which it reaches by a cosine
+    weight_decay: Decay  # at first
+    last_weight_decay: Decay  # at the end, which it reaches by a cosine
 
     def learn(self, images: Sequence[Image], *, machine: Machine, checkpoints: Checkpoints) -> Trained[nn.Module]:
         way = Way(self.training, self.view, Views.of)

@@ -23,7 +23,7 @@ from seedbed.types import BACKGROUND, ClassMaps, Image, PseudoMask
 
 @method
 class Crf(refinement.Method):
-    background_power: Annotated[float, Field(gt=0)]  # paper: alpha; background is (1 - strongest class map) to this power
+    background_power: Annotated[float, Field(gt=0, le=1000)]  # paper: alpha; background is (1 - strongest class map) to this power
     crf: DenseCrf
 
     def refine(self, image: Image, class_maps: ClassMaps) -> PseudoMask:
