@@ -18,6 +18,7 @@ from seedbed.types import Image
 Byte = Annotated[int, Field(ge=0, le=255)]
 Map = npt.NDArray[Any]  # (y, x): labels or regions
 Share = Annotated[float, Field(ge=0, le=1)]
+Scale = Annotated[float, Field(gt=0, le=16)]  # of an image
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,10 @@ class Colours:
 class Augmentation:
     """How far a view may differ from the image."""
 
-    crop: Annotated[int, Field(ge=16)]  # edge of the square that is cut, in pixels; small images are padded
-    longer_side: Annotated[int, Field(ge=0)]  # length that the longer side is resized to before all else; 0: as it is
-    smallest_scale: Annotated[float, Field(gt=0)]  # images are resized by a factor between these two
-    largest_scale: Annotated[float, Field(gt=0)]  # see smallest_scale
+    crop: Annotated[int, Field(ge=16, le=20_000)]  # edge of the square that is cut, in pixels; small images are padded
+    longer_side: Annotated[int, Field(ge=0, le=20_000)]  # length that the longer side is resized to before all else; 0: as it is
+    smallest_scale: Scale  # images are resized by a factor between these two
+    largest_scale: Scale  # see smallest_scale
     scale_steps: Annotated[int, Field(ge=0)]  # so many factors alone, at equal distances from smallest to largest; 0: any between them
     interpolation: Literal["bilinear", "antialiased_cubic"]  # how images are resized
     padding: tuple[Byte, ...]  # red, green and blue beyond an image's border, whatever colours become; empty: the image's mean colour

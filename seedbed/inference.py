@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -19,6 +19,7 @@ from seedbed.types import Image, Size
 from seedbed.weights import restored
 
 N = TypeVar("N", bound=nn.Module)
+RGB_FLOATS = 3 * 4  # bytes
 _LOADED: dict[tuple[str, str], Any] = {}  # by artifact and device
 
 
@@ -54,6 +55,15 @@ def together(images: Sequence[Image], *, device: str) -> list[list[int]]:
     for place, image in enumerate(images):
         by_size.setdefault(image.shape, []).append(place)
     return list(by_size.values())
+
+
+def footprint(extents: Mapping[str, int], *, scales: Sequence[float], flip: bool) -> int:
+    """Bytes that `combine_views` holds at once, about, for an image of the largest size: its largest view, with what it becomes.
+
+    extents: lengths of dimensions by name.
+    """
+    pixels = extents["y"] * extents["x"] * max(scales) ** 2
+    return round(2 * RGB_FLOATS * pixels * (2 if flip else 1))
 
 
 def combine_views(

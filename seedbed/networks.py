@@ -28,6 +28,7 @@ torchvision_repair.apply()
 import timm  # noqa: E402 (only after the repair)
 
 Norms = Literal["none", "statistics", "all"]  # what of batch norms does not learn
+PUBLISHED = ("url", "file", "hf_hub_id")  # where timm says that weights are
 READ_BY = {"pretraining": "features", CLASSIFIER: "segmenter"}  # whose weights -> the stage that may start from them
 TRUNK = "backbone.trunk."  # before the names of a network of timm within one of ours
 State = Mapping[str, Tensor]  # of a network, by name of its entries
@@ -54,17 +55,25 @@ class Trunk:
     """A network of timm without its head, and what of it does not learn."""
 
     network: str  # any convolutional network or vision transformer of timm
-    output_stride: Annotated[int, Field(ge=1)]  # pixels per cell of its map: 8, 16 or 32; of a transformer, the edge of its patches
+    output_stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of its map: 8, 16 or 32; of a transformer, the edge of its patches
     dilated: bool  # whether convolutions behind strides that output_stride takes away reach as far as with them; true for transformers
     initial_weights: InitialWeights
     frozen_norms: Literal["none", "statistics", "all"]  # what batch norms keep as it came: nothing, their statistics, or their weights too
-    frozen_stages: Annotated[int, Field(ge=0)]  # so many first stages do not learn; the stem is one
+    frozen_stages: Annotated[int, Field(ge=0, le=1000)]  # so many first stages do not learn; the stem is one
 
     @model_validator(mode="after")
     def _something_to_freeze(self) -> Self:
         if self.initial_weights.source == "none" and (self.frozen_norms != "none" or self.frozen_stages):
             raise ValueError("nothing frozen (frozen_norms: none, frozen_stages: 0) where initial_weights.source is none")
         return self
+
+    def check(self, stage: str) -> None:
+        """Refuse a network that does not exist, or that can be known not to get its initial weights.
+
+        stage: that it belongs to.
+        """
+        with torch.device("meta"):
+            check_source(self.built().trunk, self.initial_weights, stage)
 
     def built(self) -> Backbone:
         """The network with any weights."""
@@ -246,12 +255,29 @@ def initialise(trunk: Any, weights: InitialWeights) -> None:
             ) from error
     elif weights.source == "file":
         load_file(trunk, weights)
-    elif weights.source in READ_BY:
+    else:
+        check_source(trunk, weights)
+
+
+def check_source(trunk: Any, weights: InitialWeights, stage: str = "") -> None:
+    """Refuse initial weights that a network of timm can be known not to get, before it is time to give it any.
+
+    stage: that it belongs to, if that may have read what another has made.
+    """
+    where = "params.yaml: initial_weights.source"
+    if weights.source in READ_BY and READ_BY[weights.source] != stage:
         raise ParamsError(
-            "params.yaml: initial_weights.source",
+            where,
             found=repr(weights.source),
             expected=f"none, hub or file, because only `{READ_BY[weights.source]}` reads what that stage has made",
             do="correct it",
+        )
+    if weights.source == "hub" and not any(trunk.pretrained_cfg.get(name) for name in PUBLISHED):
+        raise WeightsError(
+            where,
+            found="hub, where timm has no weights for this network",
+            expected="a network that timm has weights for",
+            do="see timm.list_pretrained(), or use source: file",
         )
 
 

@@ -29,9 +29,10 @@ import torch
 from lightning_fabric.strategies.ddp import DDPStrategy
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.multiprocessing.spawn import ProcessRaisedException
+from torch.multiprocessing.spawn import ProcessException
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from seedbed import fingerprint, interruption
 from seedbed.augmentation import Sample
 from seedbed.errors import TrainingError
 from seedbed.machine import Machine
@@ -39,6 +40,8 @@ from seedbed.methods import parameters
 from seedbed.progress import Progress
 from seedbed.weights import Checkpoints, state_of
 
+FLOAT = 4  # bytes
+SAVES_MEMORY = "raise the parts of its training, or lower its batch_size or the size of its views"
 FIRST_FACTOR = 1e-3  # a learning rate that rises does not begin at nothing
 TOTAL = "loss"  # what the sum of all terms is called in a log
 RATE = "learning_rate"
@@ -53,11 +56,11 @@ class Training:
     """How long a training lasts, its chance, and how its steps are computed."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]  # of initial weights, order and views
-    epochs: Annotated[float, Field(gt=0)]  # passes over the images
-    batch_size: Annotated[int, Field(ge=1)]  # images per step, all processes together
-    parts: Annotated[int, Field(ge=1)]  # a batch is computed in so many parts, one after another, which saves memory
+    epochs: Annotated[float, Field(gt=0, le=100_000)]  # passes over the images
+    batch_size: Annotated[int, Field(ge=1, le=100_000)]  # images per step, all processes together
+    parts: Annotated[int, Field(ge=1, le=100_000)]  # a batch is computed in so many parts, one after another, which saves memory
     precision: Literal["32-true", "bf16-mixed"]  # of sums within the network; weights and losses always have 32 bits
-    clip: Annotated[float, Field(ge=0)]  # longest gradient; longer ones are shortened; 0: none is
+    clip: Annotated[float, Field(ge=0, le=1e6)]  # longest gradient; longer ones are shortened; 0: none is
     clip_each: bool  # whether each parameter's gradient is measured and shortened by itself, not all of them together
     averaging: Annotated[float, Field(ge=0, lt=1)]  # what is kept is a running mean of weights, this share of it old; 0: the last weights
 
@@ -95,12 +98,12 @@ class Scheduled:
 class Descent:
     """Stochastic gradient descent with a polynomial schedule."""
 
-    learning_rate: Annotated[float, Field(gt=0)]  # of the backbone, at its highest
-    new_layer_factor: Annotated[float, Field(gt=0)]  # learning rate of layers without initial weights, relative to the backbone's
+    learning_rate: Annotated[float, Field(gt=0, le=1000)]  # of the backbone, at its highest
+    new_layer_factor: Annotated[float, Field(gt=0, le=1000)]  # learning rate of layers without initial weights, relative to the backbone's
     momentum: Annotated[float, Field(ge=0, lt=1)]  # share of the last step that is kept
-    weight_decay: Annotated[float, Field(ge=0)]  # pull of all weights towards zero
+    weight_decay: Annotated[float, Field(ge=0, le=1000)]  # pull of all weights towards zero
     warmup: Annotated[float, Field(ge=0, lt=1)]  # share of the training in which the learning rate rises
-    power: Annotated[float, Field(ge=0)]  # of the polynomial by which the learning rate falls
+    power: Annotated[float, Field(ge=0, le=100)]  # of the polynomial by which the learning rate falls
     falls: Literal["throughout", "after_warmup"]  # whether it falls from the beginning, so also while it rises, or once it has risen
 
     def scheduled(self, backbone: nn.Module, *new: nn.Module) -> Scheduled:
@@ -118,6 +121,33 @@ class Descent:
         begin = self.warmup if self.falls == "after_warmup" else 0.0
         fallen = max(0.0, progress - begin) / (1 - begin)
         return float(risen * (1 - fallen) ** self.power)
+
+
+def footprint(network: nn.Module, training: Training, edges: Sequence[int]) -> int:
+    """Bytes that a training holds at once, about: the weights, and what a network keeps of a part of a batch for its gradient.
+
+    network: on the device `meta`, which computes nothing; edges: of the square views that are learned from an image.
+    """
+    weights = sum(one.numel() for one in network.parameters())
+    images, size = training.batch_size // training.parts, 2 if training.precision == "bf16-mixed" else FLOAT
+    return 3 * FLOAT * weights + sum(_kept(network, edge) for edge in edges) * images * size // FLOAT  # 3: gradient and momentum
+
+
+def _kept(network: nn.Module, edge: int) -> int:
+    """Bytes that a network keeps of one view for its gradient."""
+    own = {one.untyped_storage()._cdata for one in (*network.parameters(), *network.buffers())}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in own:
+            kept[storage._cdata] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        answer = network.train()(torch.empty(2, 3, edge, edge, device="meta"))  # two, for batch norm has no use for one
+    del answer  # until here, for what is freed makes room that another tensor would be counted for
+    return sum(kept.values()) // 2
 
 
 class Movable(Protocol):
@@ -268,8 +298,8 @@ def fit(
         return _trained(fabric, job)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else every process warns of that where all weights get one
     try:
-        fabric.launch(partial(_share, job=job))
-    except ProcessRaisedException as error:
+        interruption.supervised(partial(fabric.launch, partial(_share, job=job, sources=fingerprint.at_first())))
+    except ProcessException as error:
         *_, last = str(error).strip().splitlines()
         raise TrainingError(
             name, found=f"a process that failed: {last}", expected="all to finish", do="see above, or use one device"
@@ -278,8 +308,13 @@ def fit(
     return _trained(lightning_fabric.Fabric(accelerator="cpu", devices=1), job)
 
 
-def _share(fabric: lightning_fabric.Fabric, *, job: _Job[N, B, S, V]) -> None:
-    """One of several processes that train together."""
+def _share(fabric: lightning_fabric.Fabric, *, job: _Job[N, B, S, V], sources: str) -> None:
+    """One of several processes that train together.
+
+    sources: of ours that the process which started it found.
+    """
+    interruption.follow_parent()
+    fingerprint.check_sources(sources)
     _trained(fabric, job)
 
 

@@ -9,8 +9,8 @@ a mirror image, of which it has none, is a view like any other, so the largest l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,8 @@ from pydantic import Field
 from torch import Tensor
 
 from seedbed import predictions
-from seedbed.inference import combine_views, together
+from seedbed.augmentation import Scale
+from seedbed.inference import combine_views, footprint, together
 from seedbed.methods import method
 from seedbed.networks import SegmentationNetwork
 from seedbed.types import Image, Probabilities, cells
@@ -27,10 +28,15 @@ from seedbed.types import Image, Probabilities, cells
 
 @method
 class Multiscale(predictions.Method):
-    scales: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]  # sizes at which the image is looked at
+    saves_memory: ClassVar[str] = "lower its scales, or let images be smaller: dataset.max_size, with dataset.larger: shrink"
+
+    scales: Annotated[tuple[Scale, ...], Field(min_length=1)]  # sizes at which the image is looked at
     flip: bool  # whether its mirror image is looked at too
     over_scales: Literal["mean_probability", "largest_logit"]  # what of all sizes and mirror images counts
-    stride: Annotated[int, Field(ge=1)]  # pixels per cell of the maps that are kept
+    stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of the maps that are kept
+
+    def memory(self, extents: Mapping[str, int]) -> int:
+        return footprint(extents, scales=self.scales, flip=self.flip)
 
     @torch.inference_mode()
     def predict(self, network: SegmentationNetwork, images: Sequence[Image], *, device: str) -> list[Probabilities]:

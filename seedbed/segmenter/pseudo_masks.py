@@ -18,14 +18,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from seedbed import segmenter
-from seedbed.augmentation import Augmentation
+from seedbed.augmentation import Augmentation, Scale
 from seedbed.deeplab import DeepLab, at_scales, combine_losses
 from seedbed.methods import method
 from seedbed.networks import SegmentationNetwork, State, Trunk
 from seedbed.training import Batch, Descent, Learner, Scheduled, Training
 from seedbed.types import IGNORE, PARTS
-
-Scale = Annotated[float, Field(gt=0)]
 
 
 @method
@@ -33,7 +31,7 @@ class PseudoMasks(segmenter.Method):
     maps: ClassVar[tuple[str, ...]] = ("labels", "confidence")
 
     backbone: Trunk
-    rates: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]  # dilation of the branches that are summed
+    rates: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1)]  # dilation of the branches that are summed
     scales: Annotated[tuple[Scale, ...], Field(min_length=1)]  # sizes of the input that are learned from
     over_scales: Literal["mean", "sum"]  # what of the losses of all sizes is learned from
     least_confidence: Annotated[float, Field(ge=0, le=1)]  # labels that are less probable are not learned; 0: all are, whatever made them

@@ -23,7 +23,7 @@ from pydantic import Field
 from torch import Tensor
 
 from seedbed import segmenter
-from seedbed.augmentation import Augmentation
+from seedbed.augmentation import Augmentation, Scale
 from seedbed.deeplab import DeepLab, at_scales, combine_losses
 from seedbed.methods import method
 from seedbed.networks import SegmentationNetwork, State, Trunk
@@ -31,7 +31,6 @@ from seedbed.training import Batch, Descent, Learner, Scheduled, Training
 from seedbed.types import BACKGROUND, IGNORE
 
 Probability = Annotated[float, Field(ge=0, le=1)]
-Scale = Annotated[float, Field(gt=0)]
 
 
 @method
@@ -39,7 +38,7 @@ class RegionGrowing(segmenter.Method):
     maps: ClassVar[tuple[str, ...]] = ("labels", "regions")
 
     backbone: Trunk
-    rates: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]  # dilation of the branches that are summed
+    rates: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1)]  # dilation of the branches that are summed
     scales: Annotated[tuple[Scale, ...], Field(min_length=1)]  # sizes of the input that are learned from
     over_scales: Literal["mean", "sum"]  # what of the losses of all sizes is learned from
     foreground: Probability  # paper: beta; a superpixel takes a class that is given more than this on average

@@ -27,6 +27,7 @@ from seedbed.errors import DataError
 from seedbed.evaluation import CONFUSED, KINDS
 from seedbed.images import Images
 from seedbed.store import WORK
+from seedbed.types import Alignment
 from tests.stages.miniature import CHECKOUT, CROWD, STAGES, Project, new_project, tree
 
 IDS = [*(f"train_{number:04d}" for number in range(6)), *(f"val_{number:04d}" for number in range(3))]
@@ -84,7 +85,7 @@ def test_features_cover_every_image(finished: Project) -> None:
         patches = features.patches(image)
         height, width = features.size(image)
         expected = (math.ceil(height / patches.patch_size), math.ceil(width / patches.patch_size))
-        assert patches.values.shape[:2] == expected
+        assert patches.values.shape[:2] == expected and patches.alignment is Alignment.PADDED
         assert np.isfinite(patches.values).all() and patches.values.any()
 
 
