@@ -6,7 +6,7 @@ goes on from its checkpoint to the same weights.
 
 A batch may be computed in parts, one after another, and by several processes, each with its GPU. What a part contributes is weighed
 alike, so for losses that are means over images neither changes more than the last digits - unless the network has batch norm that
-learns along, which sees a part at a time.
+learns along, which sees a part at a time, or draws by chance, which each part does for itself.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Annotated, Any, Generic, Literal, Protocol, Self, TypeVar
 import lightning_fabric
 import numpy as np
 import torch
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.strategies.ddp import DDPStrategy
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import ProcessException

@@ -52,7 +52,11 @@ def test_without_mirror_images_maps_still_lie_where_they_belong() -> None:
 def test_how_images_are_resized(interpolation: Literal["bilinear", "antialiased_cubic"]) -> None:
     image, network = random_image(), ToyClassifier(3)
     method = dataclasses.replace(METHOD, scales=(1.0, 0.5), flip=False, interpolation=interpolation)
-    half = cv2.resize(image, (11, 6)) if interpolation == "bilinear" else np.asarray(Photo.fromarray(image).resize((11, 6), Photo.BICUBIC))
+    half = (
+        cv2.resize(image, (11, 6))
+        if interpolation == "bilinear"
+        else np.asarray(Photo.fromarray(image).resize((11, 6), Photo.Resampling.BICUBIC))
+    )
     expected = torch.zeros(3, 13, 22)
     for view in (image, half):
         maps, _ = network(torch.from_numpy(view.copy()).permute(2, 0, 1)[None].float() / 255)

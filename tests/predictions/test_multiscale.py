@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -42,25 +41,22 @@ def test_probabilities_sum_to_one() -> None:
 
 
 @pytest.mark.parametrize("flip", [False, True])
-@pytest.mark.parametrize("over_scales", ["mean_probability", "largest_logit"])
-def test_what_counts_of_all_sizes(over_scales: Literal["mean_probability", "largest_logit"], flip: bool) -> None:
-    """By hand: every view's logits, brought to the cells that are kept, then their largest, or the mean of their probabilities."""
-    network, cells = Lopsided(3), (7, 11)
-    method = dataclasses.replace(METHOD, over_scales=over_scales, flip=flip)
-    views = []
+def test_what_counts_of_all_sizes(flip: bool) -> None:
+    """By hand: every view's logits or probabilities, brought to the cells that are kept, then the largest, or their mean."""
+    network, size = Lopsided(3), (7, 11)
+    logits: list[Tensor] = []
+    probabilities: list[Tensor] = []
     for height, width in ((13, 22), (10, 16), (16, 28)):
         image = torch.from_numpy(cv2.resize(IMAGE, (width, height))).permute(2, 0, 1)[None].float() / 255
         for mirrored in (False, True) if flip else (False,):
-            logits = network(image.flip(-1)).flip(-1) if mirrored else network(image)
-            if over_scales == "mean_probability":
-                logits = logits.softmax(dim=1)
-            views.append(functional.interpolate(logits, size=cells, mode="bilinear", align_corners=False)[0])
-    stacked = torch.stack(views)
-    expected = stacked.mean(dim=0) if over_scales == "mean_probability" else stacked.max(dim=0).values.softmax(dim=0)
-    found = method.predict(network, [IMAGE], device="cpu")[0].maps
-    assert np.allclose(found, expected.numpy(), atol=1e-5)
-    other = dataclasses.replace(method, over_scales={"mean_probability", "largest_logit"}.difference({over_scales}).pop())
-    assert not np.allclose(found, other.predict(network, [IMAGE], device="cpu")[0].maps, atol=1e-2)
+            said = network(image.flip(-1)).flip(-1) if mirrored else network(image)
+            for views, maps in ((logits, said), (probabilities, said.softmax(dim=1))):
+                views.append(functional.interpolate(maps, size=size, mode="bilinear", align_corners=False)[0])
+    mean, largest = torch.stack(probabilities).mean(dim=0), torch.stack(logits).amax(dim=0).softmax(dim=0)
+    assert not torch.allclose(mean, largest, atol=1e-2)
+    averaged = dataclasses.replace(METHOD, flip=flip)
+    for method, expected in ((averaged, mean), (dataclasses.replace(averaged, over_scales="largest_logit"), largest)):
+        assert np.allclose(method.predict(network, [IMAGE], device="cpu")[0].maps, expected.numpy(), atol=1e-5)
 
 
 def test_a_coarser_map_is_the_same_seen_with_fewer_cells() -> None:

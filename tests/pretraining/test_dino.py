@@ -125,9 +125,9 @@ def test_the_student_s_depth_varies_and_the_teacher_s_does_not(dino: Dino) -> No
         torch.manual_seed(seed)
         held = trunk.norm_pre(trunk.patch_drop(trunk._pos_embed(trunk.patch_embed((images - tokens.mean) / tokens.deviation))))
         for rate, block in zip(np.linspace(0, 0.6, len(trunk.blocks)), trunk.blocks, strict=True):
-            for branch in (lambda given, one=block: one.attn(one.norm1(given)), lambda given, one=block: one.mlp(one.norm2(given))):
+            for norm, layers in ((block.norm1, block.attn), (block.norm2, block.mlp)):
                 kept = torch.empty(len(images), 1, 1).bernoulli_(1 - rate) / (1 - rate) if rate else torch.ones(len(images), 1, 1)
-                held = held + kept * branch(held)
+                held = held + kept * layers(norm(held))
         assert torch.allclose(found, trunk.norm(held), atol=1e-5)
         states.append((found, learner.teacher.tokens(images)))
     assert not torch.allclose(states[0][0], states[1][0])
