@@ -12,6 +12,7 @@ learns along, which sees a part at a time, or draws by chance, which each part d
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import os
 import sys
@@ -297,6 +298,7 @@ def fit(
     if devices == 1:
         return _trained(fabric, job)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else every process warns of that where all weights get one
+    logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)  # it says which processes it ends
     try:
         interruption.supervised(partial(fabric.launch, partial(_share, job=job, sources=fingerprint.at_first())))
     except ProcessException as error:
