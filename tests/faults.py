@@ -69,9 +69,8 @@ class Fault:
     def __str__(self) -> str:
         return f"{self.module}: {' '.join(self.before.split())} -> {' '.join(self.after.split())}"
 
-    def text(self, root: Path) -> bytes:
-        """The module with it."""
-        whole = (root / self.module).read_bytes()
+    def put_into(self, whole: bytes) -> bytes:
+        """The module's text with it."""
         return whole[: self.begin] + self.after.encode() + whole[self.end :]
 
 

@@ -28,7 +28,7 @@ from seedbed.judgement import Judge
 from seedbed.machine import Machine
 from seedbed.networks import Backbone
 from seedbed.transformer import Tokens
-from seedbed.types import ClassMaps, Image, LabelMap, PatchFeatures, Probabilities, Size, cells
+from seedbed.types import Alignment, ClassMaps, Image, LabelMap, PatchFeatures, Probabilities, Size, cells
 from seedbed.weights import Checkpoints, save_components
 from tests.layouts import LAYOUTS
 from tests.learning import NUM_CLASSES, samples, trained
@@ -143,7 +143,7 @@ def features(method: Any, folder: Path) -> Any:
 
 def superpixels(method: Any, folder: Path) -> Any:
     values = np.random.default_rng(3).standard_normal((5, 7, 4)).astype(np.float32)
-    return method.partition(photograph(), PatchFeatures(values=values, patch_size=8))
+    return method.partition(photograph(), PatchFeatures(values, 8, Alignment.RESIZED))
 
 
 def classifier(method: Any, folder: Path) -> Any:
