@@ -45,7 +45,7 @@ def edited(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new, 1))
 
 
-def meanwhile(project: Project, stage: str, edit: Callable[[], None], *flags: str, checkout: Path = CHECKOUT) -> tuple[int, str]:
+def meanwhile(project: Project, stage: str, edit: Callable[[], object], *flags: str, checkout: Path = CHECKOUT) -> tuple[int, str]:
     """Do something while a stage is computing. Returns its status, and the last line that it said."""
     with started(project, stage, *flags, checkout=checkout) as program:
         until(lambda: program.ended or traces(project, stage))
@@ -142,7 +142,7 @@ def test_raw_data_while_they_are_indexed(own: Project, harm: str) -> None:
     assert counts(own, "dataset") == [Counts(IMAGES - kept, kept)]
 
 
-def published_meanwhile(project: Project, edit: Callable[[], None], *, checkout: Path = CHECKOUT) -> tuple[int, str]:
+def published_meanwhile(project: Project, edit: Callable[[], object], *, checkout: Path = CHECKOUT) -> tuple[int, str]:
     """Do something while the evaluation, whose artifact is published already, draws its pictures."""
     shutil.rmtree(project.data / "evaluation.zarr")
     with started(project, "evaluation", checkout=checkout) as program:
