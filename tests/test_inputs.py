@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from seedbed import fingerprint, packages
-from seedbed.errors import ChangedError, MachineError, DataError, ParamsError
+from seedbed.errors import ChangedError, DataError, MachineError, ParamsError
 from seedbed.fingerprint import Code, running
 from seedbed.inputs import Inputs, Listing
 from seedbed.params import Params

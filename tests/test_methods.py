@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from seedbed import methods, superpixels
+from seedbed import methods, packages, superpixels
 from seedbed.errors import MethodError
 from seedbed.methods import Declaration
 from seedbed.params import Params
