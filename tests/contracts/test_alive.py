@@ -229,6 +229,8 @@ def other_values(family: str) -> dict[str, list[Any]]:
         "pretraining.dino.architecture": ["test_vit2"],
         "pretraining.dino.patch_size": [4, 16],
         "Crops.edge": [32],
+        "Augmentation.scale_steps": [2, 3],
+        "Augmentation.padding": [[124, 116, 104], [124, 116, 0]],
         "Trunk.network": ["test_byobnet"],
         "Trunk.output_stride": [8, 16],
         "InitialWeights.source": [NO_WEIGHTS, *({**NO_WEIGHTS, "source": one} for one in OF_STAGES.get(family, ()))],
