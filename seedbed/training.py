@@ -12,6 +12,7 @@ learns along, which sees a part at a time.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import sys
 from abc import ABC, abstractmethod
@@ -289,6 +290,7 @@ def fit(
     fabric = lightning_fabric.Fabric(accelerator=machine.device, devices=devices, strategy=strategy, precision=way.training.precision)
     if devices == 1:
         return _trained(fabric, job)
+    logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)  # it says which processes it ends
     try:
         interruption.supervised(partial(fabric.launch, partial(_share, job=job, sources=fingerprint.at_first())))
     except ProcessException as error:
