@@ -53,6 +53,11 @@ class Run:
     devices: int = 0  # processes that share a training; 0: one for each GPU
     opened: dict[str, Artifact] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.device_wanted not in DEVICES:
+            where = "--device or SEEDBED_DEVICE"
+            raise MachineError(where, found=repr(self.device_wanted), expected=f"one of: {listed(DEVICES)}", do="correct it")
+
     @property
     def device(self) -> str:
         """Where networks run: `cpu` or `cuda`."""
@@ -285,8 +290,6 @@ def run_stage(main: Callable[[Run], None], stage: str) -> None:
     )
     options = parser.parse_args()
     try:
-        if options.device not in DEVICES:  # argparse does not check a default
-            raise MachineError("SEEDBED_DEVICE", found=repr(options.device), expected=f"one of: {listed(DEVICES)}", do="correct it")
         for name, least in (("workers", 1), ("devices", 0)):
             given = getattr(options, name)
             if not given.isdecimal() or int(given) < least:

@@ -9,7 +9,7 @@ from tests.laws.source_tree import SourceTree
 NO_ROOMS = {"utils", "util", "common", "helpers", "helper", "misc"}
 USES_DISK = {
     *("dataset", "tools", "stages", "benchmarks"),  # rooms
-    *(f"seedbed.{name}" for name in ("artifacts", "drawing", "export", "fingerprint", "images", "methods", "params", "store", "truth")),
+    *(f"seedbed.{name}" for name in ("artifacts", "drawing", "export", "files", "fingerprint", "images", "methods", "params", "store", "truth")),
     "seedbed.weights",
 }
 DISK = {
