@@ -33,11 +33,10 @@ NONE = InitialWeights(source="none", file="", sha256="")
 
 
 def regions(patches: PatchFeatures, image: Image, *, threshold: float) -> npt.NDArray[np.int32]:
-    """Regions of an image, each patch a square."""
+    """Regions of an image, without a CRF."""
     rows, columns, channels = patches.values.shape
     grid = discover(patches.values.reshape(-1, channels), threshold=threshold).reshape(rows, columns)
-    pixels = grid.repeat(patches.patch_size, axis=0).repeat(patches.patch_size, axis=1)
-    return np.asarray(pixels[: image.shape[0], : image.shape[1]], np.int32)
+    return patches.on_pixels(grid, (image.shape[0], image.shape[1]))
 
 
 def accuracy(method: features.Method, images: list[Image], truths: list[LabelMap]) -> npt.NDArray[np.float64]:

@@ -29,7 +29,7 @@ from zarr.storage import LocalStore
 
 from seedbed.errors import ArtifactError, listed
 from seedbed.methods import Method, identity
-from seedbed.types import BACKGROUND, ClassMaps, PatchFeatures, Probabilities, Size
+from seedbed.types import BACKGROUND, Alignment, ClassMaps, PatchFeatures, Probabilities, Size
 
 Columns = Mapping[str, Any]  # one image's entries, by array
 FOLDER = Path("data")
@@ -148,13 +148,16 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "pretraining": Schema(1, "Weights of a transformer that learned from the images alone, or none.", LOG, weights=True),
     "features": Schema(
-        2,
+        3,
         "One vector per patch of every image.",
         {
             **PER_IMAGE,
             "patches": Array(("image", "patch_y", "patch_x", "channel"), "float16", 0.0, "feature of the patch", "patch_grid"),
             "patch_grid": Array(("image", "height_width"), "int32", 0, "patches that the image really has"),
             "patch_size": Array((), "int32", 0, "edge of a patch in pixels"),
+            "alignment": Array(
+                (), "str", "", "resized: patches cover equal parts of the image; padded: the last row and column reach beyond its border"
+            ),
         },
     ),
     "superpixels": Schema(
@@ -210,7 +213,7 @@ SCHEMAS: dict[str, Schema] = {
         },
     ),
     "evaluation": Schema(
-        3,
+        4,
         "What was counted on every image that is evaluated. Without a truth, what needs one is 0.",
         {
             **PER_IMAGE,
@@ -365,7 +368,7 @@ class Artifact:
     def patches(self, image: str) -> PatchFeatures:
         """Features of an image."""
         values = self.read("patches", image).astype(np.float32)
-        return PatchFeatures(values=values, patch_size=int(self.whole("patch_size")))
+        return PatchFeatures(values, int(self.whole("patch_size")), Alignment(str(self.whole("alignment"))))
 
     def class_maps(self, image: str) -> ClassMaps:
         """Class maps of an image, at the resolution in which they are stored."""
@@ -382,6 +385,12 @@ class Artifact:
         return Probabilities.of_parts(self.read("probabilities", image))
 
     # The data set.
+
+    @cached_property
+    def lengths(self) -> dict[str, int]:
+        """Length of every dimension of its arrays."""
+        shapes = [(spec.dimensions, self._group[name].shape) for name, spec in self.schema.arrays.items()]  # type: ignore[union-attr]
+        return {one: length for dimensions, shape in shapes for one, length in zip(dimensions, shape, strict=True)}
 
     @cached_property
     def extents(self) -> dict[str, int]:
@@ -414,6 +423,13 @@ class Artifact:
             )
         member = self.whole("splits")[:, names.index(name)]
         return [image for image in self.usable if member[self.row(image)]]
+
+    @property
+    def splits_labelled(self) -> dict[str, bool]:
+        """Of every split that usable images belong to, whether it is known of some of these what they show."""
+        usable = self.whole("problem") == ""
+        counts = {str(name): member & usable for name, member in zip(self.whole("split_names"), self.whole("splits").T, strict=True)}
+        return {name: bool((member & self.whole("labelled")).any()) for name, member in counts.items() if member.any()}
 
     @cached_property
     def usable(self) -> list[str]:

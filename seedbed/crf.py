@@ -5,6 +5,7 @@ Paper: Krähenbühl and Koltun, "Efficient Inference in Fully Connected CRFs wit
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -15,9 +16,10 @@ from pydantic import Field, model_validator
 from seedbed.methods import parameters
 from seedbed.types import Image
 
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+Distance = Annotated[float, Field(ge=0.01, le=100_000)]  # pydensecrf crashes at far smaller ones
+Weight = Annotated[float, Field(ge=0, le=100_000)]
 
+HELD = 4 * 4  # bytes for each label of a pixel: its energy, two probabilities and room for the next
 SMALLEST_PROBABILITY = 1e-5  # keeps the logarithm finite
 
 
@@ -38,12 +40,12 @@ class DenseCrf:
     """Constants of the two pairwise terms."""
 
     preset: Literal["own", "psa", "irn", "deeplab", "toco", "mctformer", "seam", "superpixels"]  # whose numbers these are, which is checked
-    smooth_distance: Positive  # reach of the smoothness term, in pixels
-    smooth_weight: NotNegative  # weight of the smoothness term
-    colour_distance: Positive  # reach of the colour term, in pixels
-    colour_difference: Positive  # difference of colour, 0-255, that separates labels
-    colour_weight: NotNegative  # weight of the colour term
-    iterations: Annotated[int, Field(ge=0)]  # rounds of mean-field inference; 0 leaves the input as it is
+    smooth_distance: Distance  # reach of the smoothness term, in pixels
+    smooth_weight: Weight  # weight of the smoothness term
+    colour_distance: Distance  # reach of the colour term, in pixels
+    colour_difference: Distance  # difference of colour, 0-255, that separates labels
+    colour_weight: Weight  # weight of the colour term
+    iterations: Annotated[int, Field(ge=0, le=1000)]  # rounds of mean-field inference; 0 leaves the input as it is
 
     @model_validator(mode="after")
     def _what_it_says(self) -> Self:
@@ -52,6 +54,13 @@ class DenseCrf:
             wanted = ", ".join(f"{name}: {number}" for name, number in zip(NUMBERS, PRESETS[self.preset], strict=True))
             raise ValueError(f"the numbers of the preset {self.preset} ({wanted}), or preset: own")
         return self
+
+    def memory(self, labels: int, extents: Mapping[str, int]) -> int:
+        """Bytes that inference holds at once, about, for an image of the largest size.
+
+        extents: lengths of dimensions by name.
+        """
+        return HELD * labels * extents["y"] * extents["x"]
 
     def probabilities(self, image: Image, beliefs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Beliefs (label, y, x) after inference; they need not sum to 1 before, and do so after."""

@@ -6,10 +6,14 @@ Every message has the same four parts: where, what was found, what was expected,
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable, Sequence
 
 USER_ERROR = 2  # exit status
 SHOWN = 20  # problems in a message
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # whatever says that a disk, or one's part of it, is full
+IN_THE_WAY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)  # a path that cannot be used as it is
 
 
 class SeedbedError(Exception):
@@ -57,6 +61,21 @@ class TrainingError(SeedbedError):
 
 class MachineError(SeedbedError):
     """The machine lacks what was asked of it."""
+
+
+class ChangedError(SeedbedError):
+    """Something that a stage reads was changed while it ran."""
+
+
+def of_system(error: OSError) -> SeedbedError | None:
+    """What the system refuses and the user can put right; None for what is no fault of his."""
+    if error.errno in FULL:
+        do = "make some (see `seedbed gc`) and run it again: it goes on where it was"
+        return MachineError(str(error.filename or "data/"), found=f"no room to write: {os.strerror(error.errno)}", expected="room", do=do)
+    if error.errno in IN_THE_WAY and error.filename is not None:
+        found = os.strerror(error.errno).lower()
+        return MachineError(str(error.filename), found=found, expected="to be able to use it", do="see what it is and who owns it")
+    return None
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import resource
 import sys
-import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -18,14 +17,15 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, 
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import connection
+from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
-from multiprocessing.sharedctypes import RawArray, RawValue
+from multiprocessing.sharedctypes import RawArray
 from typing import Any, TypeVar
 
 import cv2
 import threadpoolctl
 
+from seedbed import interruption
 from seedbed.errors import MachineError
 
 T = TypeVar("T")
@@ -77,11 +77,31 @@ def completed(
 
 
 def step() -> None:
-    """Called by the work after every image: counted wherever it runs, so that progress is seen within a shard.
-
-    In a worker for whose result nobody waits any more, it ends the work.
-    """
+    """Called by the work after every image: counted wherever it runs, so that progress is seen within a shard."""
     _count()
+
+
+class _Worker:
+    """A pool of one process."""
+
+    def __init__(self, begin: tuple[Any, ...]) -> None:
+        # Spawned, because processes that are forked after threads were started can hang.
+        self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, begin)
+        self._processes: set[BaseProcess] = set()
+
+    def submit(self, function: Callable[..., R], *arguments: Any) -> Future[R]:
+        """Have something done; the process is started for the first of it."""
+        with interruption.deferred():  # or a process may be started that nobody knows of
+            before = set(multiprocessing.active_children())
+            future = self._pool.submit(function, *arguments)
+            self._processes |= set(multiprocessing.active_children()) - before
+        return future
+
+    def end(self) -> None:
+        """End the process, whatever it is doing: what it has not put in place is not missed."""
+        for process in self._processes:
+            process.kill()
+        self._pool.shutdown(cancel_futures=True)
 
 
 def _in_processes(
@@ -95,21 +115,19 @@ def _in_processes(
     with suppress(ValueError, OSError):  # every worker keeps eight files open here, and often no more than 1024 are allowed at first
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     # A counter for every task, which starts again with the task. Without a lock, which a worker that is killed would keep for ever.
-    steps, unwanted, told = RawArray("q", len(tasks)), RawValue("b", 0), 0
+    steps, told = RawArray("q", len(tasks)), 0
     waiting = deque(range(len(tasks)))
     died: set[int] = set()  # tasks whose worker died; nothing runs beside them when they are done again, for they may need the memory
-    pools: dict[int, ProcessPoolExecutor] = {}
+    workers: dict[int, _Worker] = {}
     flying: dict[Future[R], tuple[int, int]] = {}  # task and worker
 
     def submit(index: int, worker: int) -> Future[R]:
-        if worker not in pools:
-            # Spawned, because processes that are forked after threads were started can hang.
-            context = multiprocessing.get_context("spawn")
-            pools[worker] = ProcessPoolExecutor(1, context, _begin, (devices[worker], steps, unwanted))
+        if worker not in workers:
+            workers[worker] = _Worker((devices[worker], steps))
         try:
-            return pools[worker].submit(_in_worker, function, index, tasks[index])
+            return workers[worker].submit(_in_worker, function, index, tasks[index])
         except BrokenExecutor:  # the worker died while it had nothing to do
-            _close({worker: pools.pop(worker)})
+            _end({worker: workers.pop(worker)})
             return submit(index, worker)
 
     def start() -> None:
@@ -118,7 +136,7 @@ def _in_processes(
             if not waiting or (running and died & {waiting[0], *running}):
                 return
             if waiting[0] in died:
-                _close(pools)  # they keep memory even when they have nothing to do
+                _end(workers)  # they keep memory even when they have nothing to do
             index = waiting.popleft()
             flying[submit(index, worker)] = index, worker
 
@@ -138,21 +156,20 @@ def _in_processes(
                         raise _deadly(named(tasks[index]), "a worker process that died twice", "use fewer --workers") from error
                     died.add(index)
                     waiting.appendleft(index)
-                    _close({worker: pools.pop(worker)})
+                    _end({worker: workers.pop(worker)})
                 else:
                     start()  # before the result is handed over: no worker waits for whoever takes it
                     yield tasks[index], result
     finally:
-        unwanted.value = True
-        _close(pools)
+        _end(workers)
 
 
-def _close(pools: dict[int, ProcessPoolExecutor]) -> None:
+def _end(workers: dict[int, _Worker]) -> None:
     """End workers, all at once because each takes a moment."""
-    with ThreadPoolExecutor(len(pools) or 1) as threads:
-        for pool in pools.values():
-            threads.submit(pool.shutdown, cancel_futures=True)
-    pools.clear()
+    with ThreadPoolExecutor(len(workers) or 1) as threads:
+        for worker in workers.values():
+            threads.submit(worker.end)
+    workers.clear()
 
 
 def _devices(gpus: int, workers: int) -> list[str]:
@@ -161,44 +178,29 @@ def _devices(gpus: int, workers: int) -> list[str]:
     return visible.split(",")[:workers] if gpus else [""] * workers
 
 
-def _begin(device: str, steps: Any, unwanted: Any) -> None:
+def _begin(device: str, steps: Any) -> None:
     """What a worker does first."""
-    global _shared
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    global _steps
+    interruption.follow_parent()
     if device:
         os.environ["CUDA_VISIBLE_DEVICES"] = device
     _keep_to_one_thread()
-    _shared = steps, unwanted
-
-
-def _end_with_parent() -> None:
-    """Workers of a parent that was killed would wait for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    connection.wait([parent.sentinel])
-    os._exit(1)
-
-
-class _UnwantedError(BaseException):
-    """Nobody waits for this work any more. No Exception, so that work does not take it for one of its own."""
+    _steps = steps
 
 
 def _count() -> None:
     """What `step` does where nobody hears of it; replaced where somebody does."""
 
 
-_shared: tuple[Any, Any] = (None, None)  # in a worker: the counters of all tasks, and whether their results are unwanted
+_steps: Any = None  # in a worker: the counters of all tasks
 
 
 def _in_worker(function: Callable[[T], R], index: int, task: T) -> R:
     global _count
-    steps, unwanted = _shared
-    steps[index] = 0
+    _steps[index] = 0
 
     def count() -> None:
-        if unwanted.value:
-            raise _UnwantedError
-        steps[index] += 1
+        _steps[index] += 1
 
     _count = count
     return _elsewhere(function, task)

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from seedbed.artifacts import FOLDER, SCHEMAS, digest
 from seedbed.errors import ArtifactError, MachineError, ParamsError, listed, nearest
+from seedbed.fingerprint import other_versions
 from seedbed.store import LAST, NEW, Entry, Store
 
 State = Literal["current", "old", "unfinished", "unreadable"]
@@ -170,14 +171,14 @@ def _described(recipe: Mapping[str, Any], own: Mapping[str, Any] | None, *, curr
     method = str(recipe["method"])
     if current or own is None or method != own["method"]:
         return method
-    differences = list(_differences(recipe["parameters"], own["parameters"]))
-    same_code = recipe["code"] == own["code"]
+    differences, packages = list(_differences(recipe["parameters"], own["parameters"])), other_versions(own["packages"], recipe["packages"])
+    beside = [*([] if recipe["code"] == own["code"] else ["other code"]), *packages]
     if not differences and recipe["schema"] != own["schema"]:
         return f"{method}: same parameters, schema {recipe['schema']} instead of {own['schema']}"
     if not differences:
-        return f"{method}: {'other images or inputs' if same_code else 'same parameters, other code'}"
+        return f"{method}: {listed(['same parameters', *beside]) if beside else 'other images or inputs'}"
     more = [f"{len(differences) - SHOWN} more"] if len(differences) > SHOWN else []
-    return f"{method}: {listed([*differences[:SHOWN], *more])}{'' if same_code else ', other code'}"
+    return f"{method}: {listed([*differences[:SHOWN], *more, *beside])}"
 
 
 def _differences(these: Any, own: Any) -> Iterator[str]:

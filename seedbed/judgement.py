@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from seedbed import metrics
 from seedbed.artifacts import FIXED, Artifact
-from seedbed.boundaries import Boundaries
+from seedbed.boundaries import Boundaries, FilledTruth
 from seedbed.metrics import Counts, figure
 from seedbed.types import IGNORE, ClassMaps, LabelMap, RegionMap
 
@@ -74,13 +74,15 @@ class Judge:
             coverage[index] = (labels != IGNORE).mean()
             if contained is not None:
                 violations[index] = metrics.label_violations(labels, contained)
-            if truth is not None:
+        if truth is not None:
+            filled = FilledTruth.of(truth)
+            for index, labels in there:
                 confusion[index] = metrics.confusion(truth, labels, num_classes=self.num_classes)
-                boundary_overlap[index] = self.boundaries.overlap(labels, truth, num_classes=self.num_classes)
-        if truth is not None and class_maps is not None:
-            sweep = metrics.threshold_sweep(class_maps, truth, self.thresholds, num_classes=self.num_classes)
-        if truth is not None and regions is not None:
-            region_overlap, region_boundary = metrics.region_overlap(regions, truth), self.boundaries.found(regions, truth)
+                boundary_overlap[index] = self.boundaries.overlap(labels, filled, num_classes=self.num_classes)
+            if class_maps is not None:
+                sweep = metrics.threshold_sweep(class_maps, truth, self.thresholds, num_classes=self.num_classes)
+            if regions is not None:
+                region_overlap, region_boundary = metrics.region_overlap(regions, truth), self.boundaries.found(regions, filled)
         return {
             "judged": [name in kinds for name in self.names],
             "with_truth": truth is not None,

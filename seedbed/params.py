@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterable, Mapping
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,21 +23,37 @@ from seedbed.errors import MethodError, ParamsError, listed, nearest
 
 T = TypeVar("T")
 M = TypeVar("M", bound=methods.Method)
+PLAIN = (str, int, float)  # what a value can be, beside lists and mappings; true and false are numbers
+SPLIT = "split"  # what a setting is called that names one
+NO_LETTERS = ("Cc", "Cs")  # of Unicode: control characters, and halves of a letter
 MISSING = ("missing", "missing_keyword_only_argument")
+DEEPEST = 20  # blocks within blocks; ours are five deep
+MOST = 100_000  # values, counted wherever an alias repeats them
+LONGEST = 200  # letters of a value in a message
+PYDANTIC = re.compile(r"^(Value error, |(Input|String|List|Tuple|Dictionary) should (be |have ))")  # how its messages begin
+UNREADABLE = (YAMLError, ValueError, LookupError, TypeError, AttributeError)  # the last four: what ruamel meets in a value that is none
+DEPTH = f"at most {DEEPEST}, one within another"
 LOOK = "run `seedbed methods` to see every method and its parameters"
 
 
 class Params:
     """The parameters of a run. Names are checked for the whole file at once, values when a part is asked for."""
 
-    def __init__(self, sections: Mapping[str, Any], *, source: str = "params.yaml") -> None:
+    def __init__(self, sections: Mapping[str, Any], *, source: str = "params.yaml", file: Path | None = None, checked: bool = True) -> None:
+        """file: where they come from, if that is a file; checked: whether names are."""
         self._sections = sections
         self._source = source
-        self._check_names()
+        self.file = file
+        self._check_values()
+        if checked:
+            self._check_names()
 
     @classmethod
-    def read(cls, path: Path = Path("params.yaml")) -> Params:
-        """Read a file as DVC reads it: YAML 1.2, so that 1e-3 is a number and `on` is a word."""
+    def read(cls, path: Path = Path("params.yaml"), *, checked: bool = True) -> Params:
+        """Read a file as DVC reads it: YAML 1.2, so that 1e-3 is a number and `on` is a word.
+
+        checked: whether names are; else a mistake is met when the section that has it is asked for.
+        """
         if not path.is_file():
             raise ParamsError(
                 str(path), found="no such file", expected="the parameters of every stage", do="run this in the project's folder"
@@ -50,9 +68,15 @@ class Params:
             raise ParamsError(
                 where, found=f"a mistake in the YAML: {error.problem}", expected="names and values", do="correct that line"
             ) from error
-        except (YAMLError, ValueError) as error:  # ValueError: a date that does not exist
-            raise ParamsError(str(path), found=str(error), expected="YAML", do="correct the file") from error
-        return cls(_mapping(content, str(path)), source=str(path))
+        except RecursionError as error:
+            raise ParamsError(str(path), found="blocks within blocks without end", expected=DEPTH, do="correct the file") from error
+        except UNREADABLE as error:
+            found = f"a value that cannot be read: {error}"
+            raise ParamsError(str(path), found=found, expected="YAML", do="correct the file") from error
+        except OSError as error:
+            found = f"that it cannot be read: {error.strerror}"
+            raise ParamsError(str(path), found=found, expected="the parameters of every stage", do="see who may read it") from error
+        return cls(_mapping(content, str(path)), source=str(path), file=path, checked=checked)
 
     def families(self) -> list[str]:
         """Sections of the file, in its order."""
@@ -94,13 +118,27 @@ class Params:
         assert isinstance(made, settings)
         return made
 
+    def selected(self, family: str) -> dict[str, Any]:
+        """All that counts of a section, by address: which method is selected, its parameters, and the family's own settings."""
+        name, others = self.method_name(family), methods.available(family)
+        chosen = {key: value for key, value in self._section(family).items() if key == name or key not in others}
+        return dict(_flat(chosen, f"{family}."))
+
     def raw_root(self) -> Path:
         """Where the raw data lies. A location, not a value: what is found there is checked against the data set's digests."""
         root = self._section("dataset").get("root")
-        if not isinstance(root, str):
+        if not isinstance(root, str) or not root:
             found = "nothing" if root is None else repr(root)
             raise ParamsError(f"{self._source}: dataset.root", found=found, expected="a folder below the project", do="correct it")
         return Path(root)
+
+    def splits(self) -> dict[str, str]:
+        """The split that each family works on, of those that have such a setting. Says nothing of what is wrong with them."""
+        declared = {family: methods.declared_settings(family) for family in self._sections if family in methods.families()}
+        named = {
+            family: self._section(family).get(SPLIT) for family, settings in declared.items() if settings and SPLIT in settings.names()
+        }
+        return {family: split for family, split in named.items() if isinstance(split, str)}
 
     def check(self) -> None:
         """Check every value of the file, of unselected methods too; slow, because it imports all of them."""
@@ -129,6 +167,32 @@ class Params:
                 f"{self._source}: {family}", found="nothing", expected="a section for this stage", do="restore it from params.yaml in git"
             )
         return _mapping(self._sections[family], f"{self._source}: {family}")
+
+    def _check_values(self) -> None:
+        """Refuse what YAML can say and no parameter is: dates, bytes, sets, keys that are no names, and what has no end."""
+        left: list[tuple[str, Any, tuple[int, ...]]] = [("", self._sections, ())]
+        count = 0
+        while left:
+            address, value, around = left.pop()
+            where, count = f"{self._source}: {address}" if address else self._source, count + 1
+            if id(value) in around:
+                raise ParamsError(where, found="an alias to what it stands in", expected="an end", do="write out what is meant")
+            if len(around) > DEEPEST or count > MOST:
+                found = "blocks within blocks" if len(around) > DEEPEST else f"more than {MOST:,} values, many of them by aliases"
+                expected = DEPTH if len(around) > DEEPEST else "fewer"
+                raise ParamsError(where, found=found, expected=expected, do="write out what is meant")
+            if isinstance(value, list | tuple):
+                inner: Iterable[tuple[Any, Any]] = enumerate(value)
+            elif isinstance(value, Mapping):
+                inner = _mapping(value, where).items()
+            elif isinstance(value, str) and any(unicodedata.category(letter) in NO_LETTERS for letter in value):
+                raise ParamsError(where, found=_brief(value), expected="letters that can be read", do="correct it")
+            elif value is None or isinstance(value, PLAIN):
+                continue
+            else:
+                raise ParamsError(where, found=_brief(value), expected="numbers, text, true, false and lists", do="correct it")
+            within = (*around, id(value))
+            left += [(f"{address}.{key}" if address else str(key), one, within) for key, one in reversed(list(inner))]
 
     def _check_names(self) -> None:
         known = methods.families()
@@ -164,6 +228,15 @@ class Params:
             )
 
 
+def _flat(block: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    """Values of a block and of those within it, by address."""
+    for name, value in block.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
 def rebuilt(contract: type[M], name: str, block: Mapping[str, Any], *, where: str) -> M:
     """A method with the parameters that an artifact was made with.
 
@@ -189,16 +262,20 @@ def _make(kind: type[T], block: Any, address: str, *, complete: bool = True) -> 
             if complete or problem["type"] not in MISSING:
                 raise _explained(problem, address) from None
         return None
-    except TypeError as error:
-        raise ParamsError(address, found=str(error), expected="numbers, text, true, false and lists", do="correct it") from error
 
 
 def _explained(problem: Any, address: str) -> ParamsError:
     full = ".".join([address, *(str(part) for part in problem["loc"])])
     if problem["type"] in MISSING:
         return ParamsError(full, found="nothing", expected="a value", do=f"add it, or {LOOK}")
-    expected = str(problem["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-    return ParamsError(full, found=repr(problem["input"]), expected=expected, do=f"correct it, or {LOOK}")
+    expected = PYDANTIC.sub("", str(problem["msg"]))
+    return ParamsError(full, found=_brief(problem["input"]), expected=expected, do=f"correct it, or {LOOK}")
+
+
+def _brief(value: Any) -> str:
+    """A value for a message, cut short where it is long."""
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def _family(member: type[object]) -> str:
@@ -207,7 +284,7 @@ def _family(member: type[object]) -> str:
 
 def _mapping(value: Any, where: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise ParamsError(where, found=repr(value), expected="a mapping of names to values", do="indent its entries below it")
+        raise ParamsError(where, found=_brief(value), expected="a mapping of names to values", do="indent its entries below it")
     for key in value:
         if not isinstance(key, str):
             raise ParamsError(where, found=f"the key {key!r}", expected="names", do="put it in quotes")

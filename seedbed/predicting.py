@@ -18,7 +18,7 @@ import torch
 from PIL import Image as PillowImage
 from PIL.PngImagePlugin import PngInfo
 
-from seedbed import drawing, evaluation, files, images, predictions, segmenter
+from seedbed import drawing, evaluation, files, images, memory, predictions, segmenter
 from seedbed.artifacts import Artifact, open_artifact
 from seedbed.drawing import UNLABELLED, Palette
 from seedbed.errors import DataError, MachineError, ParamsError, SeedbedError
@@ -113,7 +113,7 @@ def segmented(pictures: Sequence[Path], wanted: Wanted, *, params: Params, devic
         except DataError as error:
             yield error
         except (MemoryError, RuntimeError, cv2.error) as error:
-            if not _is_out_of_memory(error):
+            if not (memory.is_lack(error) or isinstance(error, torch.OutOfMemoryError)):
                 raise
             found, do = "too little memory for what is made of it", "name a smaller --size, or use a larger machine"
             yield MachineError(str(picture), found=found, expected="enough", do=do)
@@ -183,13 +183,6 @@ def _content(picture: Path) -> bytes:
         return picture.read_bytes()
     except OSError as error:
         raise DataError(where, found=f"a file that cannot be read: {error.strerror}", expected="a picture", do="correct the path") from error
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Whether numpy, torch or OpenCV got no memory; torch has no error of its own for that on a CPU."""
-    if isinstance(error, cv2.error):
-        return bool(error.code == cv2.Error.STS_NO_MEM)
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 # Pictures of any size, a block of rows at a time.

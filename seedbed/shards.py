@@ -66,10 +66,11 @@ class Work:
 
     def __call__(self, shard: Shard) -> int:
         """Make an entry. Returns how many of its images were computed."""
-        if fingerprint.running(self.code.modules) != self.code:
+        if (here := fingerprint.running(self.code.modules)) != self.code:
+            others = list(fingerprint.other_versions(dict(self.code.packages), dict(here.packages)))
             raise MachineError(
                 f"process {os.getpid()} on {socket.gethostname()}",
-                found="another version of Seedbed than the one that began this run",
+                found=listed(others) if others else "another version of Seedbed than the one that began this run",
                 expected="the same everywhere",
                 do="restart the dask workers, if there are any, and run it again",
             )
@@ -81,7 +82,8 @@ class Work:
             rows[place] = self._complete(columns, shard.sizes[place] if shard.sizes else None)
         for artifact in self.opened:
             artifact.check_unchanged()  # DVC may replace it under a run that it left behind
-        with self.store.building(shard.name, self.recipe, shard.keys) as group:
+        fingerprint.check_running(self.code)
+        with self.store.building(self.recipe, shard.keys, self.extents) as group:
             write_images(group, SCHEMAS[self.store.stage], [row for row in rows if row is not None], extents=self.extents)
         return len(missing)
 

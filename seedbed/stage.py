@@ -7,7 +7,6 @@ environment: SEEDBED_DEVICE, SEEDBED_DEVICES, SEEDBED_WORKERS, SEEDBED_SCHEDULER
 from __future__ import annotations
 
 import argparse
-import errno
 import json
 import os
 import sys
@@ -15,27 +14,31 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FunctionType
 from typing import Any, NoReturn, TypeVar
 
+import cv2
 import numpy as np
 
-from seedbed import executor, fingerprint
+from seedbed import executor, fingerprint, interruption, memory
 from seedbed.artifacts import FIXED, SCHEMAS, Artifact, Columns, MadeBy, open_artifact
-from seedbed.errors import USER_ERROR, ArtifactError, MachineError, SeedbedError, listed
+from seedbed.errors import USER_ERROR, ArtifactError, MachineError, SeedbedError, listed, of_system
 from seedbed.executor import Place
 from seedbed.fingerprint import Code
 from seedbed.images import Images
+from seedbed.inputs import Inputs
+from seedbed.interruption import Interrupted
 from seedbed.machine import Machine
 from seedbed.methods import Method, identity
 from seedbed.params import Params, rebuilt
 from seedbed.progress import Progress
 from seedbed.shards import Compute, Shard, Work
-from seedbed.slots import check_maps
+from seedbed.slots import check_maps, wrong_splits
 from seedbed.store import Recipe, Store, put, put_weights, shard_name
 
 M = TypeVar("M", bound=Method)
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # whatever says that a disk, or one's part of it, is full
+T = TypeVar("T")
 DEVICES = ("auto", "cpu", "cuda")
 Learn = Callable[..., Columns]  # (whatever is read, machine, checkpoint, seconds) -> a log and weights
 
@@ -51,12 +54,18 @@ class Run:
     scheduler: str = ""
     checkpoint_seconds: float = 60.0
     devices: int = 0  # processes that share a training; 0: one for each GPU
-    opened: dict[str, Artifact] = field(default_factory=dict)
+    inputs: Inputs = field(init=False)
 
     def __post_init__(self) -> None:
         if self.device_wanted not in DEVICES:
             where = "--device or SEEDBED_DEVICE"
             raise MachineError(where, found=repr(self.device_wanted), expected=f"one of: {listed(DEVICES)}", do="correct it")
+        object.__setattr__(self, "inputs", Inputs(self.stage, self.params))
+
+    @property
+    def opened(self) -> dict[str, Artifact]:
+        """Artifacts that are open, by name."""
+        return self.inputs.artifacts
 
     @property
     def device(self) -> str:
@@ -93,6 +102,16 @@ class Run:
     def images(self, data: Artifact) -> Images:
         """Pixels of a data set's images."""
         return Images(self.params.raw_root(), data)
+
+    def images_and_more(self, data: Artifact) -> Images:
+        """The same for a stage that reads more of the raw data than images whose digest it knows: from now on none may change."""
+        self.inputs.watch(self.params.raw_root())
+        return self.images(data)
+
+    def read_raw(self, read: Callable[[Path], T]) -> T:
+        """What a reader finds below the root of the raw data, of which from now on none may change."""
+        with self.alone():  # it may draw or unpack what it reads
+            return self.inputs.settled(self.params.raw_root(), read)
 
     def maps(self, wanted: Sequence[str], slots: Mapping[str, str]) -> dict[str, Artifact]:
         """The artifacts that a training reads maps from.
@@ -138,6 +157,8 @@ class Run:
             entries = store.sound(shard.name for shard in shards)
             todo = [shard for shard in shards if shard.name not in entries]
             known = _positions(store) if todo else {}
+            if todo:
+                self._say_shortage(method, extents, device="cuda" if any(getattr(one, "device", "") == "cuda" for one in reads) else "cpu")
             todo = [shard.prepared(reads, known) for shard in todo]
             work = Work(store, recipe, compute, extents, tuple(self.opened.values()), code)
             removed = len(set(store.last()["images"]) - set(images))
@@ -150,7 +171,7 @@ class Run:
             if review:
                 review(store.joined(complete))
             whole = {"ids": list(images), **(whole or {})}
-            self._check_inputs()
+            self.inputs.check()
             made_by = MadeBy.of(self.stage, method, *self.opened.values())
             artifact = store.publish(complete, whole, images=len(images), made_by=made_by, extents=extents)
             store.remember(complete, images, self._speed(started, computed))
@@ -161,17 +182,21 @@ class Run:
 
         learn: called with the reads, what it may use, and where and how often to keep the state of the training.
         """
-        recipe = self._recipe(method, self._code(learn, reads), reads)
+        code = self._code(learn, reads)
+        recipe = self._recipe(method, code, reads)
         key = recipe.key([_key(one, "") for one in reads])
         store, name, started = Store(self.stage), shard_name([key], {}), time.monotonic()
         with self.alone():
             steps = 0
             if not store.sound([name]):
+                self._say_shortage(method, {}, device=self.device)
                 checkpoint = store.checkpoint(name)
                 trained = learn(*reads, machine=self.machine, checkpoint=checkpoint, seconds=self.checkpoint_seconds)
-                self._check_inputs()
+                for artifact in self.opened.values():
+                    artifact.check_unchanged()  # what was learned from another is not what the name says
+                fingerprint.check_running(code)
                 steps = len(trained["log"])
-                with store.building(name, recipe, [key]) as group:
+                with store.building(recipe, [key], {}) as group:
                     for array, spec in SCHEMAS[self.stage].arrays.items():
                         put(group, array, spec, trained[array])
                     put_weights(group, trained["weights"])
@@ -180,21 +205,35 @@ class Run:
                 print(f"{self.stage}: reused, for nothing has changed that it learns from", file=sys.stderr)
             entry = store.entry(name)
             assert entry is not None
+            self.inputs.check()
             made_by = MadeBy.of(self.stage, method, *self.opened.values())
             artifact = store.publish([entry], {}, images=0, made_by=made_by, extents={})
             store.remember([entry], [], self._speed(started, steps))
         return artifact
 
+    def say_wrong_splits(self, labelled: Mapping[str, bool]) -> None:
+        """Say of settings of later stages, which may be hours away, that they name a split that the data set does not have.
+
+        It stops nothing here: none of them changes what this stage makes, or DVC would run it again for each.
+        labelled: of every split, whether some of its images have labels.
+        """
+        for error in wrong_splits(self.params.splits(), labelled):
+            print(f"{self.stage}: warning: {error}", file=sys.stderr)
+
+    def _say_shortage(self, method: Method, extents: Mapping[str, int], *, device: str) -> None:
+        """Say that there is less memory than this needs, before it is known by the end of the process."""
+        opened = {name: length for one in self.opened.values() for name, length in one.lengths.items()}
+        data = self.opened.get("dataset")
+        extents = {**opened, **(data.extents if data is not None else {}), **extents}
+        if not self.scheduler and (said := memory.shortage(self.stage, method, extents, device=device)):
+            print(said, file=sys.stderr)
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Be the only one at work on this stage, on inputs that nobody has replaced while this run was waiting for that."""
         with Store(self.stage).locked():
-            self._check_inputs()
+            self.inputs.check()
             yield
-
-    def _check_inputs(self) -> None:
-        for artifact in self.opened.values():
-            artifact.check_unchanged()
 
     def _code(self, compute: Callable[..., Any], reads: Sequence[Any]) -> Code:
         """What computes."""
@@ -202,12 +241,14 @@ class Run:
             raise TypeError(f"stage {self.stage}: {compute!r} is no plain function, so what it depends on cannot be known")
         named = f"stages.{self.stage}" if compute.__module__ == "__main__" else compute.__module__
         modules = {named, *(type(one).__module__ for one in (*reads, *_taking_part(reads)))}
-        return fingerprint.running(tuple(sorted(one for one in modules if one.startswith(("seedbed.", "stages.")))))
+        code = fingerprint.running(tuple(sorted(one for one in modules if one.startswith(("seedbed.", "stages.")))))
+        self.inputs.codes.add(code)
+        return code
 
     def _recipe(self, method: Method, code: Code, reads: Sequence[Any]) -> Recipe:
         """How this stage computes."""
         parameters = [[type(one).__module__, identity(one)] for one in _taking_part(reads)]
-        return Recipe(self.stage, method.name, parameters, code.digest)
+        return Recipe(self.stage, method.name, parameters, code.digest, dict(code.packages), code.modules)
 
     def _shards(self, recipe: Recipe, reads: Sequence[Any], images: Sequence[str], extents: Mapping[str, int]) -> list[Shard]:
         """Images in runs, with the names of the entries that they make."""
@@ -304,16 +345,22 @@ def run_stage(main: Callable[[Run], None], stage: str) -> None:
             scheduler=options.scheduler,
             checkpoint_seconds=options.checkpoint_seconds,
         )
-        main(run)
+        with interruption.heeded():
+            main(run)
+            run.inputs.check()  # again, for what it wrote beside its artifact
     except SeedbedError as error:
         _give_up(error)
     except OSError as error:
-        if error.errno not in FULL:
+        if (known := of_system(error)) is None:
             raise
-        found = f"no room to write: {os.strerror(error.errno)}"
-        _give_up(
-            MachineError("data/", found=found, expected="room", do="make some (see `seedbed gc`) and run it again: it goes on where it was")
-        )
+        _give_up(known)
+    except (MemoryError, RuntimeError, cv2.error) as error:
+        if not memory.is_lack(error):
+            raise
+        _give_up(memory.lack(error, stage))
+    except Interrupted as interrupted:
+        print(interruption.GOES_ON, file=sys.stderr)
+        sys.exit(interrupted.status)
 
 
 def _give_up(error: SeedbedError) -> NoReturn:

@@ -1,8 +1,9 @@
 """The store: what was computed once is kept beside the artifacts, and nothing is computed twice.
 
 An entry is a small zarr group below `data/.work/<stage>/`: the results for a run of images - one shard of the artifact - or of
-one training. Its name is the digest of all that its content depends on (`Recipe`, `shard_name`). It is built aside, checked, and
-put in place by renaming, so it is there whole or not at all, and never changes.
+one training. Its name is the digest of all that its content depends on (`Recipe`, `shard_name`), and follows from its record, so that
+an entry can be told from any other. It is built aside, checked, and put in place by renaming, so it is there whole or not at all, and
+never changes.
 
 An artifact is its entries in a row: their shards by hard link, their small arrays joined. So a run that was killed goes on with the
 entries that it left, a parameter that is switched back finds its entries, and an image that moved or got new neighbours is copied
@@ -22,7 +23,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -50,7 +51,7 @@ from seedbed.artifacts import (
 from seedbed.errors import ArtifactError
 
 WORK = ".work"  # beside the artifacts, so that links and renaming stay within one file system
-LAST = "last.json"  # what the published artifact was made of
+LAST, OF_LAST = "last.json", ("entries", "images")  # what the published artifact was made of
 RUNS = "runs.jsonl"  # how long runs took
 LOCK = "lock"
 NEW = "new-"  # what is being built
@@ -65,13 +66,15 @@ class Recipe:
     method: str
     parameters: Sequence[Any]  # of every method that takes part
     code: str  # digest of the modules that compute
+    packages: Mapping[str, str] = field(default_factory=dict)  # of others, with which they compute: name -> version
+    modules: Sequence[str] = ()  # that compute: what `fingerprint` is asked about for the present code and packages
 
     @cached_property
     def digest(self) -> str:
         """Identity of the recipe."""
         schema = SCHEMAS[self.stage]
         arrays = {name: [one.dimensions, one.dtype, one.extent] for name, one in schema.arrays.items()}
-        return digest([self.stage, list(self.parameters), schema.version, self.code, arrays])
+        return digest([self.stage, list(self.parameters), schema.version, self.code, dict(self.packages), arrays])
 
     def key(self, parts: Sequence[str]) -> str:
         """Identity of a result.
@@ -86,18 +89,34 @@ class Entry:
     """Results in the store."""
 
     path: Path
-    recipe: Mapping[str, Any]
+    recipe: Mapping[str, Any]  # a `Recipe`, field by field, and the version of the schema
     keys: tuple[str, ...]  # of its images, in order; or one for a training
     files: Mapping[str, tuple[int, str]]  # size and SHA-256
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """An entry, or None where there is none."""
+        """An entry, or None where there is none, or another than its name says."""
+        entry, _ = cls._read(path)
+        return entry
+
+    @classmethod
+    def examined(cls, path: Path) -> tuple[Self | None, str]:
+        """An entry, and what is wrong with it; empty where nothing is."""
+        entry, problem = cls._read(path)
+        return entry, problem if entry is None else entry.damage()
+
+    @classmethod
+    def _read(cls, path: Path) -> tuple[Self | None, str]:
+        """An entry, or what is wrong with it."""
         record = record_of(path)
-        if "keys" not in record:
-            return None
-        files = {name: (int(size), str(sha)) for name, (size, sha) in record["files"].items()}
-        return cls(path, record["recipe"], tuple(record["keys"]), files)
+        try:
+            files = {name: (int(size), str(sha)) for name, (size, sha) in record["files"].items()}
+            entry, name = cls(path, dict(record["recipe"]), tuple(record["keys"]), files), shard_name(record["keys"], record["extents"])
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None, "its record cannot be read"
+        if name != path.name:
+            return None, "it is another entry than its name says"
+        return entry, ""
 
     @property
     def stage(self) -> str:
@@ -111,8 +130,6 @@ class Entry:
 
     def damage(self) -> str:
         """What is wrong with its files; empty where nothing is."""
-        if not self.keys:
-            return "its record cannot be read"
         for name, (size, expected) in self.files.items():
             file = self.path / name
             if not file.is_file():
@@ -153,8 +170,8 @@ class Store:
 
         wait: for whoever holds it, else refuse.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / LOCK).open("a+", encoding="utf-8") as lock:
+        self._check_books()
+        with (self.folder / LOCK).open("a+", encoding="utf-8", errors="replace") as lock:
             said = False
             while True:
                 try:
@@ -178,6 +195,23 @@ class Store:
                 self.discard(left)
             yield
 
+    def _check_books(self) -> None:
+        """Refuse a store in which something else stands where its own files are to be: what it holds is wrong can be written anew."""
+        self._make_folder()
+        for name in (LOCK, LAST, RUNS):
+            file = self.folder / name
+            if file.exists() and not file.is_file():
+                found = "a folder" if file.is_dir() else "something that is no file"
+                raise ArtifactError(str(file), found=found, expected="a file, which the store writes itself", do="remove it")
+
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            way = (*reversed(self.folder.parents), self.folder)
+            wrong = next((one for one in way if os.path.lexists(one) and not one.is_dir()), self.folder)
+            raise ArtifactError(str(wrong), found="no folder", expected="one to keep results in", do="remove or rename it") from error
+
     # Entries.
 
     def entry(self, name: str) -> Entry | None:
@@ -194,18 +228,18 @@ class Store:
     def sound(self, names: Iterable[str]) -> dict[str, Entry]:
         """Those of some entries that are there and are as they were written; what is not is thrown away, and said."""
         names = [name for name in dict.fromkeys(names) if (self.folder / name).exists()]
-        there = [self.entry(name) or Entry(self.folder / name, {}, (), {}) for name in names]
         with ThreadPoolExecutor() as threads:  # checksums are computed outside Python's lock
-            damages = list(threads.map(Entry.damage, there))
-        for entry, damage in zip(there, damages, strict=True):
+            found = dict(zip(names, threads.map(Entry.examined, map(self.folder.joinpath, names)), strict=True))
+        for name, (_, damage) in found.items():
             if damage:
-                print(f"{self.stage}: computing again what is damaged: {entry.path.name}: {damage}", file=sys.stderr, flush=True)
-                self.discard(entry.path)
-        return {entry.path.name: entry for entry, damage in zip(there, damages, strict=True) if not damage}
+                print(f"{self.stage}: computing again what is damaged: {name}: {damage}", file=sys.stderr, flush=True)
+                self.discard(self.folder / name)
+        return {name: entry for name, (entry, damage) in found.items() if entry is not None and not damage}
 
     @contextmanager
-    def building(self, name: str, recipe: Recipe, keys: Sequence[str]) -> Iterator[zarr.Group]:
-        """A group to fill, which becomes an entry when the block ends without an error."""
+    def building(self, recipe: Recipe, keys: Sequence[str], extents: Mapping[str, int]) -> Iterator[zarr.Group]:
+        """A group to fill, which becomes the entry of these keys, laid out so, when the block ends without an error."""
+        name = shard_name(keys, extents)
         with self._aside() as work:
             group = zarr.open_group(work, mode="a", zarr_format=3)
             unfinished = work / f"{NEW}{name}"
@@ -213,7 +247,8 @@ class Store:
             yield group
             written = (one for one in files_below(work) if one[1] != unfinished)
             files = {relative: [file.stat().st_size, sha256(file)] for relative, file in written}
-            sign(group, {"recipe": {**asdict(recipe), "schema": SCHEMAS[self.stage].version}, "keys": list(keys), "files": files})
+            described = {**asdict(recipe), "schema": SCHEMAS[self.stage].version}
+            sign(group, {"recipe": described, "keys": list(keys), "extents": dict(extents), "files": files})
             try:
                 unfinished.unlink()
             except FileNotFoundError as error:  # zarr has written on where nothing was left
@@ -303,7 +338,7 @@ class Store:
     @contextmanager
     def _aside(self) -> Iterator[Path]:
         """A folder to build in, which is gone afterwards unless it was renamed."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._make_folder()
         work = Path(tempfile.mkdtemp(prefix=NEW, dir=self.folder))
         work.chmod(0o755)  # others may read it, as they may read everything else
         try:
@@ -313,9 +348,12 @@ class Store:
 
     # What is remembered of runs. It is about this machine and never part of an artifact.
 
-    def last(self) -> dict[str, Any]:
+    def last(self) -> dict[str, list[str]]:
         """What the artifact that was published last was made of: names of its entries, ids of its images."""
-        return _read(self.folder / LAST, {"entries": [], "images": []})
+        noted = _parsed(_text(self.folder / LAST))
+        if all(isinstance(noted.get(what), list) and all(isinstance(one, str) for one in noted[what]) for what in OF_LAST):
+            return {what: noted[what] for what in OF_LAST}
+        return {what: [] for what in OF_LAST}
 
     def remember(self, entries: Sequence[Entry], images: Sequence[str], speed: Mapping[str, Any]) -> None:
         """Note what was published.
@@ -333,21 +371,26 @@ class Store:
 
     def speeds(self) -> list[dict[str, Any]]:
         """How long runs took, the last one last."""
-        file = self.folder / RUNS
-        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-        return [run for line in lines if (run := _parsed(line))]
+        runs = map(_parsed, _text(self.folder / RUNS).splitlines())
+        return [run for run in runs if _is_amount(run.get("computed")) and _is_amount(run.get("seconds"))]
 
 
-def _read(file: Path, otherwise: dict[str, Any]) -> dict[str, Any]:
-    return (_parsed(file.read_text(encoding="utf-8")) if file.is_file() else {}) or otherwise
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
 
 
 def _parsed(text: str) -> dict[str, Any]:
-    """What was remembered; nothing where a machine lost power while it was written."""
+    """What was remembered; nothing where a machine lost power while it was written, or somebody else wrote it."""
     try:
-        return dict(json.loads(text))
-    except (ValueError, TypeError):
+        content = json.loads(text)
+    except (ValueError, RecursionError):
         return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _is_amount(value: Any) -> bool:
+    """Whether it is a number to reckon with."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
 
 
 def shard_name(keys: Sequence[str], extents: Mapping[str, int]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from enum import StrEnum
+from typing import TypeAlias, TypeVar
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ LabelMap: TypeAlias = npt.NDArray[np.uint8]  # (y, x): class of every pixel, 0 b
 RegionMap: TypeAlias = npt.NDArray[np.int32]  # (y, x): region of every pixel, 0..n-1, each of them used
 ConfidenceMap: TypeAlias = npt.NDArray[np.uint8]  # (y, x): probability of every pixel's label, 0..255
 Size: TypeAlias = tuple[int, int]  # height, width
+Entry = TypeVar("Entry", bound=np.generic)
 
 
 def cells(size: Size, edge: int) -> Size:
@@ -31,15 +33,41 @@ def cells(size: Size, edge: int) -> Size:
     return -(-height // edge), -(-width // edge)
 
 
+class Alignment(StrEnum):
+    """How an image whose sides are no multiples of the patch size was brought to whole patches."""
+
+    RESIZED = "resized"  # all patches cover equal parts of it
+    PADDED = "padded"  # the last row and column reach beyond its lower and right border
+
+
 @dataclass(frozen=True)
 class PatchFeatures:
-    """One vector per square patch of an image.
+    """One vector per square patch of an image, and where the patches lie on it.
 
-    The grid covers the whole image: its last row and column may reach beyond the border.
+    There are as many rows and columns as it takes to cover the image.
     """
 
     values: npt.NDArray[np.float32]  # (patch_y, patch_x, channel)
-    patch_size: int
+    patch_size: int  # edge, in pixels of the image as it was resized or padded
+    alignment: Alignment
+
+    def on_pixels(self, entries: npt.NDArray[Entry], size: Size) -> npt.NDArray[Entry]:
+        """A map of the image from one of its patches: each pixel takes the entry of the patch that its centre lies in.
+
+        entries: (patch_y, patch_x).
+        size: of the image.
+        """
+        if entries.shape != self.values.shape[:2] or entries.shape != cells(size, self.patch_size):
+            raise ValueError(f"patches of {self.patch_size} pixels in a grid of {entries.shape} do not cover an image of {size}")
+        rows, columns = (self._of_pixels(count, length) for count, length in zip(entries.shape, size, strict=True))
+        return entries[np.ix_(rows, columns)]
+
+    def _of_pixels(self, count: int, length: int) -> npt.NDArray[np.int64]:
+        """Row or column of the grid in which every row or column of pixels lies."""
+        pixels = np.arange(length)
+        if self.alignment is Alignment.PADDED:
+            return pixels // self.patch_size
+        return (2 * pixels + 1) * count // (2 * length)  # of the pixel's centre, in whole numbers
 
 
 @dataclass(frozen=True)

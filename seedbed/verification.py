@@ -31,7 +31,7 @@ from seedbed.errors import ArtifactError, listed, nearest
 from seedbed.progress import Progress
 from seedbed.shards import row_digest
 from seedbed.store import NEW, Store
-from seedbed.types import BACKGROUND, IGNORE, PARTS
+from seedbed.types import BACKGROUND, IGNORE, PARTS, Alignment, cells
 
 FEW = 6  # so many images are listed; of more, the first and the last
 GROUP = "zarr.json"  # the group's own metadata
@@ -249,6 +249,14 @@ def _index(row: Row) -> Iterator[str]:
         yield f"{_by(size)} pixels"
 
 
+def _patch_grid(row: Row) -> Iterator[str]:
+    edge = int(row.examined.whole("patch_size"))
+    if edge > 0:
+        expected, found = cells((int(row["size"][0]), int(row["size"][1])), edge), tuple(int(one) for one in row["patch_grid"])
+        if found != expected:
+            yield f"patch_grid: {_by(found)}, but it takes {_by(expected)} patches of {edge} pixels to cover {_by(row['size'])}"
+
+
 def _regions(row: Row) -> Iterator[str]:
     regions, count = row["regions"].ravel(), max(0, int(row["region_count"]))
     if (regions < 0).any():
@@ -329,6 +337,7 @@ ImageCheck = Callable[[Row], Iterator[str]]
 OF_ANY_IMAGE: tuple[ImageCheck, ...] = (_known, _size, _digest, _finite, _padding)
 OF_AN_IMAGE: Mapping[str, tuple[ImageCheck, ...]] = {
     "dataset": (_index,),
+    "features": (_patch_grid,),
     "superpixels": (_regions,),
     "cams": (_class_maps,),
     "seeds": (_ignored, _labels),
@@ -388,8 +397,21 @@ def _numbers(examined: Examined) -> Iterator[tuple[str, str]]:
                 yield from ((path, problem) for problem in _infinities("", examined.whole(path)))
 
 
+def _alignment(examined: Examined) -> Iterator[tuple[str, str]]:
+    """Where patches lie on their image."""
+    if examined.name == "features":
+        with suppress(_HiddenError):
+            edge = int(examined.whole("patch_size"))
+            if edge < 1:
+                yield "patch_size", f"{edge} pixels"
+        with suppress(_HiddenError):
+            alignment = str(examined.whole("alignment"))
+            if alignment not in [*Alignment]:
+                yield "alignment", f"{alignment!r}, and not one of: {listed(Alignment)}"
+
+
 ArtifactCheck = Callable[[Examined], Iterator[tuple[str, str]]]
-OF_AN_ARTIFACT: tuple[ArtifactCheck, ...] = (_layout, _unique_ids, _numbers)
+OF_AN_ARTIFACT: tuple[ArtifactCheck, ...] = (_layout, _unique_ids, _numbers, _alignment)
 
 
 def lineage(artifact: Artifact) -> Iterator[tuple[str, str]]:

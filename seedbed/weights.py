@@ -62,23 +62,36 @@ class InitialWeights:
             raise ValueError("no file and no sha256 unless the source is file")
         return self
 
+    def check_file(self) -> None:
+        """Refuse a file that is not there, or is not the one that is meant."""
+        if self.source == "file":
+            self.content()
+
+    def content(self) -> bytes:
+        """Of the file."""
+        return _pinned(Path(self.file), self.sha256, name="initial_weights", expected="initial weights")
+
 
 def load_file(network: nn.Module, weights: InitialWeights) -> None:
     """Fill a network from a file, by name and shape, whole or not at all."""
     path = Path(weights.file)
-    content = _pinned(path, weights.sha256, name="initial_weights", expected="initial weights")
-    network.load_state_dict(fitted(network, _entries(content, path), where=str(path)))
+    network.load_state_dict(fitted(network, _entries(weights.content(), path), where=str(path)))
 
 
 def load_components(file: str, sha256: str) -> Components:
     """Principal components from a file that `save_components` wrote."""
     path = Path(file)
-    entries = _entries(_pinned(path, sha256, name="components", expected="what `seedbed components` wrote"), path)
+    entries = _entries(pinned_components(file, sha256), path)
     if set(entries) != {"mean", "directions"} or entries["directions"].shape[1:] != entries["mean"].shape:
         raise WeightsError(
             str(path), found=f"the entries {listed(sorted(entries))}", expected="mean and directions", do="run `seedbed components`"
         )
     return Components(entries["mean"].numpy(), entries["directions"].numpy())
+
+
+def pinned_components(file: str, sha256: str) -> bytes:
+    """Content of such a file, refused where it is not there or is not the one that is meant."""
+    return _pinned(Path(file), sha256, name="components", expected="what `seedbed components` wrote")
 
 
 def save_components(components: Components, file: Path) -> str:
@@ -269,12 +282,16 @@ class Checkpoints:
         """seconds: the least time between two checkpoints; 0: one after every step."""
         self._file = file
         self._unfinished = file.with_name(f"{file.name}.unfinished")
-        self._seconds = seconds
+        self.seconds = seconds
         self._last = time.monotonic()
 
     def due(self) -> bool:
         """Whether it is time for the next."""
-        return time.monotonic() - self._last >= self._seconds
+        return time.monotonic() - self._last >= self.seconds
+
+    def due_within(self, seconds: float) -> bool:
+        """Whether it will be time for the next within so many seconds."""
+        return time.monotonic() + seconds - self._last >= self.seconds
 
     def save(self, tensors: Mapping[str, Tensor], rest: Mapping[str, Any]) -> None:
         """Replace the checkpoint; whoever is killed meanwhile leaves the one before.
@@ -283,8 +300,8 @@ class Checkpoints:
         """
         # Copies, because safetensors refuses tensors that share memory, as tied parameters do.
         own = {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
-        text = json.dumps(rest)
-        content = safetensors.torch.save(own, metadata={"rest": text, "sha256": _digest(own, text)})
+        text, name = json.dumps(rest), self._file.name
+        content = safetensors.torch.save(own, metadata={"rest": text, "file": name, "sha256": _digest(own, f"{name}\n{text}")})
         self._file.parent.mkdir(parents=True, exist_ok=True)
         with self._unfinished.open("wb") as out:
             out.write(content)
@@ -297,6 +314,8 @@ class Checkpoints:
         """Tensors on the CPU and the rest; None where there is no checkpoint, or none that can be read whole."""
         if not self._file.exists():
             return None
+        if self._file.is_dir():
+            raise WeightsError(str(self._file), found="a folder", expected="a checkpoint, or nothing", do="remove it")
         try:
             with safetensors.safe_open(self._file, framework="pt") as content:
                 about = content.metadata() or {}
@@ -304,9 +323,12 @@ class Checkpoints:
                 tensors = {name: content.get_tensor(name).clone() for name in content.keys()}  # noqa: SIM118 (it is no mapping)
         except (OSError, safetensors.SafetensorError):
             about, tensors = {}, {}
-        text = about.get("rest", "")
-        if about.get("sha256") != _digest(tensors, text):
+        text, name = about.get("rest", ""), about.get("file", "")
+        if about.get("sha256") != _digest(tensors, f"{name}\n{text}"):
             print(f"{self._file}: unreadable checkpoint, starting anew", file=sys.stderr, flush=True)
+            return None
+        if name != self._file.name:  # which says all that a training depends on
+            print(f"{self._file}: the checkpoint of another training, starting anew", file=sys.stderr, flush=True)
             return None
         return tensors, json.loads(text)
 

@@ -31,8 +31,7 @@ def main(run: Run) -> None:
     settings = run.params.settings(dataset.Settings)
     method = run.params.method(dataset.Method)
     root = Path(settings.root)
-    with run.alone():  # a reader may draw or unpack what it reads
-        index = method.read(root)
+    index = run.read_raw(method.read)
     index = index.restricted(settings.classes) if settings.classes else index
     if not index.entries:
         index.check(root)
@@ -54,6 +53,7 @@ def main(run: Run) -> None:
     review = partial(images.review, settings.root, list(files.files.values()), settings.max_size, settings.allow_broken, listed)
     bound = settings.max_size if settings.larger == "shrink" else ()
     run.per_image(method, inspect, files, truth, bound, images=list(files.files), whole=whole, review=review)
+    run.say_wrong_splits(index.splits_labelled)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def main(run: Run) -> None:
     method = run.params.method(evaluation.Method)
     data, maps, seeds, masks = run.open("dataset"), run.open("cams"), run.open("seeds"), run.open("refinement")
     regions, predictions = run.open("superpixels"), run.open("predictions")
-    pictures = run.images(data)
+    pictures = run.images_and_more(data)
     truth, chosen = Truth.of_images(pictures), Chosen(frozenset(data.learnable(settings.split)))
     reads = (chosen, pictures, truth, Labels(data), maps, seeds, masks, regions, predictions, data.num_classes)
     images = [image for image in data.usable if image in chosen or image in predictions]

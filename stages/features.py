@@ -19,7 +19,7 @@ def main(run: Run) -> None:
     """Run the stage."""
     method = run.params.method(features.Method)
     data, pretraining = run.open("dataset"), run.open("pretraining")
-    whole = {"patch_size": method.patch_size}
+    whole = {"patch_size": method.patch_size, "alignment": method.alignment}
     frozen = Frozen(method, run.device if method.runs_network else "cpu", pretraining)
     run.per_image(
         method, describe, method, frozen, run.images(data), images=data.usable, extents=method.extents(data.max_size), whole=whole

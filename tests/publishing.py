@@ -60,7 +60,7 @@ def published_network(
     """The artifact of a trained network."""
     store, key = Store(name, folder=folder), row_digest({**state, " loss": np.asarray(loss)})
     entry = shard_name([key], {})
-    with store.building(entry, Recipe(name, "test", [], ""), [key]) as group:
+    with store.building(Recipe(name, "test", [], ""), [key], {}) as group:
         put(group, "log", SCHEMAS[name].arrays["log"], [[one] for one in loss])
         put(group, "figures", SCHEMAS[name].arrays["figures"], ["loss"])
         put_weights(group, state.items())

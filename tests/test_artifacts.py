@@ -20,6 +20,7 @@ from seedbed.artifacts import DIMENSIONS, SCHEMAS, Artifact, Labels, MadeBy, ope
 from seedbed.errors import ArtifactError
 from seedbed.store import Store
 from seedbed.superpixels.dino import Dino
+from seedbed.types import Alignment
 from seedbed.weights import InitialWeights
 from tests.publishing import published, published_network
 
@@ -176,11 +177,13 @@ def test_maps_of_absent_classes_take_no_room(tmp_path: Path) -> None:
     assert many > 10 * one_map
 
 
-def test_patches_know_their_grid(tmp_path: Path) -> None:
+@pytest.mark.parametrize("alignment", list(Alignment))
+def test_patches_know_their_grid_and_how_it_lies_on_the_image(tmp_path: Path, alignment: Alignment) -> None:
     values = np.arange(2 * 1 * 2, dtype=np.float32).reshape(2, 1, 2)
     rows = [{"ids": "tall", "size": (7, 3), "patches": values}, {"ids": "wide", "size": (3, 9), "patches": np.ones((1, 3, 2))}]
-    features = published("features", tmp_path / "data", rows, whole={"patch_size": 4}, extents=EXTENTS)
-    assert features.patches("tall").patch_size == 4
+    whole = {"patch_size": 4, "alignment": alignment}
+    features = published("features", tmp_path / "data", rows, whole=whole, extents=EXTENTS)
+    assert features.patches("tall").patch_size == 4 and features.patches("tall").alignment is alignment
     assert np.array_equal(features.patches("tall").values, values)
     assert features.patches("wide").values.shape == (1, 3, 2)
     assert features.whole("patch_grid").tolist() == [[2, 1], [1, 3]]

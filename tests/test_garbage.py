@@ -19,7 +19,7 @@ from seedbed import cli, garbage
 from seedbed.artifacts import SCHEMAS
 from seedbed.errors import MachineError
 from seedbed.garbage import Choice, collected, freed, surveyed, taken
-from seedbed.store import Recipe, Store, put
+from seedbed.store import Recipe, Store, put, shard_name
 from tests.publishing import published_network
 from tests.stages.miniature import Project, new_project
 
@@ -130,13 +130,18 @@ def current_recipe(project: Project) -> dict[str, Any]:
 
 
 def add(project: Project, name: str, **changes: Any) -> Path:
-    """An entry of superpixels with another recipe than the current one, older than the artifact."""
+    """An entry of superpixels with another recipe than the current one, older than the artifact.
+
+    name: tells it from others.
+    """
     store = Store("superpixels", folder=project.data)
     recipe = Recipe(**{**current_recipe(project), **changes})
-    with store.building(name, recipe, ["a", "b"]) as group:
+    keys = [f"{name} a", f"{name} b"]
+    with store.building(recipe, keys, {}) as group:
         put(group, "region_count", SCHEMAS["superpixels"].arrays["region_count"], np.array([1, 2]))
-    os.utime(store.folder / name, (0, 0))
-    return store.folder / name
+    path = store.folder / shard_name(keys, {})
+    os.utime(path, (0, 0))
+    return path
 
 
 def test_what_else_an_old_generation_may_be(project: Project) -> None:
@@ -152,12 +157,16 @@ def test_what_else_an_old_generation_may_be(project: Project) -> None:
     )
     fewer = {name: value for name, value in block.items() if name != "threshold"}
     add(project, "five", parameters=[[module, fewer]])
+    packages = current_recipe(project)["packages"]
+    assert set(packages) == {"numpy", "opencv-contrib-python-headless", "pydensecrf2", "scikit-image"}
+    add(project, "six", packages={**packages, "numpy": "1.0"})
     assert {what for _, what, state, _, _ in told(project.data, Choice(("superpixels",))) if state == "old"} == {
         "dino: same parameters, other code",
         "dino: other images or inputs",
         "slic",
         "dino: threshold 0.5 instead of 0.3, classifier.cam.descent.power 1 instead of missing, other code",
         "dino: threshold missing instead of 0.3",
+        f"dino: same parameters, numpy 1.0 instead of {packages['numpy']}",
     }
 
 

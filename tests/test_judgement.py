@@ -22,7 +22,7 @@ TRUTH = np.array([[0, 0, 1], [0, 1, 1]], np.uint8)
 LABELS = np.array([[0, 255, 1], [0, 0, 1]], np.uint8)
 REGIONS = np.array([[0, 0, 1], [0, 0, 1]], np.int32)
 MAPS = ClassMaps(classes=(1,), maps=np.array([[[0.1, 0.2, 0.3], [0.2, 0.3, 0.4]]], np.float32))
-BOUNDARIES = Boundaries(distance=2, share=0.02, at_void=False)
+BOUNDARIES = Boundaries(distance=2, share=0.02)
 THRESHOLDS = np.array([0.05, 0.15, 0.25, 0.35])
 JUDGE = Judge(KINDS, 2, BOUNDARIES, THRESHOLDS)
 

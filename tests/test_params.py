@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from annotated_types import Ge, Gt, Le, Lt
 from ruamel.yaml import YAML
 
 from seedbed import classifier, dataset, methods, segmenter, superpixels
@@ -100,8 +102,103 @@ def test_bytes_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
     assert "not UTF-8" in refusal(lambda: Params.read(path))
 
 
-def test_a_date_that_does_not_exist_is_refused_with_its_place(tmp_path: Path) -> None:
-    assert "params.yaml" in refusal(lambda: read(tmp_path, "dataset: 2020-13-45\n"))
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("2020-13-45", "month must be in 1..12"),
+        ("!!bool maybe", "'maybe'"),
+        ("!!int ''", "string index out of range"),
+        ("9" * 5000, "Exceeds the limit"),
+    ],
+)
+def test_a_value_that_is_none_is_refused(tmp_path: Path, text: str, found: str) -> None:
+    message = refusal(lambda: read(tmp_path, f"dataset: {text}\n"))
+    assert message.startswith(f"{tmp_path}/params.yaml: found a value that cannot be read: {found}")
+    assert message.endswith("; expected YAML; correct the file")
+
+
+def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "params.yaml").touch()
+    monkeypatch.setattr(Path, "read_text", refused)
+    message = refusal(lambda: Params.read(tmp_path / "params.yaml"))
+    assert message.endswith("found that it cannot be read: Permission denied; expected the parameters of every stage; see who may read it")
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 1000, "[" * 1000 + "]" * 1000, "{a: " * 1000, "".join(f"{' ' * depth}a:\n" for depth in range(1000))]
+)
+def test_blocks_without_end_are_refused(tmp_path: Path, text: str) -> None:
+    message = refusal(lambda: read(tmp_path, text))
+    expected = "found blocks within blocks without end; expected at most 20, one within another; correct the file"
+    assert message == f"{tmp_path}/params.yaml: {expected}"
+
+
+def test_blocks_that_lie_too_deep_are_refused_with_their_place(tmp_path: Path) -> None:
+    message = refusal(lambda: read(tmp_path, "dataset: " + "[" * 30 + "]" * 30))
+    address = "dataset" + ".0" * 20
+    assert message == f"{tmp_path}/params.yaml: {address}: found blocks within blocks; expected at most 20, one within another; " + ALIASES
+
+
+ALIASES = "write out what is meant"
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("dataset: &a\n  method: *a\n", "dataset.method"),
+        ("dataset: &a\n  folder: *a\n", "dataset.folder"),
+        ("dataset:\n  folder: {classes: &a [cat, *a]}\n", "dataset.folder.classes.1"),
+    ],
+)
+def test_an_alias_to_what_it_stands_in_is_refused(tmp_path: Path, text: str, address: str) -> None:
+    message = refusal(lambda: read(tmp_path, text))
+    assert message == f"{tmp_path}/params.yaml: {address}: found an alias to what it stands in; expected an end; {ALIASES}"
+
+
+def test_few_lines_that_mean_very_many_values_are_refused(tmp_path: Path) -> None:
+    doubled = "".join(f"  k{number}: &a{number} [{', '.join([f'*a{number - 1}'] * 10)}]\n" for number in range(1, 12))
+    message = refusal(lambda: read(tmp_path, f"dataset:\n  k0: &a0 [x, x]\n{doubled}"))
+    assert message.endswith(f": found more than 100,000 values, many of them by aliases; expected fewer; {ALIASES}")
+
+
+def test_an_alias_to_something_else_is_what_it_means(content: dict[str, Any], tmp_path: Path) -> None:
+    text = "dataset: {classes: &names [cat, dog], folder: {classes: *names, complete: true}}\n"
+    assert read(tmp_path, text).families() == ["dataset"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("2020-01-02", "datetime.date(2020, 1, 2)"),
+        ("!!binary aGFsbG8=", "b'hallo'"),
+        ("!!set {a}", "{'a'}"),
+    ],
+)
+def test_what_yaml_can_say_and_no_parameter_is(tmp_path: Path, text: str, found: str) -> None:
+    message = refusal(lambda: read(tmp_path, f"dataset:\n  folder: {{classes: [cat, {text}]}}\n"))
+    address = f"{tmp_path}/params.yaml: dataset.folder.classes.1"
+    assert message == f"{address}: found {found}; expected numbers, text, true, false and lists; correct it"
+
+
+@pytest.mark.parametrize(("letters", "found"), [("\\0", "'a\\x00'"), ("\\ud800", "'a\\ud800'"), ("\\n", "'a\\n'")])
+def test_letters_that_are_none_are_refused(tmp_path: Path, letters: str, found: str) -> None:
+    message = refusal(lambda: read(tmp_path, f'dataset: {{root: "a{letters}"}}\n'))
+    assert message == f"{tmp_path}/params.yaml: dataset.root: found {found}; expected letters that can be read; correct it"
+
+
+def test_a_key_that_is_no_name_is_refused_wherever_it_is(tmp_path: Path) -> None:
+    message = refusal(lambda: read(tmp_path, "segmenter: {maps: {labels: {1: x}}}\n"))
+    assert message == f"{tmp_path}/params.yaml: segmenter.maps.labels: found the key 1; expected names; put it in quotes"
+
+
+def test_a_long_value_is_cut_short(content: dict[str, Any]) -> None:
+    content["dataset"]["classes"] = [[str(number)] for number in range(1000)]
+    content["cams"]["multiscale"]["flip"] = ["x" * 1000]
+    message = refusal(lambda: Params(content).check())
+    assert len(message) < 400 and "xxx..." in message
 
 
 # --- Names ---
@@ -281,14 +378,54 @@ def test_numbers_must_be_finite(content: dict[str, Any], value: float) -> None:
     assert "classifier.cam.training.epochs" in refusal(Params(content).check)
 
 
-def test_a_date_is_no_parameter(content: dict[str, Any], tmp_path: Path) -> None:
-    path = tmp_path / "params.yaml"
-    content["classifier"]["cam"]["backbone"]["network"] = "BACKBONE"
-    YAML().dump(content, path)
-    path.write_text(path.read_text(encoding="utf-8").replace("BACKBONE", "2020-01-02"), encoding="utf-8")
-    message = refusal(Params.read(path).check)
-    assert message.startswith(f"{path}: classifier.cam: found ")
-    assert "expected numbers, text, true, false and lists" in message
+@pytest.mark.parametrize(
+    ("address", "value", "expected"),
+    [
+        ("classifier.cam.augmentation.crop", 1_000_000, "less than or equal to 20000"),
+        ("classifier.cam.augmentation.largest_scale", 1e6, "less than or equal to 16"),
+        ("cams.multiscale.scales", [1, 1e6], "less than or equal to 16"),
+        ("predictions.multiscale.scales", [1e6], "less than or equal to 16"),
+        ("segmenter.region_growing.scales", [1e6], "less than or equal to 16"),
+        ("evaluation.standard.sweep.count", 10**8, "less than or equal to 10000"),
+        ("evaluation.pictures", 10**8, "less than or equal to 1000"),
+        ("segmenter.pseudo_masks.descent.learning_rate", 1e300, "less than or equal to 1000"),
+        ("pretraining.dino.learning_rate", 1e300, "less than or equal to 1000"),
+        ("classifier.cam.training.batch_size", 10**9, "less than or equal to 100000"),
+        ("classifier.cam.training.epochs", 1e300, "less than or equal to 100000"),
+        ("segmenter.pseudo_masks.rates", [1, 10**6], "less than or equal to 1024"),
+        ("superpixels.dino.crf.colour_distance", 1e-30, "greater than or equal to 0.01"),
+        ("superpixels.dino.crf.smooth_weight", 1e300, "less than or equal to 100000"),
+        ("features.texture.reach", 1e300, "less than or equal to 64"),
+    ],
+)
+def test_values_that_no_machine_can_serve_are_refused(content: dict[str, Any], address: str, value: Any, expected: str) -> None:
+    set_at(content, address, value)
+    message = refusal(Params(content).check)
+    place, found = (f"{address}.{len(value) - 1}", value[-1]) if isinstance(value, list) else (address, value)
+    assert message.startswith(f"params.yaml: {place}: found {found!r}; expected {expected}; ")
+
+
+@pytest.mark.parametrize("family", methods.families())
+def test_every_number_has_a_bound_on_either_side(family: str) -> None:
+    """Whatever is larger or smaller is a slip of the hand, and better told than waited for."""
+    for name in methods.available(family):
+        for address, field in numbers(methods.load(family, name)):
+            bounds = [one for one in field.metadata if isinstance(one, Ge | Gt | Le | Lt)]
+            upper, lower = (any(isinstance(one, kind) for one in bounds) for kind in (Le | Lt, Ge | Gt))
+            assert upper and lower, f"{family}.{name}.{address} needs le or lt, and ge or gt"
+
+
+def numbers(kind: Any, address: str = "") -> Iterator[tuple[str, Any]]:
+    """Fields of a block of parameters that are numbers, and those of blocks within it."""
+    for name, field in kind.__pydantic_fields__.items():
+        annotation = field.annotation
+        if dataclasses.is_dataclass(annotation):
+            yield from numbers(annotation, f"{address}{name}.")
+        elif annotation in (int, float) and f"{address}{name}" not in UNBOUNDED:
+            yield f"{address}{name}", field
+
+
+UNBOUNDED = ("seed",)  # of a world; any number is as good
 
 
 # --- A family's own settings ---
@@ -329,6 +466,22 @@ def test_an_image_size_has_two_numbers_in_their_range(content: dict[str, Any]) -
     content["dataset"]["max_size"] = [40, 8]
     message = refusal(lambda: Params(content).settings(dataset.Settings))
     assert message.startswith("params.yaml: dataset.max_size.1: found 8; expected greater than or equal to 16")
+
+
+@pytest.mark.parametrize("value", ["", None, 3])
+def test_the_raw_data_must_lie_somewhere(content: dict[str, Any], value: object) -> None:
+    content["dataset"]["root"] = value
+    found = "nothing" if value is None else repr(value)
+    assert refusal(Params(content).raw_root) == f"params.yaml: dataset.root: found {found}; expected a folder below the project; correct it"
+    assert refusal(Params(content).check).startswith(f"params.yaml: dataset.root: found {value!r}; expected ")
+
+
+def test_splits_are_those_that_settings_name(content: dict[str, Any]) -> None:
+    content["predictions"]["split"] = "test"
+    expected = {"pretraining": "", "classifier": "train", "segmenter": "train", "predictions": "test", "evaluation": "train"}
+    assert Params(content).splits() == expected
+    content["predictions"]["split"] = ["val"]
+    assert "predictions" not in Params(content).splits()
 
 
 def test_the_raw_data_lies_where_the_file_says(content: dict[str, Any]) -> None:

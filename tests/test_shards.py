@@ -17,7 +17,7 @@ from seedbed.artifacts import Columns
 from seedbed.errors import ArtifactError, DataError, MachineError
 from seedbed.fingerprint import running
 from seedbed.shards import BATCH, Shard, Work, row_digest
-from seedbed.store import Entry, Recipe, Store
+from seedbed.store import Entry, Recipe, Store, shard_name
 from tests.publishing import published
 
 EXTENTS = {"height_width": 2, "y": 5, "x": 7}
@@ -68,21 +68,21 @@ def work(store: Store, compute: Callable[..., Any], *, opened: tuple[Any, ...] =
     return Work(store, Recipe(store.stage, "toy", [], ""), compute, extents, opened, running(()))
 
 
-def shard(*images: str, reads: tuple[Any, ...] = ()) -> Shard:
+def shard(*images: str, reads: tuple[Any, ...] = (), extents: dict[str, int] = EXTENTS) -> Shard:
     """A run of images."""
-    return Shard("name", images, tuple(SIZES[image] for image in images), tuple(f"key of {image}" for image in images), reads=reads)
+    keys = tuple(f"key of {image}" for image in images)
+    return Shard(shard_name(keys, extents), images, tuple(SIZES[image] for image in images), keys, reads=reads)
 
 
-def made(store: Store, name: str = "name") -> Entry:
-    """The entry that was made of a shard."""
-    entry = store.entry(name)
-    assert entry is not None
+def made(store: Store, of: Shard | None = None) -> Entry:
+    """The entry that was made of a shard; without one, the only entry that there is."""
+    [entry] = [entry for entry in store.entries() if of is None or entry.path.name == of.name]
     return entry
 
 
-def values(store: Store, count: int) -> list[int]:
+def values(store: Store, count: int, of: Shard | None = None) -> list[int]:
     """The value of every map of an entry, once it is found to be that of the image."""
-    entry, found = made(store), []
+    entry, found = made(store, of), []
     for place in range(count):
         columns = entry.columns(place)
         assert columns is not None and columns["digest"] == row_digest(columns)
@@ -240,35 +240,39 @@ def test_reads_come_before_the_images(store: Store) -> None:
 
 
 def test_what_the_store_has_is_copied_and_the_rest_computed(store: Store, steps: list[int]) -> None:
-    work(store, Computing([]))(replace(shard(*TWENTY[:9]), name="first"))
+    first = shard(*TWENTY[:9])
+    work(store, Computing([]))(first)
     computing, wanted = Computing([]), shard(TWENTY[12], TWENTY[8], TWENTY[15], TWENTY[0])
-    known = {f"key of {image}": ("first", place) for place, image in enumerate(TWENTY[:9])}
+    known = {f"key of {image}": (first.name, place) for place, image in enumerate(TWENTY[:9])}
     steps.clear()
     assert work(store, computing)(wanted.prepared((), known)) == 2
     assert computing.asked == [(TWENTY[12], TWENTY[15])]
-    assert values(store, 4) == [12, 8, 15, 0]
+    assert values(store, 4, wanted) == [12, 8, 15, 0]
     assert len(steps) == 4
 
 
 def test_what_is_copied_is_laid_out_anew(store: Store) -> None:
-    work(store, Computing([]))(replace(shard(*TWENTY[:3]), name="first"))
-    known = {f"key of {image}": ("first", place) for place, image in enumerate(TWENTY[:3])}
-    assert work(store, Computing([]), extents={**EXTENTS, "y": 9, "x": 6})(shard(*TWENTY[:3]).prepared((), known)) == 0
-    assert np.asarray(made(store).group["regions"]).shape == (3, 9, 6)
-    assert values(store, 3) == [0, 1, 2]
+    first, larger = shard(*TWENTY[:3]), {**EXTENTS, "y": 9, "x": 6}
+    work(store, Computing([]))(first)
+    known = {f"key of {image}": (first.name, place) for place, image in enumerate(TWENTY[:3])}
+    wanted = shard(*TWENTY[:3], extents=larger)
+    assert work(store, Computing([]), extents=larger)(wanted.prepared((), known)) == 0
+    assert np.asarray(made(store, wanted).group["regions"]).shape == (3, 9, 6)
+    assert values(store, 3, wanted) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("harm", ["flipped", "gone", "no entry"])
 def test_what_cannot_be_copied_is_computed(store: Store, harm: str) -> None:
-    work(store, Computing([]))(replace(shard(*TWENTY[:3]), name="first"))
-    file = made(store, "first").path / "regions" / "c" / "0" / "0" / "0"
+    first, wanted = shard(*TWENTY[:3]), shard(*TWENTY[2::-1])
+    work(store, Computing([]))(first)
+    file = made(store).path / "regions" / "c" / "0" / "0" / "0"
     content = file.read_bytes()
     file.unlink()
     if harm == "flipped":
         file.write_bytes(bytes([*content[:5], content[5] ^ 1, *content[6:]]))
-    known = {f"key of {image}": ("never" if harm == "no entry" else "first", place) for place, image in enumerate(TWENTY[:3])}
-    assert work(store, Computing([]))(shard(*TWENTY[:3]).prepared((), known)) > 0
-    assert values(store, 3) == [0, 1, 2]
+    known = {f"key of {image}": ("never" if harm == "no entry" else first.name, place) for place, image in enumerate(TWENTY[:3])}
+    assert work(store, Computing([]))(wanted.prepared((), known)) > 0
+    assert values(store, 3, wanted) == [2, 1, 0]
 
 
 @dataclass

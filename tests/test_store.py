@@ -21,7 +21,7 @@ import zarr
 import seedbed.store
 from seedbed.artifacts import SCHEMAS, Artifact, MadeBy, files_below
 from seedbed.errors import ArtifactError
-from seedbed.store import Entry, Recipe, Store, put, put_weights, shard_name
+from seedbed.store import Entry, Recipe, Store, put, put_weights, shard_name, sign
 from tests.publishing import published
 
 EXTENTS = {"height_width": 2, "y": 3, "x": 4}
@@ -44,13 +44,23 @@ def rows(*images: str) -> list[dict[str, Any]]:
     ]
 
 
-def built(store: Store, name: str, *, value: int = 3) -> Entry:
+def named(key: str) -> str:
+    """The name of an entry with one result."""
+    return shard_name([key], {})
+
+
+def built(store: Store, key: str, *, value: int = 3) -> Entry:
     """An entry with one array."""
-    with store.building(name, RECIPE, ["key"]) as group:
+    with store.building(RECIPE, [key], {}) as group:
         put(group, "size", SIZE, [[value, 4]])
-    entry = store.entry(name)
+    entry = store.entry(named(key))
     assert entry is not None
     return entry
+
+
+def files(store: Store) -> set[str]:
+    """Whatever lies in a store."""
+    return {path.name for path in store.folder.iterdir()}
 
 
 def shard_file(entry: Entry) -> Path:
@@ -69,6 +79,8 @@ def test_a_key_depends_on_everything_that_a_result_depends_on(monkeypatch: pytes
         Recipe("seeds", "toy", [["another.module", {"threshold": 0.3}]], "code"),
         Recipe("seeds", "toy", [["a.module", {"threshold": 0.3}], ["another.module", {}]], "code"),
         Recipe("seeds", "toy", [["a.module", {"threshold": 0.3}]], "other code"),
+        Recipe("seeds", "toy", [["a.module", {"threshold": 0.3}]], "code", {"torch": "2.12.0"}),
+        Recipe("seeds", "toy", [["a.module", {"threshold": 0.3}]], "code", {"torch": "2.13.0"}),
     ]
     parts = [[], ["image"], ["other image"], ["image", "map"], ["map", "image"], ["imagemap"]]
     keys = [recipe.key(read) for recipe in recipes for read in parts]
@@ -79,7 +91,7 @@ def test_a_key_depends_on_everything_that_a_result_depends_on(monkeypatch: pytes
     ):
         monkeypatch.setitem(SCHEMAS, "seeds", changed)
         keys.append(Recipe("seeds", "toy", [["a.module", {"threshold": 0.3}]], "code").key([]))
-    assert len(set(keys)) == len(keys) == 38
+    assert len(set(keys)) == len(keys) == 50
 
 
 def test_a_key_is_the_same_in_every_process(project: Path) -> None:
@@ -107,9 +119,13 @@ def test_a_shard_is_named_after_its_images_their_order_and_its_layout() -> None:
 
 
 def test_an_entry_knows_its_recipe_its_keys_and_its_files(store: Store) -> None:
-    entry = built(store, "name")
-    assert entry.stage == "seeds"
-    assert entry.recipe.items() >= {"stage": "seeds", "method": "toy", "parameters": [], "code": "code"}.items()
+    recipe = Recipe("seeds", "toy", [], "code", {"numpy": "2.4.6"}, ("stages.seeds",))
+    with store.building(recipe, ["key"], {}) as group:
+        put(group, "size", SIZE, [[3, 4]])
+    entry = store.entry(named("key"))
+    assert entry is not None and entry.stage == "seeds"
+    parts = {"parameters": [], "code": "code", "packages": {"numpy": "2.4.6"}, "modules": ["stages.seeds"]}
+    assert entry.recipe == {"stage": "seeds", "method": "toy", "schema": SCHEMAS["seeds"].version, **parts}
     assert entry.keys == ("key",)
     assert set(entry.files) == {"size/zarr.json", "size/c/0/0"}
     assert not entry.damage()
@@ -117,46 +133,70 @@ def test_an_entry_knows_its_recipe_its_keys_and_its_files(store: Store) -> None:
 
 
 def test_what_is_not_there_is_no_entry(store: Store) -> None:
-    assert store.entry("name") is None
+    assert store.entry(named("key")) is None
     assert list(store.entries()) == []
-    assert store.sound(["name"]) == {}
+    assert store.sound([named("key")]) == {}
 
 
 @pytest.mark.parametrize(("old", "new"), [('"key"', '"kex"'), ('"toy"', '"toys"'), ('"size/c/0/0"', '"size/c/0/1"')])
 def test_an_entry_with_an_edited_record_is_none(store: Store, old: str, new: str) -> None:
-    record = built(store, "name").path / "zarr.json"
+    record = built(store, "key").path / "zarr.json"
     assert old in record.read_text()
     record.write_text(record.read_text().replace(old, new))
-    assert store.entry("name") is None
+    assert store.entry(named("key")) is None
     assert list(store.entries()) == []
 
 
-def test_an_entry_of_something_else_is_none(store: Store) -> None:
-    zarr.create_group(store.folder / "name", zarr_format=3)
-    assert store.entry("name") is None
+@pytest.mark.parametrize(
+    "content", [{}, {"keys": ["key"], "extents": {}, "recipe": {}, "files": []}, {"keys": 5, "extents": {}, "files": {}}]
+)
+def test_an_entry_of_something_else_is_none(store: Store, content: dict[str, Any]) -> None:
+    group = zarr.create_group(store.folder / named("key"), zarr_format=3)
+    if content:
+        sign(group, content)
+    assert store.entry(named("key")) is None
+
+
+def test_entries_that_were_exchanged_are_told_and_thrown_away(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = built(store, "first", value=5), built(store, "second", value=6)
+    first.path.rename(aside := store.folder / "aside")
+    second.path.rename(first.path)
+    aside.rename(second.path)
+    assert list(store.entries()) == []
+    assert store.sound([named("first"), named("second")]) == {}
+    assert capsys.readouterr().err.splitlines() == [
+        f"seeds: computing again what is damaged: {named(key)}: it is another entry than its name says" for key in ("first", "second")
+    ]
+    assert files(store) == set()
+
+
+def test_an_entry_of_another_layout_is_another(store: Store) -> None:
+    entry = built(store, "key")
+    entry.path.rename(store.folder / shard_name(["key"], {"y": 3}))
+    assert store.entry(shard_name(["key"], {"y": 3})) is None
 
 
 def test_what_fails_while_it_is_built_leaves_nothing(store: Store) -> None:
-    with pytest.raises(KeyError, match="nothing of this name"), store.building("name", RECIPE, ["key"]) as group:
+    with pytest.raises(KeyError, match="nothing of this name"), store.building(RECIPE, ["key"], {}) as group:
         put(group, "nothing of this name", SCHEMAS["seeds"].arrays["nothing of this name"], [[3, 4]])
     assert list(store.folder.iterdir()) == []
 
 
 def test_what_is_built_twice_is_kept_once(store: Store) -> None:
-    with store.building("name", RECIPE, ["key"]) as group:
-        first = built(store, "name").path.stat().st_ino
+    with store.building(RECIPE, ["key"], {}) as group:
+        first = built(store, "key").path.stat().st_ino
         put(group, "size", SIZE, [[3, 4]])
-    assert store.folder.joinpath("name").stat().st_ino == first
-    assert [path.name for path in store.folder.iterdir()] == ["name"]
+    assert store.folder.joinpath(named("key")).stat().st_ino == first
+    assert files(store) == {named("key")}
 
 
 def test_what_is_no_entry_gives_way_to_one(store: Store) -> None:
-    (store.folder / "name").mkdir(parents=True)
-    (store.folder / "name" / "half an entry").touch()
-    (store.folder / "other").write_bytes(b"a file of this name")
-    for name in ("name", "other"):
-        assert built(store, name).path.is_dir()
-    assert sorted(path.name for path in store.folder.iterdir()) == ["name", "other"]
+    (store.folder / named("key")).mkdir(parents=True)
+    (store.folder / named("key") / "half an entry").touch()
+    (store.folder / named("other")).write_bytes(b"a file of this name")
+    for key in ("key", "other"):
+        assert built(store, key).path.is_dir()
+    assert files(store) == {named("key"), named("other")}
 
 
 @pytest.mark.parametrize("moment", ["put", "sha256", "sign"])
@@ -169,11 +209,11 @@ def test_who_builds_while_another_sweeps_leaves_all_or_nothing(store: Store, mon
         with store.locked():
             return undisturbed(*arguments)
 
-    with contextlib.suppress(OSError, ArtifactError), store.building("name", RECIPE, ["key"]) as group:
+    with contextlib.suppress(OSError, ArtifactError), store.building(RECIPE, ["key"], {}) as group:
         put(group, "size", SIZE, [[3, 4]])
         monkeypatch.setattr(seedbed.store, moment, disturbed)
         seedbed.store.put(group, "digest", SCHEMAS["seeds"].arrays["digest"], ["of a"])
-    entry = store.entry("name")
+    entry = store.entry(named("key"))
     assert entry is None or (set(entry.group) == {"size", "digest"} and not entry.damage())
 
 
@@ -182,24 +222,24 @@ def test_damage_is_told_and_thrown_away(store: Store, capsys: pytest.CaptureFixt
     shard_file(truncated).write_bytes(b"")
     shard_file(flipped).write_bytes(shard_file(flipped).read_bytes()[:-1] + b"x")
     shard_file(gone).unlink()
-    assert store.sound(["whole", "truncated", "flipped", "gone", "never", "whole"]) == {"whole": whole}
+    assert store.sound(map(named, ["whole", "truncated", "flipped", "gone", "never", "whole"])) == {named("whole"): whole}
     assert capsys.readouterr().err.splitlines() == [
-        "seeds: computing again what is damaged: truncated: size/c/0/0 is not as it was written",
-        "seeds: computing again what is damaged: flipped: size/c/0/0 is not as it was written",
-        "seeds: computing again what is damaged: gone: no size/c/0/0",
+        f"seeds: computing again what is damaged: {named('truncated')}: size/c/0/0 is not as it was written",
+        f"seeds: computing again what is damaged: {named('flipped')}: size/c/0/0 is not as it was written",
+        f"seeds: computing again what is damaged: {named('gone')}: no size/c/0/0",
     ]
-    assert [path.name for path in store.folder.iterdir()] == ["whole"]
+    assert files(store) == {named("whole")}
 
 
 @pytest.mark.parametrize("content", ["{", "", None])
 def test_a_record_that_cannot_be_read_is_damage(store: Store, capsys: pytest.CaptureFixture[str], content: str | None) -> None:
-    record = built(store, "name").path / "zarr.json"
+    record = built(store, "key").path / "zarr.json"
     record.unlink()
     if content is not None:
         record.write_text(content)
-    assert store.sound(["name"]) == {}
-    assert capsys.readouterr().err.startswith("seeds: computing again what is damaged: name: ")
-    assert np.array_equal(np.asarray(built(store, "name").group["size"]), [[3, 4]])
+    assert store.sound([named("key")]) == {}
+    assert capsys.readouterr().err.startswith(f"seeds: computing again what is damaged: {named('key')}: ")
+    assert np.array_equal(np.asarray(built(store, "key").group["size"]), [[3, 4]])
 
 
 def test_columns_of_an_image_are_cut_to_their_extent(tmp_path: Path) -> None:
@@ -255,7 +295,7 @@ def test_shards_are_copied_where_there_are_no_hard_links(tmp_path: Path, monkeyp
 
 def test_a_network_is_published_whole(tmp_path: Path) -> None:
     store, state = Store("classifier", folder=tmp_path), {"conv.weight": np.ones((2, 3), np.float32), "steps": np.array(7)}
-    with store.building("name", Recipe("classifier", "toy", [], ""), ["key"]) as group:
+    with store.building(Recipe("classifier", "toy", [], ""), ["key"], {}) as group:
         put(group, "log", SCHEMAS["classifier"].arrays["log"], [[2.0], [1.0]])
         put(group, "figures", SCHEMAS["classifier"].arrays["figures"], ["loss"])
         put_weights(group, state.items())
@@ -384,12 +424,12 @@ def test_two_stages_do_not_wait_for_each_other(store: Store) -> None:
 
 
 def test_what_killed_runs_left_is_swept(store: Store) -> None:
-    built(store, "name")
+    built(store, "key")
     (store.folder / "new-old" / "labels").mkdir(parents=True)
     (store.folder / "new-old" / "labels" / "zarr.json").write_text("{}")
     (store.folder / "new-older").mkdir()
     with store.locked():
-        assert sorted(path.name for path in store.folder.iterdir()) == ["lock", "name"]
+        assert files(store) == {"lock", named("key")}
 
 
 # --- What is remembered ---
@@ -400,35 +440,92 @@ def test_nothing_is_remembered_at_first(store: Store) -> None:
     assert store.speeds() == []
 
 
+RUN = {"computed": 2, "seconds": 1.5, "workers": 1}
+
+
 def test_what_was_published_last_and_how_fast(store: Store) -> None:
-    entry = built(store, "name")
+    entry = built(store, "key")
     os.utime(entry.path, (0, 0))
-    store.remember([entry], ["a", "b"], {"computed": 2, "seconds": 1.5, "workers": 1})
+    store.remember([entry], ["a", "b"], RUN)
     store.remember([entry], ["b"], {})
-    store.remember([entry], ["b", "c"], {"computed": 1, "seconds": 0.5, "workers": 2})
-    assert store.last() == {"entries": ["name"], "images": ["b", "c"]}
-    assert [speed["computed"] for speed in store.speeds()] == [2, 1]
+    store.remember([entry], ["b", "c"], RUN | {"computed": 1})
+    assert store.last() == {"entries": [named("key")], "images": ["b", "c"]}
+    assert store.speeds() == [RUN, RUN | {"computed": 1}]
     assert entry.path.stat().st_mtime > 0, "that it was of use is not noted"
 
 
 def test_what_is_remembered_is_plain_text_beside_the_entries(store: Store) -> None:
-    store.remember([built(store, "name")], ["a"], {"computed": 1})
-    assert json.loads((store.folder / "last.json").read_text()) == {"entries": ["name"], "images": ["a"]}
+    store.remember([built(store, "key")], ["a"], {"computed": 1})
+    assert json.loads((store.folder / "last.json").read_text()) == {"entries": [named("key")], "images": ["a"]}
     assert (store.folder / "runs.jsonl").read_text() == '{"computed": 1}\n'
-    assert sorted(path.name for path in store.folder.iterdir()) == ["last.json", "name", "runs.jsonl"]
+    assert files(store) == {"last.json", named("key"), "runs.jsonl"}
 
 
-@pytest.mark.parametrize("content", ["", '{"entries": ["na'])
+NO_LAST = [
+    "",
+    '{"entries": ["na',
+    "5",
+    "[]",
+    "null",
+    '{"entries": "na", "images": []}',
+    '{"entries": [], "images": [5]}',
+    "\xff",
+    10_000 * "[",
+]
+
+
+@pytest.mark.parametrize("content", NO_LAST, ids=range(len(NO_LAST)))
 def test_what_cannot_be_read_is_not_remembered(store: Store, content: str) -> None:
-    """A machine that loses power may keep a name without its content."""
-    store.remember([built(store, "name")], ["a"], {"computed": 1})
-    (store.folder / "last.json").write_text(content)
+    """A machine that loses power may keep a name without its content, and anybody may write anything."""
+    store.remember([built(store, "key")], ["a"], RUN)
+    (store.folder / "last.json").write_text(content, encoding="latin-1")
     assert store.last() == {"entries": [], "images": []}
-    with (store.folder / "runs.jsonl").open("a") as runs:
-        runs.write('{"computed": 2\n\n')
-    store.remember([built(store, "name")], ["b"], {"computed": 3})
-    assert [speed["computed"] for speed in store.speeds()] == [1, 3]
-    assert store.last()["images"] == ["b"]
+    store.remember([built(store, "key")], ["b"], {})
+    assert store.last() == {"entries": [named("key")], "images": ["b"]}
+
+
+def test_speeds_that_cannot_be_reckoned_with_are_left_out(store: Store) -> None:
+    store.remember([built(store, "key")], ["a"], RUN)
+    with (store.folder / "runs.jsonl").open("a", encoding="latin-1") as runs:
+        runs.write('{"computed": 2\n\n5\n[1]\nnull\n"\xff"\n{"computed": 2}\n{"seconds": 2}\n{"computed": 0, "seconds": 1}\n')
+        runs.write('{"computed": "2", "seconds": 1}\n{"computed": true, "seconds": 1}\n{"computed": 2, "seconds": Infinity}\n')
+    store.remember([built(store, "key")], ["b"], RUN | {"computed": 3})
+    assert [speed["computed"] for speed in store.speeds()] == [2, 3]
+
+
+@pytest.mark.parametrize("name", ["lock", "last.json", "runs.jsonl"])
+def test_a_folder_in_the_place_of_a_book_is_told(store: Store, name: str) -> None:
+    (store.folder / name).mkdir(parents=True)
+    with pytest.raises(ArtifactError) as raised, store.locked():
+        pass
+    found = "found a folder; expected a file, which the store writes itself; remove it"
+    assert str(raised.value) == f"{store.folder / name}: {found}"
+    assert store.last() == {"entries": [], "images": []} and store.speeds() == []
+
+
+def test_a_book_that_would_never_be_read_to_its_end_is_told(store: Store) -> None:
+    store.folder.mkdir(parents=True)
+    os.mkfifo(store.folder / "last.json")
+    with pytest.raises(ArtifactError, match=r"last\.json: found something that is no file; expected a file"), store.locked():
+        pass
+    assert store.last() == {"entries": [], "images": []}
+
+
+@pytest.mark.parametrize("place", ["data", "data/.work", "data/.work/seeds"])
+def test_a_file_in_the_place_of_a_folder_is_told(store: Store, place: str) -> None:
+    file = store.data.parent / place
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    with pytest.raises(ArtifactError) as raised, store.locked():
+        pass
+    assert str(raised.value) == f"{file}: found no folder; expected one to keep results in; remove or rename it"
+    assert store.speeds() == [] and list(store.entries()) == []
+
+
+def test_a_lock_with_anything_in_it_is_a_lock(store: Store, other: subprocess.Popen[str]) -> None:
+    (store.folder / "lock").write_bytes(b"\xff\xfe")
+    with pytest.raises(ArtifactError, match="which is writing; expected nobody"), store.locked(wait=False):
+        pass
 
 
 def test_a_training_keeps_its_state_beside_its_entry(store: Store) -> None:

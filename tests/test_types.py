@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from seedbed.types import ClassMaps, Probabilities, cells
+from seedbed.types import Alignment, ClassMaps, PatchFeatures, Probabilities, Size, cells
 
 
 @pytest.mark.parametrize(
@@ -13,6 +17,77 @@ from seedbed.types import ClassMaps, Probabilities, cells
 )
 def test_cells_cover_the_image(size: tuple[int, int], edge: int, expected: tuple[int, int]) -> None:
     assert cells(size, edge) == expected
+
+
+# --- From patches to pixels ---
+
+
+def numbered(size: Size, edge: int, alignment: Alignment) -> tuple[PatchFeatures, npt.NDArray[np.int32]]:
+    """Patches of an image, and a map of them in which each has a number of its own."""
+    rows, columns = cells(size, edge)
+    patches = PatchFeatures(values=np.zeros((rows, columns, 1), np.float32), patch_size=edge, alignment=alignment)
+    return patches, np.arange(rows * columns, dtype=np.int32).reshape(rows, columns)
+
+
+SHAPES = st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 9))
+
+
+@given(SHAPES)
+def test_patches_of_a_padded_image_are_squares_that_its_border_cuts(shape: tuple[int, int, int]) -> None:
+    height, width, edge = shape
+    patches, numbers = numbered((height, width), edge, Alignment.PADDED)
+    expected = np.repeat(np.repeat(numbers, edge, axis=0), edge, axis=1)[:height, :width]
+    found = patches.on_pixels(numbers, (height, width))
+    assert found.dtype == np.int32 and np.array_equal(found, expected)
+
+
+@given(SHAPES)
+def test_patches_of_a_resized_image_cover_equal_parts_as_opencv_enlarges_to_the_nearest(shape: tuple[int, int, int]) -> None:
+    height, width, edge = shape
+    patches, numbers = numbered((height, width), edge, Alignment.RESIZED)
+    found, expected = (
+        patches.on_pixels(numbers, (height, width)),
+        cv2.resize(numbers, (width, height), interpolation=cv2.INTER_NEAREST_EXACT),
+    )
+    # A pixel whose centre is on the line between two patches may have either.
+    rows, columns = (2 * np.arange(height) + 1) * len(numbers) % (2 * height), (2 * np.arange(width) + 1) * len(numbers.T) % (2 * width)
+    told_apart = np.ix_(rows > 0, columns > 0)
+    assert np.array_equal(found[told_apart], expected[told_apart])
+
+
+@pytest.mark.parametrize("alignment", list(Alignment))
+@given(SHAPES)
+def test_every_patch_has_a_pixel_and_whole_patches_are_squares(alignment: Alignment, shape: tuple[int, int, int]) -> None:
+    height, width, edge = shape
+    patches, numbers = numbered((height, width), edge, alignment)
+    assert np.unique(patches.on_pixels(numbers, (height, width))).tolist() == numbers.ravel().tolist()
+    patches, numbers = numbered((height * edge, width * edge), edge, alignment)
+    assert np.array_equal(patches.on_pixels(numbers, (height * edge, width * edge)), np.kron(numbers, np.ones((edge, edge), np.int32)))
+
+
+@pytest.mark.parametrize(
+    ("alignment", "first"),
+    [(Alignment.PADDED, [0, 16, 32, 48, 64, 80, 96]), (Alignment.RESIZED, [0, 14, 28, 42, 56, 70, 84])],
+)
+def test_where_the_patches_of_an_image_of_98_pixels_begin(alignment: Alignment, first: list[int]) -> None:
+    patches, numbers = numbered((3, 98), 16, alignment)
+    row = patches.on_pixels(numbers, (3, 98))[0]
+    assert np.flatnonzero(np.diff(row, prepend=-1)).tolist() == first
+
+
+def test_a_pixel_whose_centre_is_on_the_line_belongs_to_the_patch_behind_it() -> None:
+    patches, numbers = numbered((5, 1), 3, Alignment.RESIZED)
+    assert patches.on_pixels(numbers, (5, 1)).ravel().tolist() == [0, 0, 1, 1, 1]
+
+
+def test_patches_that_do_not_cover_the_image_are_refused() -> None:
+    patches, numbers = numbered((5, 9), 4, Alignment.RESIZED)
+    for entries, size in ((numbers, (9, 9)), (numbers, (5, 8)), (numbers[:, 1:], (5, 8)), (numbers.T, (9, 5))):
+        with pytest.raises(ValueError, match=r"patches of 4 pixels in a grid of \(\d, \d\) do not cover an image of \(\d, \d\)"):
+            patches.on_pixels(entries, size)
+
+
+# --- Class maps and probabilities ---
 
 
 def test_class_maps_of_the_right_size_stay_as_they_are() -> None:

@@ -313,6 +313,7 @@ def test_an_artifact_that_was_made_from_another(finished: Project, tmp_path: Pat
 EXTENTS = {"y": 40, "x": 48, "class": 3, "map_y": 4, "map_x": 5, "patch_y": 3, "patch_x": 4, "channel": 2}
 EXTENTS |= {"predicted": 4, "kind": 2, "threshold": 1}
 SIZES = {"a": (5, 7), "b": (6, 4)}  # a: cat, b: dog
+ALIGNED = {"patch_size": 3, "alignment": "padded"}
 Small = Callable[..., list[str]]
 
 
@@ -402,10 +403,28 @@ def test_counts(small: Small, bad: dict[str, Any], expected: list[str]) -> None:
 
 
 def test_features_that_are_no_numbers(small: Small) -> None:
-    good, bad = np.ones((2, 3, 2)), np.ones((3, 1, 2))
-    bad[2, 0, 1], bad[0, 0, 0] = np.nan, np.inf
+    good, bad = np.ones((2, 3, 2)), np.ones((2, 2, 2))
+    bad[1, 0, 1], bad[0, 0, 0] = np.nan, np.inf
     expected = ["patches: 2 of 24 values are NaN or infinite"]  # with padding
-    assert small("features", {"patches": good}, {"patches": bad}, whole={"patch_size": 3}) == expected
+    assert small("features", {"patches": good}, {"patches": bad}, whole=ALIGNED) == expected
+
+
+def test_patches_that_do_not_cover_the_image(small: Small) -> None:
+    good, bad = np.ones((2, 3, 2)), np.ones((3, 1, 2))
+    expected = ["patch_grid: 3 x 1, but it takes 2 x 2 patches of 3 pixels to cover 6 x 4"]
+    assert small("features", {"patches": good}, {"patches": bad}, whole=ALIGNED) == expected
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ({"alignment": "centred"}, "features: alignment: 'centred', and not one of: resized, padded"),
+        ({"patch_size": 0}, "features: patch_size: 0 pixels"),
+    ],
+)
+def test_patches_of_which_nobody_knows_where_they_lie(tmp_path: Path, wrong: dict[str, Any], expected: str) -> None:
+    published("features", tmp_path, whole=ALIGNED | wrong, extents=EXTENTS)
+    assert findings(tmp_path, "features") == [expected]
 
 
 def regions(size: tuple[int, int], *values: int, count: int) -> dict[str, Any]:
@@ -520,11 +539,10 @@ def by_hand(name: str, folder: Path, rows: list[dict[str, Any]], harm: Callable[
         {key: np.asarray(value, object if arrays[key].dtype == "str" else arrays[key].dtype) for key, value in row.items() if key != "ids"}
         for row in rows
     ]
-    with store.building("by hand", Recipe(name, "test", [], ""), ids) as group:
+    with store.building(Recipe(name, "test", [], ""), ids, extents) as group:
         write_images(group, SCHEMAS[name], columns, extents=extents)
         harm(store.folder)
-    entries = [entry for entry in [store.entry("by hand")] if entry]
-    store.publish(entries, {"ids": ids}, images=len(ids), made_by=MadeBy(name, "test", {}), extents=extents)
+    store.publish(list(store.entries()), {"ids": ids}, images=len(ids), made_by=MadeBy(name, "test", {}), extents=extents)
 
 
 def test_a_digest_of_something_else(tmp_path: Path) -> None:

@@ -273,9 +273,18 @@ def test_the_names_kinds_and_shapes_of_a_checkpoint_are_looked_at_too(tmp_path: 
     assert checkpoints.load() is None
 
 
-def test_what_is_no_file_is_said_to_be_unreadable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert Checkpoints(tmp_path, seconds=0).load() is None
-    assert capsys.readouterr().err == f"{tmp_path}: unreadable checkpoint, starting anew\n"
+def test_a_folder_in_the_place_of_a_checkpoint_is_told_before_anything_is_learned(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError) as raised:
+        Checkpoints(tmp_path, seconds=0).load()
+    assert str(raised.value) == f"{tmp_path}: found a folder; expected a checkpoint, or nothing; remove it"
+
+
+def test_the_checkpoint_of_another_training_is_not_taken_for_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two trainings may differ in what no shape shows."""
+    Checkpoints(tmp_path / "a.safetensors", seconds=0).save({"a": torch.ones(2)}, {"step": 5})
+    other = (tmp_path / "a.safetensors").rename(tmp_path / "b.safetensors")
+    assert Checkpoints(other, seconds=0).load() is None
+    assert capsys.readouterr().err == f"{other}: the checkpoint of another training, starting anew\n"
 
 
 def test_a_checkpoint_that_was_cut_off_is_said_to_be_unreadable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,14 +23,14 @@ class Settings:
     """What holds for every evaluation."""
 
     split: str  # images whose class maps, seeds, masks and superpixels are judged; predictions are judged where they were made
-    pictures: Annotated[int, Field(ge=1)]  # images that are drawn in each overview, and of each gallery of errors
+    pictures: Annotated[int, Field(ge=1, le=1000)]  # images that are drawn in each overview, and of each gallery of errors
 
 
 @parameters
 class Sweep:
     """Thresholds of class maps of which the best is told: by an oracle, since it is found with the truth at hand."""
 
-    count: Annotated[int, Field(ge=1)]  # thresholds, from 0 on
+    count: Annotated[int, Field(ge=1, le=10_000)]  # thresholds, from 0 on
     step: Annotated[float, Field(gt=0, le=1)]  # from one to the next
 
     @property

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from seedbed import methods
-from seedbed.types import Image, PatchFeatures, Size, cells
+from seedbed.types import Alignment, Image, PatchFeatures, Size, cells
 
 
 class Method(methods.Method):
     """A frozen description of patches; nothing is trained here."""
 
     runs_network: ClassVar[bool] = False
+    alignment: ClassVar[Alignment]  # how it brings images to whole patches
     patch_size: int  # edge of a patch, in pixels
 
     @property

@@ -10,7 +10,7 @@ Differs from the paper: not applicable. It stands where a network's features wil
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import cv2
 import numpy as np
@@ -19,25 +19,27 @@ from pydantic import Field
 
 from seedbed import features
 from seedbed.methods import method
-from seedbed.types import Image, PatchFeatures, cells
+from seedbed.types import Alignment, Image, PatchFeatures, cells
 
 NUM_COLOURS = 3
-STILL = 1e-3  # a channel that varies less than this within an image says nothing
+STILL = 1e-3  # a channel that varies less than this within an image says nothing: what is left of it is rounding
 
 
 @method
 class Texture(features.Method):
+    alignment: ClassVar[Alignment] = Alignment.PADDED
+
     patch_size: Annotated[int, Field(ge=2, le=64)]  # edge of a patch, in pixels
     num_directions: Annotated[int, Field(ge=1, le=32)]  # directions of edges that are told apart
-    reach: Annotated[float, Field(gt=0)]  # how far a patch looks, as the deviation of a Gaussian, in patches
-    texture_weight: Annotated[float, Field(ge=0)]  # weight of all directions together against one colour channel
+    reach: Annotated[float, Field(gt=0, le=64)]  # how far a patch looks, as the deviation of a Gaussian, in patches
+    texture_weight: Annotated[float, Field(ge=0, le=1000)]  # weight of all directions together against one colour channel
 
     @property
     def num_channels(self) -> int:
         return NUM_COLOURS + self.num_directions
 
     def describe(self, images: Sequence[Image], network: Any = None, *, device: str = "cpu") -> list[PatchFeatures]:
-        return [PatchFeatures(values=self._describe(image), patch_size=self.patch_size) for image in images]
+        return [PatchFeatures(values=self._describe(image), patch_size=self.patch_size, alignment=self.alignment) for image in images]
 
     def _describe(self, image: Image) -> npt.NDArray[np.float32]:
         lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
@@ -47,7 +49,7 @@ class Texture(features.Method):
         # OpenCV takes at most four channels at once.
         patches = np.stack([self._pooled(channel, bottom, right) for channel in np.moveaxis(pixels, -1, 0)], axis=-1)
         deviation = patches.std(axis=(0, 1))
-        standard = (patches - patches.mean(axis=(0, 1))) / np.maximum(deviation, STILL)
+        standard = np.where(deviation < STILL, 0, (patches - patches.mean(axis=(0, 1))) / np.maximum(deviation, STILL))
         standard[..., NUM_COLOURS:] *= self.texture_weight / np.sqrt(self.num_directions)
         return np.asarray(standard, np.float32)
 

@@ -28,16 +28,17 @@ from seedbed.components import Components
 from seedbed.errors import ParamsError
 from seedbed.inference import together
 from seedbed.methods import LOCATION, method, parameters
+from seedbed.networks import check_source
 from seedbed.transformer import Transformer, width_of
-from seedbed.types import Image, PatchFeatures, cells
-from seedbed.weights import InitialWeights, load_components
+from seedbed.types import Alignment, Image, PatchFeatures, cells
+from seedbed.weights import InitialWeights, load_components, pinned_components
 
 
 @parameters
 class Reduction:
     """Principal components that vectors are reduced to, which takes less room and time."""
 
-    count: Annotated[int, Field(ge=0)]  # of components; 0 keeps the vectors as they are
+    count: Annotated[int, Field(ge=0, le=10_000)]  # of components; 0 keeps the vectors as they are
     fit: Literal["image", "file"]  # image: each image's own, of its patches; file: once for all, as `seedbed components` wrote them
     file: Annotated[str, LOCATION]  # empty unless fit is file
     sha256: str  # its digest, so that the same parameters always mean the same components; empty unless fit is file
@@ -48,16 +49,22 @@ class Reduction:
             raise ValueError("no file and no sha256 unless fit is file")
         return self
 
+    def check_file(self) -> None:
+        """Refuse a file that is not there, or is not the one that is meant."""
+        if self.count and self.fit == "file":
+            pinned_components(self.file, self.sha256)
+
 
 @method
 class Vit(features.Method):
     runs_network: ClassVar[bool] = True
+    alignment: ClassVar[Alignment] = Alignment.RESIZED
 
     architecture: str  # a transformer of timm, such as vit_base_patch8_224.dino
-    patch_size: Annotated[int, Field(ge=1)]  # edge of a patch, in pixels, which the weights must fit
+    patch_size: Annotated[int, Field(ge=1, le=256)]  # edge of a patch, in pixels, which the weights must fit
     initial_weights: InitialWeights  # pretraining: those that the stage of that name has made
     what: Literal["keys", "tokens"]  # tokens of the last block are normalised as the network does before its head
-    block: Annotated[int, Field(ge=1)]  # counted from the end: 1 is the last
+    block: Annotated[int, Field(ge=1, le=1000)]  # counted from the end: 1 is the last
     centred: bool  # whether the mean of an image's patches is subtracted
     components: Reduction
 
@@ -68,6 +75,11 @@ class Vit(features.Method):
     @property
     def pretrained(self) -> bool:
         return self.initial_weights.source == "pretraining"
+
+    def check(self) -> None:
+        with torch.device("meta"):
+            network = Transformer(self.architecture, patch_size=self.patch_size, what=self.what, block=self.block)
+        check_source(network.trunk, self.initial_weights, "features")
 
     def network(self) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
@@ -97,7 +109,8 @@ class Vit(features.Method):
             with torch.inference_mode():
                 values = network(batch).float().cpu().numpy()
             described |= dict(zip(places, values, strict=True))
-        return [PatchFeatures(values=self._finished(described[place], network), patch_size=self.patch_size) for place in range(len(images))]
+        finished = [self._finished(described[place], network) for place in range(len(images))]
+        return [PatchFeatures(values=values, patch_size=self.patch_size, alignment=self.alignment) for values in finished]
 
     def _view(self, image: Image) -> Image:
         rows, columns = cells((image.shape[0], image.shape[1]), self.patch_size)

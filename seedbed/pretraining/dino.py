@@ -6,17 +6,18 @@ Patches of what belongs together come to look alike to such a network, though no
 Paper: Caron et al., "Emerging Properties in Self-Supervised Vision Transformers", ICCV 2021.
 
 Differs from the paper: sizes of crops, of the network and of its head are parameters, because images here may be small and few; crops are
-blurred and solarised with the paper's probabilities, and turned grey.
+blurred and solarised with the paper's probabilities, and turned grey. While prototypes are fixed, their gradients enter the optimiser's
+running means; the paper's code drops them.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import cv2
 import numpy as np
@@ -30,12 +31,14 @@ from seedbed import pretraining
 from seedbed.augmentation import Colours, Share
 from seedbed.machine import Machine
 from seedbed.methods import method, parameters
-from seedbed.training import Learner, Scheduled, Trained, Training, Way, fit
+from seedbed.networks import check_source
+from seedbed.training import FLOAT, SAVES_MEMORY, Learner, Scheduled, Trained, Training, Way, fit, footprint
 from seedbed.transformer import Tokens
 from seedbed.types import Image
 from seedbed.weights import Checkpoints, InitialWeights
 
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, le=1000)]
+Decay = Annotated[float, Field(ge=0, le=1000)]
 SHAPES = (3 / 4, 4 / 3)  # widths of a crop by its height
 BLUR = (0.1, 2.0)  # deviation of the Gaussian that blurs, in pixels
 SOLARISED = 128  # brighter values are turned round
@@ -45,8 +48,8 @@ SOLARISED = 128  # brighter values are turned round
 class Crops:
     """Squares that are cut from an image at random places and in random sizes, and resized."""
 
-    count: Annotated[int, Field(ge=0)]  # per image
-    edge: Annotated[int, Field(ge=8)]  # in pixels, after resizing
+    count: Annotated[int, Field(ge=0, le=100)]  # per image
+    edge: Annotated[int, Field(ge=8, le=20_000)]  # in pixels, after resizing
     smallest: Annotated[float, Field(gt=0, le=1)]  # share of the image's area
     largest: Annotated[float, Field(gt=0, le=1)]  # see smallest
 
@@ -88,8 +91,10 @@ class Views:
 
 @method
 class Dino(pretraining.Method):
+    saves_memory: ClassVar[str] = SAVES_MEMORY
+
     architecture: str  # a transformer of timm
-    patch_size: Annotated[int, Field(ge=1)]  # edge of a patch, in pixels; the architecture's own, or another
+    patch_size: Annotated[int, Field(ge=1, le=256)]  # edge of a patch, in pixels; the architecture's own, or another
     initial_weights: InitialWeights
     large: Crops  # seen by teacher and student
     small: Crops  # seen by the student
@@ -99,9 +104,10 @@ class Dino(pretraining.Method):
     grey: Share  # probability that a crop loses its colours
     blur: tuple[Share, Share, Share]  # probability of a blur: the first large crop, other large crops, small crops
     solarised: Share  # probability that bright values of a large crop but the first are turned round
-    prototypes: Annotated[int, Field(ge=2)]  # length of an answer
-    hidden: Annotated[int, Field(ge=1)]  # width of the layers before it
-    bottleneck: Annotated[int, Field(ge=1)]  # width of the last of them
+    drop_path: Annotated[float, Field(ge=0, lt=1)]  # probability that a crop skips a branch of the student's last block; less before it
+    prototypes: Annotated[int, Field(ge=2, le=10_000_000)]  # length of an answer
+    hidden: Annotated[int, Field(ge=1, le=100_000)]  # width of the layers before it
+    bottleneck: Annotated[int, Field(ge=1, le=100_000)]  # width of the last of them
     student_temperature: Positive  # the lower, the surer the student
     teacher_temperature: Positive  # the same of the teacher, once it has risen
     first_teacher_temperature: Positive  # the same at the beginning
@@ -111,10 +117,22 @@ class Dino(pretraining.Method):
     fixed_prototypes: Share  # share of the training in which the last layer stays as it was drawn
     training: Training
     learning_rate: Positive  # at its highest
-    last_learning_rate: Annotated[float, Field(ge=0)]  # at the end, which it reaches by a cosine
+    last_learning_rate: Annotated[float, Field(ge=0, le=1000)]  # at the end, which it reaches by a cosine
     warmup: Share  # share of the training in which it rises
-    weight_decay: Annotated[float, Field(ge=0)]  # at first
-    last_weight_decay: Annotated[float, Field(ge=0)]  # at the end, which it reaches by a cosine
+    weight_decay: Decay  # at first
+    last_weight_decay: Decay  # at the end, which it reaches by a cosine
+
+    def check(self) -> None:
+        with torch.device("meta"):
+            tokens = Tokens(self.architecture, patch_size=self.patch_size)
+        check_source(tokens.trunk, self.initial_weights, "pretraining")
+
+    def memory(self, extents: Mapping[str, int]) -> int:
+        with torch.device("meta"):
+            tokens = Tokens(self.architecture, patch_size=self.patch_size)
+        views = [self.large.edge] * self.large.count + [self.small.edge] * self.small.count
+        last = self.prototypes * self.bottleneck + self.bottleneck * self.hidden + self.hidden**2
+        return 5 * FLOAT * last + footprint(tokens, self.training, views)  # 5: two moments, and a teacher
 
     def learn(self, images: Sequence[Image], *, machine: Machine, checkpoints: Checkpoints) -> Trained[nn.Module]:
         way = Way(self.training, self.view, Views.of)
@@ -145,7 +163,8 @@ class Branch(nn.Module):
 
     def __init__(self, method: Dino) -> None:
         super().__init__()
-        self.tokens = Tokens(method.architecture, patch_size=method.patch_size).initialised(method.initial_weights)
+        tokens = Tokens(method.architecture, patch_size=method.patch_size, drop_path=method.drop_path)
+        self.tokens = tokens.initialised(method.initial_weights)
         width = self.tokens.width
         self.head = nn.Sequential(
             *(nn.Linear(width, method.hidden), nn.GELU(), nn.Linear(method.hidden, method.hidden), nn.GELU()),
@@ -186,6 +205,12 @@ class DinoLearner(Learner[nn.Module, Views]):
     def network(self) -> nn.Module:  # type: ignore[override]
         trunk: nn.Module = self.teacher.tokens.trunk
         return trunk
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training, all but the teacher, whose depth does not vary."""
+        super().train(mode)
+        self.teacher.eval()
+        return self
 
     def forward(self, batch: Views, progress: float) -> dict[str, Tensor]:
         method = self.method

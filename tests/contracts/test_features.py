@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from seedbed import methods
-from seedbed.types import Image, PatchFeatures, cells
+from seedbed.types import Alignment, Image, PatchFeatures, cells
 
 NAMES = methods.available("features")
 SIZES = [(24, 40), (17, 33), (41, 9), (3, 50)]  # whole patches, one pixel too many, and less than a patch
@@ -32,6 +32,7 @@ def test_the_grid_covers_the_image(name: str, small_method: Callable[[str, str],
     method = small_method("features", name)
     for image, patches in zip(images(), describe(method, images()), strict=True):
         assert patches.patch_size == method.patch_size
+        assert patches.alignment is method.alignment and isinstance(method.alignment, Alignment)
         assert patches.values.shape == (*cells(image.shape[:2], method.patch_size), method.num_channels)
         assert patches.values.dtype == np.float32
         assert np.isfinite(patches.values).all()

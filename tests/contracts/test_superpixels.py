@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 from seedbed import methods
-from seedbed.types import Image, PatchFeatures, RegionMap, Size, cells
+from seedbed.types import Alignment, Image, PatchFeatures, RegionMap, Size, cells
 
 NAMES = methods.available("superpixels")
 SIZES = [(24, 40), (17, 33), (41, 9), (26, 31), (1, 1), (3, 2)]  # whole patches, one pixel too many, odd remainders, specks
 PATCH = 8
 
 
-def example(size: Size, *, seed: int = 0) -> tuple[Image, PatchFeatures]:
+def example(size: Size, *, seed: int = 0, alignment: Alignment = Alignment.RESIZED) -> tuple[Image, PatchFeatures]:
     """A random image with random features."""
     random = np.random.default_rng(seed)
     values = random.standard_normal((*cells(size, PATCH), 6)).astype(np.float32)
-    return random.integers(0, 256, (*size, 3), dtype=np.uint8), PatchFeatures(values=values, patch_size=PATCH)
+    return random.integers(0, 256, (*size, 3), dtype=np.uint8), PatchFeatures(values, PATCH, alignment)
 
 
 def assert_partition(regions: RegionMap, size: Size) -> None:
@@ -33,15 +33,15 @@ def assert_partition(regions: RegionMap, size: Size) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("size", SIZES)
 def test_regions_are_numbered_without_gaps(name: str, size: Size, small_method: Callable[[str, str], Any]) -> None:
-    for seed in range(3):
-        assert_partition(small_method("superpixels", name).segment(*example(size, seed=seed)), size)
+    for seed, alignment in enumerate([*Alignment, *Alignment]):
+        assert_partition(small_method("superpixels", name).segment(*example(size, seed=seed, alignment=alignment)), size)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_image_of_one_colour_can_be_divided(name: str, small_method: Callable[[str, str], Any]) -> None:
     image = np.full((17, 33, 3), 90, np.uint8)
     for values in (np.ones((3, 5, 4), np.float32), np.zeros((3, 5, 4), np.float32)):
-        patches = PatchFeatures(values=values, patch_size=PATCH)
+        patches = PatchFeatures(values, PATCH, Alignment.PADDED)
         assert_partition(small_method("superpixels", name).segment(image, patches), (17, 33))
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from seedbed.features.texture import Texture
-from seedbed.types import Image
+from seedbed.types import Alignment, Image
 
 
 @pytest.fixture
@@ -63,7 +63,22 @@ def test_channels_are_standardised_within_the_image(texture: Texture) -> None:
 
 def test_an_image_of_one_colour_says_nothing(texture: Texture) -> None:
     [patches] = texture.describe([np.full((17, 33, 3), 90, np.uint8)])
-    assert np.abs(patches.values).max() < 1e-2
+    assert not patches.values.any()
+
+
+@pytest.mark.parametrize("colour", [(130, 130, 130), (200, 30, 30), (13, 77, 140)])
+def test_no_rounding_is_taken_for_a_colour(texture: Texture, colour: tuple[int, int, int]) -> None:
+    [patches] = texture.describe([np.full((81, 121, 3), colour, np.uint8)])
+    assert not patches.values.any()
+
+
+def test_patches_begin_at_the_upper_left_and_the_last_reach_beyond_the_image(texture: Texture) -> None:
+    image = np.zeros((9, 20, 3), np.uint8)
+    image[:, 8:16], image[8:] = 128, 255
+    [patches] = dataclasses.replace(texture, reach=0.01, texture_weight=0).describe([image])
+    lightness = patches.values[..., 0]
+    assert patches.alignment is Alignment.PADDED
+    assert lightness.shape == (2, 3) and lightness[0, 0] == lightness[0, 2] < lightness[0, 1] < lightness[1].min() == lightness[1].max()
 
 
 def test_there_is_a_channel_for_every_colour_and_direction(small_method: Callable[[str, str], Any]) -> None:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -18,7 +19,7 @@ from seedbed.components import Components
 from seedbed.errors import ParamsError, WeightsError
 from seedbed.features.vit import Reduction, Vit
 from seedbed.transformer import Transformer, keys
-from seedbed.types import Image
+from seedbed.types import Alignment, Image
 from seedbed.weights import InitialWeights, save_components
 
 NONE = InitialWeights(source="none", file="", sha256="")
@@ -75,6 +76,15 @@ def test_any_plain_transformer_takes_images_of_any_size(architecture: str, size:
     [first, *_] = described(method)
     assert first.shape == (-(-40 // size), -(-33 // size), method.num_channels)
     assert np.isfinite(first).all() and first.std() > 0
+
+
+def test_patches_cover_equal_parts_of_the_image() -> None:
+    method = vit()
+    [image, *_] = images()
+    resized = np.asarray(cv2.resize(image, (48, 48), interpolation=cv2.INTER_CUBIC), np.uint8)
+    of_image, of_resized = method.describe([image, resized], network(method), device="cpu")
+    assert of_image.alignment is Alignment.RESIZED
+    assert np.array_equal(of_image.values, of_resized.values)
 
 
 def test_keys_are_what_the_attention_computes() -> None:

@@ -21,7 +21,8 @@ FRONT_DOORS = {  # what a stage reads goes through its run, where the laws of th
     "seedbed.store": {"seedbed.shards", "seedbed.stage", "seedbed.store"},
     "seedbed.shards": {"seedbed.shards", "seedbed.stage"},
     "seedbed.methods.load": {"seedbed.methods", "seedbed.params"},
-    "seedbed.params": {"seedbed.params", "seedbed.stage"},
+    "seedbed.params": {"seedbed.inputs", "seedbed.params", "seedbed.stage"},
+    "seedbed.inputs": {"seedbed.inputs", "seedbed.stage"},
     "seedbed.stage": {"stages"},
 }
 

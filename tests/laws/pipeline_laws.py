@@ -14,6 +14,7 @@ from tests.laws.source_tree import SourceTree, dotted
 
 N = TypeVar("N", bound=ast.AST)
 ROOT = "${dataset.root}"  # of the raw data
+WATCHED = ("images_and_more", "read_raw")  # how a run gives all of them
 
 
 # Code that a stage runs.
@@ -66,6 +67,17 @@ def data_deps_are_complete(tree: SourceTree) -> list[str]:
 def reads_raw_data(tree: SourceTree, stage: str) -> bool:
     """Whether a stage reads more below the root than images whose digest it knows."""
     return TRUTH in tree.reachable(f"stages.{stage}") or "Method" in tree.contracts(stage).get("dataset", ())
+
+
+def raw_data_are_watched(tree: SourceTree) -> list[str]:
+    """A stage that reads the raw data as a whole gets them from its run, which sees when they change meanwhile; no other stage does."""
+    found = []
+    for stage in tree.stages:
+        watched = any(use for door in WATCHED for use in of_run(tree, f"stages.{stage}", door))
+        if watched != reads_raw_data(tree, stage):
+            doors = " or ".join(f"run.{door}" for door in WATCHED)
+            found.append(f"stage {stage}: {'do without' if watched else 'get the raw data by'} {doors}")
+    return found
 
 
 def opened(tree: SourceTree, stage: str) -> tuple[set[str], list[str]]:
@@ -209,13 +221,8 @@ def params_read(tree: SourceTree, stage: str) -> tuple[set[str], list[str]]:
 
 
 def _params_of(tree: SourceTree, question: str, contract: str) -> set[str] | None:
-    """What one question to the parameters reads; None where that cannot be seen.
-
-    The root of the raw data may be asked for freely: it is a location, and what is found there is checked against digests.
-    """
+    """What one question to the parameters reads; None where that cannot be seen."""
     family, _, kind = contract.removeprefix("seedbed.").rpartition(".")
-    if question == "raw_root":
-        return set()
     if family in tree.families and (question, kind) == ("method", "Method"):
         return {f"{family}.method", f"{family}.${{{family}.method}}"}
     if family in tree.families and (question, kind) == ("settings", "Settings"):

@@ -14,6 +14,7 @@ from tests.laws.source_tree import SourceTree
 LAWS: list[Law] = [
     pipeline_laws.module_deps_are_complete,
     pipeline_laws.data_deps_are_complete,
+    pipeline_laws.raw_data_are_watched,
     pipeline_laws.maps_have_slots,
     pipeline_laws.params_are_complete,
     pipeline_laws.outs_have_schemas,
@@ -156,6 +157,16 @@ def test_data_that_are_newly_opened_are_found(broken: BrokenCopy, text: str) -> 
 def test_data_opened_in_disguise_are_found(broken: BrokenCopy, opening: str) -> None:
     where = broken.append("stages/seeds.py", f"def more(run: Run, name: str) -> None: {opening}")
     assert broken.new(pipeline_laws.data_deps_are_complete) == [f"{where}: name what run.open opens, so that dvc.yaml can be checked"]
+
+
+def test_raw_data_that_nobody_watches_are_found(broken: BrokenCopy) -> None:
+    broken.replace("stages/evaluation.py", "run.images_and_more(data)", "run.images(data)")
+    assert broken.new(pipeline_laws.raw_data_are_watched) == ["stage evaluation: get the raw data by run.images_and_more or run.read_raw"]
+
+
+def test_raw_data_that_are_watched_without_need_are_found(broken: BrokenCopy) -> None:
+    broken.replace("stages/superpixels.py", "run.images(data)", "run.images_and_more(data)")
+    assert broken.new(pipeline_laws.raw_data_are_watched) == ["stage superpixels: do without run.images_and_more or run.read_raw"]
 
 
 def test_a_map_that_a_method_newly_learns_along_is_found(broken: BrokenCopy) -> None:

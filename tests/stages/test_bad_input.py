@@ -275,7 +275,7 @@ def test_artifacts_of_two_data_sets_are_not_mixed(finished: Project, tmp_path: P
 def test_a_training_that_diverges_leaves_no_weights(finished: Project, tmp_path: Path) -> None:
     own = finished.copy_to(tmp_path)
     content = own.params()
-    content["classifier"]["cam"]["descent"] |= {"learning_rate": 1e30, "warmup": 0}
+    content["classifier"]["cam"]["descent"] |= {"learning_rate": 1000, "weight_decay": 1000, "warmup": 0}
     content["classifier"]["cam"]["training"]["epochs"] = 3
     own.write_params(content)
     before = open_artifact("classifier", folder=own.data).digest

@@ -12,6 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from seedbed.artifacts import open_artifact
+from seedbed.types import Alignment
 from tests.stages.miniature import CHECKOUT, Project, new_project, tree
 from tests.stages.surviving import change_params, heard
 
@@ -34,7 +35,7 @@ def test_the_same_bytes_wherever_it_runs(project: Project, tmp_path: Path) -> No
     patches = open_artifact("features", folder=project.data)
     image = patches.ids[0]
     height, width = patches.size(image)
-    assert patches.patches(image).patch_size == 16
+    assert patches.patches(image).patch_size == 16 and patches.patches(image).alignment is Alignment.RESIZED
     assert patches.patches(image).values.shape == (-(-height // 16), -(-width // 16), 64)
 
 

@@ -13,16 +13,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed import superpixels
-from seedbed.superpixels.dino import discover
-from seedbed.types import Image, PatchFeatures, RegionMap
+from seedbed.features.texture import Texture
+from seedbed.superpixels.dino import Dino, discover
+from seedbed.types import Alignment, Image, PatchFeatures, RegionMap
 
 Vectors = npt.NDArray[np.float32]
 
 
+def cosines(vectors: Vectors) -> Vectors:
+    """Of all pairs. A vector of length zero has 1 with its like and 0 with all others, which the paper does not say."""
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    silent = (length == 0).astype(np.float32)
+    unit = vectors / (length + silent)
+    return np.asarray(unit @ unit.T + silent @ silent.T)
+
+
 def from_the_paper(vectors: Vectors, threshold: float) -> list[int]:
     """The pseudocode, word for word."""
-    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    similarity = unit @ unit.T
+    similarity = cosines(vectors)
     related = similarity > 0
     left = list(range(len(vectors)))
     regions = [-1] * len(vectors)
@@ -100,9 +108,40 @@ def test_the_length_of_vectors_means_nothing(vectors: Vectors, seed: int) -> Non
     assert np.array_equal(discover(scaled, threshold=0.3), discover(vectors, threshold=0.3))
 
 
-def test_patches_that_say_nothing_resemble_nothing_and_come_first() -> None:
-    vectors = np.array([[1, 0], [0, 0], [1, 0], [0, 0]], np.float32)
-    assert discover(vectors, threshold=0.3).tolist() == [2, 0, 2, 1]
+# --- Vectors of length zero ---
+
+
+@given(random_vectors(), st.floats(-0.99, 0.95), st.integers(0, 1000))
+def test_patches_that_say_nothing_are_of_one_region_whatever_the_threshold(vectors: Vectors, threshold: float, seed: int) -> None:
+    silent = np.random.default_rng(seed).random(len(vectors)) < 0.4
+    vectors[silent] = 0
+    regions = discover(vectors, threshold=threshold)
+    assert regions.tolist() == from_the_paper(vectors, threshold)
+    assert len(np.unique(regions[silent])) <= 1
+    if threshold >= 0:
+        assert not np.isin(regions[~silent], regions[silent]).any()
+
+
+def test_patches_that_say_nothing_resemble_each_other_and_nothing_else() -> None:
+    vectors = np.array([[1, 0], [0, 0], [1, 0], [0, 0], [1, 0]], np.float32)
+    assert discover(vectors, threshold=0.3).tolist() == [1, 0, 1, 0, 1]  # they are fewer, so they come first
+    assert discover(vectors, threshold=1).tolist() == [1, 0, 2, 0, 3]  # of directions, only a patch itself exceeds that
+    assert not discover(vectors, threshold=-0.1).any()  # at right angles to all
+
+
+def test_patches_that_say_nothing_are_one_region_alone() -> None:
+    assert not discover(np.zeros((400, 7), np.float32), threshold=0.7).any()
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (200, 30, 30)])
+def test_an_image_of_one_colour_is_one_superpixel_and_needs_no_crf(
+    colour: tuple[int, int, int], small_method: Callable[[str, str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("seedbed.crf.DenseCrf._infer")
+    image = np.full((81, 121, 3), colour, np.uint8)
+    [patches] = Texture(patch_size=4, num_directions=8, reach=0.5, texture_weight=0.0).describe([image])
+    dino = dataclasses.replace(small_method("superpixels", "dino"), threshold=0.7)
+    assert not dino.segment(image, patches).any()
 
 
 def test_degrees_count_only_what_is_left() -> None:
@@ -116,16 +155,30 @@ def test_degrees_count_only_what_is_left() -> None:
 # --- From patches to pixels ---
 
 
-def test_regions_reach_pixels_as_squares_that_the_border_cuts(small_method: Callable[[str, str], Any]) -> None:
+@pytest.fixture
+def plain(small_method: Callable[[str, str], Any]) -> Dino:
+    """Without a CRF."""
     dino = small_method("superpixels", "dino")
-    plain = dataclasses.replace(dino, threshold=0.5, crf=dataclasses.replace(dino.crf, iterations=0))
+    assert isinstance(dino, Dino)
+    return dataclasses.replace(dino, threshold=0.5, crf=dataclasses.replace(dino.crf, iterations=0))
+
+
+def test_regions_of_a_padded_image_reach_pixels_as_squares_that_the_border_cuts(plain: Dino) -> None:
     values = np.zeros((2, 3, 2), np.float32)
     values[..., 0] = 1
     values[0, 0] = values[1, 2] = (0, 1)
-    regions = plain.segment(np.zeros((5, 9, 3), np.uint8), PatchFeatures(values=values, patch_size=4))
+    regions = plain.segment(np.zeros((5, 9, 3), np.uint8), PatchFeatures(values=values, patch_size=4, alignment=Alignment.PADDED))
     expected = np.ones((5, 9), np.int32)
     expected[:4, :4] = expected[4:, 8:] = 0  # the smaller one first, in two pieces, one of them a single pixel
     assert np.array_equal(regions, expected)
+
+
+def test_regions_of_a_resized_image_lie_where_the_network_saw_them(plain: Dino) -> None:
+    values = np.zeros((2, 3, 2), np.float32)
+    values[..., 0] = 1
+    values[:, 2] = (0, 1)
+    regions = plain.segment(np.zeros((17, 34, 3), np.uint8), PatchFeatures(values=values, patch_size=16, alignment=Alignment.RESIZED))
+    assert np.array_equal(regions, (np.arange(34) < 23) + np.zeros((17, 1), np.int32))  # two thirds of the image, not 32 pixels
 
 
 def test_a_region_that_the_crf_wipes_out_leaves_no_gap(small_method: Callable[[str, str], Any]) -> None:
@@ -136,19 +189,17 @@ def test_a_region_that_the_crf_wipes_out_leaves_no_gap(small_method: Callable[[s
     image = np.zeros((16, 24, 3), np.uint8)
     image[:, 12:] = 255
     field = dataclasses.replace(dino.crf, colour_distance=20, colour_weight=10, iterations=10)
-    patches = PatchFeatures(values=values, patch_size=4)
+    patches = PatchFeatures(values=values, patch_size=4, alignment=Alignment.PADDED)
     assert dataclasses.replace(dino, crf=dataclasses.replace(field, iterations=0)).segment(image, patches).max() == 2
     regions = dataclasses.replace(dino, crf=field).segment(image, patches)
     assert np.array_equal(regions, (np.arange(24) >= 12) + np.zeros((16, 1), np.int32))
 
 
 @pytest.mark.parametrize("size", [(8, 12), (9, 13), (15, 23)])
-def test_a_last_patch_of_one_pixel_is_a_patch(size: tuple[int, int], small_method: Callable[[str, str], Any]) -> None:
-    dino = small_method("superpixels", "dino")
-    plain = dataclasses.replace(dino, threshold=0.5, crf=dataclasses.replace(dino.crf, iterations=0))
+def test_a_last_patch_of_one_pixel_is_a_patch(size: tuple[int, int], plain: Dino) -> None:
     rows, columns = -(-size[0] // 4), -(-size[1] // 4)
     values = np.eye(rows * columns, dtype=np.float32).reshape(rows, columns, -1)
-    regions = plain.segment(np.zeros((*size, 3), np.uint8), PatchFeatures(values=values, patch_size=4))
+    regions = plain.segment(np.zeros((*size, 3), np.uint8), PatchFeatures(values=values, patch_size=4, alignment=Alignment.PADDED))
     assert regions.max() + 1 == rows * columns
     assert (regions[-1, -1] == regions).sum() == (size[0] - 4 * (rows - 1)) * (size[1] - 4 * (columns - 1))
 
@@ -160,6 +211,6 @@ def test_a_method_that_leaves_numbers_out_is_stopped() -> None:
             regions[0] = 2
             return regions
 
-    patches = PatchFeatures(values=np.zeros((1, 1, 1), np.float32), patch_size=8)
+    patches = PatchFeatures(values=np.zeros((1, 1, 1), np.float32), patch_size=8, alignment=Alignment.PADDED)
     with pytest.raises(ValueError, match="numbers left out"):
         Gaps().partition(np.zeros((4, 6, 3), np.uint8), patches)

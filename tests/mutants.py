@@ -1,0 +1,162 @@
+"""Which faults the tests would not notice: `make mutants` puts single ones into modules that compute, and runs the tests of each.
+
+Of tools that do the like, mutmut leaves decorated functions and constants of modules alone, which here are most verbs and all presets, and
+cosmic-ray edits the checkout; neither exchanges parameters, which is the fault of this field.
+
+    python -m tests.mutants                              # a sample of all modules
+    python -m tests.mutants seedbed/crf.py --number 20   # of some
+    python -m tests.mutants --seed 1 --jobs 4            # another sample, several at a time
+
+A fault is dead when a test fails or does not end. Those that change nothing that could be noticed are in EQUIVALENT, with the reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from queue import SimpleQueue
+
+from tests.faults import PROJECT, Fault, faults
+
+COMPUTING = (  # beside methods
+    *("augmentation", "boundaries", "components", "crf", "deeplab", "frozen", "inference", "judgement", "metrics", "networks"),
+    *("samples", "training", "transformer", "types", "weights"),
+)
+APART = ("laws", "pipeline", "stages")  # tests of the whole, which belong to no module
+EQUIVALENT: dict[str, str] = {}  # fault as it is printed, without its line -> why nobody can notice
+
+
+# Tests.
+
+
+def modules() -> list[str]:
+    """Methods but readers of data sets, and what they compute with."""
+    methods = [file for file in sorted((PROJECT / "seedbed").glob("*/*.py")) if file.parent.name != "dataset" and file.stem[0] != "_"]
+    return [str(file.relative_to(PROJECT)) for file in (*methods, *(PROJECT / "seedbed" / f"{name}.py" for name in COMPUTING))]
+
+
+@cache
+def imported(file: Path) -> frozenset[str]:
+    """Modules of ours that a file imports."""
+    found = set[str]()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("seedbed"):
+            found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return frozenset(found)
+
+
+def tests_of(module: str) -> list[str]:
+    """Tests that belong to a module: its own, those that import it, and those of methods that use it."""
+    file, dotted = Path(module), module.removesuffix(".py").replace("/", ".")
+    methods = (
+        [PROJECT / file]
+        if len(file.parts) > 2
+        else [one for one in sorted((PROJECT / "seedbed").glob("*/*.py")) if dotted in imported(one) and one.stem[0] != "_"]
+    )
+    tests = [one for one in sorted((PROJECT / "tests").rglob("test_*.py")) if one.relative_to(PROJECT).parts[1] not in APART]
+    own = [one for one in tests if one.stem == f"test_{file.stem}" and one.parent.name in (file.parent.name, "tests")]
+    using = [one for one in tests if dotted in imported(one) and one.name != "test_alive.py"]
+    of_methods = [PROJECT / "tests" / one.parent.name / f"test_{one.stem}.py" for one in methods]
+    contracts = [PROJECT / "tests" / "contracts" / f"test_{one.parent.name}.py" for one in methods]
+    alive = [f"tests/contracts/test_alive.py::test_every_parameter_changes_the_result[{one.parent.name}-{one.stem}]" for one in methods]
+    files = [str(one.relative_to(PROJECT)) for one in (*own, *of_methods, *contracts, *using) if one.is_file()]
+    return [*dict.fromkeys(files), *alive]
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy of the checkout, to put faults into."""
+
+    root: Path
+
+    @classmethod
+    def made(cls, root: Path) -> Copy:
+        listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=PROJECT, capture_output=True, check=True)
+        for name in filter(None, listed.stdout.decode().split("\0")):
+            if (PROJECT / name).is_file():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(PROJECT / name, root / name)
+        return cls(root)
+
+    def passes(self, tests: Sequence[str], *, seconds: float) -> bool:
+        """Whether tests pass, in time."""
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", f"--timeout={seconds}", *tests]
+        variables = {"PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+        with tempfile.TemporaryDirectory() as folder:
+            command.append(f"--basetemp={folder}/tests")
+            done = subprocess.run(command, cwd=self.root, env=os.environ | variables, capture_output=True, text=True, check=False)
+        if done.returncode in (4, 5):
+            raise RuntimeError(f"no tests: {done.stdout[-500:]}{done.stderr[-500:]}")
+        return done.returncode == 0
+
+    def survives(self, fault: Fault, *, seconds: float) -> bool:
+        """Whether no test notices a fault."""
+        file = self.root / fault.module
+        right = file.read_bytes()
+        file.write_bytes(fault.put_into(right))
+        try:
+            return self.passes(tests_of(fault.module), seconds=seconds)
+        finally:
+            file.write_bytes(right)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("modules", nargs="*", help="files, relative to the project; all that compute where none is named")
+    parser.add_argument("--number", type=int, default=150, help="faults, drawn by chance; 0: all")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1, help="faults at a time")
+    parser.add_argument("--seconds", type=float, default=60, help="that a test may take before it counts as failed")
+    parser.add_argument("--list", action="store_true", help="name the faults and run nothing")
+    options = parser.parse_args()
+    every = [one for module in options.modules or modules() for one in faults(module)]
+    chosen = random.Random(options.seed).sample(every, min(options.number or len(every), len(every)))
+    chosen = [one for one in sorted(chosen, key=lambda one: (one.module, one.line)) if str(one) not in EQUIVALENT]
+    if options.list:
+        print(*(f"{one.line}: {one}" for one in chosen), f"{len(chosen)} of {len(every)}", sep="\n")
+        return
+    started, survivors = time.monotonic(), list[Fault]()
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.jobs) as threads:
+        free: SimpleQueue[Copy] = SimpleQueue()
+        for number in range(options.jobs):
+            free.put(Copy.made(Path(folder) / str(number)))
+
+        def judged(fault: Fault) -> tuple[Fault, bool]:
+            place = free.get()
+            try:
+                return fault, place.survives(fault, seconds=options.seconds)
+            finally:
+                free.put(place)
+
+        first = free.get()
+        if not first.passes(list(dict.fromkeys(test for one in chosen for test in tests_of(one.module))), seconds=options.seconds):
+            sys.exit("tests fail without any fault")
+        free.put(first)
+        for done, (fault, survived) in enumerate(threads.map(judged, chosen), start=1):
+            if survived:
+                survivors.append(fault)
+                print(f"survived, line {fault.line} of {fault}", flush=True)
+            print(
+                f"{done} of {len(chosen)}, {len(survivors)} survived, {time.monotonic() - started:.0f} s",
+                end="\r",
+                file=sys.stderr,
+                flush=True,
+            )
+    share = 1 - len(survivors) / max(1, len(chosen))
+    print(f"{len(chosen)} of {len(every)} faults, {share:.3f} of them dead, in {time.monotonic() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

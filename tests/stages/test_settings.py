@@ -1,0 +1,81 @@
+"""Every setting of a family is alive: it changes alone, and so does what the stage leaves. Settings are found, not listed.
+
+A stage that refuses leaves a message, which is a result too: some settings only say again, for DVC, what a method's parameters say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seedbed import methods
+from seedbed.errors import SeedbedError
+from tests import layouts
+from tests.leaves import Plain, Trial
+from tests.stages.miniature import Project, tree
+
+EXCUSED = {
+    "classifier.maps": "the one method there is learns no map along, and slots that it does not read name the data set",
+    "dataset.root": "where the raw data lie; which they are is said by their digests",
+}
+OTHER_VALUES: dict[str, list[Any]] = {
+    "classifier.maps": [{"maps": {"labels": "dataset"}}],
+    "classifier.split": ["val"],
+    "dataset.classes": [["cat"], ["dog"], ["dog", "cat"]],
+    "dataset.root": ["data/raw/copy"],
+    "evaluation.split": ["val"],
+    "predictions.split": ["train"],
+    "pretraining.split": ["train"],
+    "segmenter.maps": [{"maps": {"labels": "refinement", "regions": "superpixels", "confidence": "dataset"}}],
+    "segmenter.split": ["val"],
+}
+SITUATIONS: dict[str, list[Plain]] = {"dataset": [{"max_size": [40, 32]}]}  # some images are larger
+
+
+def test_settings_of_the_family_change_what_its_stage_leaves(finished: Project, tmp_path: Path, family: str) -> None:
+    project = finished.copy_to(tmp_path / "project")
+    content = project.params()
+    if family == "dataset":
+        content["dataset"] |= {"method": "folder", "root": "data/raw/folder", "max_size": [48, 64], "allow_broken": 1}
+        raw = project.data / "raw" / "folder"
+        layouts.folder(raw)
+        (raw / "images" / "one.png").write_bytes((raw / "images" / "one.png").read_bytes()[:200])
+        shutil.copytree(raw, raw.with_name("copy"))
+    if family == "pretraining":
+        content["pretraining"]["method"] = "dino"
+    settings = importlib.import_module(f"seedbed.{family}").Settings
+    section = content[family]
+    declared = methods.declared_settings(family)
+    assert declared is not None
+
+    def left(made: Any) -> dict[str, str]:
+        """What the stage leaves, with some settings."""
+        given = {name: getattr(made, name) for name in declared.names()}
+        section.update({name: list(one) if isinstance(one, tuple) else one for name, one in given.items()})
+        project.write_params(content)
+        try:
+            project.run(family)
+        except SeedbedError as error:
+            return {"refused": str(error).replace(section.get("root", " "), "")}
+        return {name: hashlib.sha256(file).hexdigest() for name, file in tree(project.data).items() if not name.startswith("raw/")}
+
+    trial = Trial(
+        of=family,
+        kind=settings,
+        usual={name: section[name] for name in declared.names()},
+        compute=left,
+        situations={"Settings": SITUATIONS.get(family, [])},
+        other_values=OTHER_VALUES,
+        excused=EXCUSED,
+    )
+    complaints = list(trial.complaints())
+    assert not complaints, "\n".join(complaints)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    metafunc.parametrize("family", [family for family in methods.families() if methods.declared_settings(family)])
