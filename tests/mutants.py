@@ -90,8 +90,8 @@ class Copy:
                 shutil.copy(PROJECT / name, root / name)
         return cls(root)
 
-    def passes(self, tests: Sequence[str], *, seconds: float) -> bool:
-        """Whether tests pass, in time."""
+    def complaint(self, tests: Sequence[str], *, seconds: float) -> str:
+        """What the first of some tests says that fails or does not end in time; nothing if all pass."""
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", f"--timeout={seconds}", *tests]
         variables = {"PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
         with tempfile.TemporaryDirectory() as folder:
@@ -99,7 +99,7 @@ class Copy:
             done = subprocess.run(command, cwd=self.root, env=os.environ | variables, capture_output=True, text=True, check=False)
         if done.returncode in (4, 5):
             raise RuntimeError(f"no tests: {done.stdout[-500:]}{done.stderr[-500:]}")
-        return done.returncode == 0
+        return done.stdout if done.returncode else ""
 
     def survives(self, fault: Fault, *, seconds: float) -> bool:
         """Whether no test notices a fault."""
@@ -107,7 +107,7 @@ class Copy:
         right = file.read_bytes()
         file.write_bytes(fault.put_into(right))
         try:
-            return self.passes(tests_of(fault.module), seconds=seconds)
+            return not self.complaint(tests_of(fault.module), seconds=seconds)
         finally:
             file.write_bytes(right)
 
@@ -141,8 +141,9 @@ def main() -> None:
                 free.put(place)
 
         first = free.get()
-        if not first.passes(list(dict.fromkeys(test for one in chosen for test in tests_of(one.module))), seconds=options.seconds):
-            sys.exit("tests fail without any fault")
+        complaint = first.complaint([*dict.fromkeys(test for one in chosen for test in tests_of(one.module))], seconds=options.seconds)
+        if complaint:
+            sys.exit(f"a test fails without any fault: {complaint}")
         free.put(first)
         for done, (fault, survived) in enumerate(threads.map(judged, chosen), start=1):
             if survived:

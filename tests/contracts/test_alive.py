@@ -28,11 +28,12 @@ from seedbed.judgement import Judge
 from seedbed.machine import Machine
 from seedbed.networks import Backbone
 from seedbed.transformer import Tokens
-from seedbed.types import Alignment, ClassMaps, Image, LabelMap, PatchFeatures, Probabilities, Size, cells
+from seedbed.types import Alignment, ClassMaps, LabelMap, PatchFeatures, Probabilities, Size
 from seedbed.weights import Checkpoints, save_components
 from tests.layouts import LAYOUTS
 from tests.learning import NUM_CLASSES, samples, trained
 from tests.leaves import Plain, Trial, leaves, with_values
+from tests.oracles import photograph
 from tests.small import shrunk
 from tests.toys import LeaningClassifier, LeaningSegmenter
 
@@ -82,13 +83,6 @@ LIVELY: dict[str, Any] = {
 
 
 # --- Results, by family ---
-
-
-def photograph(size: Size = (40, 56), *, seed: int = 0) -> Image:
-    """Coarse patches of colour with noise on them, so that there are borders and doubts."""
-    random = np.random.default_rng(seed)
-    coarse = random.integers(40, 216, (*cells(size, 8), 3)).repeat(8, axis=0).repeat(8, axis=1)[: size[0], : size[1]]
-    return np.asarray(np.clip(coarse + random.integers(-25, 26, (*size, 3)), 0, 255), np.uint8)
 
 
 def class_maps(size: Size = (40, 56)) -> ClassMaps:
