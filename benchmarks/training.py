@@ -59,7 +59,7 @@ def chosen(name: str, options: argparse.Namespace) -> segmenter.Method:
     """A method of params.yaml with another network and size."""
     block = YAML(typ="safe").load(Path(__file__).parents[1] / "params.yaml")["segmenter"][name]
     weights = {"source": "none", "file": "", "sha256": ""}
-    block["backbone"] |= {"network": options.network, "initial_weights": weights, "frozen_norms": False, "frozen_stages": 0}
+    block["backbone"] |= {"network": options.network, "initial_weights": weights, "frozen_norms": "none", "frozen_stages": 0}
     epochs = (UNCOUNTED + options.steps) * options.batch_size / IMAGES
     block["training"] |= {"epochs": epochs, "batch_size": options.batch_size, "precision": options.precision}
     block |= {"rates": list(RATES), "augmentation": block["augmentation"] | {"crop": options.crop}}

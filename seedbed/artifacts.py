@@ -387,6 +387,12 @@ class Artifact:
     # The data set.
 
     @cached_property
+    def lengths(self) -> dict[str, int]:
+        """Length of every dimension of its arrays."""
+        shapes = [(spec.dimensions, self._group[name].shape) for name, spec in self.schema.arrays.items()]  # type: ignore[union-attr]
+        return {one: length for dimensions, shape in shapes for one, length in zip(dimensions, shape, strict=True)}
+
+    @cached_property
     def extents(self) -> dict[str, int]:
         """Length of the dimensions that the data set fixes for every later artifact."""
         height, width = self.max_size
@@ -417,6 +423,13 @@ class Artifact:
             )
         member = self.whole("splits")[:, names.index(name)]
         return [image for image in self.usable if member[self.row(image)]]
+
+    @property
+    def splits_labelled(self) -> dict[str, bool]:
+        """Of every split that usable images belong to, whether it is known of some of these what they show."""
+        usable = self.whole("problem") == ""
+        counts = {str(name): member & usable for name, member in zip(self.whole("split_names"), self.whole("splits").T, strict=True)}
+        return {name: bool((member & self.whole("labelled")).any()) for name, member in counts.items() if member.any()}
 
     @cached_property
     def usable(self) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import cv2
 import numpy as np
@@ -12,8 +12,10 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from seedbed.methods import parameters
+from seedbed.resizing import resized
 from seedbed.types import Image
 
+Byte = Annotated[int, Field(ge=0, le=255)]
 Map = npt.NDArray[Any]  # (y, x): labels or regions
 Share = Annotated[float, Field(ge=0, le=1)]
 Scale = Annotated[float, Field(gt=0, le=16)]  # of an image
@@ -63,6 +65,9 @@ class Augmentation:
     longer_side: Annotated[int, Field(ge=0, le=20_000)]  # length that the longer side is resized to before all else; 0: as it is
     smallest_scale: Scale  # images are resized by a factor between these two
     largest_scale: Scale  # see smallest_scale
+    scale_steps: Annotated[int, Field(ge=0)]  # so many factors alone, at equal distances from smallest to largest; 0: any between them
+    interpolation: Literal["bilinear", "antialiased_cubic"]  # how images are resized
+    padding: tuple[Byte, ...]  # red, green and blue beyond an image's border, whatever colours become; empty: the image's mean colour
     flip: Share  # probability of a left-right flip
     colours: Colours
 
@@ -72,34 +77,61 @@ class Augmentation:
             raise ValueError(f"smallest_scale no larger than largest_scale, which is {self.largest_scale}")
         return self
 
+    @model_validator(mode="after")
+    def _steps_reach_both(self) -> Self:
+        if self.scale_steps == 1 and self.smallest_scale != self.largest_scale:
+            raise ValueError("0 or at least 2 scale_steps where smallest_scale and largest_scale differ")
+        return self
+
+    @model_validator(mode="after")
+    def _padding_is_a_colour(self) -> Self:
+        if len(self.padding) not in (0, 3):
+            raise ValueError("a padding of three numbers, or of none")
+        return self
+
     def view(self, sample: Sample, random: np.random.Generator) -> Sample:
-        """One random view. The image stays uint8; what lies beyond its border is its mean colour."""
-        scale = random.uniform(self.smallest_scale, self.largest_scale)
+        """One random view. The image stays uint8."""
+        scale = self._scale(random)
         if self.longer_side:
             scale *= self.longer_side / max(sample.image.shape[:2])
         height, width = (max(1, round(length * scale)) for length in sample.image.shape[:2])
         top, left = (self._offset(length, random) for length in (height, width))
         flip = random.random() < self.flip
-        image = cv2.resize(sample.image, (width, height), interpolation=cv2.INTER_LINEAR)
-        mean = tuple(int(one) for one in image.reshape(-1, 3).mean(axis=0))
+        image = resized(sample.image, (height, width), interpolation=self.interpolation)
         maps = {
             name: self._window(
                 cv2.resize(one, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), top, left, flip, sample.padding[name]
             )
             for name, one in sample.maps.items()
         }
-        coloured = self.colours.changed(self._window(image, top, left, flip, mean), random)
-        return Sample(image=coloured, labels=sample.labels, maps=maps, padding=sample.padding)
+        if self.padding:
+            shown = self.colours.changed(self._part(image, top, left), random)
+            window = self._window(shown, min(top, 0), min(left, 0), flip, self.padding)
+        else:
+            mean = tuple(int(one) for one in image.reshape(-1, 3).mean(axis=0))
+            window = self.colours.changed(self._window(image, top, left, flip, mean), random)
+        return Sample(image=window, labels=sample.labels, maps=maps, padding=sample.padding)
+
+    def _scale(self, random: np.random.Generator) -> float:
+        """The factor of a view."""
+        if not self.scale_steps:
+            return random.uniform(self.smallest_scale, self.largest_scale)
+        return float(random.choice(np.linspace(self.smallest_scale, self.largest_scale, self.scale_steps)))
 
     def _offset(self, length: int, random: np.random.Generator) -> int:
         """Where the window begins; negative where the image is smaller and is placed inside it."""
         low, high = sorted((0, length - self.crop))
         return int(random.integers(low, high + 1))
 
+    def _part(self, pixels: npt.NDArray[Any], top: int, left: int) -> npt.NDArray[Any]:
+        """What a window shows of an image or a map."""
+        return pixels[max(top, 0) : top + self.crop, max(left, 0) : left + self.crop]
+
     def _window(self, pixels: npt.NDArray[Any], top: int, left: int, flip: bool, fill: object) -> npt.NDArray[Any]:
+        """A window of an image or a map."""
         window = np.empty((self.crop, self.crop, *pixels.shape[2:]), pixels.dtype)
         window[...] = fill
-        bottom, right = min(top + self.crop, pixels.shape[0]), min(left + self.crop, pixels.shape[1])
-        first_row, first_column = max(top, 0), max(left, 0)
-        window[first_row - top : bottom - top, first_column - left : right - left] = pixels[first_row:bottom, first_column:right]
+        part = self._part(pixels, top, left)
+        first_row, first_column = max(-top, 0), max(-left, 0)
+        window[first_row : first_row + part.shape[0], first_column : first_column + part.shape[1]] = part
         return np.ascontiguousarray(window[:, ::-1]) if flip else window

@@ -103,24 +103,38 @@ def doctor() -> None:
 @app.command()
 @one_line_errors
 def plan() -> None:
-    """Say which stages `dvc repro` would run, why, and what that takes. Checks the whole of params.yaml first."""
+    """Say which stages `dvc repro` would run, why, and what that takes. Exit status 2 where one is known to fail.
+
+    Checks the whole of params.yaml first.
+    """
     from rich.console import Console
 
+    from seedbed import preflight
     from seedbed.params import Params
-    from seedbed.plan import check_slots, cost, costs_table, planned, remarks, table, total
+    from seedbed.plan import advice, cost, costs_table, planned, remarks, table, total, untouched, welcome
 
     params, console = Params.read(), Console()
-    params.check()
-    check_slots(params)
-    plan = planned()
-    costs = {one.stage: cost(one.stage, params) for one in plan}
-    console.print(table(plan))
-    console.print()
-    console.print(costs_table(costs))
-    console.print()
-    for remark in remarks(plan, params):
-        console.print(remark, highlight=False)
-    console.print(total(plan, costs), highlight=False)
+    preflight.check(params)
+    plan = planned(params)
+    if untouched(plan):
+        console.print(welcome(plan, params), highlight=False)
+    else:
+        costs = {one.stage: cost(one.stage, params) for one in plan}
+        console.print(table(plan))
+        console.print()
+        console.print(costs_table(costs))
+        console.print()
+        console.print(total(plan, costs), highlight=False)
+    for line in (*advice(plan), *remarks(plan, params)):
+        console.print(line, highlight=False)
+    waiting = [one.stage for one in plan if one.verdict != "nothing to do"]
+    problems = list(preflight.problems(waiting, params))
+    for line in () if problems else preflight.shortages(waiting, params):
+        print(line, file=sys.stderr)
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    if problems:
+        raise typer.Exit(USER_ERROR)
 
 
 @app.command()

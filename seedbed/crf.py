@@ -5,6 +5,7 @@ Paper: Krähenbühl and Koltun, "Efficient Inference in Fully Connected CRFs wit
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -18,6 +19,7 @@ from seedbed.types import Image
 Distance = Annotated[float, Field(ge=0.01, le=100_000)]  # pydensecrf crashes at far smaller ones
 Weight = Annotated[float, Field(ge=0, le=100_000)]
 
+HELD = 4 * 4  # bytes for each label of a pixel: its energy, two probabilities and room for the next
 SMALLEST_PROBABILITY = 1e-5  # keeps the logarithm finite
 
 
@@ -52,6 +54,13 @@ class DenseCrf:
             wanted = ", ".join(f"{name}: {number}" for name, number in zip(NUMBERS, PRESETS[self.preset], strict=True))
             raise ValueError(f"the numbers of the preset {self.preset} ({wanted}), or preset: own")
         return self
+
+    def memory(self, labels: int, extents: Mapping[str, int]) -> int:
+        """Bytes that inference holds at once, about, for an image of the largest size.
+
+        extents: lengths of dimensions by name.
+        """
+        return HELD * labels * extents["y"] * extents["x"]
 
     def probabilities(self, image: Image, beliefs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Beliefs (label, y, x) after inference; they need not sum to 1 before, and do so after."""

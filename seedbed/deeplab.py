@@ -7,6 +7,7 @@ CRFs", TPAMI 2018.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -44,3 +45,9 @@ def at_scales(network: nn.Module, images_BCYX: Tensor, scales: Sequence[float]) 
             scaled = functional.interpolate(images_BCYX, scale_factor=scale, mode="bilinear", align_corners=False)
         logits: Tensor = network(scaled)
         yield functional.interpolate(logits.float(), size=size, mode="bilinear", align_corners=False)
+
+
+def combine_losses(losses: Sequence[Tensor], rule: Literal["mean", "sum"]) -> Tensor:
+    """One loss of those of all sizes."""
+    stacked = torch.stack(list(losses))
+    return stacked.sum() if rule == "sum" else stacked.mean()

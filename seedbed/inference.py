@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -15,10 +14,12 @@ from torch.nn import functional
 
 from seedbed.artifacts import Artifact
 from seedbed.methods import Method
+from seedbed.resizing import Interpolation, resized
 from seedbed.types import Image, Size
 from seedbed.weights import restored
 
 N = TypeVar("N", bound=nn.Module)
+RGB_FLOATS = 3 * 4  # bytes
 _LOADED: dict[tuple[str, str], Any] = {}  # by artifact and device
 
 
@@ -56,22 +57,41 @@ def together(images: Sequence[Image], *, device: str) -> list[list[int]]:
     return list(by_size.values())
 
 
-def summed(
-    run: Callable[[Tensor], Tensor], images: Sequence[Image], *, scales: Sequence[float], flip: bool, size: Size, device: str
+def footprint(extents: Mapping[str, int], *, scales: Sequence[float], flip: bool) -> int:
+    """Bytes that `combine_views` holds at once, about, for an image of the largest size: its largest view, with what it becomes.
+
+    extents: lengths of dimensions by name.
+    """
+    pixels = extents["y"] * extents["x"] * max(scales) ** 2
+    return round(2 * RGB_FLOATS * pixels * (2 if flip else 1))
+
+
+def combine_views(
+    run: Callable[[Tensor], Tensor],
+    images: Sequence[Image],
+    *,
+    scales: Sequence[float],
+    flip: bool,
+    size: Size,
+    device: str,
+    interpolation: Interpolation,
+    by: Callable[[Tensor, Tensor], Tensor],
 ) -> Iterator[npt.NDArray[np.float32]]:
-    """Sum of a network's maps over scaled and mirrored views of every image, each brought to one size.
+    """A network's maps of scaled and mirrored views of every image, each brought to one size and combined.
 
     run: from images (B, C, Y, X) in [0, 1] to maps (B, channel, y, x); mirror images are the second half.
     images: of one size.
+    interpolation: how images are scaled.
+    by: makes one map of two, in whatever order: `torch.add` their sum, `torch.maximum` the larger value at every place.
     """
     total: Tensor | None = None
     for scale in scales:
         height, width = (max(1, round(length * scale)) for length in images[0].shape[:2])
-        scaled = np.stack([cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR) for image in images])
+        scaled = np.stack([resized(image, (height, width), interpolation=interpolation) for image in images])
         views_BCYX = torch.from_numpy(scaled).to(device).permute(0, 3, 1, 2).float() / 255
         both_BCYX = torch.cat([views_BCYX, views_BCYX.flip(-1)]) if flip else views_BCYX
         maps = functional.interpolate(run(both_BCYX).float(), size=size, mode="bilinear", align_corners=False)
-        both = maps[: len(images)] + maps[len(images) :].flip(-1) if flip else maps
-        total = both if total is None else total + both
+        both = by(maps[: len(images)], maps[len(images) :].flip(-1)) if flip else maps
+        total = both if total is None else by(total, both)
     assert total is not None, "there is at least one scale"
     yield from total.cpu().numpy()

@@ -36,6 +36,9 @@ def heeded() -> Iterator[None]:
     """Raise `Interrupted` in the main thread when somebody wants this program to end; who asks twice is not kept waiting."""
 
     def interrupt(number: int, _: FrameType | None) -> None:
+        if _held is not None:
+            _held.append(number)
+            return
         for one in before:
             signal.signal(one, _leave)
         raise Interrupted(number)
@@ -74,16 +77,24 @@ def _leave(number: int, _: FrameType | None) -> None:
 
 # Processes that a program starts.
 
+_held: list[int] | None = None  # signals that wait, where they have to
+
 
 @contextmanager
 def deferred() -> Iterator[None]:
     """Let signals wait for a moment in which a process is started. It begins without heeding them, until it follows its parent."""
+    global _held
     resource_tracker.ensure_running()  # which would be started on the way, and let signals through again
+    # The mask is what the process takes over. It does not keep signals from us: another thread may receive them for the main one.
+    _held = []
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:
+        held, _held = _held, None
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number in held[:1]:
+            signal.raise_signal(number)
 
 
 def follow_parent() -> None:

@@ -14,7 +14,7 @@ import ast
 import dataclasses
 import importlib
 from abc import ABC
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -36,6 +36,17 @@ class Method(ABC):  # noqa: B024 (the families add the abstract verbs)
 
     name: ClassVar[str] = ""
     remark: ClassVar[str] = ""  # what one should know before it runs, such as a cost that is not seen
+    saves_memory: ClassVar[str] = "let images be smaller: dataset.max_size, with dataset.larger: shrink"
+
+    def check(self) -> None:  # noqa: B027 (most methods have nothing to check)
+        """Refuse what can be known to fail without any data, such as a network that does not exist. Quick: no weights are read."""
+
+    def memory(self, extents: Mapping[str, int]) -> int:
+        """Bytes that it holds at once, about, for an image of the largest size or for a part of a batch; 0 where that is little.
+
+        extents: lengths of dimensions by name, those of what it reads among them.
+        """
+        return 0
 
 
 M = TypeVar("M", bound=Method)
@@ -69,6 +80,15 @@ def identity(block: object) -> dict[str, Any]:
         else:
             plain[field.name] = list(value) if isinstance(value, tuple) else value
     return plain
+
+
+def blocks(block: object, address: str) -> Iterator[tuple[str, Any]]:
+    """A block of parameters and all blocks within it, with their addresses."""
+    yield address, block
+    for field in dataclasses.fields(block):  # type: ignore[arg-type]  # every block of parameters is a dataclass
+        value = getattr(block, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from blocks(value, f"{address}.{field.name}")
 
 
 def families() -> list[str]:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ from seedbed.weights import InitialWeights, fitted, load_file
 torchvision_repair.apply()
 import timm  # noqa: E402 (only after the repair)
 
+Norms = Literal["none", "statistics", "all"]  # what of batch norms does not learn
+PUBLISHED = ("url", "file", "hf_hub_id")  # where timm says that weights are
 READ_BY = {"pretraining": "features", CLASSIFIER: "segmenter"}  # whose weights -> the stage that may start from them
 TRUNK = "backbone.trunk."  # before the names of a network of timm within one of ours
 State = Mapping[str, Tensor]  # of a network, by name of its entries
@@ -54,19 +56,28 @@ class Trunk:
 
     network: str  # any convolutional network or vision transformer of timm
     output_stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of its map: 8, 16 or 32; of a transformer, the edge of its patches
+    dilated: bool  # whether convolutions behind strides that output_stride takes away reach as far as with them; true for transformers
     initial_weights: InitialWeights
-    frozen_norms: bool  # whether batch norms keep the statistics and weights that they come with; not without initial weights
+    frozen_norms: Literal["none", "statistics", "all"]  # what batch norms keep as it came: nothing, their statistics, or their weights too
     frozen_stages: Annotated[int, Field(ge=0, le=1000)]  # so many first stages do not learn; the stem is one
 
     @model_validator(mode="after")
     def _something_to_freeze(self) -> Self:
-        if self.initial_weights.source == "none" and (self.frozen_norms or self.frozen_stages):
-            raise ValueError("nothing frozen (frozen_norms: false, frozen_stages: 0) where initial_weights.source is none")
+        if self.initial_weights.source == "none" and (self.frozen_norms != "none" or self.frozen_stages):
+            raise ValueError("nothing frozen (frozen_norms: none, frozen_stages: 0) where initial_weights.source is none")
         return self
+
+    def check(self, stage: str) -> None:
+        """Refuse a network that does not exist, or that can be known not to get its initial weights.
+
+        stage: that it belongs to.
+        """
+        with torch.device("meta"):
+            check_source(self.built().trunk, self.initial_weights, stage)
 
     def built(self) -> Backbone:
         """The network with any weights."""
-        return Backbone(self.network, output_stride=self.output_stride)
+        return Backbone(self.network, output_stride=self.output_stride, dilated=self.dilated)
 
     def initialised(self, *, start: State) -> Backbone:
         """The network as training starts from it.
@@ -123,7 +134,8 @@ class Backbone(nn.Module):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, name: str, *, output_stride: int) -> None:
+    def __init__(self, name: str, *, output_stride: int, dilated: bool = True) -> None:
+        """dilated: whether convolutions behind strides that `output_stride` takes away reach as far as with them."""
         super().__init__()
         if not timm.is_model(name.partition(".")[0]):
             raise ParamsError(
@@ -132,24 +144,27 @@ class Backbone(nn.Module):
                 expected=f"a network of timm {timm.__version__}{nearest(name, timm.list_models())}",
                 do="see timm.list_models()",
             )
-        self.trunk = _convolutional(name, output_stride) or _transformer(name, output_stride)
+        self.trunk = _convolutional(name, output_stride, dilated) or _transformer(name, output_stride, dilated)
         self._frozen: list[nn.Module] = []  # norms that go on with the statistics that they came with
-        self.num_features = int(self.trunk.num_features)
+        # Not the network's own `num_features`: some widen their map once more on the way to the head, which is left out.
+        self.num_features = int(self.trunk.feature_info[-1]["num_chs"])
         configuration: dict[str, Any] = self.trunk.pretrained_cfg
         self.register_buffer("mean", torch.tensor(configuration["mean"]).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("deviation", torch.tensor(configuration["std"]).view(1, 3, 1, 1), persistent=False)
 
-    def freeze(self, *, norms: bool, stages: int) -> None:
-        """Let batch norms, or the first stages with theirs, stay as they are."""
+    def freeze(self, *, norms: Norms, stages: int) -> None:
+        """Let batch norms or their statistics alone, and the first stages with their norms, stay as they are."""
         groups = timm.models.group_parameters(self.trunk, self.trunk.group_matcher(coarse=True))
         fixed = {name for number in sorted(groups)[:stages] for name in groups[number]}
         for name, parameter in self.trunk.named_parameters():
             if name in fixed:
                 parameter.requires_grad_(False)
         for module in self.trunk.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm) and (norms or not any(one.requires_grad for one in module.parameters())):
-                module.requires_grad_(False)
-                self._frozen.append(module)
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                if norms == "all":
+                    module.requires_grad_(False)
+                if norms != "none" or not any(one.requires_grad for one in module.parameters()):
+                    self._frozen.append(module)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
@@ -167,10 +182,10 @@ class Backbone(nn.Module):
         return maps[-1]
 
 
-def _convolutional(name: str, output_stride: int) -> Any:
+def _convolutional(name: str, output_stride: int, dilated: bool) -> Any:
     """A convolutional network of timm; None where the name is a transformer's."""
     try:
-        return timm.create_model(name, num_classes=0, global_pool="", output_stride=output_stride)
+        network: Any = timm.create_model(name, num_classes=0, global_pool="", output_stride=output_stride)
     except (AssertionError, NotImplementedError, TypeError) as error:  # each is how some networks of timm say that they cannot
         if _patched(name):
             return None
@@ -180,6 +195,20 @@ def _convolutional(name: str, output_stride: int) -> Any:
             expected="a convolutional network of timm that takes it",
             do="choose another, such as a resnet, or another output_stride",
         ) from error
+    return network if dilated else _undilated(network, name)
+
+
+def _undilated(network: Any, name: str) -> Any:
+    """A network of timm whose convolutions reach as far as where no stride is taken away, with maps of the same size. In place."""
+    with torch.device("meta"):
+        whole: Any = timm.create_model(name, num_classes=0, global_pool="")
+    dilations = {place: one.dilation for place, one in whole.named_modules() if isinstance(one, nn.Conv2d)}
+    for place, one in network.named_modules():
+        if isinstance(one, nn.Conv2d) and one.dilation != dilations[place]:
+            one.dilation = dilations[place]
+            if any(one.padding):  # those of timm that find out how much they pad when they run have 0
+                one.padding = "same"
+    return network
 
 
 def _patched(name: str) -> bool:
@@ -189,8 +218,15 @@ def _patched(name: str) -> bool:
     return hasattr(network, "blocks") and hasattr(network, "patch_embed")
 
 
-def _transformer(name: str, output_stride: int) -> Any:
+def _transformer(name: str, output_stride: int, dilated: bool) -> Any:
     """A vision transformer of timm that takes images of any size."""
+    if not dilated:
+        raise ParamsError(
+            "params.yaml: dilated",
+            found=f"false for {name!r}",
+            expected="true, for a transformer has no strides that could be taken away",
+            do="correct it",
+        )
     network: Any = timm.create_model(name, num_classes=0, dynamic_img_size=True, dynamic_img_pad=True)
     edge = int(network.patch_embed.patch_size[0])
     if edge != output_stride:
@@ -219,12 +255,29 @@ def initialise(trunk: Any, weights: InitialWeights) -> None:
             ) from error
     elif weights.source == "file":
         load_file(trunk, weights)
-    elif weights.source in READ_BY:
+    else:
+        check_source(trunk, weights)
+
+
+def check_source(trunk: Any, weights: InitialWeights, stage: str = "") -> None:
+    """Refuse initial weights that a network of timm can be known not to get, before it is time to give it any.
+
+    stage: that it belongs to, if that may have read what another has made.
+    """
+    where = "params.yaml: initial_weights.source"
+    if weights.source in READ_BY and READ_BY[weights.source] != stage:
         raise ParamsError(
-            "params.yaml: initial_weights.source",
+            where,
             found=repr(weights.source),
             expected=f"none, hub or file, because only `{READ_BY[weights.source]}` reads what that stage has made",
             do="correct it",
+        )
+    if weights.source == "hub" and not any(trunk.pretrained_cfg.get(name) for name in PUBLISHED):
+        raise WeightsError(
+            where,
+            found="hub, where timm has no weights for this network",
+            expected="a network that timm has weights for",
+            do="see timm.list_pretrained(), or use source: file",
         )
 
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from rich.table import Table
-from ruamel.yaml import YAML
 
-from seedbed import classifier, segmenter
-from seedbed.artifacts import FIXED, SCHEMAS, Artifact, open_artifact
-from seedbed.errors import ArtifactError, MachineError, ParamsError, listed
-from seedbed.methods import identity
+from seedbed import preflight, provenance
+from seedbed.artifacts import FIXED, FOLDER, SCHEMAS, Artifact, open_artifact
+from seedbed.dataset import Preview
+from seedbed.errors import ArtifactError, MachineError, listed
 from seedbed.params import Params
-from seedbed.slots import CLASSIFIER, check_maps, check_start
-from seedbed.store import Store
+from seedbed.store import WORK, Store
 
-Verdict = Literal["runs", "perhaps", "nothing to do"]
-COLOURS: dict[Verdict, str] = {"runs": "yellow", "perhaps": "cyan", "nothing to do": "green"}
+Verdict = Literal["runs", "perhaps", "stale", "nothing to do"]
+COLOURS: dict[Verdict, str] = {"runs": "yellow", "perhaps": "cyan", "stale": "red", "nothing to do": "green"}
+PARAMS = "params.yaml"
+LOST = "what it left is not in DVC's cache"
+TOOK = "less than five minutes on two CPU cores"  # what README.md says of the drawn data set with the parameters of dvc.lock
 SHOWN = 4  # names of files in a reason
 UNITS = ("B", "kB", "MB", "GB", "TB")
 SIZED = ("features", "cams", "predictions", "evaluation")  # families whose methods say how large their results are
@@ -31,29 +31,12 @@ class Planned:
     """What will happen to one stage."""
 
     stage: str
-    verdict: Verdict
+    verdict: Verdict  # stale: DVC takes it for up to date, but it is not what it would be made now
     reasons: tuple[str, ...]
+    other_parameters: bool = False  # than those that dvc.lock tells of
 
 
-def check_slots(params: Params) -> None:
-    """Refuse settings that name artifacts which do not fit the selected methods."""
-    learning, its = params.method(classifier.Method), params.settings(classifier.Settings)
-    check_maps("classifier", learning.maps, its.maps)
-    method, settings = params.method(segmenter.Method), params.settings(segmenter.Settings)
-    check_maps("segmenter", method.wanted_maps, settings.maps)
-    source = method.backbone.initial_weights.source
-    check_start("segmenter", source, settings.start)
-    given = identity(learning).get("backbone", {}).get("network")
-    if source == CLASSIFIER and given != method.backbone.network:
-        raise ParamsError(
-            f"params.yaml: segmenter.{method.name}.backbone.network",
-            found=repr(method.backbone.network),
-            expected=f"{given!r}, the classifier's, because initial_weights.source is {CLASSIFIER}",
-            do="name the same network for both",
-        )
-
-
-def planned() -> list[Planned]:
+def planned(params: Params) -> list[Planned]:
     """Every stage in the order of running."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -70,21 +53,34 @@ def planned() -> list[Planned]:
         raise MachineError(
             "dvc", found=str(error), expected="a project that DVC can read", do="run this in the project's folder"
         ) from error
-    known = _recorded()
+    except OSError as error:
+        found = f"a file that cannot be read: {error.strerror}"
+        raise MachineError(str(error.filename), found=found, expected="files that DVC can read", do="repair or remove it") from error
+    known = provenance.recorded()
     plan: dict[str, Planned] = {}
     for stage in order:
         waits_for = [one for one in before[stage] if plan[one].verdict != "nothing to do"]
+        pending = {f"data/{one}.zarr" for one in waits_for}
         if stage not in known:
-            plan[stage] = Planned(stage, "runs", ("it never ran here",))
-        elif stage in status and _restorable(status[stage], {f"data/{one}.zarr" for one in waits_for}):
-            plan[stage] = Planned(stage, "perhaps", ("what it reads or left is not in place: taken from DVC's cache if it is there",))
-        elif stage in status:
-            plan[stage] = Planned(stage, "runs", tuple(_reasons(status[stage])))
-        elif waits_for:
-            plan[stage] = Planned(stage, "perhaps", (f"if it changes: {listed(waits_for)}",))
+            plan[stage] = Planned(stage, "runs", ("it never ran here",), other_parameters=True)
+        elif stage not in status and (outdated := _outdated(stage, params)):
+            plan[stage] = Planned(stage, "stale", outdated)
+        elif stage not in status:
+            reasons = (f"if it changes: {listed(waits_for)}",) if waits_for else ()
+            plan[stage] = Planned(stage, "perhaps" if waits_for else "nothing to do", reasons)
+        elif not _unchanged(status[stage], pending):
+            plan[stage] = Planned(stage, "runs", tuple(_reasons(status[stage])), other_parameters=_has_other_parameters(status[stage]))
+        elif _lost(status[stage]):
+            plan[stage] = Planned(stage, "runs", (LOST,))
         else:
-            plan[stage] = Planned(stage, "nothing to do", ())
+            plan[stage] = Planned(stage, "perhaps", ("what it reads or left is not in place: taken from DVC's cache if it is there",))
     return [plan[stage] for stage in order]
+
+
+def _outdated(stage: str, params: Params) -> tuple[str, ...]:
+    """Why an artifact that DVC takes for up to date is not."""
+    artifact = _published(stage)
+    return () if artifact is None else tuple(provenance.outdated(artifact, params))
 
 
 @dataclass(frozen=True)
@@ -128,8 +124,7 @@ def _extents(stage: str, params: Params, data: Artifact | None) -> dict[str, int
         return None
     extents = {**FIXED, "split": len(data.whole("split_names")), **data.extents}
     if stage in SIZED:
-        method: Any = params.method(importlib.import_module(f"seedbed.{stage}").Method)
-        extents |= method.extents(data.max_size)
+        extents |= _method(stage, params).extents(data.max_size)
     return extents
 
 
@@ -137,9 +132,30 @@ def remarks(plan: list[Planned], params: Params) -> Iterator[str]:
     """What one should know of the selected methods before they run."""
     for one in plan:
         if one.verdict != "nothing to do":
-            method = params.method(importlib.import_module(f"seedbed.{one.stage}").Method)
+            method = _method(one.stage, params)
             if method.remark:
                 yield f"{one.stage}: {method.remark}"
+
+
+def untouched(plan: list[Planned]) -> bool:
+    """Whether nothing has run here and nothing can be had from DVC's cache: the first sight of a fresh clone."""
+    left = [one.stage for one in plan if (FOLDER / f"{one.stage}.zarr").exists()]
+    return not left and not (FOLDER / WORK).exists() and all(one.verdict == "runs" for one in plan)
+
+
+def welcome(plan: list[Planned], params: Params) -> str:
+    """What a first run takes."""
+    before = preflight.preview(params)
+    images = f" on {before.images:,} images" if isinstance(before, Preview) and before.images else ""
+    trained = [one.stage for one in plan if SCHEMAS[one.stage].weights and hasattr(_method(one.stage, params), "training")]
+    drawn = params.method_name("dataset") == "shapes" and not any(one.other_parameters for one in plan)
+    took = f"With these parameters that took {TOOK}." if drawn else "How long that takes is known when it has run once."
+    trains = f"; {' and '.join(trained)} train a network" if trained else ""
+    return f"Nothing has run here yet. `dvc repro` runs {len(plan)} stages{images}{trains}. {took}"
+
+
+def _method(stage: str, params: Params) -> Any:
+    return params.method(importlib.import_module(f"seedbed.{stage}").Method)
 
 
 def table(plan: list[Planned]) -> Table:
@@ -172,8 +188,17 @@ def total(plan: list[Planned], costs: Mapping[str, Cost]) -> str:
     stored = sum(that.stored or 0 for that in costs.values())
     unknown = len(waiting) - len(known)
     time = f"At most {duration(sum(known))}, as fast as the last time and with nothing known already. " if known else ""
-    more = f"{'Nothing' if not known else 'Nothing more'} is known of {unknown} stages that never ran here. " if unknown else ""
+    stages = "1 stage" if unknown == 1 else f"{unknown} stages"
+    more = f"{'Nothing' if not known else 'Nothing more'} is known of {stages} that never ran here. " if unknown else ""
+    if not waiting:
+        time = "Everything is up to date. "
     return f"{time}{more}Artifacts take {amount(stored)} now; `seedbed gc` says what is kept beside them."
+
+
+def advice(plan: list[Planned]) -> Iterator[str]:
+    """What to do about artifacts that `dvc repro` would leave as they are."""
+    if stale := [one.stage for one in plan if one.verdict == "stale"]:
+        yield f"DVC takes {listed(stale)} for up to date, so `dvc repro` alone leaves them as they are: run {provenance.remedy(stale)}"
 
 
 def duration(seconds: float | None) -> str:
@@ -196,19 +221,21 @@ def amount(size: int | None) -> str:
     return f"{value:.0f} {UNITS[unit]}" if unit == 0 or value >= 100 else f"{value:.1f} {UNITS[unit]}"
 
 
-def _recorded() -> set[str]:
-    """Stages of which dvc.lock tells what they were run with."""
-    lock = Path("dvc.lock")
-    content: Mapping[str, Any] = YAML(typ="safe").load(lock.read_text(encoding="utf-8")) if lock.is_file() else {}
-    return set((content or {}).get("stages", {}))
-
-
-def _restorable(changes: list[Any], pending: set[str]) -> bool:
+def _unchanged(changes: list[Any], pending: set[str]) -> bool:
     """Whether nothing is known to have changed: only artifacts are missing or not the present ones.
 
     pending: artifacts of earlier stages that will be put in place before this one.
     """
     return all(isinstance(change, dict) and set(change.get("changed deps", {})) <= pending for change in changes)
+
+
+def _has_other_parameters(changes: list[Any]) -> bool:
+    return any(PARAMS in change.get("changed deps", {}) for change in changes if isinstance(change, dict))
+
+
+def _lost(changes: list[Any]) -> bool:
+    """Whether DVC's cache lacks something that a stage left."""
+    return any("not in cache" in change.get("changed outs", {}).values() for change in changes if isinstance(change, dict))
 
 
 def _reasons(changes: list[Any]) -> Iterator[str]:
@@ -228,8 +255,11 @@ def _reasons(changes: list[Any]) -> Iterator[str]:
             yield f"code changed: {_some(code)}"
         if data:
             yield f"data changed: {_some(data)}"
+        left: dict[str, list[str]] = {}
         for name, changed in change.get("changed outs", {}).items():
-            yield f"{name} is {'missing' if changed == 'deleted' else changed}"
+            left.setdefault("missing" if changed == "deleted" else changed, []).append(name)
+        for how, names in left.items():
+            yield f"{_some(names)} {'is' if len(names) == 1 else 'are'} {how}"
 
 
 def _some(names: Any) -> str:

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as RichProgress
 
 SECONDS_BETWEEN_LINES = 15.0
+MEASURED = 5.0  # seconds after which the time that is left can be told
 
 
 class Progress:
@@ -49,6 +50,11 @@ class Progress:
             self._said = time.monotonic()
             left = f", {(self._total - self._done) / rate:.0f} s left" if rate else ""
             self._say(f"{self._done}/{self._total} {self._unit}, {rate:.1f}/s{left} {note}")
+
+    def left(self) -> float | None:
+        """Seconds until all is done, if it goes on as fast; None while that cannot be told."""
+        seconds, done = time.monotonic() - self._started, self._done - self._first
+        return (self._total - self._done) * seconds / done if done > 1 and seconds >= MEASURED else None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar:

@@ -5,13 +5,15 @@ Whether they fit the selected method is known from params.yaml alone, so it is s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from seedbed.artifacts import SCHEMAS
-from seedbed.errors import ParamsError, listed
+from seedbed.errors import ParamsError, listed, nearest
 
 UNUSED = "dataset"  # what a slot names that the selected method does not read: every training reads it anyway
 CLASSIFIER = "classifier"
+TAKES_ALL = "pretraining"  # takes all images where no split is named
+NEED_LABELS = ("classifier", "segmenter", "evaluation")  # of their split, only images with labels are of use to these
 
 
 def check_maps(stage: str, wanted: Sequence[str], slots: Mapping[str, str]) -> None:
@@ -54,6 +56,24 @@ def check_start(stage: str, source: str, start: str) -> None:
             expected=f"{wanted!r}, because initial_weights.source is {source}",
             do="correct one of the two",
         )
+
+
+def wrong_splits(named: Mapping[str, str], labelled: Mapping[str, bool]) -> Iterator[ParamsError]:
+    """What is wrong with settings that name splits.
+
+    named: by stage; labelled: of every split, whether some of its images have labels.
+    """
+    for stage, split in named.items():
+        where = f"params.yaml: {stage}.split"
+        if split not in labelled and (split or stage != TAKES_ALL):
+            expected = f"one of: {listed(sorted(labelled))}{nearest(split, labelled)}"
+            yield ParamsError(
+                where, found=f"{split!r}, to which no image belongs", expected=expected, do="correct it, or let some belong to it"
+            )
+        elif stage in NEED_LABELS and not labelled[split]:
+            yield ParamsError(
+                where, found=f"{split!r}, of which no image has labels", expected="some with labels", do="correct it, or label some images"
+            )
 
 
 def _holders(name: str) -> list[str]:

@@ -18,9 +18,10 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, NoReturn, TypeVar
 
+import cv2
 import numpy as np
 
-from seedbed import executor, fingerprint, interruption
+from seedbed import executor, fingerprint, interruption, memory
 from seedbed.artifacts import FIXED, SCHEMAS, Artifact, Columns, MadeBy, open_artifact
 from seedbed.errors import USER_ERROR, ArtifactError, MachineError, SeedbedError, listed, of_system
 from seedbed.executor import Place
@@ -33,7 +34,7 @@ from seedbed.methods import Method, identity
 from seedbed.params import Params, rebuilt
 from seedbed.progress import Progress
 from seedbed.shards import Compute, Shard, Work
-from seedbed.slots import check_maps
+from seedbed.slots import check_maps, wrong_splits
 from seedbed.store import Recipe, Store, put, put_weights, shard_name
 
 M = TypeVar("M", bound=Method)
@@ -153,6 +154,8 @@ class Run:
             entries = store.sound(shard.name for shard in shards)
             todo = [shard for shard in shards if shard.name not in entries]
             known = _positions(store) if todo else {}
+            if todo:
+                self._say_shortage(method, extents, device="cuda" if any(getattr(one, "device", "") == "cuda" for one in reads) else "cpu")
             todo = [shard.prepared(reads, known) for shard in todo]
             work = Work(store, recipe, compute, extents, tuple(self.opened.values()), code)
             removed = len(set(store.last()["images"]) - set(images))
@@ -183,6 +186,7 @@ class Run:
         with self.alone():
             steps = 0
             if not store.sound([name]):
+                self._say_shortage(method, {}, device=self.device)
                 checkpoint = store.checkpoint(name)
                 trained = learn(*reads, machine=self.machine, checkpoint=checkpoint, seconds=self.checkpoint_seconds)
                 for artifact in self.opened.values():
@@ -203,6 +207,23 @@ class Run:
             artifact = store.publish([entry], {}, images=0, made_by=made_by, extents={})
             store.remember([entry], [], self._speed(started, steps))
         return artifact
+
+    def say_wrong_splits(self, labelled: Mapping[str, bool]) -> None:
+        """Say of settings of later stages, which may be hours away, that they name a split that the data set does not have.
+
+        It stops nothing here: none of them changes what this stage makes, or DVC would run it again for each.
+        labelled: of every split, whether some of its images have labels.
+        """
+        for error in wrong_splits(self.params.splits(), labelled):
+            print(f"{self.stage}: warning: {error}", file=sys.stderr)
+
+    def _say_shortage(self, method: Method, extents: Mapping[str, int], *, device: str) -> None:
+        """Say that there is less memory than this needs, before it is known by the end of the process."""
+        opened = {name: length for one in self.opened.values() for name, length in one.lengths.items()}
+        data = self.opened.get("dataset")
+        extents = {**opened, **(data.extents if data is not None else {}), **extents}
+        if not self.scheduler and (said := memory.shortage(self.stage, method, extents, device=device)):
+            print(said, file=sys.stderr)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -332,6 +353,10 @@ def run_stage(main: Callable[[Run], None], stage: str) -> None:
         if (known := of_system(error)) is None:
             raise
         _give_up(known)
+    except (MemoryError, RuntimeError, cv2.error) as error:
+        if not memory.is_lack(error):
+            raise
+        _give_up(memory.lack(error, stage))
     except Interrupted as interrupted:
         print(interruption.GOES_ON, file=sys.stderr)
         sys.exit(interrupted.status)

@@ -6,13 +6,15 @@ goes on from its checkpoint to the same weights.
 
 A batch may be computed in parts, one after another, and by several processes, each with its GPU. What a part contributes is weighed
 alike, so for losses that are means over images neither changes more than the last digits - unless the network has batch norm that
-learns along, which sees a part at a time.
+learns along, which sees a part at a time, or draws by chance, which each part does for itself.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
+import os
 import sys
 from abc import ABC, abstractmethod
 from collections import deque
@@ -25,6 +27,7 @@ from typing import Annotated, Any, Generic, Literal, Protocol, Self, TypeVar
 import lightning_fabric
 import numpy as np
 import torch
+from lightning_fabric.strategies.ddp import DDPStrategy
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import ProcessException
@@ -38,9 +41,12 @@ from seedbed.methods import parameters
 from seedbed.progress import Progress
 from seedbed.weights import Checkpoints, state_of
 
+FLOAT = 4  # bytes
+SAVES_MEMORY = "raise the parts of its training, or lower its batch_size or the size of its views"
 FIRST_FACTOR = 1e-3  # a learning rate that rises does not begin at nothing
 TOTAL = "loss"  # what the sum of all terms is called in a log
 RATE = "learning_rate"
+FORGIVEN = 60.0  # seconds of work that an interruption may cost without a warning
 HELD = 20  # steps whose figures stay on the device: to ask for each at once would let a GPU wait
 AHEAD = 4  # batches that are read before they are needed
 LEARNER, AVERAGED, LOG = "learner.", "averaged.", "log."  # what entries of a checkpoint belong to
@@ -56,6 +62,7 @@ class Training:
     parts: Annotated[int, Field(ge=1, le=100_000)]  # a batch is computed in so many parts, one after another, which saves memory
     precision: Literal["32-true", "bf16-mixed"]  # of sums within the network; weights and losses always have 32 bits
     clip: Annotated[float, Field(ge=0, le=1e6)]  # longest gradient; longer ones are shortened; 0: none is
+    clip_each: bool  # whether each parameter's gradient is measured and shortened by itself, not all of them together
     averaging: Annotated[float, Field(ge=0, lt=1)]  # what is kept is a running mean of weights, this share of it old; 0: the last weights
 
     @model_validator(mode="after")
@@ -98,6 +105,7 @@ class Descent:
     weight_decay: Annotated[float, Field(ge=0, le=1000)]  # pull of all weights towards zero
     warmup: Annotated[float, Field(ge=0, lt=1)]  # share of the training in which the learning rate rises
     power: Annotated[float, Field(ge=0, le=100)]  # of the polynomial by which the learning rate falls
+    falls: Literal["throughout", "after_warmup"]  # whether it falls from the beginning, so also while it rises, or once it has risen
 
     def scheduled(self, backbone: nn.Module, *new: nn.Module) -> Scheduled:
         """The optimiser of a backbone and of the layers that are new."""
@@ -110,9 +118,37 @@ class Descent:
 
     def factor(self, progress: float) -> float:
         """Factor of the learning rate, by the share of the training that is done."""
-        if progress < self.warmup:
-            return max(FIRST_FACTOR, progress / self.warmup)
-        return float((1 - (progress - self.warmup) / (1 - self.warmup)) ** self.power)
+        risen = max(FIRST_FACTOR, progress / self.warmup) if progress < self.warmup else 1.0
+        begin = self.warmup if self.falls == "after_warmup" else 0.0
+        fallen = max(0.0, progress - begin) / (1 - begin)
+        return float(risen * (1 - fallen) ** self.power)
+
+
+def footprint(network: nn.Module, training: Training, edges: Sequence[int]) -> int:
+    """Bytes that a training holds at once, about: the weights, and what a network keeps of a part of a batch for its gradient.
+
+    network: on the device `meta`, which computes nothing; edges: of the square views that are learned from an image.
+    """
+    weights = sum(one.numel() for one in network.parameters())
+    images, size = training.batch_size // training.parts, 2 if training.precision == "bf16-mixed" else FLOAT
+    return 3 * FLOAT * weights + sum(_kept(network, edge) for edge in edges) * images * size // FLOAT  # 3: gradient and momentum
+
+
+def _kept(network: nn.Module, edge: int) -> int:
+    """Bytes that a network keeps of one view for its gradient."""
+    own = {one.untyped_storage()._cdata for one in (*network.parameters(), *network.buffers())}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in own:
+            kept[storage._cdata] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        answer = network.train()(torch.empty(2, 3, edge, edge, device="meta"))  # two, for batch norm has no use for one
+    del answer  # until here, for what is freed makes room that another tensor would be counted for
+    return sum(kept.values()) // 2
 
 
 class Movable(Protocol):
@@ -256,10 +292,13 @@ def fit(
     job = _Job(build, samples, way, machine.readers, name, checkpoints)
     shares = way.training.batch_size // way.training.parts
     devices = max(count for count in range(1, machine.devices + 1) if shares % count == 0)  # of which each has as much to do
-    strategy = "ddp_spawn" if devices > 1 else "auto"
+    # Weights may get no gradient, such as those of timm's heads that are left out; without this, processes would wait for it and fail.
+    strategy: Any = DDPStrategy(start_method="spawn", find_unused_parameters=True) if devices > 1 else "auto"
     fabric = lightning_fabric.Fabric(accelerator=machine.device, devices=devices, strategy=strategy, precision=way.training.precision)
     if devices == 1:
         return _trained(fabric, job)
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else every process warns of that where all weights get one
+    logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)  # it says which processes it ends
     try:
         interruption.supervised(partial(fabric.launch, partial(_share, job=job, sources=fingerprint.at_first())))
     except ProcessException as error:
@@ -295,6 +334,7 @@ def _trained(fabric: lightning_fabric.Fabric, job: _Job[N, B, S, V]) -> Trained[
     whole = {**dataclasses.asdict(training), "steps": steps, "images": len(job.samples), "optimizers": len(optimizers)}
     log = state.resumed(job.checkpoints, whole=whole, name=job.name)
     start, first, alone = len(log), fabric.global_rank == 0, fabric.world_size == 1
+    told = not first  # whether checkpoints are rare
     with Progress(job.name, total=steps, unit="steps", done=start, quiet=not first) as progress:
         for step, parts in enumerate(_batches(job, range(start, steps), rank=fabric.global_rank, ranks=fabric.world_size), start):
             for one, most in zip(scheduled, highest, strict=True):
@@ -311,7 +351,7 @@ def _trained(fabric: lightning_fabric.Fabric, job: _Job[N, B, S, V]) -> Trained[
                         fabric.backward(total / len(parts))
                     figures.append({TOTAL: total, **terms, **learner.watched()})
                 if training.clip:
-                    nn.utils.clip_grad_norm_(_learning(learner), training.clip)
+                    _shorten(_learning(learner), training)
                 for optimizer in optimizers:
                     optimizer.step()
             except torch.OutOfMemoryError as error:
@@ -330,10 +370,27 @@ def _trained(fabric: lightning_fabric.Fabric, job: _Job[N, B, S, V]) -> Trained[
             if due or log.full or step + 1 == steps:
                 log.settle(job.name)
             progress.advance(note=log.recent())
+            if not told and (left := progress.left()) is not None:
+                told = True
+                _warn_of_rare_checkpoints(job, left)
             if due or (step + 1 == steps and first and not alone):
                 state.save(job.checkpoints, whole=whole, log=log)
     network: Any = learner.network if state.averaged is None else state.averaged.module
     return Trained(network=network.eval().cpu(), log=log.figures)
+
+
+def _warn_of_rare_checkpoints(job: _Job[N, B, S, V], left: float) -> None:
+    """Say so where the rest of a training will be over before the next checkpoint, though it takes long.
+
+    left: seconds that it will take.
+    """
+    if left > FORGIVEN and not job.checkpoints.due_within(left):
+        print(
+            f"{job.name}: some {left:.0f} s are left, and a checkpoint is kept every {job.checkpoints.seconds:.0f} s, so an interruption "
+            f"would cost whatever it has done by then: set SEEDBED_CHECKPOINT_SECONDS, or --checkpoint-seconds, to {FORGIVEN:.0f}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def arranged(learner: L, device: torch.device) -> L:
@@ -354,6 +411,12 @@ def _averaged(network: nn.Module, share: float) -> AveragedModel | None:
 
 def _learning(module: nn.Module) -> list[nn.Parameter]:
     return [one for one in module.parameters() if one.requires_grad]
+
+
+def _shorten(learned: Sequence[nn.Parameter], training: Training) -> None:
+    """Make gradients no longer than `clip`. In place."""
+    for together in [[one] for one in learned] if training.clip_each else [learned]:
+        nn.utils.clip_grad_norm_(together, training.clip)
 
 
 class _Log:

@@ -58,9 +58,10 @@ class Tokens(nn.Module):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, architecture: str, *, patch_size: int) -> None:
+    def __init__(self, architecture: str, *, patch_size: int, drop_path: float = 0.0) -> None:
+        """drop_path: probability that an image skips a branch of the last block while the network learns; less in those before it."""
         super().__init__()
-        self.trunk = _built(architecture, {"patch_size": patch_size})
+        self.trunk = _built(architecture, {"patch_size": patch_size, "drop_path_rate": drop_path})
         self.width = int(self.trunk.embed_dim)
         configuration: dict[str, Any] = self.trunk.pretrained_cfg
         self.register_buffer("mean", torch.tensor(configuration["mean"]).view(1, 3, 1, 1), persistent=False)

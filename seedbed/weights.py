@@ -61,23 +61,36 @@ class InitialWeights:
             raise ValueError("no file and no sha256 unless the source is file")
         return self
 
+    def check_file(self) -> None:
+        """Refuse a file that is not there, or is not the one that is meant."""
+        if self.source == "file":
+            self.content()
+
+    def content(self) -> bytes:
+        """Of the file."""
+        return _pinned(Path(self.file), self.sha256, name="initial_weights", expected="initial weights")
+
 
 def load_file(network: nn.Module, weights: InitialWeights) -> None:
     """Fill a network from a file, by name and shape, whole or not at all."""
     path = Path(weights.file)
-    content = _pinned(path, weights.sha256, name="initial_weights", expected="initial weights")
-    network.load_state_dict(fitted(network, _entries(content, path), where=str(path)))
+    network.load_state_dict(fitted(network, _entries(weights.content(), path), where=str(path)))
 
 
 def load_components(file: str, sha256: str) -> Components:
     """Principal components from a file that `save_components` wrote."""
     path = Path(file)
-    entries = _entries(_pinned(path, sha256, name="components", expected="what `seedbed components` wrote"), path)
+    entries = _entries(pinned_components(file, sha256), path)
     if set(entries) != {"mean", "directions"} or entries["directions"].shape[1:] != entries["mean"].shape:
         raise WeightsError(
             str(path), found=f"the entries {listed(sorted(entries))}", expected="mean and directions", do="run `seedbed components`"
         )
     return Components(entries["mean"].numpy(), entries["directions"].numpy())
+
+
+def pinned_components(file: str, sha256: str) -> bytes:
+    """Content of such a file, refused where it is not there or is not the one that is meant."""
+    return _pinned(Path(file), sha256, name="components", expected="what `seedbed components` wrote")
 
 
 def save_components(components: Components, file: Path) -> str:
@@ -269,12 +282,16 @@ class Checkpoints:
         """seconds: the least time between two checkpoints; 0: one after every step."""
         self._file = file
         self._unfinished = file.with_name(f"{file.name}.unfinished")
-        self._seconds = seconds
+        self.seconds = seconds
         self._last = time.monotonic()
 
     def due(self) -> bool:
         """Whether it is time for the next."""
-        return time.monotonic() - self._last >= self._seconds
+        return time.monotonic() - self._last >= self.seconds
+
+    def due_within(self, seconds: float) -> bool:
+        """Whether it will be time for the next within so many seconds."""
+        return time.monotonic() + seconds - self._last >= self.seconds
 
     def save(self, tensors: Mapping[str, Tensor], rest: Mapping[str, Any]) -> None:
         """Replace the checkpoint; whoever is killed meanwhile leaves the one before.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from seedbed import cams, classifier
+from seedbed import cams, classifier, remarks
 from seedbed.artifacts import Columns, Labels
 from seedbed.images import Images
 from seedbed.inference import TrainedNetwork
@@ -28,7 +28,8 @@ def main(run: Run) -> None:
         run.trained(classifier.Method, trained), data.num_classes, trained, run.device
     )
     reads = (run.images(data), Labels(data), network)
-    run.per_image(method, compute, method, *reads, images=data.labelled, extents=method.extents(data.max_size))
+    made = run.per_image(method, compute, method, *reads, images=data.labelled, extents=method.extents(data.max_size))
+    remarks.on_class_maps(made)
 
 
 if __name__ == "__main__":

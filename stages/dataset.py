@@ -53,6 +53,7 @@ def main(run: Run) -> None:
     review = partial(images.review, settings.root, list(files.files.values()), settings.max_size, settings.allow_broken, listed)
     bound = settings.max_size if settings.larger == "shrink" else ()
     run.per_image(method, inspect, files, truth, bound, images=list(files.files), whole=whole, review=review)
+    run.say_wrong_splits(index.splits_labelled)
 
 
 if __name__ == "__main__":

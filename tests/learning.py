@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from tests.publishing import published_network
 
 N = TypeVar("N", bound=torch.nn.Module)
 NUM_CLASSES = 3
+CPU = Machine("cpu")
 MAP_VALUES = {"labels": NUM_CLASSES + 1, "regions": 5, "confidence": 256}  # how many values the map of a name has
 PADDING = {"labels": 255, "regions": -1, "confidence": 0}  # where there is no image
 
@@ -56,7 +58,13 @@ def batch(names: Iterable[str], *, fill: Mapping[str, int] | None = None, count:
 
 
 def trained(
-    method: Any, build: Callable[[], Learner[N, Batch]], examples: Sequence[Sample], folder: Path, *, seconds: float = 60
+    method: Any,
+    build: Callable[[], Learner[N, Batch]],
+    examples: Sequence[Sample],
+    folder: Path,
+    *,
+    seconds: float = 60,
+    machine: Machine = CPU,
 ) -> Trained[N]:
     """What a method's training leaves of some samples, on the CPU.
 
@@ -64,7 +72,13 @@ def trained(
     """
     checkpoints = Checkpoints(folder / "checkpoint.safetensors", seconds=seconds)
     way = Way(method.training, method.augmentation.view, Batch.of)
-    return fit(build, examples, way, machine=Machine("cpu"), name="test", checkpoints=checkpoints)
+    return fit(build, examples, way, machine=machine, name="test", checkpoints=checkpoints)
+
+
+def at_size(network: torch.nn.Module, images_BCYX: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """A network's logits of images at another size, at the size of the images."""
+    resize = partial(torch.nn.functional.interpolate, mode="bilinear", align_corners=False)
+    return resize(network(resize(images_BCYX, size=size)), size=images_BCYX.shape[-2:])
 
 
 def gradients(learner: torch.nn.Module) -> Iterator[torch.Tensor]:

@@ -12,7 +12,7 @@ SMALL = {
     "patch_size": 16,
     "edge": 16,
     "prototypes": 8,
-    "frozen_norms": False,
+    "frozen_norms": "none",
     "frozen_stages": 0,
     "scales": [1],
     "components": {"count": 0, "fit": "image", "file": "", "sha256": ""},

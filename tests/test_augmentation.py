@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 from seedbed.augmentation import Augmentation, Colours, Sample
 
 GREY = Colours(brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0)
-STILL = Augmentation(crop=32, longer_side=0, smallest_scale=1.0, largest_scale=1.0, flip=0.0, colours=GREY)
+STILL = Augmentation(
+    crop=32,
+    longer_side=0,
+    smallest_scale=1.0,
+    largest_scale=1.0,
+    scale_steps=0,
+    interpolation="bilinear",
+    padding=(),
+    flip=0.0,
+    colours=GREY,
+)
 
 
 def coordinates(height: int, width: int) -> Sample:
@@ -75,6 +85,32 @@ def test_a_small_image_lies_anywhere_in_the_view_and_is_surrounded_by_its_mean_c
     assert {0, 12} <= {top for top, _ in places} and {0, 7} <= {left for _, left in places}
 
 
+@pytest.mark.parametrize("flip", [0.0, 1.0])
+@pytest.mark.parametrize("size", [(20, 25), (20, 60), (40, 60)])
+def test_what_lies_beyond_the_border_may_be_of_a_colour_that_no_change_of_colours_touches(size: tuple[int, int], flip: float) -> None:
+    sample, jitter = coordinates(*size), Colours(brightness=0.5, contrast=0.5, saturation=0.5, hue=0.1)
+    plain = dataclasses.replace(STILL, flip=flip, padding=(124, 116, 104))
+    for seed in range(5):
+        still = plain.view(sample, np.random.default_rng(seed))
+        view = dataclasses.replace(plain, colours=jitter).view(sample, np.random.default_rng(seed))
+        shown = inside(still)
+        assert np.array_equal(shown, inside(view))
+        assert (view.image[~shown] == (124, 116, 104)).all() and (still.image[~shown] == (124, 116, 104)).all()
+        # The image alone is changed, by what follows in the sequence of chance: scale, two offsets and flip are drawn before.
+        random = np.random.default_rng(seed)
+        random.uniform(1.0, 1.0)
+        for length in size:
+            random.integers(min(0, length - 32), max(0, length - 32) + 1)
+        random.random()
+        part = still.image[shown].reshape(min(size[0], 32), min(size[1], 32), 3)
+        assert np.abs(jitter.changed(part, random).astype(int) - view.image[shown].reshape(part.shape)).max() <= 1
+
+
+def test_a_colour_has_three_numbers() -> None:
+    with pytest.raises(ValueError, match="a padding of three numbers, or of none"):
+        dataclasses.replace(STILL, padding=(124, 116))
+
+
 def test_every_row_and_column_of_a_large_image_is_seen() -> None:
     views = [STILL.view(coordinates(40, 60), np.random.default_rng(seed)) for seed in range(150)]
     assert {int(row) for view in views for row in view.maps["rows"][:, 0]} == set(range(40))
@@ -103,6 +139,45 @@ def test_scales_lie_between_the_smallest_and_the_largest() -> None:
     augmentation = dataclasses.replace(STILL, smallest_scale=0.5, largest_scale=1.0)
     widths = [inside(augmentation.view(coordinates(20, 30), np.random.default_rng(seed))).any(axis=0).sum() for seed in range(60)]
     assert min(widths) >= 15 and max(widths) <= 30 and max(widths) - min(widths) > 10
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(2, {10, 50}), (3, {10, 30, 50}), (5, {10, 20, 30, 40, 50})])
+def test_scales_may_be_a_few_at_equal_distances(steps: int, expected: set[int]) -> None:
+    augmentation = dataclasses.replace(STILL, crop=64, smallest_scale=0.5, largest_scale=2.5, scale_steps=steps)
+    widths = [inside(augmentation.view(coordinates(17, 20), np.random.default_rng(seed))).any(axis=0).sum() for seed in range(60)]
+    assert set(widths) == expected
+    assert all(abs(widths.count(width) - 60 / steps) < 20 for width in expected)
+
+
+def test_one_scale_alone_is_for_equal_bounds() -> None:
+    with pytest.raises(ValueError, match="0 or at least 2 scale_steps where smallest_scale and largest_scale differ"):
+        dataclasses.replace(STILL, smallest_scale=0.5, scale_steps=1)
+    assert dataclasses.replace(STILL, scale_steps=1).scale_steps == 1
+
+
+def weights_of_cubic(length: int, wanted: int) -> npt.NDArray[np.float64]:
+    """What each old pixel gives to each new one: the cubic kernel of Keys, as wide as what a new pixel covers."""
+    stretch = max(1.0, length / wanted)
+    centres = (np.arange(wanted) + 0.5) * length / wanted
+    distance = np.abs(np.arange(length) + 0.5 - centres[:, None]) / stretch
+    near, far = 1.5 * distance**3 - 2.5 * distance**2 + 1, -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
+    weights = np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize("scale", [0.4, 1.0, 1.6])
+def test_images_may_be_resized_by_cubic_interpolation_without_aliasing(scale: float) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    sample = dataclasses.replace(coordinates(30, 40), image=image)
+    method = dataclasses.replace(STILL, crop=64, smallest_scale=scale, largest_scale=scale, padding=(0, 0, 0))
+    cubic = dataclasses.replace(method, interpolation="antialiased_cubic").view(sample, np.random.default_rng(0))
+    rows, columns = weights_of_cubic(30, round(30 * scale)), weights_of_cubic(40, round(40 * scale))
+    across = np.einsum("ijc,bj->ibc", image, columns).clip(0, 255)  # bytes after each of two passes
+    expected = np.einsum("ai,ibc->abc", rows, across).clip(0, 255)
+    found = cubic.image[inside(cubic)].reshape(expected.shape)
+    assert np.abs(found - expected).max() <= 1.5
+    bilinear = method.view(sample, np.random.default_rng(0)).image
+    assert np.array_equal(bilinear, cubic.image) == (scale == 1.0)
 
 
 def test_half_of_the_views_are_flipped_where_the_probability_is_half() -> None:
@@ -145,7 +220,7 @@ def test_the_sample_stays_as_it_is_and_keeps_what_the_view_does_not_change() -> 
 
 def test_the_same_chance_gives_the_same_view() -> None:
     colours = Colours(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1)
-    augmentation = Augmentation(crop=32, longer_side=0, smallest_scale=0.5, largest_scale=2.0, flip=0.5, colours=colours)
+    augmentation = dataclasses.replace(STILL, smallest_scale=0.5, largest_scale=2.0, flip=0.5, colours=colours)
     first, second = (augmentation.view(coordinates(20, 30), np.random.default_rng(5)) for _ in range(2))
     assert np.array_equal(first.image, second.image)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from seedbed.inference import TrainedNetwork, summed, together
+from seedbed.inference import TrainedNetwork, combine_views, together
 from seedbed.networks import SegmentationNetwork
 from tests.learning import published
 
+sums = partial(combine_views, interpolation="bilinear", by=torch.add)
 IMAGE = np.random.default_rng(0).integers(0, 256, (6, 10, 3), dtype=np.uint8)
 
 
@@ -32,13 +34,13 @@ def colours(images_BCYX: Tensor) -> Tensor:
 
 
 def test_one_view_is_what_the_network_says() -> None:
-    maps = first(summed(colours, [IMAGE], scales=[1.0], flip=False, size=(6, 10), device="cpu"))
+    maps = first(sums(colours, [IMAGE], scales=[1.0], flip=False, size=(6, 10), device="cpu"))
     assert maps.dtype == np.float32
     assert np.allclose(maps, np.moveaxis(IMAGE, -1, 0) / 255, atol=1e-6)
 
 
 def test_the_mirror_image_is_turned_back_before_it_is_added() -> None:
-    maps = first(summed(colours, [IMAGE], scales=[1.0], flip=True, size=(6, 10), device="cpu"))
+    maps = first(sums(colours, [IMAGE], scales=[1.0], flip=True, size=(6, 10), device="cpu"))
     assert np.allclose(maps, 2.0 * np.moveaxis(IMAGE, -1, 0) / 255, atol=1e-6)
 
 
@@ -48,7 +50,7 @@ def test_what_a_network_sees_only_on_the_left_is_seen_on_both_sides() -> None:
         seen[..., :2] = 1
         return seen
 
-    maps = first(summed(left, [IMAGE], scales=[1.0], flip=True, size=(6, 10), device="cpu"))
+    maps = first(sums(left, [IMAGE], scales=[1.0], flip=True, size=(6, 10), device="cpu"))
     assert maps[0, 0].tolist() == [1, 1, 0, 0, 0, 0, 0, 0, 1, 1]
 
 
@@ -60,7 +62,7 @@ def test_a_network_gets_every_scale_once_and_its_mirror_image_beside_it(flip: bo
         seen.append(tuple(images_BCYX.shape))
         return images_BCYX
 
-    maps = first(summed(watched, [IMAGE], scales=[1.0, 0.5, 1.5], flip=flip, size=(3, 4), device="cpu"))
+    maps = first(sums(watched, [IMAGE], scales=[1.0, 0.5, 1.5], flip=flip, size=(3, 4), device="cpu"))
     views = 2 if flip else 1
     assert seen == [(views, 3, 6, 10), (views, 3, 3, 5), (views, 3, 9, 15)]
     assert maps.shape == (3, 3, 4)
@@ -68,12 +70,12 @@ def test_a_network_gets_every_scale_once_and_its_mirror_image_beside_it(flip: bo
 
 def test_scales_count_alike() -> None:
     grey = np.full((6, 10, 3), 51, np.uint8)
-    maps = first(summed(colours, [grey], scales=[1.0, 0.5, 2.0], flip=True, size=(4, 7), device="cpu"))
+    maps = first(sums(colours, [grey], scales=[1.0, 0.5, 2.0], flip=True, size=(4, 7), device="cpu"))
     assert np.allclose(maps, 6 * 0.2)
 
 
 def test_a_very_small_scale_keeps_a_pixel() -> None:
-    assert first(summed(colours, [IMAGE], scales=[0.01], flip=False, size=(2, 3), device="cpu")).shape == (3, 2, 3)
+    assert first(sums(colours, [IMAGE], scales=[0.01], flip=False, size=(2, 3), device="cpu")).shape == (3, 2, 3)
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -86,10 +88,10 @@ def test_images_of_one_size_are_run_at_once_and_each_gets_its_own_maps(flip: boo
         return images_BCYX
 
     scales, size = [1.0, 0.5], (3, 4)
-    maps = list(summed(watched, [IMAGE, *others], scales=scales, flip=flip, size=size, device="cpu"))
+    maps = list(sums(watched, [IMAGE, *others], scales=scales, flip=flip, size=size, device="cpu"))
     assert seen == [6 if flip else 3] * 2
     for image, found in zip([IMAGE, *others], maps, strict=True):
-        assert np.array_equal(found, first(summed(colours, [image], scales=scales, flip=flip, size=size, device="cpu")))
+        assert np.array_equal(found, first(sums(colours, [image], scales=scales, flip=flip, size=size, device="cpu")))
 
 
 def test_a_gpu_is_given_images_of_one_size_together_and_a_cpu_one_at_a_time() -> None:

@@ -14,7 +14,7 @@ import torch
 from seedbed import networks
 from seedbed.artifacts import Artifact, MadeBy
 from seedbed.errors import ParamsError, WeightsError
-from seedbed.networks import Backbone, Start, Trunk, initialise
+from seedbed.networks import Backbone, Norms, Start, Trunk, initialise
 from seedbed.weights import InitialWeights, state_of
 from tests.publishing import published_network
 
@@ -32,6 +32,53 @@ def test_images_are_standardised_inside() -> None:
     assert torch.equal(backbone(images), by_hand)
     assert backbone.mean.shape == backbone.deviation.shape == (1, 3, 1, 1)
     assert not {"mean", "deviation"} & set(backbone.state_dict())  # they belong to the architecture, not to the weights
+
+
+def dilations(network: torch.nn.Module) -> dict[str, Any]:
+    """How far convolutions reach."""
+    return {name: one.dilation for name, one in network.named_modules() if isinstance(one, torch.nn.Conv2d)}
+
+
+def moved(backbone: Backbone) -> Backbone:
+    """The same with branches that timm begins at 0, and which would let nothing through, at other values."""
+    for index, parameter in enumerate(backbone.trunk.parameters()):
+        torch.nn.init.normal_(parameter, std=0.2, generator=torch.Generator().manual_seed(index))
+    return backbone.eval()
+
+
+@pytest.mark.parametrize("stride", [8, 16])
+def test_strides_that_are_taken_away_are_made_up_for_or_not(stride: int) -> None:
+    """What the flag says, by hand: a network whose last strides are 1, as in the code of IRN."""
+    images = torch.rand(1, 3, 50, 75)
+    by_hand = moved(Backbone("resnet26", output_stride=32))
+    for name in ("layer3", "layer4") if stride == 8 else ("layer4",):
+        for one in getattr(by_hand.trunk, name).modules():
+            if isinstance(one, torch.nn.Conv2d):
+                one.stride = (1, 1)
+    plain, dilated = (moved(Backbone("resnet26", output_stride=stride, dilated=flag)) for flag in (False, True))
+    assert torch.equal(plain(images), by_hand(images))
+    assert plain(images).shape == dilated(images).shape and not torch.allclose(plain(images), dilated(images))
+    assert set(dilations(plain).values()) == {(1, 1)} and (32 // stride,) * 2 in dilations(dilated).values()
+
+
+@pytest.mark.parametrize("name", ["test_convnext", "test_efficientnet", "test_byobnet", "test_nfnet", "skresnet18"])
+def test_any_convolutional_network_can_do_without_dilation_on_maps_of_the_same_size(name: str) -> None:
+    whole, plain, dilated = (
+        moved(Backbone(name, output_stride=stride, dilated=flag)) for stride, flag in ((32, True), (8, False), (8, True))
+    )
+    assert dilations(plain) == dilations(whole) != dilations(dilated)
+    with torch.inference_mode():
+        images = torch.rand(1, 3, 64, 96)
+        assert plain(images).shape == dilated(images).shape == (1, plain.num_features, 8, 12)
+
+
+def test_a_transformer_has_no_strides_to_make_up_for() -> None:
+    with pytest.raises(ParamsError) as raised:
+        Backbone("test_vit", output_stride=16, dilated=False)
+    assert str(raised.value) == (
+        "params.yaml: dilated: found false for 'test_vit'; expected true, for a transformer has no strides that could be taken away; "
+        "correct it"
+    )
 
 
 def test_an_unknown_network_is_answered_with_the_nearest() -> None:
@@ -77,13 +124,13 @@ def test_a_transformer_gives_a_map_with_a_cell_for_every_patch() -> None:
         Backbone("test_vit", output_stride=8)
 
 
-def trunk(*, norms: bool, stages: int, source: str = "hub") -> Trunk:
+def trunk(*, norms: Norms, stages: int, source: str = "hub") -> Trunk:
     weights = InitialWeights(source=source, file="", sha256="")  # type: ignore[arg-type]
-    return Trunk(network="test_resnet", output_stride=16, initial_weights=weights, frozen_norms=norms, frozen_stages=stages)
+    return Trunk(network="test_resnet", output_stride=16, dilated=True, initial_weights=weights, frozen_norms=norms, frozen_stages=stages)
 
 
-@pytest.mark.parametrize(("norms", "stages"), [(True, 0), (False, 2), (True, 3)])
-def test_what_is_frozen_stays_through_a_step_and_all_else_learns(norms: bool, stages: int) -> None:
+@pytest.mark.parametrize(("norms", "stages"), [("all", 0), ("none", 2), ("all", 3), ("statistics", 0), ("statistics", 2)])
+def test_what_is_frozen_stays_through_a_step_and_all_else_learns(norms: Norms, stages: int) -> None:
     backbone = Backbone("test_resnet", output_stride=16)
     for norm in backbone.modules():
         if isinstance(norm, torch.nn.BatchNorm2d):
@@ -98,21 +145,22 @@ def test_what_is_frozen_stays_through_a_step_and_all_else_learns(norms: bool, st
     norm_names = {name for name, one in backbone.trunk.named_modules() if isinstance(one, torch.nn.BatchNorm2d)}
     for name, value in backbone.trunk.state_dict().items():
         frozen = name.startswith(first) if first else False
-        frozen |= norms and name.rpartition(".")[0] in norm_names
+        place, _, entry = name.rpartition(".")
+        frozen |= place in norm_names and (norms == "all" or (norms == "statistics" and entry not in ("weight", "bias")))
         assert torch.equal(value, before[name]) == frozen, name
     assert backbone.training and not backbone.eval().training
 
 
 def test_nothing_is_frozen_of_weights_that_were_drawn() -> None:
-    for given in ({"norms": True, "stages": 0}, {"norms": False, "stages": 1}):
+    for given in ({"norms": "all", "stages": 0}, {"norms": "statistics", "stages": 0}, {"norms": "none", "stages": 1}):
         with pytest.raises(ValueError, match="nothing frozen"):
             trunk(**given, source="none")  # type: ignore[arg-type]
-    assert trunk(norms=True, stages=2).frozen_stages == 2
+    assert trunk(norms="all", stages=2).frozen_stages == 2
 
 
 def test_weights_of_pretraining_are_for_features_alone() -> None:
     with pytest.raises(ParamsError, match="found 'pretraining'; expected none, hub or file, because only `features` reads"):
-        trunk(norms=False, stages=0, source="pretraining").initialised(start={})
+        trunk(norms="none", stages=0, source="pretraining").initialised(start={})
 
 
 # --- From the classifier ---
@@ -127,7 +175,7 @@ def classifier(folder: Path, *, network: str = "test_resnet", without: str = "-"
 
 
 def test_a_trunk_starts_from_that_of_the_classifier(tmp_path: Path) -> None:
-    wanted, given = trunk(norms=True, stages=2, source="classifier"), classifier(tmp_path)
+    wanted, given = trunk(norms="all", stages=2, source="classifier"), classifier(tmp_path)
     start = Start(wanted, given)
     backbone = wanted.initialised(start=start.state())
     torch.manual_seed(5)
@@ -138,12 +186,12 @@ def test_a_trunk_starts_from_that_of_the_classifier(tmp_path: Path) -> None:
 
 
 def test_a_trunk_that_starts_elsewhere_reads_no_classifier(tmp_path: Path, write_dataset: Callable[..., Artifact]) -> None:
-    start = Start(trunk(norms=False, stages=0, source="none"), write_dataset(tmp_path, sizes={"a": (20, 30)}))
+    start = Start(trunk(norms="none", stages=0, source="none"), write_dataset(tmp_path, sizes={"a": (20, 30)}))
     assert (start.state(), start.key("")) == ({}, "")
 
 
 def test_a_classifier_of_another_network_or_without_an_entry_is_refused(tmp_path: Path) -> None:
-    wanted = trunk(norms=False, stages=0, source="classifier")
+    wanted = trunk(norms="none", stages=0, source="classifier")
     with pytest.raises(WeightsError) as other:
         Start(wanted, classifier(tmp_path / "other", network="test_vit")).state()
     assert str(other.value) == (
@@ -158,7 +206,7 @@ def test_a_classifier_of_another_network_or_without_an_entry_is_refused(tmp_path
 
 def test_weights_of_the_classifier_are_for_segmenters_alone() -> None:
     with pytest.raises(ParamsError, match="found 'classifier'; expected none, hub or file, because only `segmenter` reads"):
-        trunk(norms=False, stages=0, source="classifier").initialised(start={})
+        trunk(norms="none", stages=0, source="classifier").initialised(start={})
 
 
 def test_weights_of_the_hub_come_without_their_head() -> None:

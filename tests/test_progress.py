@@ -63,3 +63,19 @@ def test_nothing_to_do_is_said_too(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress("features", total=3, unit="images", done=3):
         pass
     assert capsys.readouterr().err.startswith("features: 3 images in ")
+
+
+def test_what_is_left_is_told_once_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    told = []
+    with Progress("classifier", total=10, unit="steps", done=2, quiet=True) as bar:
+        for _ in range(4):
+            now[0] += 2
+            bar.advance()
+            told.append(bar.left())
+    assert told == [None, None, 10, 8]
+    with Progress("classifier", total=10, unit="steps", quiet=True) as bar:
+        now[0] += 100
+        bar.advance()
+        assert bar.left() is None  # the first is often slower than all others

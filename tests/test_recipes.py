@@ -35,6 +35,7 @@ segmenter:
 cams:
   multiscale:
     scales: [1, 2]
+    interpolation: bilinear
     flip: true
     stride: 4
 """

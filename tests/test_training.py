@@ -27,11 +27,21 @@ from seedbed.training import Batch, Descent, Learner, Scheduled, Trained, Traini
 from seedbed.weights import Checkpoints
 
 PROJECT = Path(__file__).parents[1]
-PLAIN: dict[str, Any] = {"parts": 1, "precision": "32-true", "clip": 0.0, "averaging": 0.0}
+PLAIN: dict[str, Any] = {"parts": 1, "precision": "32-true", "clip": 0.0, "clip_each": False, "averaging": 0.0}
 TRAINING = Training(seed=0, epochs=2.0, batch_size=2, **PLAIN)
-DESCENT = Descent(learning_rate=0.1, new_layer_factor=10.0, momentum=0.9, weight_decay=0.0, warmup=0.2, power=0.9)
+DESCENT = Descent(learning_rate=0.1, new_layer_factor=10.0, momentum=0.9, weight_decay=0.0, warmup=0.2, power=0.9, falls="after_warmup")
 COLOURS = Colours(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.0)
-AUGMENTATION = Augmentation(crop=16, longer_side=0, smallest_scale=0.8, largest_scale=1.2, flip=0.5, colours=COLOURS)
+AUGMENTATION = Augmentation(
+    crop=16,
+    longer_side=0,
+    smallest_scale=0.8,
+    largest_scale=1.2,
+    scale_steps=0,
+    interpolation="bilinear",
+    padding=(),
+    flip=0.5,
+    colours=COLOURS,
+)
 MACHINE = Machine("cpu")
 
 
@@ -234,6 +244,17 @@ def test_the_rate_rises_then_falls_to_almost_nothing() -> None:
     assert all(np.diff(factors[: top + 1]) > 0) and all(np.diff(factors[top:]) < 0)
     assert factors[60] == pytest.approx(0.5**0.9)
     assert factors[100] == 0
+
+
+def test_the_polynomial_may_fall_throughout() -> None:
+    """As the work writes it: (1 - it/max)^power, which the warm-up multiplies."""
+    throughout = dataclasses.replace(DESCENT, falls="throughout")
+    for progress in np.linspace(0, 1, 101):
+        rise = max(1e-3, progress / 0.2) if progress < 0.2 else 1
+        assert throughout.factor(progress) == pytest.approx(rise * (1 - progress) ** 0.9)
+    assert DESCENT.factor(0.5) / throughout.factor(0.5) == pytest.approx(1.22, abs=0.01)
+    alike = dataclasses.replace(throughout, warmup=0.0), dataclasses.replace(DESCENT, warmup=0.0)
+    assert alike[0].factor(0.3) == alike[1].factor(0.3)
 
 
 def test_without_a_warm_up_the_rate_begins_at_its_highest() -> None:
@@ -688,11 +709,90 @@ def test_a_long_gradient_is_shortened() -> None:
     assert short <= 1e-3 * rate * 1.01 < free
 
 
+@pytest.mark.parametrize(("each", "clip"), [(True, 0.02), (False, 0.02), (True, 0.01)])
+def test_gradients_are_shortened_one_by_one_or_together(each: bool, clip: float) -> None:
+    """By hand: each gradient, or all as one vector, times clip / length where it is longer."""
+
+    class Direct(PlainLearner):
+        def optimizers(self) -> list[Scheduled]:
+            return [Scheduled(torch.optim.SGD(self.network.parameters(), lr=1.0), lambda _: 1.0)]
+
+    torch.manual_seed(0)
+    learner = Direct()
+    way = Way(dataclasses.replace(FOUR, epochs=0.1, clip=clip, clip_each=each), AUGMENTATION.view, Batch.of)
+    seen: list[Batch] = []
+    learner.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    before = {name: value.clone() for name, value in learner.network.state_dict().items()}
+    left = fit(lambda: learner, pictures(5), way, machine=MACHINE, name="test", checkpoints=without_checkpoints()).network.state_dict()
+    fresh = PlainLearner()
+    fresh.network.load_state_dict(before)
+    fresh(seen[0], 0.0)["labels"].backward()
+    gradients = {name: one.grad.clone() for name, one in fresh.network.named_parameters() if one.grad is not None}
+    lengths = {name: float(one.norm()) for name, one in gradients.items()}
+    whole = math.sqrt(sum(length**2 for length in lengths.values()))
+    assert min(lengths.values()) < clip < max(lengths.values())  # some are shortened, and others are not
+    for name, gradient in gradients.items():
+        factor = min(1.0, clip / (lengths[name] if each else whole))
+        assert torch.allclose(before[name] - left[name], gradient * factor, atol=1e-6), name
+
+
 def test_lower_precision_is_close_but_not_the_same() -> None:
     full, low = plainly(FOUR), plainly(dataclasses.replace(FOUR, precision="bf16-mixed"))
     assert full.losses != low.losses
     assert np.allclose(full.losses, low.losses, atol=0.05)
     assert {value.dtype for value in low.network.state_dict().values()} == {torch.float32}
+
+
+# --- Warnings ---
+
+
+class Slow(LineLearner):
+    """Takes some seconds for each step, by a clock of its own."""
+
+    def __init__(self, clock: list[float], seconds: float) -> None:
+        super().__init__()
+        self.clock, self.seconds = clock, seconds
+
+    def stepped(self, progress: float) -> None:
+        self.clock[0] += self.seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What time it is."""
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+def warned(clock: list[float], *, seconds: float, between: float, capsys: pytest.CaptureFixture[str]) -> str:
+    """What ten steps of some seconds each say on the way.
+
+    between: two checkpoints.
+    """
+    training = Training(seed=0, epochs=4.0, batch_size=2, **PLAIN)
+    checkpoints = Checkpoints(Path("there is none"), seconds=between)
+    train(Slow(clock, seconds), pictures(5), training, checkpoints=checkpoints)
+    return "".join(line for line in capsys.readouterr().err.splitlines() if "checkpoint" in line)
+
+
+def test_checkpoints_that_come_too_late_for_a_training_are_told_early(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    assert warned(clock, seconds=30, between=600, capsys=capsys) == (
+        "test: some 240 s are left, and a checkpoint is kept every 600 s, so an interruption would cost whatever it has done by then: "
+        "set SEEDBED_CHECKPOINT_SECONDS, or --checkpoint-seconds, to 60"
+    )
+
+
+@pytest.mark.parametrize(("seconds", "between"), [(1.0, 60.0), (5.0, 600.0)])
+def test_less_than_a_minute_is_not_worth_a_word(
+    seconds: float, between: float, clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert warned(clock, seconds=seconds, between=between, capsys=capsys) == ""
+
+
+def test_checkpoints_that_come_in_time_are_no_news(clock: list[float], capsys: pytest.CaptureFixture[str], file: Path) -> None:
+    train(Slow(clock, 30), pictures(5), Training(seed=0, epochs=4.0, batch_size=2, **PLAIN), checkpoints=Checkpoints(file, seconds=200))
+    assert file.exists() and "SEEDBED_CHECKPOINT_SECONDS" not in capsys.readouterr().err
 
 
 # --- Memory ---

@@ -2,13 +2,14 @@
 
 Paper: as in Ahn et al., "Weakly Supervised Learning of Instance Segmentation with Inter-pixel Relations", CVPR 2019.
 
-Differs from the paper: one resolution is kept instead of two; it is a parameter.
+Differs from the paper: one resolution is kept instead of two; it is a parameter. Antialiased cubic resizing is Pillow's, whose kernel is
+narrower than the Gaussian and the splines of the paper's code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from seedbed import cams
 from seedbed.augmentation import Scale
-from seedbed.inference import summed, together
+from seedbed.inference import combine_views, footprint, together
 from seedbed.methods import method
 from seedbed.networks import ClassifierNetwork
 from seedbed.types import ClassMaps, Image, cells
@@ -28,9 +29,15 @@ SMALLEST_MAXIMUM = 1e-5  # below it a class map is nothing but noise and is not 
 
 @method
 class Multiscale(cams.Method):
+    saves_memory: ClassVar[str] = "lower its scales, or let images be smaller: dataset.max_size, with dataset.larger: shrink"
+
     scales: Annotated[tuple[Scale, ...], Field(min_length=1)]  # sizes at which the image is looked at
+    interpolation: Literal["bilinear", "antialiased_cubic"]  # how it is resized for that
     flip: bool  # whether its mirror image is looked at too
     stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of the maps that are kept
+
+    def memory(self, extents: Mapping[str, int]) -> int:
+        return footprint(extents, scales=self.scales, flip=self.flip)
 
     @torch.inference_mode()
     def compute(
@@ -58,5 +65,14 @@ class Multiscale(cams.Method):
             return maps_BKyx.clamp(min=0)
 
         size = cells((images[0].shape[0], images[0].shape[1]), self.stride)
-        maps = list(summed(positive_maps, images, scales=self.scales, flip=self.flip, size=size, device=device))
-        return maps, torch.stack(logits).mean(dim=0).sigmoid().cpu().numpy()
+        maps = combine_views(
+            positive_maps,
+            images,
+            scales=self.scales,
+            flip=self.flip,
+            size=size,
+            device=device,
+            interpolation=self.interpolation,
+            by=torch.add,
+        )
+        return list(maps), torch.stack(logits).mean(dim=0).sigmoid().cpu().numpy()

@@ -6,11 +6,13 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
+import torch
+
 from seedbed import methods
 from seedbed.augmentation import Augmentation
 from seedbed.methods import parameters
-from seedbed.networks import ClassifierNetwork
-from seedbed.training import Batch, Learner, Training
+from seedbed.networks import ClassifierNetwork, Trunk
+from seedbed.training import SAVES_MEMORY, Batch, Learner, Training, footprint
 
 
 @parameters
@@ -24,9 +26,20 @@ class Settings:
 class Method(methods.Method):
     """A network, and how it learns."""
 
+    saves_memory: ClassVar[str] = SAVES_MEMORY
+
     maps: ClassVar[tuple[str, ...]]  # maps of the image that are learned along, by the name of their array
+    backbone: Trunk
     augmentation: Augmentation
     training: Training
+
+    def check(self) -> None:
+        self.backbone.check("classifier")
+
+    def memory(self, extents: Mapping[str, int]) -> int:
+        with torch.device("meta"):
+            network = self.network(extents["class"] - 1)
+        return footprint(network, self.training, [self.augmentation.crop])
 
     @abstractmethod
     def network(self, num_classes: int) -> ClassifierNetwork:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import colorsys
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -70,6 +70,12 @@ class Index:
         """Every split that an image belongs to, in alphabetical order."""
         return sorted({split for entry in self.entries for split in entry.splits})
 
+    @property
+    def splits_labelled(self) -> dict[str, bool]:
+        """Of every split, whether it is known of some of its images what they show."""
+        known = {split for entry in self.entries if entry.labels is not None for split in entry.splits}
+        return {split: split in known for split in self.split_names}
+
     def labels(self, entry: Entry) -> npt.NDArray[np.bool_]:
         """Which classes an image is known to contain; background, at 0, is always one of them."""
         return np.array([True, *(name in (entry.labels or ()) for name in self.class_names)])
@@ -98,14 +104,7 @@ class Index:
 
     def restricted(self, names: Sequence[str]) -> Index:
         """The same images with some of the classes alone."""
-        for name in names:
-            if name not in self.class_names or names.count(name) > 1:
-                raise ParamsError(
-                    "params.yaml: dataset.classes",
-                    found=repr(name) + (" twice" if name in self.class_names else nearest(name, self.class_names)),
-                    expected=f"some of: {listed(self.class_names)}",
-                    do="correct it",
-                )
+        check_classes(names, self.class_names)
         values = self.values or tuple(range(1 + len(self.class_names)))
         positions = [self.class_names.index(name) for name in names]
         kept = frozenset(names)
@@ -120,6 +119,21 @@ class Index:
         )
 
 
+def check_classes(names: Sequence[str], known: Sequence[str]) -> None:
+    """Refuse classes that a data set does not have.
+
+    names: those that are wanted; known: those that there are.
+    """
+    for name in names:
+        if name not in known or names.count(name) > 1:
+            raise ParamsError(
+                "params.yaml: dataset.classes",
+                found=repr(name) + (" twice" if name in known else nearest(name, known)),
+                expected=f"some of: {listed(known)}",
+                do="correct it",
+            )
+
+
 def class_colours(count: int) -> tuple[tuple[int, int, int], ...]:
     """Well separated colours for classes 1..count: hues by the golden ratio, in two brightnesses."""
     colours = []
@@ -129,8 +143,21 @@ def class_colours(count: int) -> tuple[tuple[int, int, int], ...]:
     return tuple(colours)
 
 
+@dataclass(frozen=True)
+class Preview:
+    """What can be said of a data set before it is read; None where only reading it tells."""
+
+    class_names: tuple[str, ...] | None = None  # without background
+    splits: Mapping[str, bool] | None = None  # name -> whether some of its images have labels, as far as that is known
+    images: int | None = None
+
+
 class Method(methods.Method):
     """A reader of one layout."""
+
+    def preview(self, root: Path) -> Preview:
+        """What can quickly be said of the data set in a folder; refuses one that lacks what the layout begins with."""
+        return Preview()
 
     @abstractmethod
     def read(self, root: Path) -> Index:

@@ -15,12 +15,11 @@ Differs from the paper: not applicable.
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any, Literal
 
 from seedbed import dataset
-from seedbed.dataset import Entry, Index, Problems, check_root, class_colours
+from seedbed.dataset import Entry, Index, Preview, Problems, check_root, class_colours
 from seedbed.methods import method
 from seedbed.types import BACKGROUND, BACKGROUND_NAME, IGNORE
 
@@ -30,11 +29,10 @@ class Coco(dataset.Method):
     year: Literal[2014, 2017]  # of the files that are read; a folder may hold both
 
     def read(self, root: Path) -> Index:
-        check_root(root, holds="annotations", do="unpack the annotations there")
         problems = Problems()
         names: dict[int, str] = {}
         entries: dict[str, Entry] = {}
-        for file in sorted((root / "annotations").glob(f"instances_*{self.year}.json")):
+        for file in self._files(root):
             for entry in self._entries(root, file, names, problems):
                 if entry.id in entries:
                     problems.add(f"annotations/{file.name}", f"image {entry.id!r} is listed twice")
@@ -50,6 +48,16 @@ class Coco(dataset.Method):
             values=(BACKGROUND, *numbers),
             problems=tuple(problems.found),
         )
+
+    def preview(self, root: Path) -> Preview:
+        return Preview(splits={self._split(file): True for file in self._files(root)})
+
+    def _files(self, root: Path) -> list[Path]:
+        check_root(root, holds="annotations", do="unpack the annotations there")
+        return sorted((root / "annotations").glob(f"instances_*{self.year}.json"))
+
+    def _split(self, file: Path) -> str:
+        return file.stem.removeprefix("instances_").removesuffix(str(self.year))
 
     def _entries(self, root: Path, file: Path, names: dict[int, str], problems: Problems) -> list[Entry]:
         """Images of one file.
@@ -72,7 +80,7 @@ class Coco(dataset.Method):
             return []
         if not _learn(categories, names, where, problems):
             return []
-        folder = re.sub(r"^instances_", "", file.stem)
+        folder = file.stem.removeprefix("instances_")
         below = next((one for one in (folder, f"images/{folder}") if (root / one).is_dir()), folder)
         labels: dict[int, set[str]] = {number: set() for number, *_ in images}
         known = {number for number, _ in categories}
@@ -83,7 +91,7 @@ class Coco(dataset.Method):
                 problems.add(where, f"annotation {annotation} of category {category}, which is not listed")
             else:
                 labels[image].add(names[category])
-        splits = frozenset({folder.removesuffix(str(self.year))})
+        splits = frozenset({self._split(file)})
         entries, seen = [], set[int]()
         for number, name, height, width in images:
             if number in seen:

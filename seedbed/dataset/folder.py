@@ -33,7 +33,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from seedbed import dataset
-from seedbed.dataset import Entry, Index, Problems, check_root, class_colours, is_below
+from seedbed.dataset import Entry, Index, Preview, Problems, check_root, class_colours, is_below
 from seedbed.errors import DataError, listed, nearest
 from seedbed.methods import method
 from seedbed.types import BACKGROUND_NAME, IGNORE
@@ -60,19 +60,15 @@ class Folder(dataset.Method):
         return self
 
     def read(self, root: Path) -> Index:
-        name = JSON_LINES if (root / JSON_LINES).is_file() and not (root / CSV).is_file() else CSV
-        check_root(root, holds=name, do=f"write it, or {JSON_LINES}; `seedbed init` makes a start")
-        if (root / CSV).is_file() and (root / JSON_LINES).is_file():
-            raise DataError(str(root), found=f"{CSV} and {JSON_LINES}", expected="one of them", do="remove the other")
-        table, problems = root / name, Problems()
+        table, problems = table_of(root), Problems()
         images = Path("images") if (root / "images").is_dir() else Path()
         entries: list[Entry] = []
         seen: dict[str, int] = {}
         for number, row in rows(table, problems):
             before = len(problems.found)
-            entry = self._entry(root, images, row, f"{name}, line {number}", problems)
+            entry = self._entry(root, images, row, f"{table.name}, line {number}", problems)
             if entry.id in seen:
-                problems.add(f"{name}, line {number}", f"{entry.id!r} was listed in line {seen[entry.id]} already")
+                problems.add(f"{table.name}, line {number}", f"{entry.id!r} was listed in line {seen[entry.id]} already")
             seen.setdefault(entry.id, number)
             if len(problems.found) == before:
                 entries.append(entry)
@@ -80,6 +76,15 @@ class Folder(dataset.Method):
             raise DataError(str(table), found="no image", expected="at least one line for an image", do="list your images")
         palette = class_colours(len(self.classes))
         return Index(class_names=self.classes, palette=palette, entries=tuple(entries), problems=tuple(problems.found))
+
+    def preview(self, root: Path) -> Preview:
+        splits: dict[str, bool] = {}
+        count = 0
+        for _, row in rows(table_of(root), Problems()):
+            labelled, count = self.complete or bool(words(row["labels"], self.classes)), count + 1
+            for split in words(row["split"], ()) or [SPLIT]:
+                splits[split] = labelled or splits.get(split, False)
+        return Preview(self.classes, splits, count)
 
     def _entry(self, root: Path, images: Path, row: dict[str, Any], where: str, problems: Problems) -> Entry:
         given = row["image"].strip()
@@ -106,6 +111,15 @@ class Folder(dataset.Method):
             labels=dataset.shared(frozenset(labels)) if labels or self.complete else None,
             splits=dataset.shared(frozenset(splits or [SPLIT])),
         )
+
+
+def table_of(root: Path) -> Path:
+    """The file that says what the images of a folder contain."""
+    name = JSON_LINES if (root / JSON_LINES).is_file() and not (root / CSV).is_file() else CSV
+    check_root(root, holds=name, do=f"write it, or {JSON_LINES}; `seedbed init` makes a start")
+    if (root / CSV).is_file() and (root / JSON_LINES).is_file():
+        raise DataError(str(root), found=f"{CSV} and {JSON_LINES}", expected="one of them", do="remove the other")
+    return root / name
 
 
 def rows(table: Path, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:

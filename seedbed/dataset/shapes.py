@@ -31,7 +31,7 @@ from PIL import Image as PillowImage
 from pydantic import Field, model_validator
 
 from seedbed import dataset
-from seedbed.dataset import Index, class_colours
+from seedbed.dataset import Index, Preview, class_colours
 from seedbed.dataset.folder import COLUMNS, Folder
 from seedbed.errors import DataError, listed
 from seedbed.methods import method
@@ -72,6 +72,10 @@ class Shapes(dataset.Method):
             _refuse_foreign(root)
             self._draw(root.resolve())
         return Folder(classes=tuple(SPECIES), complete=True).read(root)
+
+    def preview(self, root: Path) -> Preview:
+        _refuse_foreign(root)
+        return Preview(tuple(SPECIES), dict.fromkeys(SPLITS, True), self.num_train + self.num_val)
 
     def _record(self, root: Path) -> bytes:
         """What the file world.json says when this very world lies in a folder."""

@@ -22,7 +22,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from seedbed import dataset
-from seedbed.dataset import Entry, Index, Problems, check_root
+from seedbed.dataset import Entry, Index, Preview, Problems, check_root
 from seedbed.errors import nearest
 from seedbed.methods import method
 
@@ -38,13 +38,18 @@ class Voc(dataset.Method):
     difficult: bool  # whether things that are marked as difficult count as shown
 
     def read(self, root: Path) -> Index:
-        check_root(root, holds="JPEGImages", do="let dataset.root be the folder VOC2012 of the devkit")
+        _check_devkit(root)
         problems = Problems()
         splits = self._splits(root, problems)
         with ThreadPoolExecutor() as threads:  # waits for the disk
             entries = tuple(threads.map(lambda image: self._entry(root, image, frozenset(splits[image]), problems), splits))
         palette = tuple(_colour(number) for number in range(1, 1 + len(NAMES)))
         return Index(class_names=NAMES, palette=palette, entries=entries, problems=tuple(problems.found))
+
+    def preview(self, root: Path) -> Preview:
+        _check_devkit(root)
+        splits = self._splits(root, Problems())
+        return Preview(NAMES, dict.fromkeys((one for listed in splits.values() for one in listed), True), len(splits))
 
     def _splits(self, root: Path, problems: Problems) -> dict[str, list[str]]:
         """Splits of every image, in the order in which the lists name them."""
@@ -92,6 +97,10 @@ class Voc(dataset.Method):
         return Entry(
             image, f"JPEGImages/{image}.jpg", None if labels is None else dataset.shared(frozenset(labels)), dataset.shared(splits)
         )
+
+
+def _check_devkit(root: Path) -> None:
+    check_root(root, holds="JPEGImages", do="let dataset.root be the folder VOC2012 of the devkit")
 
 
 def _listed(lines: list[str]) -> Iterator[tuple[int, str]]:

@@ -8,6 +8,7 @@ oracle that it is, for comparison with papers that search it with the truth at h
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import numpy as np
@@ -27,6 +28,9 @@ class Standard(evaluation.Method):
     sweep: Sweep
     boundaries: Boundaries
     crf: DenseCrf
+
+    def memory(self, extents: Mapping[str, int]) -> int:
+        return self.crf.memory(extents["class"], extents)
 
     def from_class_maps(self, class_maps: ClassMaps) -> LabelMap:
         background = np.full((1, *class_maps.maps.shape[1:]), self.threshold, np.float32)

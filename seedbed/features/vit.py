@@ -28,9 +28,10 @@ from seedbed.components import Components
 from seedbed.errors import ParamsError
 from seedbed.inference import together
 from seedbed.methods import LOCATION, method, parameters
+from seedbed.networks import check_source
 from seedbed.transformer import Transformer, width_of
 from seedbed.types import Alignment, Image, PatchFeatures, cells
-from seedbed.weights import InitialWeights, load_components
+from seedbed.weights import InitialWeights, load_components, pinned_components
 
 
 @parameters
@@ -47,6 +48,11 @@ class Reduction:
         if self.fit != "file" and (self.file or self.sha256):
             raise ValueError("no file and no sha256 unless fit is file")
         return self
+
+    def check_file(self) -> None:
+        """Refuse a file that is not there, or is not the one that is meant."""
+        if self.count and self.fit == "file":
+            pinned_components(self.file, self.sha256)
 
 
 @method
@@ -69,6 +75,11 @@ class Vit(features.Method):
     @property
     def pretrained(self) -> bool:
         return self.initial_weights.source == "pretraining"
+
+    def check(self) -> None:
+        with torch.device("meta"):
+            network = Transformer(self.architecture, patch_size=self.patch_size, what=self.what, block=self.block)
+        check_source(network.trunk, self.initial_weights, "features")
 
     def network(self) -> nn.Module:
         with torch.random.fork_rng(devices=[]):

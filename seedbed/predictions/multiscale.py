@@ -1,22 +1,26 @@
-"""Probabilities averaged over scales and mirror images.
+"""Probabilities over scales and mirror images: their mean, or those of the largest logits.
 
-Paper: common practice since Chen et al., "DeepLab", TPAMI 2018.
+Paper: common practice since Chen et al., "DeepLab: Semantic Image Segmentation with Deep Convolutional Nets, Atrous Convolution, and
+Fully Connected CRFs", TPAMI 2018, which takes the largest logit over scales.
 
-Differs from the paper: it takes the largest logit over scales, this the mean probability; maps are kept at a lower resolution.
+Differs from the paper: logits are brought to the resolution at which maps are kept before the largest is taken, there to the network's own;
+a mirror image, of which it has none, is a view like any other, so the largest logit may be its. Maps are kept at a lower resolution.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, ClassVar, Literal
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from seedbed import predictions
 from seedbed.augmentation import Scale
-from seedbed.inference import summed, together
+from seedbed.inference import combine_views, footprint, together
 from seedbed.methods import method
 from seedbed.networks import SegmentationNetwork
 from seedbed.types import Image, Probabilities, cells
@@ -24,20 +28,41 @@ from seedbed.types import Image, Probabilities, cells
 
 @method
 class Multiscale(predictions.Method):
+    saves_memory: ClassVar[str] = "lower its scales, or let images be smaller: dataset.max_size, with dataset.larger: shrink"
+
     scales: Annotated[tuple[Scale, ...], Field(min_length=1)]  # sizes at which the image is looked at
     flip: bool  # whether its mirror image is looked at too
+    over_scales: Literal["mean_probability", "largest_logit"]  # what of all sizes and mirror images counts
     stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of the maps that are kept
+
+    def memory(self, extents: Mapping[str, int]) -> int:
+        return footprint(extents, scales=self.scales, flip=self.flip)
 
     @torch.inference_mode()
     def predict(self, network: SegmentationNetwork, images: Sequence[Image], *, device: str) -> list[Probabilities]:
+        made: dict[int, Probabilities] = {}
+        for places in together(images, device=device):
+            same = [images[place] for place in places]
+            made |= {place: Probabilities(maps=maps) for place, maps in zip(places, self._maps(network, same, device), strict=True)}
+        return [made[place] for place in range(len(images))]
+
+    def _maps(self, network: SegmentationNetwork, images: Sequence[Image], device: str) -> Iterator[npt.NDArray[np.float32]]:
+        """Probabilities of images of one size."""
+
         def probabilities(images_BCYX: Tensor) -> Tensor:
             logits: Tensor = network(images_BCYX)
             return logits.softmax(dim=1)
 
-        made: dict[int, Probabilities] = {}
-        for places in together(images, device=device):
-            same = [images[place] for place in places]
-            size = cells((same[0].shape[0], same[0].shape[1]), self.stride)
-            sums = summed(probabilities, same, scales=self.scales, flip=self.flip, size=size, device=device)
-            made |= {place: Probabilities(maps=maps / maps.sum(axis=0, keepdims=True)) for place, maps in zip(places, sums, strict=True)}
-        return [made[place] for place in range(len(images))]
+        averaged = self.over_scales == "mean_probability"
+        views = combine_views(
+            probabilities if averaged else network,
+            images,
+            scales=self.scales,
+            flip=self.flip,
+            size=cells((images[0].shape[0], images[0].shape[1]), self.stride),
+            device=device,
+            interpolation="bilinear",
+            by=torch.add if averaged else torch.maximum,
+        )
+        for maps in views:
+            yield maps / maps.sum(axis=0, keepdims=True) if averaged else torch.from_numpy(maps).softmax(dim=0).numpy()

@@ -6,17 +6,18 @@ Patches of what belongs together come to look alike to such a network, though no
 Paper: Caron et al., "Emerging Properties in Self-Supervised Vision Transformers", ICCV 2021.
 
 Differs from the paper: sizes of crops, of the network and of its head are parameters, because images here may be small and few; crops are
-blurred and solarised with the paper's probabilities, and turned grey.
+blurred and solarised with the paper's probabilities, and turned grey. While prototypes are fixed, their gradients enter the optimiser's
+running means; the paper's code drops them.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import cv2
 import numpy as np
@@ -30,7 +31,8 @@ from seedbed import pretraining
 from seedbed.augmentation import Colours, Share
 from seedbed.machine import Machine
 from seedbed.methods import method, parameters
-from seedbed.training import Learner, Scheduled, Trained, Training, Way, fit
+from seedbed.networks import check_source
+from seedbed.training import FLOAT, SAVES_MEMORY, Learner, Scheduled, Trained, Training, Way, fit, footprint
 from seedbed.transformer import Tokens
 from seedbed.types import Image
 from seedbed.weights import Checkpoints, InitialWeights
@@ -89,6 +91,8 @@ class Views:
 
 @method
 class Dino(pretraining.Method):
+    saves_memory: ClassVar[str] = SAVES_MEMORY
+
     architecture: str  # a transformer of timm
     patch_size: Annotated[int, Field(ge=1, le=256)]  # edge of a patch, in pixels; the architecture's own, or another
     initial_weights: InitialWeights
@@ -100,6 +104,7 @@ class Dino(pretraining.Method):
     grey: Share  # probability that a crop loses its colours
     blur: tuple[Share, Share, Share]  # probability of a blur: the first large crop, other large crops, small crops
     solarised: Share  # probability that bright values of a large crop but the first are turned round
+    drop_path: Annotated[float, Field(ge=0, lt=1)]  # probability that a crop skips a branch of the student's last block; less before it
     prototypes: Annotated[int, Field(ge=2, le=10_000_000)]  # length of an answer
     hidden: Annotated[int, Field(ge=1, le=100_000)]  # width of the layers before it
     bottleneck: Annotated[int, Field(ge=1, le=100_000)]  # width of the last of them
@@ -116,6 +121,18 @@ class Dino(pretraining.Method):
     warmup: Share  # share of the training in which it rises
     weight_decay: Decay  # at first
     last_weight_decay: Decay  # at the end, which it reaches by a cosine
+
+    def check(self) -> None:
+        with torch.device("meta"):
+            tokens = Tokens(self.architecture, patch_size=self.patch_size)
+        check_source(tokens.trunk, self.initial_weights, "pretraining")
+
+    def memory(self, extents: Mapping[str, int]) -> int:
+        with torch.device("meta"):
+            tokens = Tokens(self.architecture, patch_size=self.patch_size)
+        views = [self.large.edge] * self.large.count + [self.small.edge] * self.small.count
+        last = self.prototypes * self.bottleneck + self.bottleneck * self.hidden + self.hidden**2
+        return 5 * FLOAT * last + footprint(tokens, self.training, views)  # 5: two moments, and a teacher
 
     def learn(self, images: Sequence[Image], *, machine: Machine, checkpoints: Checkpoints) -> Trained[nn.Module]:
         way = Way(self.training, self.view, Views.of)
@@ -146,7 +163,8 @@ class Branch(nn.Module):
 
     def __init__(self, method: Dino) -> None:
         super().__init__()
-        self.tokens = Tokens(method.architecture, patch_size=method.patch_size).initialised(method.initial_weights)
+        tokens = Tokens(method.architecture, patch_size=method.patch_size, drop_path=method.drop_path)
+        self.tokens = tokens.initialised(method.initial_weights)
         width = self.tokens.width
         self.head = nn.Sequential(
             *(nn.Linear(width, method.hidden), nn.GELU(), nn.Linear(method.hidden, method.hidden), nn.GELU()),
@@ -187,6 +205,12 @@ class DinoLearner(Learner[nn.Module, Views]):
     def network(self) -> nn.Module:  # type: ignore[override]
         trunk: nn.Module = self.teacher.tokens.trunk
         return trunk
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training, all but the teacher, whose depth does not vary."""
+        super().train(mode)
+        self.teacher.eval()
+        return self
 
     def forward(self, batch: Views, progress: float) -> dict[str, Tensor]:
         method = self.method

@@ -10,6 +10,7 @@ Differs from the paper: classes that the image does not contain take no part, wh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import numpy as np
@@ -25,6 +26,9 @@ from seedbed.types import BACKGROUND, ClassMaps, Image, PseudoMask
 class Crf(refinement.Method):
     background_power: Annotated[float, Field(gt=0, le=1000)]  # paper: alpha; background is (1 - strongest class map) to this power
     crf: DenseCrf
+
+    def memory(self, extents: Mapping[str, int]) -> int:
+        return self.crf.memory(2, extents)  # background and one class at the least
 
     def refine(self, image: Image, class_maps: ClassMaps) -> PseudoMask:
         if not class_maps.classes:

@@ -6,11 +6,13 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
+import torch
+
 from seedbed import methods
 from seedbed.augmentation import Augmentation
 from seedbed.methods import parameters
 from seedbed.networks import SegmentationNetwork, State, Trunk
-from seedbed.training import Batch, Learner, Training
+from seedbed.training import FLOAT, SAVES_MEMORY, Batch, Learner, Training, footprint
 
 
 @parameters
@@ -25,8 +27,11 @@ class Settings:
 class Method(methods.Method):
     """A network, and how it learns."""
 
+    saves_memory: ClassVar[str] = SAVES_MEMORY
+
     maps: ClassVar[tuple[str, ...]]  # maps of the image that can be learned along, by the name of their array
     backbone: Trunk
+    scales: tuple[float, ...]  # sizes of the input that are learned from
     augmentation: Augmentation
     training: Training
 
@@ -34,6 +39,16 @@ class Method(methods.Method):
     def wanted_maps(self) -> tuple[str, ...]:
         """Maps that are learned along with these parameters."""
         return self.maps
+
+    def check(self) -> None:
+        self.backbone.check("segmenter")
+
+    def memory(self, extents: Mapping[str, int]) -> int:
+        with torch.device("meta"):
+            network = self.network(extents["class"] - 1)
+        crop, training = self.augmentation.crop, self.training
+        answers = len(self.scales) * extents["class"] * FLOAT * crop**2 * (training.batch_size // training.parts)  # at the labels' size
+        return answers + footprint(network, training, [round(crop * scale) for scale in self.scales])
 
     @abstractmethod
     def network(self, num_classes: int) -> SegmentationNetwork:

@@ -5,21 +5,21 @@ CRFs", TPAMI 2018.
 
 Labels that are not sure enough can be left out (`least_confidence`), where they come with a confidence, as those of `refinement` do.
 
-Differs from the paper: backbone, its weights and every constant are parameters; sizes of the input share one loss, their mean.
+Differs from the paper: backbone, its weights and every constant are parameters. Logits of every size of the input are brought to the size
+of pixels, where labels are; the largest logit over sizes has no loss of its own.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from seedbed import segmenter
 from seedbed.augmentation import Augmentation, Scale
-from seedbed.deeplab import DeepLab, at_scales
+from seedbed.deeplab import DeepLab, at_scales, combine_losses
 from seedbed.methods import method
 from seedbed.networks import SegmentationNetwork, State, Trunk
 from seedbed.training import Batch, Descent, Learner, Scheduled, Training
@@ -33,6 +33,7 @@ class PseudoMasks(segmenter.Method):
     backbone: Trunk
     rates: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1)]  # dilation of the branches that are summed
     scales: Annotated[tuple[Scale, ...], Field(min_length=1)]  # sizes of the input that are learned from
+    over_scales: Literal["mean", "sum"]  # what of the losses of all sizes is learned from
     least_confidence: Annotated[float, Field(ge=0, le=1)]  # labels that are less probable are not learned; 0: all are, whatever made them
     augmentation: Augmentation
     training: Training
@@ -67,7 +68,7 @@ class CrossEntropyLearner(Learner[SegmentationNetwork, Batch]):
             functional.cross_entropy(logits, labels_BYX, ignore_index=IGNORE, reduction="sum")
             for logits in at_scales(self.network, batch.images_BCYX, self.method.scales)
         ]
-        return {"labels": torch.stack(totals).mean() / (labels_BYX != IGNORE).sum().clamp(min=1)}
+        return {"labels": combine_losses(totals, self.method.over_scales) / (labels_BYX != IGNORE).sum().clamp(min=1)}
 
     def optimizers(self) -> list[Scheduled]:
         return [self.method.descent.scheduled(self.network.backbone, self.network.branches)]

@@ -10,12 +10,13 @@ Region Growing", CVPR 2018.
 
 Differs from the paper: only background and classes that the image is known to contain may grow (`present_only`), which it does not say;
 labels and superpixels are those of pixels, and the network's answers are brought to their size; over several sizes of the input, the mean
-answer decides what grows, and every size learns from the result.
+answer decides what grows, and every size learns from the result. Of what sizes lose, the chapter says nothing, and chapter 2, which has the
+same sizes, takes the sum.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -23,7 +24,7 @@ from torch import Tensor
 
 from seedbed import segmenter
 from seedbed.augmentation import Augmentation, Scale
-from seedbed.deeplab import DeepLab, at_scales
+from seedbed.deeplab import DeepLab, at_scales, combine_losses
 from seedbed.methods import method
 from seedbed.networks import SegmentationNetwork, State, Trunk
 from seedbed.training import Batch, Descent, Learner, Scheduled, Training
@@ -39,6 +40,7 @@ class RegionGrowing(segmenter.Method):
     backbone: Trunk
     rates: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1)]  # dilation of the branches that are summed
     scales: Annotated[tuple[Scale, ...], Field(min_length=1)]  # sizes of the input that are learned from
+    over_scales: Literal["mean", "sum"]  # what of the losses of all sizes is learned from
     foreground: Probability  # paper: beta; a superpixel takes a class that is given more than this on average
     background: Probability  # the same for background
     present_only: bool  # whether classes that the image is known not to contain stay out of the growing
@@ -71,7 +73,7 @@ class GrowingLearner(Learner[SegmentationNetwork, Batch]):
             "seeded": (batch.maps_BYX["labels"] != IGNORE)[shown].float().mean(),
             "labelled": (labels_BYX != IGNORE)[shown].float().mean(),
         }
-        return {"seeds": torch.stack([balanced(answer, labels_BYX) for answer in answers]).mean()}
+        return {"seeds": combine_losses([balanced(answer, labels_BYX) for answer in answers], self.method.over_scales)}
 
     def answered(self, batch: Batch) -> tuple[list[Tensor], Tensor]:
         """Logarithms of probabilities (B, 1 + K, Y, X) for every size of the input, and what the seeds grow to by them."""

@@ -12,6 +12,7 @@ are zero, of which the paper does not speak, are one region.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -32,9 +33,15 @@ class Dino(superpixels.Method):
         "photograph of 375 x 500 on one core, so 2 s where there are 30. A higher threshold makes more; crf.iterations: 0 leaves it out."
     )
 
+    saves_memory: ClassVar[str] = "choose features with larger patches, or smaller images: dataset.max_size, with dataset.larger: shrink"
+
     threshold: Annotated[float, Field(ge=-1, le=1)]  # paper: tau; cosine above which a patch joins a region
     crf_certainty: Annotated[float, Field(gt=0, lt=1)]  # how sure the CRF is of the region that a pixel comes with
     crf: DenseCrf
+
+    def memory(self, extents: Mapping[str, int]) -> int:
+        patches = extents["patch_y"] * extents["patch_x"]
+        return patches**2 * (4 + 1) + self.crf.memory(2, extents)  # similarities, whether they are positive; two regions at the least
 
     def segment(self, image: Image, patches: PatchFeatures) -> RegionMap:
         regions = discover(patches.values.reshape(-1, patches.values.shape[-1]), threshold=self.threshold)

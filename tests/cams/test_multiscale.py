@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image as Photo
 from torch import Tensor
+from torch.nn import functional
 
 from seedbed.cams.multiscale import Multiscale
 from seedbed.networks import ClassifierNetwork
 from seedbed.types import Image
 from tests.toys import ToyClassifier
 
-METHOD = Multiscale(scales=(1.0, 0.5, 1.5), flip=True, stride=1)
+METHOD = Multiscale(scales=(1.0, 0.5, 1.5), interpolation="bilinear", flip=True, stride=1)
 
 
 def random_image() -> Image:
@@ -42,6 +46,23 @@ def test_without_mirror_images_maps_still_lie_where_they_belong() -> None:
     with_flip, _ = METHOD.compute(ToyClassifier(3), [image], [(1, 2, 3)], device="cpu")[0]
     without, _ = dataclasses.replace(METHOD, flip=False).compute(ToyClassifier(3), [image], [(1, 2, 3)], device="cpu")[0]
     assert np.allclose(with_flip.maps, without.maps, atol=1e-5)  # the toy sees the same in a mirror
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "antialiased_cubic"])
+def test_how_images_are_resized(interpolation: Literal["bilinear", "antialiased_cubic"]) -> None:
+    image, network = random_image(), ToyClassifier(3)
+    method = dataclasses.replace(METHOD, scales=(1.0, 0.5), flip=False, interpolation=interpolation)
+    half = (
+        cv2.resize(image, (11, 6))
+        if interpolation == "bilinear"
+        else np.asarray(Photo.fromarray(image).resize((11, 6), Photo.Resampling.BICUBIC))
+    )
+    expected = torch.zeros(3, 13, 22)
+    for view in (image, half):
+        maps, _ = network(torch.from_numpy(view.copy()).permute(2, 0, 1)[None].float() / 255)
+        expected += functional.interpolate(maps.clamp(min=0), size=(13, 22), mode="bilinear", align_corners=False)[0]
+    found = method.compute(network, [image], [(1, 2, 3)], device="cpu")[0][0].maps
+    assert np.allclose(found, (expected / expected.amax(dim=(1, 2), keepdim=True)).numpy(), atol=1e-5)
 
 
 def test_every_map_reaches_one() -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from seedbed.classifier.cam import Cam, CamNetwork
+from seedbed.machine import Machine
 from tests.learning import NUM_CLASSES, batch, samples, trained
 
 
@@ -61,3 +62,24 @@ def test_a_transformer_can_be_the_backbone(cam: Cam) -> None:
     assert maps.shape == (2, NUM_CLASSES, 3, 4) and torch.allclose(logits, maps.mean(dim=(2, 3)))
     learner(batch([]), 0.0)["classes"].backward()
     assert all(one.grad is not None for one in learner.network.parameters())
+
+
+@pytest.mark.parametrize("network", ["test_convnext", "test_efficientnet", "test_byobnet", "test_nfnet"])
+def test_any_convolutional_network_that_takes_an_output_stride_can_be_the_backbone(cam: Cam, network: str) -> None:
+    method = dataclasses.replace(cam, backbone=dataclasses.replace(cam.backbone, network=network))
+    learner = method.learner(NUM_CLASSES)
+    learner(batch([]), 0.0)["classes"].backward()
+    assert learner.network(torch.rand(2, 3, 40, 56))[0].shape[:2] == (2, NUM_CLASSES)
+
+
+def test_two_processes_train_a_network_that_keeps_weights_without_a_gradient(cam: Cam, tmp_path: Path) -> None:
+    """timm's ConvNeXt keeps the norm of the head that is left out. It has no statistics of a batch, so one process does the same."""
+    training = dataclasses.replace(cam.training, epochs=2.0, batch_size=4, parts=2)
+    method = dataclasses.replace(cam, backbone=dataclasses.replace(cam.backbone, network="test_convnext"), training=training)
+    build, examples = partial(method.learner, NUM_CLASSES), samples([], count=4)
+    alone = trained(method, build, examples, tmp_path / "alone")
+    shared = trained(method, build, examples, tmp_path / "shared", machine=Machine("cpu", devices=2))
+    assert shared.losses == pytest.approx(alone.losses, abs=1e-5)
+    left = alone.network.state_dict(), shared.network.state_dict()
+    assert all(torch.allclose(value, left[1][name], atol=1e-5) for name, value in left[0].items())
+    assert (left[1]["backbone.trunk.head.norm.weight"] == 1).all()

@@ -23,6 +23,8 @@ TOOLS = frozenset(  # no stage needs them
         "garbage",
         "plan",
         "predicting",
+        "preflight",
+        "provenance",
         "recipes",
         "starting",
         "summary",

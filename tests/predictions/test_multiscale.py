@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 
+import cv2
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from seedbed.networks import SegmentationNetwork
 from seedbed.predictions.multiscale import Multiscale
 from tests.toys import ToySegmenter
 
-METHOD = Multiscale(scales=(1.0, 0.75, 1.25), flip=True, stride=2)
+METHOD = Multiscale(scales=(1.0, 0.75, 1.25), flip=True, over_scales="mean_probability", stride=2)
 IMAGE = np.random.default_rng(0).integers(0, 256, (13, 22, 3), dtype=np.uint8)
 
 
@@ -24,10 +27,36 @@ class Bright(SegmentationNetwork):
         return torch.stack([torch.zeros_like(bright_BYX), 4 * bright_BYX - 2], dim=1)
 
 
+class Lopsided(ToySegmenter):
+    """Sees more on the right, so that a mirror image matters."""
+
+    def forward(self, images_BCYX: Tensor) -> Tensor:
+        return super().forward(images_BCYX) * torch.linspace(1, 3, images_BCYX.shape[-1])
+
+
 def test_probabilities_sum_to_one() -> None:
     maps = METHOD.predict(ToySegmenter(3), [IMAGE], device="cpu")[0].maps
     assert maps.shape == (4, 7, 11)
     assert np.allclose(maps.sum(axis=0), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_what_counts_of_all_sizes(flip: bool) -> None:
+    """By hand: every view's logits or probabilities, brought to the cells that are kept, then the largest, or their mean."""
+    network, size = Lopsided(3), (7, 11)
+    logits: list[Tensor] = []
+    probabilities: list[Tensor] = []
+    for height, width in ((13, 22), (10, 16), (16, 28)):
+        image = torch.from_numpy(cv2.resize(IMAGE, (width, height))).permute(2, 0, 1)[None].float() / 255
+        for mirrored in (False, True) if flip else (False,):
+            said = network(image.flip(-1)).flip(-1) if mirrored else network(image)
+            for views, maps in ((logits, said), (probabilities, said.softmax(dim=1))):
+                views.append(functional.interpolate(maps, size=size, mode="bilinear", align_corners=False)[0])
+    mean, largest = torch.stack(probabilities).mean(dim=0), torch.stack(logits).amax(dim=0).softmax(dim=0)
+    assert not torch.allclose(mean, largest, atol=1e-2)
+    averaged = dataclasses.replace(METHOD, flip=flip)
+    for method, expected in ((averaged, mean), (dataclasses.replace(averaged, over_scales="largest_logit"), largest)):
+        assert np.allclose(method.predict(network, [IMAGE], device="cpu")[0].maps, expected.numpy(), atol=1e-5)
 
 
 def test_a_coarser_map_is_the_same_seen_with_fewer_cells() -> None:
@@ -49,7 +78,7 @@ def test_a_mirror_image_has_mirrored_probabilities() -> None:
 def test_one_scale_without_a_mirror_is_the_network_itself() -> None:
     image = np.zeros((4, 6, 3), np.uint8)
     image[1, 2:5] = 255
-    maps = Multiscale(scales=(1.0,), flip=False, stride=1).predict(Bright(), [image], device="cpu")[0].maps
+    maps = dataclasses.replace(METHOD, scales=(1.0,), flip=False, stride=1).predict(Bright(), [image], device="cpu")[0].maps
     assert np.allclose(maps[1], np.where(image[..., 0], 1 / (1 + np.exp(-2)), 1 / (1 + np.exp(2))), atol=1e-6)
 
 

@@ -113,6 +113,27 @@ def test_the_student_learns_and_the_teacher_does_not(dino: Dino) -> None:
     assert all(one.grad is not None and one.grad.isfinite().all() for one in learner.student.parameters())
 
 
+def test_the_student_s_depth_varies_and_the_teacher_s_does_not(dino: Dino) -> None:
+    """By hand: for every image a branch of a block is left out or raised, the later the block, the more often."""
+    learner = DinoLearner(dataclasses.replace(dino, drop_path=0.6)).train()
+    tokens, images = learner.student.tokens, views(dino).large_VBCYX[0]
+    trunk = tokens.trunk
+    states = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        found = tokens(images)
+        torch.manual_seed(seed)
+        held = trunk.norm_pre(trunk.patch_drop(trunk._pos_embed(trunk.patch_embed((images - tokens.mean) / tokens.deviation))))
+        for rate, block in zip(np.linspace(0, 0.6, len(trunk.blocks)), trunk.blocks, strict=True):
+            for norm, layers in ((block.norm1, block.attn), (block.norm2, block.mlp)):
+                kept = torch.empty(len(images), 1, 1).bernoulli_(1 - rate) / (1 - rate) if rate else torch.ones(len(images), 1, 1)
+                held = held + kept * layers(norm(held))
+        assert torch.allclose(found, trunk.norm(held), atol=1e-5)
+        states.append((found, learner.teacher.tokens(images)))
+    assert not torch.allclose(states[0][0], states[1][0])
+    assert torch.equal(states[0][1], states[1][1]) and torch.allclose(states[0][1], tokens.eval()(images), atol=1e-5)
+
+
 # --- After a step ---
 
 

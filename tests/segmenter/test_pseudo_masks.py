@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ import torch
 from seedbed.augmentation import Sample
 from seedbed.deeplab import DeepLab
 from seedbed.segmenter.pseudo_masks import PseudoMasks
-from tests.learning import NUM_CLASSES, batch, gradients, trained
+from tests.learning import NUM_CLASSES, at_size, batch, gradients, trained
 
 
 @pytest.fixture
@@ -77,6 +77,20 @@ def test_confidence_is_read_where_it_matters_alone(pseudo_masks: PseudoMasks) ->
     one = batch(["labels", "confidence"], fill={"confidence": 0})
     without = dataclasses.replace(one, maps_BYX={"labels": one.maps_BYX["labels"]})
     assert learner(one, 0.0)["labels"].item() == learner(without, 0.0)["labels"].item() > 0
+
+
+@pytest.mark.parametrize("over_scales", ["mean", "sum"])
+def test_every_size_of_the_input_is_learned_from(pseudo_masks: PseudoMasks, over_scales: Literal["mean", "sum"]) -> None:
+    method = dataclasses.replace(pseudo_masks, scales=(1.0, 0.75, 0.5), over_scales=over_scales)
+    learner, one = method.learner(NUM_CLASSES, start={}).eval(), batch(["labels"])
+    one.maps_BYX["labels"][:, :, 28:] = 255
+    losses = [
+        torch.nn.functional.cross_entropy(at_size(learner.network, one.images_BCYX, size), one.maps_BYX["labels"], ignore_index=255).item()
+        for size in ((40, 56), (30, 42), (20, 28))
+    ]
+    assert len(set(losses)) == 3
+    expected = sum(losses) if over_scales == "sum" else sum(losses) / 3
+    assert learner(one, 0.0)["labels"].item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("rates", [(1,), (6, 12, 18, 24)])

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from seedbed.augmentation import Sample
 from seedbed.segmenter.region_growing import RegionGrowing, balanced, grown
-from tests.learning import NUM_CLASSES, batch, gradients, trained
+from tests.learning import NUM_CLASSES, at_size, batch, gradients, trained
 
 CLASSES = 1 + NUM_CLASSES
 
@@ -157,6 +157,25 @@ def test_growing_is_forgotten_with_the_step(growing: RegionGrowing) -> None:
     assert torch.equal(one.maps_BYX["labels"], before)
     watched = learner.watched()
     assert watched["seeded"].item() == pytest.approx(8 / 56) and watched["labelled"].item() == 1
+
+
+@pytest.mark.parametrize("over_scales", ["mean", "sum"])
+def test_every_size_of_the_input_is_learned_from(growing: RegionGrowing, over_scales: Literal["mean", "sum"]) -> None:
+    method = dataclasses.replace(growing, scales=(1.0, 0.75, 0.5), over_scales=over_scales, foreground=1.0, background=1.0)  # nothing grows
+    learner, one = method.learner(NUM_CLASSES, start={}).eval(), batch(["labels", "regions"])
+    labels = one.maps_BYX["labels"]
+    labels[:, :, 28:] = 255
+    losses = []
+    for size in ((40, 56), (30, 42), (20, 28)):
+        logs = at_size(learner.network, one.images_BCYX, size).log_softmax(dim=1).movedim(1, -1)
+        terms = [-logs[image][labels[image] == 0][:, 0].mean() for image in range(2)]
+        for image in range(2):
+            seeds = (labels[image] != 0) & (labels[image] != 255)
+            terms.append(-logs[image][seeds].gather(1, labels[image][seeds][:, None]).mean())
+        losses.append(sum(term.item() for term in terms) / 2)
+    assert len(set(losses)) == 3
+    expected = sum(losses) if over_scales == "sum" else sum(losses) / 3
+    assert learner(one, 0.0)["seeds"].item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_no_gradient_flows_through_what_grows(growing: RegionGrowing) -> None:

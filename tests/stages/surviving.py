@@ -137,7 +137,7 @@ def counts(project: Project, *stages: str) -> list[Counts]:
 
 
 class Program:
-    """A stage that runs as DVC starts it."""
+    """A stage that runs as DVC starts it, in a group of processes of its own as that of a terminal is."""
 
     def __init__(self, project: Project, stage: str, *flags: str, checkout: Path = CHECKOUT) -> None:
         variables = {name: value for name, value in os.environ.items() if not name.startswith("SEEDBED_")}
@@ -150,6 +150,7 @@ class Program:
                 env=variables | {"PYTHONPATH": str(checkout), "SEEDBED_WORKERS": "1"},
                 stdout=subprocess.DEVNULL,
                 stderr=log,
+                start_new_session=True,
             )
 
     @property
@@ -169,6 +170,24 @@ class Program:
     def go_on(self) -> None:
         """Let it go on."""
         self.process.send_signal(signal.SIGCONT)
+
+    def interrupt(self, number: signal.Signals, *, everybody: bool) -> None:
+        """Ask it to end.
+
+        everybody: whether all processes of its group are asked, as by a terminal's Ctrl-C, or it alone.
+        """
+        (os.killpg if everybody else os.kill)(self.process.pid, number)
+
+    @property
+    def group(self) -> set[int]:
+        """Processes of its group that are there still."""
+        found = set()
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
+                if int(group) == self.process.pid and state not in "ZX":
+                    found.add(int(stat.parent.name))
+        return found
 
     def kill(self) -> bool:
         """Kill it as the kernel does when memory runs out. Whether it was at work still."""

@@ -17,9 +17,11 @@ import cv2
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
+from torch import Tensor
 
 from seedbed import drawing, images, metrics
 from seedbed.artifacts import Artifact, Labels, open_artifact
+from seedbed.classifier.cam import CamNetwork
 from seedbed.drawing import TITLE_HEIGHT
 from seedbed.errors import DataError
 from seedbed.evaluation import CONFUSED, KINDS
@@ -94,6 +96,24 @@ def test_regions_are_numbered_without_gaps(finished: Project) -> None:
         assert regions.dtype == np.int32 and regions.shape == superpixels.size(image)
         assert np.unique(regions).tolist() == list(range(count))
     assert superpixels.whole("regions").min() == -1  # padding
+
+
+def test_a_classifier_that_has_collapsed_is_told_of_before_anything_learns_from_it(
+    finished: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = finished.copy_to(tmp_path / "project")
+    content = project.params()
+    content["cams"]["multiscale"]["stride"] = 8
+    project.write_params(content)
+    sees = CamNetwork.forward
+
+    def sees_nothing(self: CamNetwork, images_BCYX: Tensor) -> tuple[Tensor, Tensor]:
+        maps_BKyx, logits_BK = sees(self, images_BCYX)
+        return maps_BKyx.clamp(max=-1), logits_BK.clamp(max=-1)
+
+    monkeypatch.setattr(CamNetwork, "forward", sees_nothing)
+    project.run("cams")
+    assert "class maps that were looked at are empty, for the classifier finds its classes nowhere" in capsys.readouterr().err
 
 
 def test_class_maps_are_of_the_image_s_classes(finished: Project) -> None:
