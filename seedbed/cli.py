@@ -192,9 +192,7 @@ def predict(
 @one_line_errors
 def export_model(
     file: Annotated[Path, typer.Argument(help="Where to write it: a .pt2 file.")],
-    size: Annotated[
-        tuple[int, int] | None, typer.Option("--size", help="Height and width of the only images it takes; else any.")
-    ] = None,
+    size: Annotated[tuple[int, int] | None, typer.Option("--size", help="Height and width of the only images it takes; else any.")] = None,
 ) -> None:
     """Write the trained segmenter as a program of torch.export, which runs without Seedbed, and check its answers."""
     from seedbed import export_model as program

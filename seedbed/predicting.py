@@ -151,7 +151,9 @@ def check_outputs(pictures: Sequence[Path], wanted: Wanted) -> None:
             raise DataError(str(file), found="a picture that is to be segmented", expected="a place for what is made of it", do=elsewhere)
         if os.path.lexists(file) and not _is_ours(file):
             expected = "nothing, or what it wrote earlier"
-            raise DataError(str(file), found="something that `seedbed predict` did not write", expected=expected, do=f"move it, or {elsewhere}")
+            raise DataError(
+                str(file), found="something that `seedbed predict` did not write", expected=expected, do=f"move it, or {elsewhere}"
+            )
     files.check(wanted.folder / "any")
 
 
@@ -182,7 +184,9 @@ def _content(picture: Path) -> bytes:
             raise DataError(where, found="no such file", expected="a picture", do="correct the path")
         return picture.read_bytes()
     except OSError as error:
-        raise DataError(where, found=f"a file that cannot be read: {error.strerror}", expected="a picture", do="correct the path") from error
+        raise DataError(
+            where, found=f"a file that cannot be read: {error.strerror}", expected="a picture", do="correct the path"
+        ) from error
 
 
 # Pictures of any size, a block of rows at a time.
