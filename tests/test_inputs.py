@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from seedbed import fingerprint, packages
-from seedbed.errors import ChangedError, DataError, ParamsError
+from seedbed.errors import ChangedError, DataError, MachineError, ParamsError
 from seedbed.fingerprint import Code, running
 from seedbed.inputs import Inputs, Listing
 from seedbed.params import Params
@@ -194,7 +194,7 @@ def test_what_was_computed_with_other_packages_is_not_kept(monkeypatch: pytest.M
     code = running(("seedbed.crf",))
     fingerprint.check_running(code)
     old = Code(code.modules, code.digest, code.whole, (("numpy", "1.0"), *code.packages[1:]))
-    with pytest.raises(fingerprint.MachineError, match=r"found other packages than when it began: numpy \d\S+ instead of 1\.0; expected"):
+    with pytest.raises(MachineError, match=r"found other packages than when it began: numpy \d\S+ instead of 1\.0; expected"):
         fingerprint.check_running(old)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from seedbed import methods, superpixels
+from seedbed import methods, packages, superpixels
 from seedbed.errors import MethodError
 from seedbed.methods import Declaration
 from seedbed.params import Params
@@ -86,7 +86,7 @@ def test_a_missing_package_is_named_as_pip_names_it(family: Path) -> None:
 
 
 def test_a_missing_package_whose_import_name_differs_is_named_as_pip_names_it(family: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(methods.INSTALLED_AS, "seedbed_has_no_such_package", "seedbed-extra")
+    monkeypatch.setitem(packages.INSTALLED_AS, "seedbed_has_no_such_package", "seedbed-extra")
     (family / "added_needy.py").write_text(BLOCKS.format(imports="from seedbed_has_no_such_package.inner import x\n", mark="@method"))
     with pytest.raises(MethodError, match=r"run `pip install seedbed-extra`"):
         methods.load("superpixels", "added_needy")

@@ -142,7 +142,7 @@ def test_raw_data_while_they_are_indexed(own: Project, harm: str) -> None:
     assert counts(own, "dataset") == [Counts(IMAGES - kept, kept)]
 
 
-def published_meanwhile(project: Project, edit: Callable[[], None], *, checkout: Path = CHECKOUT) -> tuple[int, str]:
+def published_meanwhile(project: Project, edit: Callable[[], object], *, checkout: Path = CHECKOUT) -> tuple[int, str]:
     """Do something while the evaluation, whose artifact is published already, draws its pictures."""
     shutil.rmtree(project.data / "evaluation.zarr")
     with started(project, "evaluation", checkout=checkout) as program:
