@@ -16,6 +16,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from seedbed.artifacts import Artifact, open_artifact
+from seedbed.store import Store
 from tests.small import shrunk
 
 PROJECT = Path(__file__).parents[2]
@@ -62,10 +63,18 @@ class Checkout:
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """A command as a user of the activated environment would run it."""
-        environment = dict(os.environ)
-        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-        environment |= {"PYTHONPATH": str(self.root), "SEEDBED_WORKERS": "1", "DVC_NO_ANALYTICS": "1", "COLUMNS": "200"}
-        return subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, check=False)
+        return subprocess.run(command, cwd=self.root, env=self.environment(), capture_output=True, text=True, check=False)
+
+    def environment(self) -> dict[str, str]:
+        """Variables of a process."""
+        own = {"PYTHONPATH": str(self.root), "SEEDBED_WORKERS": "1", "DVC_NO_ANALYTICS": "1", "COLUMNS": "200"}
+        return os.environ | own | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+    def begun(self, *command: str) -> subprocess.Popen[str]:
+        """A command that is under way."""
+        return subprocess.Popen(
+            command, cwd=self.root, env=self.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
 
     def artifact(self, name: str) -> Artifact:
         """What a stage left."""
@@ -196,6 +205,25 @@ def test_a_stage_that_is_forced_to_run_computes_nothing_again(checkout: Checkout
     assert done.returncode == 0, done.stderr
     assert "(0 computed, 5 reused, 0 removed)" in done.stderr
     assert checkout.repro() == []
+
+
+def test_a_parameter_that_is_edited_while_its_stage_runs(checkout: Checkout) -> None:
+    """DVC reads parameters again when a stage ends: it would take what the stage has not seen for what it was made with."""
+    params = checkout.params()
+    params["seeds"]["superpixel_background"]["threshold"] = 0.8
+    checkout.write(params)
+    with checkout.begun("dvc", "repro", "seeds") as repro:
+        with Store("seeds", folder=checkout.root / "data").locked():
+            assert repro.stderr is not None and "seeds: waiting for process" in repro.stderr.readline()
+            params["seeds"]["superpixel_background"]["threshold"] = 0.85
+            checkout.write(params)
+        _, said = repro.communicate(timeout=60)
+    where = "error: params.yaml: seeds.superpixel_background.threshold"
+    assert f"{where}: found 0.85; expected 0.8, with which this stage began; run `dvc repro` again" in said
+    assert repro.returncode != 0
+    assert checkout.plan()["seeds"].startswith("runs: ")
+    assert checkout.repro()[0] == "seeds"
+    assert checkout.artifact("seeds").made_by.parameters == {"threshold": 0.85}
 
 
 def test_the_plan_refuses_a_wrong_value_of_an_unselected_method(checkout: Checkout) -> None:

@@ -227,6 +227,25 @@ def test_an_artifact_of_which_a_file_is_missing(own: Project) -> None:
     assert_refused(own.program("features"), "error: data/dataset.zarr: found no labels/", "run `dvc repro --force --single-item dataset`")
 
 
+# --- The store ---
+
+
+@pytest.mark.parametrize("place", [".work", ".work/dataset", ".work/dataset/lock/in it"])
+def test_something_in_the_place_of_the_store(fresh: Project, place: str) -> None:
+    file = fresh.data / place
+    file.parent.mkdir(parents=True)
+    file.touch()
+    wrong = file.parent if "lock" in place else file
+    assert_refused(fresh.program("dataset"), f"error: {wrong}: found ", "; expected ", "remove")
+
+
+def test_something_in_the_place_of_a_table_beside_the_artifact(own: Project) -> None:
+    (own.data / "plots/pretraining.csv").unlink()
+    (own.data / "plots/pretraining.csv").mkdir()
+    reused = "pretraining: reused"
+    assert_refused(own.program("pretraining"), "error: data/plots/pretraining.csv: found is a directory", "see what it is", after=reused)
+
+
 # --- How to run ---
 
 
