@@ -28,6 +28,7 @@ from rich import filesize
 
 from seedbed.artifacts import FOLDER, SCHEMAS, Array, Artifact, Recorded, cut, files_below, open_artifact, record_of, sha256
 from seedbed.errors import ArtifactError, listed, nearest
+from seedbed.judgement import REFINED
 from seedbed.progress import Progress
 from seedbed.shards import row_digest
 from seedbed.store import NEW, Store
@@ -329,6 +330,18 @@ def _counts(row: Row) -> Iterator[str]:
         yield "counts of what needs a truth, without one"
 
 
+def _refined(row: Row) -> Iterator[str]:
+    """Labels after the CRF: of every pixel of what is predicted, and of nothing else."""
+    labels, classes = row["refined"], row["confusion"].shape[1]
+    predicted = bool(dict(zip(row.examined.whole("kinds").tolist(), row["judged"], strict=True)).get(REFINED, False))
+    if count := np.count_nonzero((labels >= classes) & (labels != IGNORE)):
+        yield f"refined: {count} pixels of no class"
+    if predicted and (labels == IGNORE).any():
+        yield f"refined: {np.count_nonzero(labels == IGNORE)} pixels without a label"
+    if not predicted and (labels != IGNORE).any():
+        yield "refined: labels of an image that is not predicted"
+
+
 def _judged(judged: Any, with_truth: Any) -> str:
     return "which has no labels of that kind" if not judged else "with a truth" if with_truth else "without a truth"
 
@@ -343,7 +356,7 @@ OF_AN_IMAGE: Mapping[str, tuple[ImageCheck, ...]] = {
     "seeds": (_ignored, _labels),
     "refinement": (_ignored, _labels, _unsure),
     "predictions": (_probabilities,),
-    "evaluation": (_counts,),
+    "evaluation": (_counts, _refined),
 }
 
 

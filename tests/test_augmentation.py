@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import colorsys
 import dataclasses
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.augmentation import Augmentation, Colours, Sample
+from tests.oracles import photograph
 
 GREY = Colours(brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0)
 STILL = Augmentation(
@@ -239,3 +242,63 @@ def test_a_turn_of_the_hue_leaves_grey_and_brightness() -> None:
     turned = dataclasses.replace(GREY, hue=0.5).changed(image, np.random.default_rng(3))
     assert np.array_equal(turned[1], image[1])
     assert not np.array_equal(turned[0], image[0]) and turned[0].max() == 200 and abs(int(turned[0].min()) - 40) <= 2
+
+
+# --- As a whole ---
+
+
+@pytest.mark.parametrize("padding", [(), (10, 200, 90)])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_view_written_down_draw_by_draw(seed: int, padding: tuple[int, ...]) -> None:
+    colours = Colours(brightness=0.2, contrast=0.3, saturation=0.4, hue=0.0)
+    augmentation = Augmentation(
+        crop=40,
+        longer_side=50,
+        smallest_scale=0.6,
+        largest_scale=1.3,
+        scale_steps=0 if seed % 2 else 3,
+        interpolation="bilinear",
+        padding=padding,
+        flip=0.3,
+        colours=colours,
+    )
+    image = photograph((44, 61))
+    labels = np.random.default_rng(1).integers(0, 4, (44, 61)).astype(np.uint8)
+    sample = Sample(image=image, labels=np.array([True, False]), maps={"labels": labels}, padding={"labels": 255})
+    random = np.random.default_rng(seed)
+    factor = random.uniform(0.6, 1.3) if seed % 2 else float(random.choice(np.array([0.6, 0.95, 1.3])))
+    height, width = round(44 * factor * 50 / 61), round(61 * factor * 50 / 61)
+    top, left = (int(random.integers(min(0, length - 40), max(0, length - 40) + 1)) for length in (height, width))
+    flip = random.random() < 0.3
+    brightness, contrast, saturation = (1 + random.uniform(-most, most) for most in (0.2, 0.3, 0.4))
+    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    fill = np.array(padding) if padding else np.floor(resized.mean(axis=(0, 1)))
+    view, mapped, shown, between = np.zeros((40, 40, 3)), np.full((40, 40), 255), np.zeros((40, 40), bool), np.zeros((40, 40), bool)
+    for y, x in np.ndindex(40, 40):
+        inside = 0 <= y + top < height and 0 <= x + left < width
+        view[y, x], shown[y, x] = resized[y + top, x + left] if inside else fill, inside
+        if inside:
+            row, column = (y + top + 0.5) * 44 / height, (x + left + 0.5) * 61 / width
+            mapped[y, x] = labels[int(row), int(column)]
+            between[y, x] = min(abs(row - round(row)), abs(column - round(column))) < 1e-3  # two are equally near
+    changed = shown if padding else np.ones((40, 40), bool)  # the mean colour changes along
+    pixels = view[changed] * brightness
+    pixels = (pixels - pixels.mean()) * contrast + pixels.mean()
+    grey = (pixels @ [0.299, 0.587, 0.114])[:, None]
+    view[changed] = np.clip((pixels - grey) * saturation + grey, 0, 255)
+    found = augmentation.view(sample, np.random.default_rng(seed))
+    found_image, found_labels = (one[:, ::-1] if flip else one for one in (found.image, found.maps["labels"]))
+    assert np.array_equal(found_labels[~between], mapped[~between])
+    assert np.abs(found_image - view).max() <= 1
+    assert shown.mean() > 0.3 and between.mean() < 0.1
+
+
+def test_a_turn_of_the_hue_is_that_of_colorsys() -> None:
+    image, random = np.random.default_rng(0).integers(0, 256, (4, 7, 3), dtype=np.uint8), np.random.default_rng(5)
+    random.uniform(size=3)  # brightness, contrast, saturation
+    turn = random.uniform(-0.3, 0.3)
+    found = dataclasses.replace(GREY, hue=0.3).changed(image, np.random.default_rng(5))
+    for y, x in np.ndindex(4, 7):
+        hue, saturation, value = colorsys.rgb_to_hsv(*(image[y, x] / 255))
+        expected = 255 * np.array(colorsys.hsv_to_rgb((hue + turn) % 1, saturation, value))
+        assert np.abs(found[y, x] - expected).max() <= 6  # the circle has 256 steps

@@ -6,8 +6,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+from pydensecrf.utils import unary_from_labels
 
 from seedbed.crf import NUMBERS, PRESETS, DenseCrf
+from tests.oracles import dense_crf, photograph
 
 FIELD = DenseCrf(preset="own", smooth_distance=2, smooth_weight=3, colour_distance=20, colour_difference=10, colour_weight=4, iterations=5)
 RANDOM = np.random.default_rng(0)
@@ -87,3 +89,44 @@ def test_a_preset_has_its_published_numbers_and_no_others(name: str) -> None:
     assert DenseCrf(preset=name, **numbers).iterations == PRESETS[name][-1]  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=rf"the numbers of the preset {name} \(smooth_distance: .*\), or preset: own"):
         DenseCrf(preset=name, **(numbers | {"colour_weight": 7}))  # type: ignore[arg-type]
+
+
+def test_presets_are_those_that_were_published() -> None:
+    """Smoothness: distance, weight; colour: distance, difference, weight; iterations. As read in the works' own code."""
+    assert NUMBERS == ("smooth_distance", "smooth_weight", "colour_distance", "colour_difference", "colour_weight", "iterations")
+    assert PRESETS == {
+        "psa": (3, 3, 80, 13, 10, 10),
+        "irn": (3, 3, 50, 5, 10, 10),
+        "deeplab": (1, 3, 67, 3, 4, 10),
+        "toco": (1, 1, 121, 5, 4, 10),
+        "mctformer": (4, 3, 83, 5, 3, 10),
+        "seam": (3, 3, 32, 13, 10, 1),
+        "superpixels": (10, 10, 20, 5, 10, 20),
+    }
+
+
+# --- As a whole ---
+
+OWN = DenseCrf(
+    preset="own", smooth_distance=2, smooth_weight=1.5, colour_distance=17, colour_difference=21, colour_weight=2.5, iterations=3
+)
+
+
+def test_probabilities_are_those_of_pydensecrf_called_plainly() -> None:
+    image, beliefs = photograph((24, 40)), np.random.default_rng(1).random((4, 24, 40), np.float32) ** 3
+    beliefs[:, 3, 5] = 0
+    energy = -np.log(np.minimum(np.maximum(beliefs, 1e-5), 1))
+    expected = dense_crf(image, energy, smooth=(2, 1.5), colour=(17, 21, 2.5), iterations=3)
+    assert np.allclose(OWN.probabilities(image, beliefs), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_labels_are_those_of_pydensecrf_s_energy_of_labels(count: int) -> None:
+    image, random = photograph((24, 40)), np.random.default_rng(2)
+    labels = random.integers(0, count, (4, 7)).astype(np.int32).repeat(7, 0).repeat(6, 1)[:24, :40]
+    labels[random.random((24, 40)) < 0.1] = 0
+    energy = unary_from_labels(labels, count, gt_prob=0.6, zero_unsure=False).reshape(count, 24, 40)
+    expected = dense_crf(image, energy, smooth=(2, 1.5), colour=(17, 21, 2.5), iterations=3).argmax(axis=0)
+    found = OWN.labels(image, labels, count=count, certainty=0.6)
+    assert np.array_equal(found, expected) and found.dtype == np.int32
+    assert not np.array_equal(found, labels)

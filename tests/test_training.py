@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import pytest
@@ -806,3 +806,45 @@ def test_a_gpu_without_enough_memory_is_said_in_one_line() -> None:
         "test, step 2: found a GPU without enough memory for a batch; expected room for 3 images of a view's size; "
         "raise its parts or lower its batch_size or crop in params.yaml, or use a larger GPU"
     )
+
+
+# --- As a whole ---
+
+
+@pytest.mark.parametrize("falls", ["throughout", "after_warmup"])
+def test_the_whole_training_written_down_step_by_step(falls: Literal["throughout", "after_warmup"]) -> None:
+    """Gradient descent with momentum and decay, on the batches that the training saw."""
+    descent = Descent(learning_rate=0.3, new_layer_factor=4.0, momentum=0.7, weight_decay=0.05, warmup=0.3, power=0.6, falls=falls)
+
+    class Own(PlainLearner):
+        def optimizers(self) -> list[Scheduled]:
+            return [descent.scheduled(self.network.backbone, self.network.head)]
+
+    torch.manual_seed(7)
+    learner, seen = Own(), list[Batch]()
+    learner.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    weights = {name: value.clone() for name, value in learner.network.named_parameters()}
+    training = dataclasses.replace(FOUR, seed=5, epochs=4.8, batch_size=4, clip=0.2)
+    way = Way(training, AUGMENTATION.view, Batch.of)
+    left = fit(lambda: learner, pictures(5), way, machine=MACHINE, name="test", checkpoints=without_checkpoints())
+    assert len(seen) == 6
+    kept, losses = {name: torch.zeros_like(value) for name, value in weights.items()}, []
+    for step, batch in enumerate(seen):
+        given = {name: value.detach().requires_grad_(True) for name, value in weights.items()}
+        colours = batch.images_BCYX.mean(dim=(2, 3))
+        hidden = torch.tanh(colours @ given["backbone.weight"].T + given["backbone.bias"])
+        logits = (hidden @ given["head.weight"].T + given["head.bias"])[:, 0]
+        wanted = batch.labels_BK[:, 1]
+        loss = -(wanted * torch.sigmoid(logits).log() + (1 - wanted) * (1 - torch.sigmoid(logits)).log()).mean()
+        losses.append(loss.item())
+        gradients = dict(zip(given, torch.autograd.grad(loss, list(given.values())), strict=True))
+        length = math.sqrt(sum(one.square().sum().item() for one in gradients.values()))
+        done = step / 6
+        rise = max(0.001, done / 0.3) if done < 0.3 else 1
+        fall = 1 - done if falls == "throughout" else 1 - max(0, done - 0.3) / 0.7
+        for name, gradient in gradients.items():
+            kept[name] = 0.7 * kept[name] + min(1, 0.2 / (length + 1e-6)) * gradient + 0.05 * weights[name]
+            speed = 0.3 * rise * fall**0.6 * (4 if name.startswith("head") else 1)
+            weights[name] = (weights[name] - speed * kept[name]).detach()
+    assert left.losses == pytest.approx(losses, rel=1e-5)
+    assert all(torch.allclose(value, weights[name], atol=1e-5) for name, value in left.network.named_parameters())

@@ -378,6 +378,7 @@ def counted(size: tuple[int, int], **other: Any) -> dict[str, Any]:
         "region_count": 1,
         "region_overlap": [1, 0, 1],
         "region_boundary": [1, 2, 3, 4],
+        "refined": np.full(size, 255),
     } | other
 
 
@@ -400,6 +401,23 @@ def counted(size: tuple[int, int], **other: Any) -> dict[str, Any]:
 def test_counts(small: Small, bad: dict[str, Any], expected: list[str]) -> None:
     whole = {"kinds": ["seeds", "masks"], "thresholds": [0.3], "threshold": 0.3}
     assert small("evaluation", counted(SIZES["a"]), counted(SIZES["b"], **bad), whole=whole) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels", "expected"),
+    [
+        ("predictions_crf", [0, 2], []),
+        ("predictions_crf", [0, 255], ["refined: 24 pixels without a label"]),
+        ("predictions_crf", [0, 3], ["refined: 24 pixels of no class"]),
+        ("seeds", [255, 255], []),
+        ("seeds", [255, 1], ["refined: labels of an image that is not predicted"]),
+    ],
+)
+def test_labels_after_the_crf(small: Small, kind: str, labels: list[int], expected: list[str]) -> None:
+    whole = {"kinds": [kind, "masks"], "thresholds": [0.3], "threshold": 0.3}
+    good, bad = (np.full(SIZES[image], value, np.uint8) for image, value in (("a", labels[0]), ("b", labels[1])))
+    rows = [counted(SIZES["a"], refined=good), counted(SIZES["b"], refined=bad)]
+    assert small("evaluation", *rows, whole=whole) == expected
 
 
 def test_features_that_are_no_numbers(small: Small) -> None:

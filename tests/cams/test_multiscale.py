@@ -16,7 +16,7 @@ from torch.nn import functional
 from seedbed.cams.multiscale import Multiscale
 from seedbed.networks import ClassifierNetwork
 from seedbed.types import Image
-from tests.toys import ToyClassifier
+from tests.toys import LeaningClassifier, ToyClassifier
 
 METHOD = Multiscale(scales=(1.0, 0.5, 1.5), interpolation="bilinear", flip=True, stride=1)
 
@@ -91,3 +91,39 @@ def test_maps_are_those_of_the_classes_that_are_asked_for(classes: tuple[int, ..
 def test_maps_have_a_cell_for_every_stride(stride: int, size: tuple[int, int]) -> None:
     maps, _ = dataclasses.replace(METHOD, stride=stride).compute(ToyClassifier(2), [random_image()], [(1, 2)], device="cpu")[0]
     assert maps.maps.shape == (2, *size)
+
+
+# --- As a whole ---
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("interpolation", ["bilinear", "antialiased_cubic"])
+def test_the_whole_written_down_view_by_view(flip: bool, interpolation: Literal["bilinear", "antialiased_cubic"]) -> None:
+    image, network = random_image(), LeaningClassifier(3)
+    summed, logits = np.zeros((3, 5, 8)), []
+    for height, width in ((16, 26), (8, 13)):  # of 13 x 22
+        if interpolation == "bilinear":
+            scaled = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+        else:
+            scaled = np.asarray(Photo.fromarray(image).resize((width, height), Photo.Resampling.BICUBIC))
+        for mirrored in (False, True)[: 1 + flip]:
+            view = scaled[:, ::-1] if mirrored else scaled
+            maps, scores = network(torch.from_numpy(view / 255).float().permute(2, 0, 1)[None])
+            logits.append(scores[0].numpy())
+            cells = functional.interpolate(maps.clamp(min=0), size=(5, 8), mode="bilinear", align_corners=False)[0].numpy()
+            summed += cells[..., ::-1] if mirrored else cells
+    method = Multiscale(scales=(1.2, 0.6), interpolation=interpolation, flip=flip, stride=3)
+    [(found, scores)] = method.compute(network, [image], [(1, 3)], device="cpu")
+    assert found.classes == (1, 3)
+    for maps, label in zip(found.maps, found.classes, strict=True):
+        assert np.allclose(maps, summed[label - 1] / summed[label - 1].max(), atol=1e-5)
+    assert np.allclose(scores, [0, *(1 / (1 + np.exp(-np.mean(logits, axis=0))))], atol=1e-6)
+
+
+def test_images_of_several_sizes_keep_their_places() -> None:
+    images = [random_image(), np.ascontiguousarray(random_image().swapaxes(0, 1)), random_image()[::-1].copy()]
+    classes = [(1,), (2, 3), (3,)]
+    found = METHOD.compute(LeaningClassifier(3), images, classes, device="cpu")
+    for image, which, (maps, scores) in zip(images, classes, found, strict=True):
+        [(alone, alone_scores)] = METHOD.compute(LeaningClassifier(3), [image], [which], device="cpu")
+        assert maps.classes == which and np.array_equal(maps.maps, alone.maps) and np.array_equal(scores, alone_scores)

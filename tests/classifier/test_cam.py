@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from seedbed.augmentation import Sample
 from seedbed.classifier.cam import Cam, CamNetwork
 from seedbed.machine import Machine
+from seedbed.training import Batch, Descent
 from tests.learning import NUM_CLASSES, batch, samples, trained
 
 
@@ -83,3 +87,45 @@ def test_two_processes_train_a_network_that_keeps_weights_without_a_gradient(cam
     left = alone.network.state_dict(), shared.network.state_dict()
     assert all(torch.allclose(value, left[1][name], atol=1e-5) for name, value in left[0].items())
     assert (left[1]["backbone.trunk.head.norm.weight"] == 1).all()
+
+
+# --- As a whole ---
+
+
+def test_the_whole_written_down_plainly(cam: Cam) -> None:
+    """From bytes to the loss; classes are 1..K among labels and 0..K-1 among logits."""
+    learner = cam.learner(NUM_CLASSES).eval()
+    torch.nn.init.normal_(learner.network.head.weight, std=0.5)
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (2, 40, 56, 3), dtype=np.uint8)
+    labels = np.array([[True, True, False, False], [True, False, True, True]])
+    views = [Sample(image=one, labels=which, maps={}, padding={}) for one, which in zip(pixels, labels, strict=True)]
+    batch = Batch.of(views).to(torch.device("cpu"))
+    trunk = learner.network.backbone.trunk
+    mean, deviation = (np.array(trunk.pretrained_cfg[name]) for name in ("mean", "std"))
+    standard = torch.from_numpy((pixels / 255 - mean) / deviation).permute(0, 3, 1, 2).float()
+    with torch.no_grad():
+        features = trunk.forward_features(standard).double().numpy()
+        maps, logits = learner.network(batch.images_BCYX)
+        loss = learner(batch, 0.0)["classes"].item()
+    weights = learner.network.head.weight.detach().double().numpy()[:, :, 0, 0]
+    expected = np.einsum("kd,bdyx->bkyx", weights, features)
+    assert np.allclose(maps, expected, atol=1e-4) and np.allclose(logits, expected.mean(axis=(2, 3)), atol=1e-4)
+    total = 0.0
+    for image in range(2):
+        for label in (1, 2, 3):
+            probability = 1 / (1 + math.exp(-expected[image, label - 1].mean()))
+            total -= math.log(probability if labels[image, label] else 1 - probability)
+    assert loss == pytest.approx(total / 6, rel=1e-4)
+
+
+def test_what_learns_how_fast(cam: Cam) -> None:
+    descent = Descent(learning_rate=0.03, new_layer_factor=7, momentum=0.6, weight_decay=0.02, warmup=0.3, power=1.4, falls="throughout")
+    learner = dataclasses.replace(cam, descent=descent).learner(NUM_CLASSES)
+    [scheduled] = learner.optimizers()
+    old, new = scheduled.optimizer.param_groups
+    assert [id(one) for one in old["params"]] == [id(one) for one in learner.network.backbone.parameters()]
+    assert [id(one) for one in new["params"]] == [id(learner.network.head.weight)]
+    assert (old["lr"], new["lr"]) == (0.03, pytest.approx(0.21))
+    assert {(one["momentum"], one["weight_decay"], one["nesterov"]) for one in (old, new)} == {(0.6, 0.02, False)}
+    assert scheduled.rate(0.15) == pytest.approx(0.5 * 0.85**1.4) and scheduled.decay(0.7) == 1

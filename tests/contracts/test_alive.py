@@ -28,11 +28,12 @@ from seedbed.judgement import Judge
 from seedbed.machine import Machine
 from seedbed.networks import Backbone
 from seedbed.transformer import Tokens
-from seedbed.types import Alignment, ClassMaps, Image, LabelMap, PatchFeatures, Probabilities, Size, cells
+from seedbed.types import Alignment, ClassMaps, LabelMap, PatchFeatures, Probabilities, Size
 from seedbed.weights import Checkpoints, save_components
 from tests.layouts import LAYOUTS
 from tests.learning import NUM_CLASSES, samples, trained
 from tests.leaves import Plain, Trial, leaves, with_values
+from tests.oracles import photograph
 from tests.small import shrunk
 from tests.toys import LeaningClassifier, LeaningSegmenter
 
@@ -52,6 +53,7 @@ LIVELY: dict[str, Any] = {
     "Augmentation.longer_side": 48,
     "Augmentation.smallest_scale": 0.7,
     "Augmentation.largest_scale": 1.4,
+    "Augmentation.padding": [120, 60, 30],
     "Colours.hue": 0.2,
     "Descent.weight_decay": 0.1,
     "Descent.new_layer_factor": 3,
@@ -82,13 +84,6 @@ LIVELY: dict[str, Any] = {
 
 
 # --- Results, by family ---
-
-
-def photograph(size: Size = (40, 56), *, seed: int = 0) -> Image:
-    """Coarse patches of colour with noise on them, so that there are borders and doubts."""
-    random = np.random.default_rng(seed)
-    coarse = random.integers(40, 216, (*cells(size, 8), 3)).repeat(8, axis=0).repeat(8, axis=1)[: size[0], : size[1]]
-    return np.asarray(np.clip(coarse + random.integers(-25, 26, (*size, 3)), 0, 255), np.uint8)
 
 
 def class_maps(size: Size = (40, 56)) -> ClassMaps:
@@ -229,8 +224,8 @@ def other_values(family: str) -> dict[str, list[Any]]:
         "pretraining.dino.architecture": ["test_vit2"],
         "pretraining.dino.patch_size": [4, 16],
         "Crops.edge": [32],
-        "Augmentation.scale_steps": [2, 3],
-        "Augmentation.padding": [[124, 116, 104], [124, 116, 0]],
+        "Augmentation.scale_steps": [3, 4],
+        "Augmentation.padding": [[], [121, 60, 30], [120, 61, 30], [120, 60, 31]],
         "Trunk.network": ["test_byobnet"],
         "Trunk.output_stride": [8, 16],
         "InitialWeights.source": [NO_WEIGHTS, *({**NO_WEIGHTS, "source": one} for one in OF_STAGES.get(family, ()))],

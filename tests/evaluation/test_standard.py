@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 
 from seedbed import metrics
+from seedbed.boundaries import Boundaries, FilledTruth
+from seedbed.crf import DenseCrf
 from seedbed.evaluation import Sweep
 from seedbed.evaluation.standard import Standard
 from seedbed.types import ClassMaps, Probabilities
+from tests.oracles import dense_crf, photograph
 
 
 @pytest.fixture
@@ -61,3 +64,46 @@ def test_predictions_are_reported_before_and_after_the_crf(standard: Standard) -
     assert list(kinds) == ["predictions", "predictions_crf"]
     assert np.argwhere(kinds["predictions"]).tolist() == [[3, 4]] and kinds["predictions"][3, 4] == 2
     assert not kinds["predictions_crf"].any()
+
+
+# --- As a whole ---
+
+OWN = Standard(
+    threshold=0.37,
+    sweep=Sweep(count=7, step=0.13),
+    boundaries=Boundaries(distance=3.5, share=0.06),
+    crf=DenseCrf(
+        preset="own", smooth_distance=2, smooth_weight=1.5, colour_distance=17, colour_difference=21, colour_weight=2.5, iterations=3
+    ),
+)
+
+
+def test_labels_of_class_maps_written_down_pixel_by_pixel() -> None:
+    maps = ClassMaps(classes=(1, 4, 6), maps=np.random.default_rng(1).random((3, 9, 11), np.float32) ** 2)
+    expected = np.zeros((9, 11))
+    for y, x in np.ndindex(9, 11):
+        values = [float(one[y, x]) for one in maps.maps]
+        if max(values) > 0.37:
+            expected[y, x] = maps.classes[values.index(max(values))]
+    assert np.array_equal(OWN.from_class_maps(maps), expected)
+    assert set(np.unique(expected).tolist()) == {0, 1, 4, 6}
+
+
+def test_labels_of_predictions_are_those_of_pydensecrf_called_plainly() -> None:
+    image, random = photograph((24, 40)), np.random.default_rng(1)
+    maps = random.random((4, 3, 5), np.float32) ** 2 + np.float32(0.01)
+    probabilities = Probabilities(maps=maps / maps.sum(axis=0)).resized((24, 40))
+    energy = -np.log(np.clip(probabilities.maps, 1e-5, 1))
+    refined = dense_crf(image, energy, smooth=(2, 1.5), colour=(17, 21, 2.5), iterations=3).argmax(axis=0)
+    kinds = OWN.from_probabilities(image, probabilities)
+    assert np.array_equal(kinds["predictions"], probabilities.maps.argmax(axis=0))
+    assert np.array_equal(kinds["predictions_crf"], refined) and not np.array_equal(refined, kinds["predictions"])
+
+
+def test_thresholds_and_distances_are_those_that_were_given() -> None:
+    assert np.allclose(OWN.sweep.thresholds, [0, 0.13, 0.26, 0.39, 0.52, 0.65, 0.78])
+    assert OWN.boundaries.band_width((30, 40)) == 3  # 0.06 of 50 pixels
+    truth = np.repeat(np.arange(20) >= 10, 6).reshape(20, 6).T.astype(np.uint8)  # an edge at columns 9 and 10
+    for shift, met in ((3, 12), (4, 6), (5, 0)):  # two columns of six pixels; nearer than 3.5 are both, one, none
+        regions = np.repeat(np.arange(20) >= 10 + shift, 6).reshape(20, 6).T.astype(np.int32)
+        assert OWN.boundaries.found(regions, FilledTruth.of(truth)).tolist() == [met, 12, met, 12]

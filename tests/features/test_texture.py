@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy import ndimage
 
 from seedbed.features.texture import Texture
 from seedbed.types import Alignment, Image
+from tests.oracles import photograph
 
 
 @pytest.fixture
@@ -84,3 +88,37 @@ def test_patches_begin_at_the_upper_left_and_the_last_reach_beyond_the_image(tex
 def test_there_is_a_channel_for_every_colour_and_direction(small_method: Callable[[str, str], Any]) -> None:
     texture = small_method("features", "texture")
     assert texture.num_channels == 3 + texture.num_directions
+
+
+# --- As a whole ---
+
+
+def test_the_whole_written_down_plainly() -> None:
+    image = photograph((23, 37))
+    lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    light = lab[..., 0].astype(np.float64)
+    across, down = ndimage.sobel(light, axis=1, mode="mirror"), ndimage.sobel(light, axis=0, mode="mirror")
+    channels = [*np.moveaxis(lab.astype(np.float64), -1, 0)]
+    for number in range(6):
+        channel = np.zeros((23, 37))
+        for y, x in np.ndindex(23, 37):
+            angle = math.atan2(down[y, x], across[y, x]) % math.pi
+            if min(5, int(angle / (math.pi / 6))) == number:
+                channel[y, x] = math.sqrt(math.hypot(down[y, x], across[y, x]))
+        channels.append(channel)
+    sigma = 0.7 * 5
+    steps = np.arange(-14, 15)  # four deviations, as OpenCV takes of floating point
+    kernel = np.exp(-(steps**2) / (2 * sigma**2))
+    kernel /= kernel.sum()
+    expected = np.zeros((5, 8, 9))
+    for number, channel in enumerate(channels):
+        padded = np.pad(channel, ((0, 2), (0, 3)), mode="edge")
+        blurred = ndimage.correlate1d(ndimage.correlate1d(padded, kernel, axis=0, mode="mirror"), kernel, axis=1, mode="mirror")
+        for row, column in np.ndindex(5, 8):
+            expected[row, column, number] = blurred[5 * row : 5 * row + 5, 5 * column : 5 * column + 5].mean()
+        values = expected[..., number]
+        expected[..., number] = (values - values.mean()) / values.std() * (1 if number < 3 else 1.3 / math.sqrt(6))
+    texture = Texture(patch_size=5, num_directions=6, reach=0.7, texture_weight=1.3)
+    [found] = texture.describe([image])
+    assert (found.patch_size, found.alignment) == (5, Alignment.PADDED)
+    assert found.values.shape == expected.shape and np.allclose(found.values, expected, atol=2e-3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from seedbed.features.vit import Reduction, Vit
 from seedbed.transformer import Transformer, keys
 from seedbed.types import Alignment, Image
 from seedbed.weights import InitialWeights, save_components
+from tests.oracles import photograph
 
 NONE = InitialWeights(source="none", file="", sha256="")
 SIZES = [(40, 33), (16, 64), (1, 17)]
@@ -205,3 +207,56 @@ def test_weights_from_a_file(tmp_path: Path) -> None:
 def test_what_is_no_transformer_is_refused(architecture: str) -> None:
     with pytest.raises(ParamsError, match=r"params.yaml: architecture: found '.*expected (a transformer of timm|one that takes images)"):
         _ = vit(architecture=architecture).num_channels
+
+
+# --- As a whole ---
+
+
+def plainly(image: Image, trunk: Any, *, patch_size: int, what: str, block: int) -> npt.NDArray[np.float32]:
+    """Vectors (patch_y, patch_x, channel), block after block."""
+    rows, columns = math.ceil(image.shape[0] / patch_size), math.ceil(image.shape[1] / patch_size)
+    view = cv2.resize(image, (columns * patch_size, rows * patch_size), interpolation=cv2.INTER_CUBIC)
+    mean, deviation = (np.array(trunk.pretrained_cfg[name], np.float32) for name in ("mean", "std"))
+    standard = (view.astype(np.float32) / 255 - mean) / deviation
+    with torch.no_grad():
+        tokens = trunk.norm_pre(trunk._pos_embed(trunk.patch_embed(torch.from_numpy(standard).permute(2, 0, 1)[None])))
+        last = len(trunk.blocks) - block
+        for one in trunk.blocks[:last]:
+            tokens = one(tokens)
+        if what == "keys":
+            query_key_value = trunk.blocks[last].attn.qkv(trunk.blocks[last].norm1(tokens))
+            found = query_key_value[..., query_key_value.shape[-1] // 3 : 2 * query_key_value.shape[-1] // 3]
+        else:
+            found = trunk.blocks[last](tokens)
+            found = trunk.norm(found) if block == 1 else found
+    return np.asarray(found[0, 1:].reshape(rows, columns, -1).numpy())  # the first is the class token
+
+
+@pytest.mark.parametrize(("what", "block"), [("keys", 1), ("keys", 3), ("tokens", 1), ("tokens", 2)])
+def test_the_whole_written_down_block_after_block(what: str, block: int) -> None:
+    method = vit(patch_size=8, what=what, block=block)
+    built = network(method)
+    described = method.describe([photograph((40, 33)), photograph((17, 56), seed=1)], built, device="cpu")
+    for image, patches in zip((photograph((40, 33)), photograph((17, 56), seed=1)), described, strict=True):
+        expected = plainly(image, built.trunk, patch_size=8, what=what, block=block)
+        assert (patches.patch_size, patches.alignment) == (8, Alignment.RESIZED)
+        assert patches.values.shape == expected.shape and np.allclose(patches.values, expected, atol=1e-4)
+
+
+def test_the_whole_with_components_of_each_image_and_with_those_of_a_file(tmp_path: Path) -> None:
+    image = photograph((40, 33))
+    plain = plainly(image, network(vit(patch_size=8)).trunk, patch_size=8, what="keys", block=2).reshape(25, 64)
+    apart = plain - plain.mean(axis=0)
+    _, _, directions = np.linalg.svd(apart, full_matrices=False)
+    [own] = vit(patch_size=8, block=2, components=reduced(3)).describe([image], network(vit(patch_size=8, block=2)), device="cpu")
+    for number in range(3):
+        towards = directions[number] * np.sign(directions[number][np.abs(directions[number]).argmax()])  # its largest entry is positive
+        assert np.allclose(own.values.reshape(25, 3)[:, number], apart @ towards, atol=1e-4)
+    random, file = np.random.default_rng(0), tmp_path / "components.safetensors"
+    frozen = Components(random.random(64, np.float32), random.random((4, 64), np.float32))
+    save_components(frozen, file)
+    for centred in (False, True):
+        method = vit(patch_size=8, block=2, centred=centred, components=reduced(4, file))
+        [found] = method.describe([image], network(method), device="cpu")
+        expected = ((apart if centred else plain) - frozen.mean) @ frozen.directions.T
+        assert np.allclose(found.values.reshape(25, 4), expected, atol=1e-3)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -198,3 +199,123 @@ def test_what_is_kept_is_a_network_of_timm_that_has_learned_and_gives_more_than_
     assert len(left.losses) == 20 and np.isfinite(left.losses).all()
     vectors = left.network(torch.stack([torch.from_numpy(image[:16, :16].copy()).permute(2, 0, 1).float() / 255 for image in images()]))
     assert vectors.std(dim=0).max() > 1e-4
+
+
+# --- As a whole ---
+
+
+def cosine(progress: float) -> float:
+    return (1 + math.cos(math.pi * progress)) / 2
+
+
+def test_the_whole_training_written_down_step_by_step(dino: Dino, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The paper's pseudocode with AdamW written out, on the views that the training saw."""
+    method = dataclasses.replace(
+        dino,
+        large=Crops(count=2, edge=16, smallest=0.5, largest=0.9),
+        small=Crops(count=3, edge=16, smallest=0.1, largest=0.3),
+        prototypes=7,
+        hidden=9,
+        bottleneck=5,
+        student_temperature=0.13,
+        teacher_temperature=0.05,
+        first_teacher_temperature=0.08,
+        teacher_warmup=0.5,
+        teacher_momentum=0.8,
+        centre_momentum=0.7,
+        fixed_prototypes=0.3,
+        training=dataclasses.replace(dino.training, seed=3, epochs=2.5, batch_size=2, clip=0.5),
+        learning_rate=0.01,
+        last_learning_rate=0.002,
+        warmup=0.25,
+        weight_decay=0.3,
+        last_weight_decay=0.6,
+    )
+    seen: list[Any] = []
+    view = Dino.view
+
+    def watched(self: Dino, image: Image, random: np.random.Generator) -> Any:
+        seen.append(view(self, image, random))
+        return seen[-1]
+
+    monkeypatch.setattr(Dino, "view", watched)
+    left = method.learn(images(), machine=Machine("cpu", readers=1), checkpoints=Checkpoints(tmp_path / "none", seconds=math.inf))
+    assert len(seen) == 10 and len(left.losses) == 5
+
+    torch.manual_seed(3)
+    learner = DinoLearner(method)
+    student, teacher = learner.student, learner.teacher
+    moments = {name: [torch.zeros_like(one), torch.zeros_like(one)] for name, one in student.named_parameters()}
+    centre, losses = torch.zeros(7), []
+    for step in range(5):
+        done = step / 5
+        batch = [
+            torch.from_numpy(np.stack([one[size] for one in seen[2 * step : 2 * step + 2]], axis=1)).permute(0, 1, 4, 2, 3).float() / 255
+            for size in (0, 1)
+        ]
+        temperature = 0.08 + (0.05 - 0.08) * min(1, done / 0.5)
+        with torch.no_grad():
+            answers = teacher(batch[0])
+        wanted = torch.softmax((answers - centre) / temperature, dim=-1)
+        said = [torch.log_softmax(one / 0.13, dim=-1) for crops in batch for one in student(crops)]
+        pairs = [(-(wanted[place] * log).sum(-1)).mean() for place in range(2) for other, log in enumerate(said) if other != place]
+        loss = sum(pairs) / 8  # of two large crops with the four other crops each
+        losses.append(loss.item())
+        student.zero_grad()
+        loss.backward()
+        gradients = {name: one.grad for name, one in student.named_parameters()}
+        length = math.sqrt(sum(one.square().sum().item() for one in gradients.values()))
+        rate = done / 0.25 if done < 0.25 else 0.2 + 0.8 * cosine((done - 0.25) / 0.75)
+        with torch.no_grad():
+            for name, one in student.named_parameters():
+                gradient = gradients[name] * min(1, 0.5 / (length + 1e-6))
+                first, second = moments[name]
+                first.mul_(0.9).add_(0.1 * gradient)
+                second.mul_(0.999).add_(0.001 * gradient**2)
+                speed = 0.01 * (0 if name.startswith("prototypes") and done < 0.3 else rate)
+                decay = (0.3 + (0.6 - 0.3) * (1 - cosine(done))) if one.ndim > 1 else 0
+                one.mul_(1 - speed * decay)
+                one.sub_(speed * (first / (1 - 0.9 ** (step + 1))) / ((second / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8))
+            keep = 1 - (1 - 0.8) * cosine(done)
+            for old, new in zip(teacher.parameters(), student.parameters(), strict=True):
+                old.copy_(keep * old + (1 - keep) * new)
+            centre = 0.7 * centre + 0.3 * answers.mean(dim=(0, 1))
+    assert left.losses == pytest.approx(losses, rel=1e-4)
+    found, expected = left.network.state_dict(), teacher.tokens.trunk.state_dict()
+    assert all(torch.allclose(found[name], one, atol=1e-4) for name, one in expected.items())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_views_written_down_draw_by_draw(dino: Dino, seed: int) -> None:
+    method = dataclasses.replace(
+        dino,
+        large=Crops(count=3, edge=16, smallest=0.5, largest=0.9),
+        small=Crops(count=2, edge=24, smallest=0.1, largest=0.3),
+        flip=0.4,
+        colours=dataclasses.replace(dino.colours, brightness=0.3, hue=0.1),
+        colours_share=0.6,
+        grey=0.3,
+        blur=(0.9, 0.2, 0.5),
+        solarised=0.6,
+    )
+    [image], random = images(1), np.random.default_rng(seed)
+    expected: tuple[list[Image], list[Image]] = ([], [])
+    for place in range(5):
+        smallest, largest, edge = (0.5, 0.9, 16) if place < 3 else (0.1, 0.3, 24)
+        area, shape = random.uniform(smallest, largest) * 24 * 40, math.exp(random.uniform(math.log(3 / 4), math.log(4 / 3)))
+        rows, columns = min(24, round(math.sqrt(area / shape))), min(40, round(math.sqrt(area * shape)))
+        top, left = random.integers(0, 24 - rows + 1), random.integers(0, 40 - columns + 1)
+        crop = cv2.resize(image[top : top + rows, left : left + columns], (edge, edge), interpolation=cv2.INTER_CUBIC)
+        if random.random() < 0.4:
+            crop = crop[:, ::-1]
+        if random.random() < 0.6:
+            crop = method.colours.changed(crop, random)
+        if random.random() < 0.3:
+            crop = np.rint(crop @ [0.299, 0.587, 0.114]).astype(np.uint8)[..., None].repeat(3, axis=-1)
+        if random.random() < [0.9, 0.2, 0.2, 0.5, 0.5][place]:
+            crop = cv2.GaussianBlur(np.ascontiguousarray(crop), (0, 0), sigmaX=random.uniform(0.1, 2))
+        if place in (1, 2) and random.random() < 0.6:
+            crop = np.where(crop < 128, crop, 255 - crop)
+        expected[place > 2].append(crop)
+    for found, wanted in zip(method.view(image, np.random.default_rng(seed)), expected, strict=True):
+        assert found.dtype == np.uint8 and np.abs(found.astype(int) - np.stack(wanted)).max() <= 1

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from seedbed.crf import DenseCrf
 from seedbed.refinement.crf import Crf
 from seedbed.types import ClassMaps
+from tests.oracles import dense_crf, photograph
 
 
 @pytest.fixture
@@ -52,3 +54,23 @@ def test_inference_makes_labels_follow_the_image(plain: Crf) -> None:
     field = dataclasses.replace(plain.crf, colour_distance=40, colour_difference=13, colour_weight=10, smooth_weight=1, iterations=10)
     labels = dataclasses.replace(plain, background_power=1, crf=field).refine(image, ClassMaps(classes=(3,), maps=maps)).labels
     assert np.array_equal(labels, np.where(np.arange(20) >= 8, 3, 0) + np.zeros((12, 1), int))
+
+
+# --- As a whole ---
+
+
+def test_the_whole_is_pydensecrf_called_plainly() -> None:
+    image, random = photograph((24, 40)), np.random.default_rng(1)
+    maps = ClassMaps(classes=(2, 7), maps=random.random((2, 3, 5), np.float32)).resized((24, 40))
+    beliefs = np.zeros((3, 24, 40))
+    beliefs[0] = (1 - np.maximum(maps.maps[0], maps.maps[1])) ** 2.5
+    beliefs[1:] = maps.maps
+    energy = -np.log(np.clip(beliefs, 1e-5, 1))
+    expected = dense_crf(image, energy, smooth=(2, 1.5), colour=(17, 21, 2.5), iterations=3)
+    field = DenseCrf(
+        preset="own", smooth_distance=2, smooth_weight=1.5, colour_distance=17, colour_difference=21, colour_weight=2.5, iterations=3
+    )
+    made = Crf(background_power=2.5, crf=field).refine(image, maps)
+    assert np.array_equal(made.labels, np.array([0, 2, 7])[expected.argmax(axis=0)])
+    assert set(np.unique(made.labels).tolist()) == {0, 2, 7}
+    assert np.abs(made.confidence - 255 * expected.max(axis=0)).max() <= 0.501

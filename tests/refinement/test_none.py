@@ -20,3 +20,15 @@ def test_the_strongest_class_above_the_threshold() -> None:
 def test_an_image_without_classes_is_background() -> None:
     nothing = ClassMaps(classes=(), maps=np.zeros((0, 1, 4), np.float32))
     assert Nothing(threshold=0.3).refine(IMAGE, nothing).labels.tolist() == [[0, 0, 0, 0]]
+
+
+def test_the_whole_written_down_pixel_by_pixel() -> None:
+    maps = ClassMaps(classes=(1, 4, 6), maps=np.random.default_rng(1).random((3, 9, 11), np.float32))
+    labels, confidence = np.zeros((9, 11)), np.zeros((9, 11))
+    for y, x in np.ndindex(9, 11):
+        values = [float(one[y, x]) for one in maps.maps]
+        sure = max(values) > 0.71
+        labels[y, x] = maps.classes[values.index(max(values))] if sure else 0
+        confidence[y, x] = round(255 * (max(values) if sure else 1 - max(values)))
+    made = Nothing(threshold=0.71).refine(np.zeros((9, 11, 3), np.uint8), maps)
+    assert np.array_equal(made.labels, labels) and np.array_equal(made.confidence, confidence)

@@ -92,3 +92,22 @@ def test_just_below_one_only_the_maxima_are_left(example: tuple[ClassMaps, npt.N
     maps, regions = example
     labels = label(maps, threshold=float(np.nextafter(np.float32(1), np.float32(0), dtype=np.float32)), regions=regions)
     assert np.array_equal((labels != 0) & (labels != 255), maps.maps.max(axis=0) == 1)
+
+
+# --- As a whole ---
+
+
+@given(examples())
+def test_the_whole_written_down_pixel_by_pixel(example: tuple[ClassMaps, npt.NDArray[np.int32]]) -> None:
+    maps, regions = example
+    strongest = np.zeros((4, 7))
+    for y, x in np.ndindex(4, 7):
+        strongest[y, x] = max(float(one[y, x]) for one in maps.maps)
+    means = [strongest[regions == region].mean() for region in range(regions.max() + 1)]
+    expected = np.full((4, 7), 255)
+    for y, x in np.ndindex(4, 7):
+        if regions[y, x] == means.index(min(means)):
+            expected[y, x] = 0
+        if strongest[y, x] > 0.62:
+            expected[y, x] = maps.classes[[float(one[y, x]) for one in maps.maps].index(strongest[y, x])]
+    assert np.array_equal(SuperpixelBackground(threshold=0.62).label(maps, regions), expected)

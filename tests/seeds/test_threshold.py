@@ -42,3 +42,19 @@ def test_an_image_without_classes_is_background() -> None:
 def test_thresholds_in_the_wrong_order() -> None:
     with pytest.raises(ValidationError, match=r"no more than foreground, which is 0\.2"):
         label(0.2, 0.3)
+
+
+# --- As a whole ---
+
+
+def test_the_whole_written_down_pixel_by_pixel() -> None:
+    maps = ClassMaps(classes=(1, 4, 6), maps=np.random.default_rng(1).random((3, 9, 11), np.float32) ** 2)
+    expected = np.full((9, 11), 255)
+    for y, x in np.ndindex(9, 11):
+        values = [float(one[y, x]) for one in maps.maps]
+        if max(values) > 0.64:
+            expected[y, x] = maps.classes[values.index(max(values))]
+        elif max(values) <= 0.23:
+            expected[y, x] = 0
+    assert set(np.unique(expected).tolist()) == {0, 1, 4, 6, 255}
+    assert np.array_equal(Threshold(foreground=0.64, background=0.23).label(maps, np.zeros((9, 11), np.int32)), expected)

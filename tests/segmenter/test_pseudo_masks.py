@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,9 @@ import torch
 from seedbed.augmentation import Sample
 from seedbed.deeplab import DeepLab
 from seedbed.segmenter.pseudo_masks import PseudoMasks
+from seedbed.training import Batch, Descent
 from tests.learning import NUM_CLASSES, at_size, batch, gradients, trained
+from tests.oracles import deeplab, made_sure
 
 
 @pytest.fixture
@@ -115,3 +118,44 @@ def test_two_images_are_learned(pseudo_masks: PseudoMasks, tmp_path: Path) -> No
     method = dataclasses.replace(pseudo_masks, training=training, descent=descent)
     left = trained(method, partial(method.learner, NUM_CLASSES, start={}), pictures, tmp_path)
     assert sum(left.losses[-3:]) < 0.8 * sum(left.losses[:3])
+
+
+# --- As a whole ---
+
+
+@pytest.mark.parametrize("over_scales", ["mean", "sum"])
+@pytest.mark.parametrize("least", [0.0, 0.6])
+def test_the_whole_written_down_pixel_by_pixel(pseudo_masks: PseudoMasks, least: float, over_scales: Literal["mean", "sum"]) -> None:
+    """From bytes to the loss."""
+    method = dataclasses.replace(pseudo_masks, rates=(2, 3), scales=(0.5, 1.25), over_scales=over_scales, least_confidence=least)
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (2, 40, 56, 3), dtype=np.uint8)
+    labels = random.choice([0, 1, 2, 3, 255], (2, 40, 56)).astype(np.uint8)
+    confidence = random.choice([100, 152, 153, 250], (2, 40, 56)).astype(np.uint8)  # 153 is 0.6 of 255
+    learner = method.learner(NUM_CLASSES, start={}).eval()
+    assert isinstance(learner.network, DeepLab)
+    made_sure(learner.network, pixels)
+    maps = [{"labels": one, "confidence": sure} for one, sure in zip(labels, confidence, strict=True)]
+    views = [Sample(image=one, labels=np.ones(4, bool), maps=which, padding={}) for one, which in zip(pixels, maps, strict=True)]
+    losses = []
+    for size in ((20, 28), (50, 70)):
+        probabilities = deeplab(learner.network, pixels, size=size, rates=(2, 3))
+        learned = [
+            -math.log(probabilities[image, labels[image, y, x], y, x])
+            for image, y, x in np.ndindex(2, 40, 56)
+            if labels[image, y, x] != 255 and confidence[image, y, x] >= 255 * least
+        ]
+        losses.append(sum(learned) / len(learned))
+    expected = sum(losses) / (2 if over_scales == "mean" else 1)
+    assert learner(Batch.of(views).to(torch.device("cpu")), 0.0)["labels"].item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_what_learns_how_fast(pseudo_masks: PseudoMasks) -> None:
+    descent = Descent(learning_rate=0.03, new_layer_factor=7, momentum=0.6, weight_decay=0.02, warmup=0.3, power=1.4, falls="throughout")
+    learner = dataclasses.replace(pseudo_masks, descent=descent).learner(NUM_CLASSES, start={})
+    assert isinstance(learner.network, DeepLab)
+    [scheduled] = learner.optimizers()
+    old, new = scheduled.optimizer.param_groups
+    assert [id(one) for one in old["params"]] == [id(one) for one in learner.network.backbone.parameters()]
+    assert [id(one) for one in new["params"]] == [id(one) for one in learner.network.branches.parameters()]
+    assert (old["lr"], new["lr"], old["momentum"], old["weight_decay"]) == (0.03, pytest.approx(0.21), 0.6, 0.02)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,8 +17,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from seedbed.augmentation import Sample
+from seedbed.deeplab import DeepLab
 from seedbed.segmenter.region_growing import RegionGrowing, balanced, grown
+from seedbed.training import Batch, Descent
 from tests.learning import NUM_CLASSES, at_size, batch, gradients, trained
+from tests.oracles import deeplab, made_sure, photograph
 
 CLASSES = 1 + NUM_CLASSES
 
@@ -210,3 +214,65 @@ def test_labels_reach_whole_superpixels_while_it_learns(growing: RegionGrowing, 
     left = trained(method, partial(method.learner, NUM_CLASSES, start={}), pictures, tmp_path)
     seeded, labelled = left.log["seeded"], left.log["labelled"]
     assert np.mean(labelled[-10:]) > 0.8 > 0.5 > np.mean(labelled[:3]) > 0 and max(seeded) < 0.3, (labelled, seeded)
+
+
+@pytest.mark.parametrize("over_scales", ["mean", "sum"])
+@pytest.mark.parametrize("present_only", [False, True])
+def test_the_whole_written_down_superpixel_by_superpixel(
+    growing: RegionGrowing, present_only: bool, over_scales: Literal["mean", "sum"]
+) -> None:
+    """From bytes to the loss."""
+    method = dataclasses.replace(
+        growing, rates=(2, 3), scales=(0.5, 1.25), over_scales=over_scales, present_only=present_only, foreground=0.45, background=0.35
+    )
+    random = np.random.default_rng(4)
+    pixels = photograph((80, 56)).reshape(2, 40, 56, 3)
+    seeds = np.where(random.random((2, 40, 56)) < 0.06, random.integers(0, CLASSES, (2, 40, 56)), 255).astype(np.uint8)
+    regions = np.stack([np.arange(35).reshape(5, 7), np.arange(35)[::-1].reshape(5, 7)]).repeat(8, 1).repeat(8, 2).astype(np.int32)
+    regions[:, :, 50:] = -1  # nothing of the image is there
+    seeds[regions < 0] = 255
+    contained = np.array([[True, True, False, False], [True, False, True, True]])
+    torch.manual_seed(0)
+    learner = method.learner(NUM_CLASSES, start={}).eval()
+    assert isinstance(learner.network, DeepLab)
+    made_sure(learner.network, pixels)
+    answers = [deeplab(learner.network, pixels, size=size, rates=(2, 3)) for size in ((20, 28), (50, 70))]
+    mean, labels = (answers[0] + answers[1]) / 2, seeds.copy()
+    for image, region in np.ndindex(2, 35):
+        free = (regions[image] == region) & (seeds[image] == 255)
+        if free.any():
+            averages = [mean[image, label][free].mean() if contained[image, label] or not present_only else -1 for label in range(CLASSES)]
+            best = averages.index(max(averages))
+            if averages[best] > (0.35 if best == 0 else 0.45):
+                labels[image][free] = best
+    new = labels[(labels != 255) & (seeds == 255)]
+    assert (new == 0).any() and (new > 0).any() and ((labels == 255) & (regions >= 0)).any()  # some grow, some do not
+    losses = []
+    for answer in answers:
+        total = 0.0
+        for image in range(2):
+            of_background = [-math.log(answer[image, 0, y, x]) for y, x in np.argwhere(labels[image] == 0)]
+            others = np.argwhere((labels[image] != 0) & (labels[image] != 255))
+            of_foreground = [-math.log(answer[image, labels[image, y, x], y, x]) for y, x in others]
+            total += sum(of_background) / len(of_background) + sum(of_foreground) / len(of_foreground)
+        losses.append(total / 2)
+    views = [
+        Sample(image=pixels[image], labels=contained[image], maps={"labels": seeds[image], "regions": regions[image]}, padding={})
+        for image in range(2)
+    ]
+    found = learner(Batch.of(views).to(torch.device("cpu")), 0.0)["seeds"].item()
+    assert found == pytest.approx(sum(losses) / (2 if over_scales == "mean" else 1), rel=1e-4)
+    watched = learner.watched()
+    assert watched["seeded"].item() == pytest.approx((seeds != 255)[regions >= 0].mean())
+    assert watched["labelled"].item() == pytest.approx((labels != 255)[regions >= 0].mean())
+
+
+def test_what_learns_how_fast(growing: RegionGrowing) -> None:
+    descent = Descent(learning_rate=0.03, new_layer_factor=7, momentum=0.6, weight_decay=0.02, warmup=0.3, power=1.4, falls="throughout")
+    learner = dataclasses.replace(growing, descent=descent).learner(NUM_CLASSES, start={})
+    assert isinstance(learner.network, DeepLab)
+    [scheduled] = learner.optimizers()
+    old, new = scheduled.optimizer.param_groups
+    assert [id(one) for one in old["params"]] == [id(one) for one in learner.network.backbone.parameters()]
+    assert [id(one) for one in new["params"]] == [id(one) for one in learner.network.branches.parameters()]
+    assert (old["lr"], new["lr"], old["momentum"], old["weight_decay"]) == (0.03, pytest.approx(0.21), 0.6, 0.02)

@@ -11,11 +11,14 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydensecrf.utils import unary_from_labels
 
 from seedbed import superpixels
+from seedbed.crf import DenseCrf
 from seedbed.features.texture import Texture
 from seedbed.superpixels.dino import Dino, discover
 from seedbed.types import Alignment, Image, PatchFeatures, RegionMap
+from tests.oracles import dense_crf, photograph
 
 Vectors = npt.NDArray[np.float32]
 
@@ -214,3 +217,34 @@ def test_a_method_that_leaves_numbers_out_is_stopped() -> None:
     patches = PatchFeatures(values=np.zeros((1, 1, 1), np.float32), patch_size=8, alignment=Alignment.PADDED)
     with pytest.raises(ValueError, match="numbers left out"):
         Gaps().partition(np.zeros((4, 6, 3), np.uint8), patches)
+
+
+# --- As a whole ---
+
+
+@pytest.mark.parametrize("alignment", [*Alignment])
+def test_the_whole_is_the_pseudocode_on_pixels_then_a_crf(alignment: Alignment) -> None:
+    size, edge = (37, 59), 6
+    image = photograph(size)
+    image[6:28, 10:34] = 128
+    grid = np.zeros((7, 10, 5), np.float32)  # rows and columns of 6 pixels that cover it
+    grid[..., :4] = np.random.default_rng(1).standard_normal((4, 4, 4)).repeat(2, 0).repeat(3, 1)[:7, :10]
+    grid[2, 3] = (0, 0, 0, 0, 1)  # is like no other, but the image knows nothing of it
+    regions = np.array(from_the_paper(grid.reshape(70, 5), 0.25)).reshape(7, 10)
+    pixels = np.zeros(size, np.int64)
+    for y, x in np.ndindex(*size):
+        if alignment is Alignment.PADDED:
+            pixels[y, x] = regions[y // 6, x // 6]
+        else:
+            pixels[y, x] = regions[int((y + 0.5) * 7 / 37), int((x + 0.5) * 10 / 59)]
+    count = int(regions.max()) + 1
+    energy = unary_from_labels(pixels, count, gt_prob=0.6, zero_unsure=False).reshape(count, *size)
+    refined = dense_crf(image, energy, smooth=(6, 20), colour=(9, 14, 2.5), iterations=3).argmax(axis=0)
+    left = sorted(set(refined.ravel().tolist()))
+    expected = np.vectorize(left.index)(refined)
+    field = DenseCrf(
+        preset="own", smooth_distance=6, smooth_weight=20, colour_distance=9, colour_difference=14, colour_weight=2.5, iterations=3
+    )
+    found = Dino(threshold=0.25, crf_certainty=0.6, crf=field).segment(image, PatchFeatures(grid, edge, alignment))
+    assert np.array_equal(found, expected)
+    assert 3 < found.max() < count - 1  # a region is gone
