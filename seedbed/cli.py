@@ -259,14 +259,15 @@ def verify(
     raw: Annotated[bool, typer.Option("--raw", help="Hold every raw image file against its digest, too.")] = False,
     store: Annotated[bool, typer.Option("--store", help="Look at what is kept in data/.work, too.")] = False,
 ) -> None:
-    """Check what is on disk: files, checksums, lineage, and content image by image. Exit status 2 where something is wrong."""
+    """Check what is on disk: files, checksums, what made it, and content image by image. Exit status 2 where something is wrong."""
     from seedbed import verification
     from seedbed.params import Params
 
     names = verification.names_of(artifacts or ())
-    root = Params.read().raw_root() if raw else None
+    params = Params.read() if raw or Path("params.yaml").is_file() else None
+    root = params.raw_root() if raw and params else None
     reports = []
-    for report in verification.reports(names, root=root, store=store):
+    for report in verification.reports(names, params=params, root=root, store=store):
         print(report, flush=True)
         reports.append(report)
     for line in verification.advice(reports):

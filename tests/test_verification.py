@@ -108,6 +108,30 @@ def test_what_is_not_there_is_not_looked_at(project: Project) -> None:
     assert "refinement: sound" in printed and "classifier" not in printed
 
 
+def test_what_dvc_tells_of_and_is_not_there(project: Project) -> None:
+    (project.root / "dvc.lock").write_text("stages:\n  seeds: {cmd: x}\n  classifier: {cmd: x}\n", encoding="utf-8")
+    status, printed = seedbed(project, "verify")
+    assert status == 2
+    assert [line for line in printed.splitlines() if "classifier" in line] == [
+        "classifier: data/classifier.zarr: missing, though dvc.lock tells of it",
+        "classifier: run `dvc repro classifier`, which takes it from DVC's cache or makes it",
+    ]
+    assert "seeds: sound" in printed and "1 finding\n" in printed
+
+
+def test_all_is_held_against_the_parameters(project: Project) -> None:
+    content = project.params()
+    content["cams"]["multiscale"]["flip"] = not content["cams"]["multiscale"]["flip"]
+    project.write_params(content)
+    status, printed = seedbed(project, "verify")
+    assert status == 2
+    assert [line for line in printed.splitlines() if line.startswith(("cams", "seeds"))] == [
+        "cams: params.yaml: made with flip true, where params.yaml says false",
+        re.search("seeds: sound.*", printed)[0],  # type: ignore[index]
+        "cams: run `dvc repro --force --single-item cams`, then `dvc repro`",
+    ]
+
+
 # --- What was asked for ---
 
 

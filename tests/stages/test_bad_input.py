@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -12,10 +13,11 @@ import numpy as np
 import pytest
 import torch
 
+from seedbed import memory
 from seedbed.artifacts import digest, open_artifact
 from seedbed.errors import ArtifactError, MachineError, ParamsError, TrainingError
 from seedbed.params import Params
-from seedbed.stage import Run
+from seedbed.stage import Run, run_stage
 from tests.stages.miniature import Project
 from tests.stages.surviving import change_params
 
@@ -189,6 +191,30 @@ def test_an_image_that_changed_since_it_was_indexed(own: Project) -> None:
     )
 
 
+def test_splits_of_later_stages_are_looked_at_first(fresh: Project) -> None:
+    """`predictions` needs its split after both trainings."""
+    content = fresh.params()
+    content["predictions"]["split"] = "test"
+    content["evaluation"]["split"] = "trian"
+    fresh.write_params(content)
+    done = fresh.program("dataset")
+    assert done.returncode == 0
+    expected, do = "to which no image belongs; expected one of: train, val", "correct it, or let some belong to it"
+    assert done.stderr.splitlines()[1:] == [
+        f"dataset: warning: params.yaml: predictions.split: found 'test', {expected}; {do}",
+        f"dataset: warning: params.yaml: evaluation.split: found 'trian', {expected} (nearest: train); {do}",
+    ]
+
+
+def test_splits_of_later_stages_change_nothing_that_is_indexed(own: Project) -> None:
+    before = open_artifact("dataset", folder=own.data).digest
+    content = own.params()
+    content["predictions"]["split"] = "test"
+    own.write_params(content)
+    own.run("dataset")
+    assert open_artifact("dataset", folder=own.data).digest == before
+
+
 # --- Artifacts ---
 
 
@@ -273,6 +299,61 @@ def test_a_gpu_that_is_not_there(fresh: Project) -> None:
 def test_a_gpu_is_used_where_there_is_one_and_it_is_wanted(fresh: Project, wanted: str) -> None:
     expected = "cuda" if wanted == "auto" and torch.cuda.is_available() else "cpu"
     assert Run("classifier", Params(fresh.params()), device_wanted=wanted).device == expected
+
+
+def test_more_memory_than_there_is_is_said_at_the_beginning(
+    own: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(memory, "there", lambda device: 1000)
+    own.run("features", "superpixels", "classifier")
+    said = [line for line in capsys.readouterr().err.splitlines() if " warning: " in line]
+    do = ("let images be smaller", "choose features with larger patches", "raise the parts of its training")
+    stages = ("features", "superpixels", "classifier")
+    assert len(said) == 3
+    for line, stage, advice in zip(said, stages, do, strict=True):
+        assert line.startswith(f"{stage}: warning: needs about ") and f"of memory, and there are 1.0 kB: {advice}" in line
+    own.run("features", "superpixels", "classifier")
+    assert "warning" not in capsys.readouterr().err, "nothing is computed, so nothing is needed"
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        (MemoryError("Unable to allocate 1.00 EiB"), "Unable to allocate 1.00 EiB"),
+        (
+            RuntimeError("[enforce fail]\nDefaultCPUAllocator: can't allocate memory: 9 bytes"),
+            "DefaultCPUAllocator: can't allocate memory: 9 bytes",
+        ),
+        (
+            RuntimeError("Traceback\n  in a worker\nnumpy._core._exceptions._ArrayMemoryError: no room"),
+            "numpy._core._exceptions._ArrayMemoryError: no room",
+        ),
+    ],
+)
+def test_no_memory_left(
+    fresh: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, found: str
+) -> None:
+    def main(run: Run) -> None:
+        raise error
+
+    monkeypatch.chdir(fresh.root)
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    with pytest.raises(SystemExit) as ended:
+        run_stage(main, "cams")
+    assert ended.value.code == 2
+    do = "run `seedbed plan`; use fewer --workers, or let crops, scales, batches or images be smaller"
+    line = f"error: stage cams: found no more memory: {found}; expected room for what it computes at once; {do}\n"
+    assert capsys.readouterr().err == line
+
+
+def test_another_error_stays_what_it_is(fresh: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def main(run: Run) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.chdir(fresh.root)
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        run_stage(main, "cams")
 
 
 def test_artifacts_of_two_data_sets_are_not_mixed(finished: Project, tmp_path: Path) -> None:
