@@ -26,7 +26,7 @@ CARRIERS = frozenset(  # they carry results and change none, nor does what only 
     {
         *PACKAGES,
         *("seedbed.artifacts", "seedbed.store", "seedbed.shards", "seedbed.stage", "seedbed.executor", "seedbed.progress"),
-        *("seedbed.errors", "seedbed.params", "seedbed.methods", "seedbed.fingerprint"),
+        *("seedbed.errors", "seedbed.params", "seedbed.methods", "seedbed.fingerprint", "seedbed.raw"),
     }
 )
 POSITIONS_AND_HINTS = frozenset({"lineno", "col_offset", "end_lineno", "end_col_offset", "type_comment", "kind"})

@@ -7,7 +7,7 @@ import copy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedbed.errors import DataError, SeedbedError, listed, nearest
+from seedbed.errors import DataError, SeedbedError, listed, nearest, shortened, shown
 
 
 def test_a_message_says_where_what_was_found_what_was_expected_and_what_to_do() -> None:
@@ -35,3 +35,14 @@ def test_nearest_names_what_resembles() -> None:
 def test_listed_says_so_when_there_is_nothing() -> None:
     assert listed(["b", "a"]) == "b, a"
     assert listed([]) == "nothing"
+
+
+def test_a_name_that_is_not_utf_8_can_be_printed_and_kept() -> None:
+    error = DataError("masks/k\udcf6ttur.png", found="\ud800", expected="a mask", do="rename it")
+    assert str(error) == "masks/k\\udcf6ttur.png: found \\ud800; expected a mask; rename it"
+    assert str(error).encode() and error.where.encode()
+
+
+def test_what_is_quoted_is_no_longer_than_a_message_may_be() -> None:
+    assert shortened("a" * 300) == "a" * 300
+    assert shown(["b", "a" * 100_000]) == f"b; {'a' * 300}... (100,000 letters)"

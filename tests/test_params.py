@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -334,6 +335,21 @@ def test_an_image_size_has_two_numbers_in_their_range(content: dict[str, Any]) -
 def test_the_raw_data_lies_where_the_file_says(content: dict[str, Any]) -> None:
     content["dataset"]["root"] = "data/raw/mine"
     assert Params(content).raw_root() == Path("data/raw/mine")
+
+
+@pytest.mark.parametrize("root", ["", " ", "a\0b", ".", "data", "..", "/", None, 7])
+def test_a_root_that_is_none(content: dict[str, Any], root: object) -> None:
+    content["dataset"]["root"] = root
+    found = "nothing" if root is None else repr(root)
+    expected = f"params.yaml: dataset.root: found {found}; expected a folder below the project; correct it"
+    assert refusal(lambda: Params(content).raw_root()) == refusal(lambda: Params(content).check()) == expected
+
+
+def test_raw_data_that_dvc_would_wait_for(content: dict[str, Any], tmp_path: Path) -> None:
+    content["dataset"]["root"] = str(tmp_path)
+    os.mkfifo(tmp_path / "labels.csv")
+    expected = f"{tmp_path}: found 1 things that DVC cannot read: labels.csv: a pipe; expected files and folders alone; "
+    assert refusal(lambda: Params(content).check()).startswith(expected)
 
 
 # --- What an artifact was made with ---

@@ -10,7 +10,7 @@ NO_ROOMS = {"utils", "util", "common", "helpers", "helper", "misc"}
 USES_DISK = {
     *("dataset", "tools", "stages", "benchmarks"),  # rooms
     *(f"seedbed.{name}" for name in ("artifacts", "drawing", "export", "fingerprint", "images", "methods", "params", "store", "truth")),
-    "seedbed.weights",
+    *("seedbed.raw", "seedbed.weights"),
 }
 DISK = {
     *("open", "open_group", "open_array", "read_text", "read_bytes", "write_text", "write_bytes", "imread", "imwrite"),
