@@ -26,9 +26,10 @@ import numpy.typing as npt
 import zarr
 from rich import filesize
 
-from seedbed import provenance
+from seedbed import provenance, raw
 from seedbed.artifacts import FOLDER, SCHEMAS, Array, Artifact, Recorded, cut, files_below, open_artifact, record_of, sha256
-from seedbed.errors import ArtifactError, MethodError, ParamsError, listed, nearest
+from seedbed.errors import ArtifactError, DataError, MethodError, ParamsError, listed, nearest
+from seedbed.images import digest
 from seedbed.judgement import REFINED
 from seedbed.params import Params
 from seedbed.progress import Progress
@@ -658,9 +659,9 @@ def verify_raw(root: Path, *, folder: Path = FOLDER) -> Report:
 
     def problem(file: str) -> str:
         try:
-            return "" if sha256(root / file) == readable[file] else "another file than was indexed"
-        except OSError as error:
-            return f"cannot be read: {error.strerror}"
+            return "" if digest(raw.read(root / file)) == readable[file] else "another file than was indexed"
+        except DataError as error:
+            return error.found
 
     with Progress("verify raw images", total=len(readable), unit="files") as progress, ThreadPoolExecutor() as threads:
         for file, found in zip(readable, threads.map(problem, readable), strict=True):

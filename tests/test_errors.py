@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedbed.errors import DataError, SeedbedError, listed, nearest, of_system
+from seedbed.errors import DataError, SeedbedError, listed, nearest, of_system, shortened, shown
 
 
 def test_a_message_says_where_what_was_found_what_was_expected_and_what_to_do() -> None:
@@ -61,3 +61,14 @@ def test_what_the_system_refuses_is_one_line(error: OSError, said: str) -> None:
 @pytest.mark.parametrize("error", [OSError(errno.ENOENT, "", "data/a"), OSError(errno.EACCES, ""), OSError("of our own")])
 def test_what_may_be_our_own_mistake_stays_as_it_is(error: OSError) -> None:
     assert of_system(error) is None
+
+
+def test_a_name_that_is_not_utf_8_can_be_printed_and_kept() -> None:
+    error = DataError("masks/k\udcf6ttur.png", found="\ud800", expected="a mask", do="rename it")
+    assert str(error) == "masks/k\\udcf6ttur.png: found \\ud800; expected a mask; rename it"
+    assert str(error).encode() and error.where.encode()
+
+
+def test_what_is_quoted_is_no_longer_than_a_message_may_be() -> None:
+    assert shortened("a" * 300) == "a" * 300
+    assert shown(["b", "a" * 100_000]) == f"b; {'a' * 300}... (100,000 letters)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -688,12 +689,15 @@ def test_an_image_without_background_or_file(tmp_path: Path) -> None:
 def test_raw_images(project: Project) -> None:
     flip(project.raw / "images/train_0002.png")
     (project.raw / "images/val_0001.png").unlink()
+    (project.raw / "images/val_0002.png").unlink()
+    os.mkfifo(project.raw / "images/val_0002.png")  # which is not waited for
     status, printed = seedbed(project, "verify", "dataset", "--raw")
     assert status == 2
     assert [line for line in printed.splitlines() if not line.startswith("verify ")][1:] == [
         "raw image: data/raw/shapes/images/train_0002.png: another file than was indexed",
-        "raw image: data/raw/shapes/images/val_0001.png: cannot be read: No such file or directory",
-        "2 findings",
+        "raw image: data/raw/shapes/images/val_0001.png: no such file",
+        "raw image: data/raw/shapes/images/val_0002.png: a pipe",
+        "3 findings",
         "raw image: restore the image files, or run `dvc repro dataset`",
     ]
 

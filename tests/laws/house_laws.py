@@ -10,7 +10,7 @@ NO_ROOMS = {"utils", "util", "common", "helpers", "helper", "misc"}
 USES_DISK = {
     *("dataset", "tools", "stages", "benchmarks"),  # rooms
     *(f"seedbed.{name}" for name in ("artifacts", "drawing", "export", "files", "fingerprint", "images", "inputs", "methods")),
-    *("seedbed.params", "seedbed.store", "seedbed.memory", "seedbed.truth", "seedbed.weights"),
+    *("seedbed.params", "seedbed.store", "seedbed.memory", "seedbed.raw", "seedbed.truth", "seedbed.weights"),
 }
 DISK = {
     *("open", "open_group", "open_array", "read_text", "read_bytes", "write_text", "write_bytes", "imread", "imwrite"),

@@ -358,9 +358,8 @@ def test_raw_data_that_dvc_would_wait_for(checkout: Checkout) -> None:
     finally:
         pipe.unlink()
     assert done.returncode == 2
-    assert done.stderr == (
-        "error: data/raw/shapes: found data/raw/shapes/pipe: no file and no folder; expected files that can be read; repair or remove them\n"
-    )
+    wrong = "data/raw/shapes/pipe: no file and no folder"
+    assert done.stderr == f"error: data/raw/shapes: found {wrong}; expected files that can be read; repair or remove them\n"
 
 
 def test_an_empty_root(checkout: Checkout) -> None:

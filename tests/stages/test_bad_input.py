@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -15,7 +17,7 @@ import torch
 
 from seedbed import memory
 from seedbed.artifacts import digest, open_artifact
-from seedbed.errors import ArtifactError, MachineError, ParamsError, TrainingError
+from seedbed.errors import ArtifactError, DataError, MachineError, ParamsError, TrainingError
 from seedbed.params import Params
 from seedbed.stage import Run, run_stage
 from tests.stages.miniature import Project
@@ -166,6 +168,79 @@ def test_wrong_entries_of_a_data_set(fresh: Project) -> None:
     (fresh.data / "raw" / "mine" / "labels.csv").write_text("image,labels,split\na.png,cta,train\n")
     parts = ("found 2 problems: labels.csv, line 2: there is no a.png; labels.csv, line 2: unknown label 'cta' (nearest: cat)",)
     assert_refused(fresh.program("dataset"), *parts, "correct them")
+
+
+@pytest.mark.parametrize("root", ["", ".", "data", "..", "/"])
+def test_a_root_that_is_none_or_the_project_itself(fresh: Project, root: str) -> None:
+    read_folder(fresh, root=root)
+    message = rf"^params.yaml: dataset.root: found '{root}'; expected a folder below the project; correct it$"
+    with pytest.raises(ParamsError, match=message):
+        fresh.run("dataset")
+
+
+@pytest.mark.parametrize(
+    ("make", "found"),
+    [
+        (Path.touch, "a file"),
+        (os.mkfifo, "a pipe"),
+        (lambda path: path.symlink_to("/dev/zero"), "a device"),
+        (lambda path: path.symlink_to(path.name), "a link that leads in a circle"),
+        (lambda path: path.symlink_to("nowhere"), "a link to nothing"),
+    ],
+)
+@pytest.mark.parametrize("method", ["folder", "voc", "coco"])
+def test_a_root_that_is_no_folder(fresh: Project, method: str, make: Callable[[Path], object], found: str) -> None:
+    read_folder(fresh)
+    change_params(fresh, "dataset", method=method)
+    (fresh.data / "raw").mkdir(parents=True)
+    make(fresh.data / "raw" / "mine")
+    with pytest.raises(DataError, match=rf"^data/raw/mine: found {found}; expected a folder .*correct dataset.root in params.yaml$"):
+        fresh.run("dataset")
+
+
+def test_a_pipe_in_the_place_of_the_table_is_not_waited_for(fresh: Project) -> None:
+    read_folder(fresh)
+    (fresh.data / "raw" / "mine").mkdir(parents=True)
+    os.mkfifo(fresh.data / "raw" / "mine" / "labels.csv")
+    expected = "error: data/raw/mine: found 1 things that DVC cannot read: labels.csv: a pipe; expected files and folders alone; remove or"
+    assert_refused(fresh.program("dataset"), expected)
+
+
+def test_names_that_are_not_utf_8_can_be_printed(fresh: Project) -> None:
+    read_folder(fresh)
+    folder = fresh.data / "raw" / "mine" / "masks"
+    folder.mkdir(parents=True)
+    os.close(os.open(os.fsencode(folder) + b"/k\xf6ttur.png", os.O_CREAT))
+    assert_refused(fresh.program("dataset"), "data/raw/mine: found 1 things", "masks/k\\udcf6ttur.png: a name that is not UTF-8; ")
+
+
+def test_links_to_folders_are_told_of(fresh: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """DVC does not look behind them, so that a change there runs nothing."""
+    read_folder(fresh)
+    root = fresh.data / "raw" / "mine"
+    root.mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (root / "images").symlink_to(tmp_path / "elsewhere")
+    cv2.imwrite(str(root / "images" / "a.png"), np.zeros((20, 30, 3), np.uint8))
+    (root / "labels.csv").write_text("image,labels,split\na.png,cat,train\n")
+    fresh.run("dataset")
+    expected = "dataset: links to folders, in which DVC sees no change: images; after one, run `dvc repro --force --single-item dataset`\n"
+    assert capsys.readouterr().err.startswith(expected)
+
+
+def test_wrong_bytes_within_an_image_are_named(fresh: Project) -> None:
+    read_folder(fresh)
+    folder = fresh.data / "raw" / "mine" / "images"
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    picture = cv2.resize(random.integers(0, 256, (6, 8, 3), np.uint8), (80, 60), interpolation=cv2.INTER_CUBIC)
+    content = bytearray(cv2.imencode(".jpg", picture)[1].tobytes())
+    half = len(content) // 2
+    content[half : half + 60] = random.integers(0, 255, 60, np.uint8).tobytes()
+    (folder / "a.jpg").write_bytes(content)
+    (folder.parent / "labels.csv").write_text("image,labels,split\na.jpg,cat,train\n")
+    with pytest.raises(DataError, match=r"1 images that cannot be used: images/a\.jpg: a JPEG file with wrong bytes: Corrupt JPEG data: "):
+        fresh.run("dataset")
 
 
 def test_images_that_are_broken_or_too_large(fresh: Project) -> None:
