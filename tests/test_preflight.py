@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 
 from seedbed import memory, preflight
 from seedbed.artifacts import SCHEMAS, Artifact
-from seedbed.errors import DataError, ParamsError
+from seedbed.errors import ParamsError
 from seedbed.params import Params
 from seedbed.slots import wrong_splits
 
@@ -261,55 +260,6 @@ def test_features_of_a_pretraining_that_is_none(content: Content) -> None:
     content["features"]["vit"]["patch_size"] = 16
     with pytest.raises(ParamsError, match=r"features.vit.patch_size: found 16; expected 4, that of pretraining, because initial_weights"):
         preflight.check_slots(Params(content))
-
-
-# --- Raw data that DVC would stumble over ---
-
-
-@pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("root", [".", "data", "/", "data/raw/.."])
-def test_raw_data_that_would_hold_the_artifacts(root: str) -> None:
-    Path("data/raw").mkdir(parents=True)
-    with pytest.raises(ParamsError) as refused:
-        preflight.check_root(Path(root))
-    found = f"{str(Path(root))!r}, in which artifacts lie"
-    assert str(refused.value) == f"params.yaml: dataset.root: found {found}; expected a folder of its own; correct it"
-
-
-@pytest.mark.usefixtures("folder")
-def test_what_is_no_file_is_named() -> None:
-    root = Path("data/raw/mine")
-    (root / "images").mkdir(parents=True)
-    (root / "images/a.png").touch()
-    Path("elsewhere").mkdir()
-    (root / "linked").symlink_to(Path("elsewhere").absolute())
-    (root / "images/again").symlink_to(root.absolute())
-    preflight.check_root(root)
-    preflight.check_root(Path("data/raw/nobody"))
-    (root / "images/lost.png").symlink_to("nowhere.png")
-    (root / "round").symlink_to("round")
-    os.mkfifo(root / "labels.csv")
-    os.mkfifo("data/raw/pipe")
-    with pytest.raises(DataError) as refused:
-        preflight.check_root(root)
-    assert str(refused.value) == (
-        "data/raw/mine: found data/raw/mine/images/lost.png: a link to nothing; data/raw/mine/labels.csv: no file and no folder; "
-        "data/raw/mine/round: Too many levels of symbolic links; expected files that can be read; repair or remove them"
-    )
-    with pytest.raises(DataError, match=r"^data/raw/pipe: found data/raw/pipe: no file and no folder; expected"):
-        preflight.check_root(Path("data/raw/pipe"))
-
-
-@pytest.mark.usefixtures("folder")
-def test_a_folder_that_may_not_be_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("data/raw/mine").mkdir(parents=True)
-
-    def refused(_: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(os, "scandir", refused)
-    with pytest.raises(DataError, match="data/raw/mine: found data/raw/mine: Permission denied; expected files that can be read"):
-        preflight.check_root(Path("data/raw/mine"))
 
 
 # --- Memory ---

@@ -358,8 +358,9 @@ def test_raw_data_that_dvc_would_wait_for(checkout: Checkout) -> None:
     finally:
         pipe.unlink()
     assert done.returncode == 2
-    wrong = "data/raw/shapes/pipe: no file and no folder"
-    assert done.stderr == f"error: data/raw/shapes: found {wrong}; expected files that can be read; repair or remove them\n"
+    found, expected = "1 things that DVC cannot read: pipe: a pipe", "files and folders alone"
+    do = "remove or rename them, or see who may read them"
+    assert done.stderr == f"error: data/raw/shapes: found {found}; expected {expected}; {do}\n"
 
 
 def test_an_empty_root(checkout: Checkout) -> None:
