@@ -31,7 +31,7 @@ from queue import SimpleQueue
 from tests.faults import PROJECT, Fault, faults
 
 COMPUTING = (  # beside methods
-    *("augmentation", "boundaries", "components", "crf", "deeplab", "frozen", "inference", "judgement", "metrics", "networks"),
+    *("augmentation", "boundaries", "components", "crf", "deeplab", "inference", "judgement", "metrics", "networks"),
     *("samples", "training", "transformer", "types", "weights"),
 )
 APART = ("laws", "pipeline", "stages")  # tests of the whole, which belong to no module
@@ -58,7 +58,7 @@ def imported(file: Path) -> frozenset[str]:
     return frozenset(found)
 
 
-def tests_of(module: str) -> list[str]:
+def belonging(module: str) -> list[str]:
     """Tests that belong to a module: its own, those that import it, and those of methods that use it."""
     file, dotted = Path(module), module.removesuffix(".py").replace("/", ".")
     methods = (
@@ -122,7 +122,7 @@ class Copy:
         right = file.read_bytes()
         file.write_bytes(fault.put_into(right))
         try:
-            return not self.complaint(tests_of(fault.module), seconds=seconds)
+            return not self.complaint(belonging(fault.module), seconds=seconds)
         finally:
             file.write_bytes(right)
 
@@ -156,7 +156,7 @@ def main() -> None:
                 free.put(place)
 
         first = free.get()
-        complaint = first.complaint([*dict.fromkeys(test for one in chosen for test in tests_of(one.module))], seconds=options.seconds)
+        complaint = first.complaint([*dict.fromkeys(test for one in chosen for test in belonging(one.module))], seconds=options.seconds)
         if complaint:
             sys.exit(f"a test fails without any fault: {complaint}")
         free.put(first)
