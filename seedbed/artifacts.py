@@ -213,8 +213,8 @@ SCHEMAS: dict[str, Schema] = {
         },
     ),
     "evaluation": Schema(
-        4,
-        "What was counted on every image that is evaluated. Without a truth, what needs one is 0.",
+        5,
+        "What was counted on every image that is evaluated, and labels after the CRF. Without a truth, what needs one is 0.",
         {
             **PER_IMAGE,
             "kinds": Array(("kind",), "str", "", "name of the kind of labels"),
@@ -235,6 +235,9 @@ SCHEMAS: dict[str, Schema] = {
             "region_count": Array(("image",), "int32", 0, "superpixels of the image; 0 where they are not judged"),
             "region_overlap": Array(("image", "overlap"), "int64", 0, "how superpixels fit the true classes"),
             "region_boundary": Array(("image", "boundary"), "int64", 0, "how boundaries of superpixels meet those of the true classes"),
+            "refined": Array(
+                ("image", "y", "x"), "uint8", 255, "class of the pixel as predicted, after the CRF; 255 is padding or not predicted", "size"
+            ),
         },
     ),
 }

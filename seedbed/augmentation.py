@@ -65,7 +65,7 @@ class Augmentation:
     longer_side: Annotated[int, Field(ge=0, le=20_000)]  # length that the longer side is resized to before all else; 0: as it is
     smallest_scale: Scale  # images are resized by a factor between these two
     largest_scale: Scale  # see smallest_scale
-    scale_steps: Annotated[int, Field(ge=0)]  # so many factors alone, at equal distances from smallest to largest; 0: any between them
+    scale_steps: Annotated[int, Field(ge=0, le=100)]  # so many factors alone, at equal distances from one to the other; 0: any
     interpolation: Literal["bilinear", "antialiased_cubic"]  # how images are resized
     padding: tuple[Byte, ...]  # red, green and blue beyond an image's border, whatever colours become; empty: the image's mean colour
     flip: Share  # probability of a left-right flip

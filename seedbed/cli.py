@@ -5,6 +5,7 @@ Nothing heavy is imported before it is needed, so that `--help` answers at once.
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -154,33 +155,52 @@ def summary() -> None:
 @one_line_errors
 def predict(
     pictures: Annotated[list[Path], typer.Argument(help="Image files.")],
-    folder: Annotated[Path, typer.Option("--to", help="Where to write masks.")] = Path("predicted"),
+    folder: Annotated[
+        Path, typer.Option("--to", help="Where to write masks. Only what an earlier `predict` wrote is ever replaced.")
+    ] = Path("predicted"),
     with_crf: Annotated[bool, typer.Option("--crf", help="Let the evaluation's dense CRF have the last word.")] = False,
     overlay: Annotated[bool, typer.Option("--overlay", help="Write pictures with their labels over them, too.")] = False,
+    size: Annotated[
+        int | None,
+        typer.Option("--size", help="Longest side at which the network sees a picture; else what images of the data set may have."),
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Segment new pictures with the trained model. Masks are PNG files of class numbers, in the classes' colours."""
+    """Segment new pictures with the trained model. Masks are PNG files of class numbers, in the classes' colours.
+
+    Pictures that cannot be used are named at the end, with exit status 2.
+    """
     from seedbed import predicting
     from seedbed.params import Params
     from seedbed.stage import Run
 
-    params = Params.read()
+    params, unusable = Params.read(), []
     place = Run("predictions", params, device_wanted=device).device
-    for file, shares in predicting.segmented(pictures, folder, params=params, with_crf=with_crf, overlay=overlay, device=place):
-        print(f"{file}: " + ", ".join(f"{name} {share:.1%}" for name, share in shares.items()))
+    wanted = predicting.Wanted(folder, with_crf=with_crf, overlay=overlay, longest_side=size)
+    for one in predicting.segmented(pictures, wanted, params=params, device=place):
+        if isinstance(one, SeedbedError):
+            unusable.append(one)
+        else:
+            print(f"{one.mask}: " + ", ".join(f"{name} {share:.1%}" for name, share in one.shares.items()), flush=True)
+    for error in unusable:
+        print(f"error: {error}", file=sys.stderr)
+    if unusable:
+        raise typer.Exit(USER_ERROR)
 
 
 @app.command()
 @one_line_errors
 def export_model(
     file: Annotated[Path, typer.Argument(help="Where to write it: a .pt2 file.")],
-    size: Annotated[tuple[int, int], typer.Option("--size", help="Height and width of the only images it takes; else any.")] = (0, 0),
+    size: Annotated[tuple[int, int] | None, typer.Option("--size", help="Height and width of the only images it takes; else any.")] = None,
 ) -> None:
     """Write the trained segmenter as a program of torch.export, which runs without Seedbed, and check its answers."""
-    from seedbed import predicting
+    from seedbed import export_model as program
+    from seedbed.predicting import trained_segmenter
 
-    network = predicting.trained_segmenter("cpu").loaded()
-    furthest = predicting.exported(network, file, size=size if all(size) else None)
+    trained = trained_segmenter("cpu")
+    program.check(file, size)
+    furthest = program.exported(trained.loaded(), file, size=size)
     print(f"{file}: from RGB in [0, 1] (batch, 3, height, width) to logits of every pixel; at most {furthest:.1g} from the network's")
 
 
@@ -191,6 +211,7 @@ def weights(
     file: Annotated[Path, typer.Argument(help="Where to write them: a .safetensors file.")],
 ) -> None:
     """Write the weights that a stage has trained to a file, for other programs or as initial weights; prints what params.yaml needs."""
+    from seedbed import files
     from seedbed.artifacts import SCHEMAS, open_artifact
     from seedbed.errors import ArtifactError, listed
     from seedbed.weights import save_state
@@ -198,7 +219,9 @@ def weights(
     trained = [name for name, schema in SCHEMAS.items() if schema.weights]
     if stage not in trained:
         raise ArtifactError("seedbed weights", found=repr(stage), expected=f"one of: {listed(trained)}", do="correct it")
-    print(f'initial_weights: {{source: file, file: "{file}", sha256: "{save_state(open_artifact(stage), file)}"}}')
+    artifact = open_artifact(stage)
+    files.check(file)
+    print(f'initial_weights: {{source: file, file: "{file}", sha256: "{save_state(artifact, file)}"}}')
 
 
 @app.command()
@@ -211,6 +234,7 @@ def components(
     """Fit principal components to data/features.zarr, to reduce features from now on; prints what params.yaml needs."""
     import numpy as np
 
+    from seedbed import files
     from seedbed.artifacts import open_artifact
     from seedbed.components import Components
     from seedbed.errors import ParamsError
@@ -222,6 +246,7 @@ def components(
         raise ParamsError(
             "seedbed components", found=f"{count}", expected=f"at most the {width} channels of the features", do="ask for less"
         )
+    files.check(file)
     chosen = [features.ids[place] for place in np.unique(np.linspace(0, len(features) - 1, min(images, len(features))).round().astype(int))]
     fitted = Components.of((features.patches(image).values.reshape(-1, width) for image in chosen), count)
     print(f'components: {{count: {count}, fit: file, file: "{file}", sha256: "{save_components(fitted, file)}"}}')
@@ -234,14 +259,15 @@ def verify(
     raw: Annotated[bool, typer.Option("--raw", help="Hold every raw image file against its digest, too.")] = False,
     store: Annotated[bool, typer.Option("--store", help="Look at what is kept in data/.work, too.")] = False,
 ) -> None:
-    """Check what is on disk: files, checksums, lineage, and content image by image. Exit status 2 where something is wrong."""
+    """Check what is on disk: files, checksums, what made it, and content image by image. Exit status 2 where something is wrong."""
     from seedbed import verification
     from seedbed.params import Params
 
     names = verification.names_of(artifacts or ())
-    root = Params.read().raw_root() if raw else None
+    params = Params.read() if raw or Path("params.yaml").is_file() else None
+    root = params.raw_root() if raw and params else None
     reports = []
-    for report in verification.reports(names, root=root, store=store):
+    for report in verification.reports(names, params=params, root=root, store=store):
         print(report, flush=True)
         reports.append(report)
     for line in verification.advice(reports):
@@ -277,6 +303,8 @@ def gc(
 
 def main() -> None:
     """Entry point."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text
     app()
 
 

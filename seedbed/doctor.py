@@ -95,15 +95,16 @@ def dvc_links() -> Finding:
 
 
 def dvc_locks() -> Finding:
-    """Whether a run is under way, or one died and left its mark."""
+    """Whether a run is under way, or one died and left its mark. DVC lets nobody wait for a run, and clears such marks away itself."""
     file = Path(".dvc/tmp/rwlock")
     content = json.loads(file.read_text(encoding="utf-8") or "{}") if file.is_file() else {}
     holders = {entry["pid"]: entry["cmd"] for entry in content.get("write", {}).values() if isinstance(entry, dict)}
     alive = {pid: command for pid, command in holders.items() if _is_alive(pid)}
     if alive:
-        return Finding("dvc locks", True, ", ".join(f"held by process {pid}: {command}" for pid, command in alive.items()))
+        found = ", ".join(f"held by process {pid}: {command}" for pid, command in alive.items())
+        return Finding("dvc locks", True, found, f"a second `dvc repro` fails until that one is done; leave {file} where it is")
     if holders:
-        return Finding("dvc locks", False, f"left by dead processes {sorted(holders)}", f"remove {file}")
+        return Finding("dvc locks", True, f"left by dead processes {sorted(holders)}", "the next `dvc repro` clears that away")
     return Finding("dvc locks", True, "none held")
 
 

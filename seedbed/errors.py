@@ -14,12 +14,14 @@ USER_ERROR = 2  # exit status
 SHOWN = 20  # problems in a message
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # whatever says that a disk, or one's part of it, is full
 IN_THE_WAY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)  # a path that cannot be used as it is
+LONGEST = 300  # letters of one of them
 
 
 class SeedbedError(Exception):
     """Something that the user can put right; printed as one line, exit status 2, no traceback."""
 
     def __init__(self, where: str, *, found: str, expected: str, do: str) -> None:
+        where, found, expected, do = (_writable(part) for part in (where, found, expected, do))
         super().__init__(where, found, expected, do)
         self.where = where
         self.found = found
@@ -86,12 +88,22 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def shown(problems: Sequence[str]) -> str:
     """The first of many for a message."""
-    return "; ".join(problems[:SHOWN]) + (f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else "")
+    return "; ".join(map(shortened, problems[:SHOWN])) + (f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else "")
+
+
+def shortened(text: str) -> str:
+    """A text for a message, which may quote whatever a file says."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text):,} letters)"
 
 
 def listed(names: Iterable[str]) -> str:
     """Names for a message, in order, or 'nothing'."""
     return ", ".join(names) or "nothing"
+
+
+def _writable(text: str) -> str:
+    """The same without what cannot be printed or kept: bytes of file names that are not UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _rebuild(kind: type[SeedbedError], where: str, found: str, expected: str, do: str) -> SeedbedError:

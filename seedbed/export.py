@@ -10,14 +10,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
-from PIL import Image as PillowImage
 
 from seedbed.artifacts import Artifact
-from seedbed.types import Image, LabelMap
+from seedbed.types import Image
 
 PLOTS = Path("data/plots")
-UNLABELLED = (128, 128, 128)
 LOGGED = 200  # rows of a training's log
 
 
@@ -43,16 +40,6 @@ def training_log(trained: Artifact, path: Path) -> None:
     runs = np.array_split(np.arange(len(log)), min(LOGGED, len(log))) if len(log) else []
     rows = [(int(run[-1]) + 1, *(float(f"{mean:.6g}") for mean in log[run].mean(axis=0, dtype=np.float64))) for run in runs]
     table(["step", *(names or ["loss"])], rows, path)
-
-
-def mask(labels: LabelMap, palette: npt.NDArray[np.uint8], path: Path) -> None:
-    """Write labels as a PNG file of class numbers, which programs that show it show in the classes' colours."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    colours = np.full((256, 3), UNLABELLED, np.uint8)
-    colours[: len(palette)] = palette
-    image = PillowImage.fromarray(labels, mode="L")
-    image.putpalette(colours.tobytes())
-    image.save(path, format="PNG")
 
 
 def picture(image: Image, path: Path) -> None:

@@ -31,7 +31,8 @@ CARRIERS = frozenset(  # they carry results, or draw them for people, and change
         *("seedbed.artifacts", "seedbed.store", "seedbed.shards", "seedbed.stage", "seedbed.executor", "seedbed.progress"),
         *("seedbed.errors", "seedbed.params", "seedbed.methods", "seedbed.fingerprint", "seedbed.packages", "seedbed.inputs"),
         "seedbed.remarks",
-        "seedbed.memory",
+        "seedbed.raw",
+        *("seedbed.memory", "seedbed.files"),
         *("seedbed.interruption", "seedbed.report", "seedbed.charts", "seedbed.drawing", "seedbed.export"),
     }
 )

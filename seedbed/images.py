@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
+import re
+import struct
 import sys
 import warnings
+import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+import simplejpeg
 from PIL import Image as PillowImage
 
+from seedbed import raw
 from seedbed.artifacts import Artifact
 from seedbed.errors import DataError, shown
 from seedbed.types import Image, Size
@@ -25,7 +31,21 @@ SMALLEST_SIDE = 2  # pixels
 LARGEST_SIDE = 20_000
 MOST_PIXELS = 100_000_000  # 300 MB decoded
 
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a broken image is told of in our own words
+JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"  # how files begin
+CUT_SHORT = "Premature end of JPEG file"  # what libjpeg says
+HARMLESS = re.compile(
+    r"JFIF revision|Adobe color transform|Invalid SOS parameters|color conversion|\(\): "
+)  # the last: of what it is used for
+EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker")
+FEW = 8  # bytes too many, with which some cameras fill up what they write
+ORIENTATION, LYING = 0x0112, 5  # the tag of EXIF that says how a camera was held; from this value on, on its side
+# What readers of Pillow raise when bytes are wrong.
+WRONG_HEADS = (OSError, SyntaxError, ValueError, RuntimeError, ArithmeticError, LookupError, EOFError, MemoryError)
+
+PillowImage.MAX_IMAGE_PIXELS = MOST_PIXELS  # of which it warns
+# A broken image is told of in our own words.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
 def decode(content: bytes, *, where: str) -> Image:
@@ -33,13 +53,60 @@ def decode(content: bytes, *, where: str) -> Image:
 
     where: the file, for the message.
     """
-    if announced := _announced_size(content):
+    if announced := announced_size(io.BytesIO(content)):
         _check_size(announced, where)
-    bgr = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    if found := damage(content):
+        raise DataError(where, found=found, expected="a whole image file", do="replace the file")
+    return _unpacked(content, where)
+
+
+def _unpacked(content: bytes, where: str) -> Image:
+    """Pixels of an image that is known to be sound, as far as that can be known."""
+    try:
+        bgr = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    except cv2.error:
+        bgr = None
     if bgr is None:
         raise DataError(where, found=f"{len(content)} bytes that are not an image", expected="a whole image file", do="replace the file")
     _check_size((bgr.shape[0], bgr.shape[1]), where)
     return np.ascontiguousarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def damage(content: bytes) -> str:
+    """What tells that bytes of an image file are wrong, although decoders make pixels of them; empty where nothing does.
+
+    PNG has checksums. In JPEG, wrong bytes shift what follows, so that data is left over or missing in the end; what does neither is not
+    found. What follows the end of an image, as cameras add previews and films, is no damage.
+    """
+    return _damage_of_png(content) if content.startswith(PNG) else _damage_of_jpeg(content) if content.startswith(JPEG) else ""
+
+
+def _damage_of_png(content: bytes) -> str:
+    view, start = memoryview(content), len(PNG)
+    while start + 12 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, start)
+        end = start + 12 + length
+        if end > len(content):
+            break
+        essential = kind[:1].isupper()  # others hold remarks
+        if essential and zlib.crc32(view[start + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
+            return f"a PNG file with wrong bytes: the checksum of part {kind.decode('latin-1')!r} is another"
+        if kind == b"IEND":
+            return ""
+        start = end
+    return "a PNG file that is cut short"
+
+
+def _damage_of_jpeg(content: bytes) -> str:
+    try:
+        simplejpeg.decode_jpeg(content, "GRAY", min_height=1, min_width=1)  # all data is read, and few pixels are made of it
+    except ValueError as error:  # also what libjpeg only warns of, or what stops it where OpenCV goes on
+        told = str(error)
+        extraneous = EXTRANEOUS.search(told)
+        if HARMLESS.search(told) or (extraneous and int(extraneous[1]) <= FEW):
+            return ""
+        return "a JPEG file that is cut short" if CUT_SHORT in told else f"a JPEG file with wrong bytes: {told}"
+    return ""
 
 
 def _check_size(size: Size, where: str) -> None:
@@ -54,25 +121,35 @@ def _check_size(size: Size, where: str) -> None:
         )
 
 
-def _announced_size(content: bytes) -> Size | None:
-    """Height and width as the head of a file says, before anything is unpacked; None where Pillow does not know the format."""
+def announced_size(file: Path | BinaryIO, *, upright: bool = False) -> Size | None:
+    """Height and width as the head of a file says, before anything is unpacked; None where Pillow cannot tell.
+
+    upright: turned as the EXIF tag says.
+    """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
+        warnings.simplefilter("ignore")
         try:
-            with PillowImage.open(io.BytesIO(content)) as opened:
-                return opened.height, opened.width
+            with PillowImage.open(file) as opened:
+                return (opened.width, opened.height) if upright and _lies(opened) else (opened.height, opened.width)
         except PillowImage.DecompressionBombError:
             return LARGEST_SIDE, LARGEST_SIDE
-        except ValueError:  # a head that would itself be a bomb
-            return LARGEST_SIDE, LARGEST_SIDE
-        except (OSError, SyntaxError):
+        except WRONG_HEADS:
             return None
+
+
+def _lies(picture: PillowImage.Image) -> bool:
+    """Whether EXIF says that a camera was held on its side."""
+    if picture.format == "PNG" and "exif" not in picture.info:
+        return False  # Pillow would unpack the picture to look behind it
+    value = picture.getexif().get(ORIENTATION)
+    return isinstance(value, int) and value >= LYING
 
 
 def fitted(size: Size, bound: Size) -> Size:
     """The size of an image that was shrunk until it fits; its proportions stay as they are."""
     scale = min(1.0, bound[0] / size[0], bound[1] / size[1])
-    return tuple(max(SMALLEST_SIDE, min(limit, round(scale * side))) for side, limit in zip(size, bound, strict=True))  # type: ignore[return-value]
+    height, width = (max(SMALLEST_SIDE, min(limit, round(scale * side))) for side, limit in zip(size, bound, strict=True))
+    return height, width
 
 
 def digest(content: bytes) -> str:
@@ -94,8 +171,8 @@ class RawFiles:
 
         def digest_of(file: str) -> str:
             try:
-                return digest((root / file).read_bytes())
-            except OSError:
+                return digest(raw.read(root / file))
+            except DataError:
                 return ""
 
         with ThreadPoolExecutor() as threads:  # waits for the disk, and hashes outside Python's lock
@@ -103,7 +180,8 @@ class RawFiles:
 
     def key(self, image: str) -> str:
         """Identity of an image file."""
-        return self.digests[image] or f"unreadable {self.files[image]}"
+        file = self.files[image]
+        return self.digests[image] or f"unreadable {file}: {raw.kind(self.root / file)}"
 
     def only(self, images: Sequence[str]) -> RawFiles:
         """Some of them."""
@@ -111,11 +189,11 @@ class RawFiles:
 
     def inspect(self, image: str) -> tuple[Size, str]:
         """Size of an image, or what is wrong with its file: returned, not raised, so that all problems can be told together."""
-        problem, content = "", b""
+        content, problem = b"", ""
         try:
-            content = (self.root / self.files[image]).read_bytes()
-        except OSError as error:
-            problem = f"a file that cannot be read: {error.strerror}"
+            content = raw.read(self.root / self.files[image])
+        except DataError as error:
+            problem = error.found
         if self.digests[image] != ("" if problem else digest(content)):  # what is found out here is kept under that digest
             raise DataError(self.files[image], found="a file that is changing", expected="one that stays", do="run it again")
         try:
@@ -164,12 +242,12 @@ def review(
 
 def read(path: Path, *, expected_digest: str) -> Image:
     """An image of an indexed data set, refused where the file is not the one that was indexed."""
-    if not path.is_file():
-        raise DataError(str(path), found="no such file", expected="the image that was indexed", do="restore it, or run `dvc repro dataset`")
-    content = path.read_bytes()
+    if (found := raw.kind(path)) != raw.FILE:
+        raise DataError(str(path), found=found, expected="the image that was indexed", do="restore it, or run `dvc repro dataset`")
+    content = raw.read(path)
     if digest(content) != expected_digest:
         raise DataError(str(path), found="another file than was indexed", expected="the same content", do="run `dvc repro dataset`")
-    return decode(content, where=str(path))
+    return _unpacked(content, str(path))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from seedbed.metrics import Counts, figure
 from seedbed.types import IGNORE, ClassMaps, LabelMap, RegionMap
 
 CLASS_MAPS = "class_maps"  # the kind of labels whose threshold is swept
+REFINED = "predictions_crf"  # the kind of labels that is kept, since no other artifact has it
 UNLABELLED = "unlabelled"  # the last column of a confusion matrix
 DECLARED, ORACLE = "declared", "oracle"  # marks of thresholds
 
@@ -59,11 +60,12 @@ class Judge:
     ) -> dict[str, Any]:
         """Count one image: its columns in the evaluation's artifact.
 
-        kinds: labels by the name under which they are reported.
+        kinds: labels by the name under which they are reported; at least one.
         contained: classes of the image; None where nobody knows them.
         class_maps: of the image's size.
         """
         there = [(index, kinds[name]) for index, name in enumerate(self.names) if name in kinds]
+        unlabelled = np.full_like(next(iter(kinds.values())), IGNORE)
         classes = 1 + self.num_classes
         confusion = np.zeros((len(self.names), classes, 1 + classes), np.int64)
         boundary_overlap = np.zeros((len(self.names), classes, FIXED["intersection_union"]), np.int64)
@@ -95,6 +97,7 @@ class Judge:
             "region_count": 0 if regions is None else int(regions.max()) + 1,
             "region_overlap": region_overlap,
             "region_boundary": region_boundary,
+            "refined": kinds.get(REFINED, unlabelled),
         }
 
 

@@ -16,6 +16,8 @@ from seedbed.types import Size
 
 LARGER = 5
 FARTHEST = 1e5  # pixels
+LONGEST = 10_000_000  # points of a border, which no outline of a thing has
+MOST_BITS = 60  # of a run length
 Shape: TypeAlias = npt.NDArray[np.bool_]  # (y, x)
 
 
@@ -38,9 +40,9 @@ def drawn(outline: Any, size: Size) -> Shape:
 def of_runs(counts: Sequence[int], size: Size) -> Shape:
     """Pixels outside and inside in turn, column by column."""
     height, width = size
+    if min(counts, default=0) < 0 or sum(counts) != height * width:  # by Python, whose sums have no bound
+        raise ValueError(f"run lengths of {sum(counts)} pixels where the image has {height * width}")
     lengths = np.asarray(counts, np.int64)
-    if (lengths < 0).any() or lengths.sum() != height * width:
-        raise ValueError(f"run lengths of {int(lengths.sum())} pixels where the image has {height * width}")
     inside = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
     return np.ascontiguousarray(inside.reshape(width, height).T)
 
@@ -59,6 +61,8 @@ def unpacked(text: str) -> list[int]:
             raise ValueError(f"{character!r} in packed run lengths")
         value |= (bits & 31) << shift
         shift += 5
+        if shift > MOST_BITS:
+            raise ValueError("a packed run length larger than any image")
         if not bits & 32:
             if bits & 16:
                 value -= 1 << shift
@@ -80,7 +84,10 @@ def of_polygon(corners: Sequence[float], size: Size) -> Shape:
         raise ValueError(f"a polygon of {len(points)} corners")
     if not np.isfinite(points).all() or np.abs(points).max() > FARTHEST:
         raise ValueError("a polygon with corners far outside of any image")
-    x, y = _border((LARGER * points + 0.5).astype(np.int64))
+    corners_of_border = (LARGER * points + 0.5).astype(np.int64)
+    if np.abs(np.diff(corners_of_border, axis=0, append=corners_of_border[:1])).max(axis=1).sum() > LONGEST:
+        raise ValueError("a polygon with a border longer than that of any thing")
+    x, y = _border(corners_of_border)
     # Between these points the border passes from one large column to the next; only passages in the middle of a column of pixels count.
     passing = np.flatnonzero(x[1:] != x[:-1])
     before, after = x[passing], x[passing + 1]

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from seedbed import methods
+from seedbed import methods, raw
 from seedbed.errors import MethodError, ParamsError, listed, nearest
 
 T = TypeVar("T")
@@ -127,7 +127,7 @@ class Params:
     def raw_root(self) -> Path:
         """Where the raw data lies. A location, not a value: what is found there is checked against the data set's digests."""
         root = self._section("dataset").get("root")
-        if not isinstance(root, str) or not root:
+        if not isinstance(root, str) or not root.strip() or "\0" in root or raw.holds_project(Path(root)):
             found = "nothing" if root is None else repr(root)
             raise ParamsError(f"{self._source}: dataset.root", found=found, expected="a folder below the project", do="correct it")
         return Path(root)
@@ -141,7 +141,11 @@ class Params:
         return {family: split for family, split in named.items() if isinstance(split, str)}
 
     def check(self) -> None:
-        """Check every value of the file, of unselected methods too; slow, because it imports all of them."""
+        """Check every value of the file, of unselected methods too, and what lies where it names the raw data.
+
+        Slow, because it imports all methods and looks at all files.
+        """
+        raw.check(self.raw_root())
         for family in methods.families():
             module = importlib.import_module(f"seedbed.{family}")
             self.method(module.Method)

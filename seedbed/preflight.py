@@ -6,16 +6,14 @@ Whatever is asked here is quick. No image is opened, no weights are read into a 
 from __future__ import annotations
 
 import importlib
-import os
 import re
 from collections.abc import Callable, Collection, Iterator
-from pathlib import Path
 from typing import Any
 
 from seedbed import classifier, dataset, features, memory, pretraining, segmenter
-from seedbed.artifacts import FIXED, FOLDER, SCHEMAS, Artifact, open_artifact
+from seedbed.artifacts import FIXED, SCHEMAS, Artifact, open_artifact
 from seedbed.dataset import Preview
-from seedbed.errors import ArtifactError, DataError, ParamsError, SeedbedError, shown
+from seedbed.errors import ArtifactError, ParamsError, SeedbedError
 from seedbed.methods import Method, blocks, identity
 from seedbed.params import Params
 from seedbed.slots import CLASSIFIER, check_maps, check_start, wrong_splits
@@ -30,7 +28,6 @@ def check(params: Params) -> None:
     """Refuse what is wrong with params.yaml by itself, and raw data that DVC cannot read."""
     params.check()
     check_slots(params)
-    check_root(params.raw_root())
 
 
 def check_slots(params: Params) -> None:
@@ -69,38 +66,6 @@ def _check_same(stage: str, method: Method, address: str, wanted: Any, whose: st
             expected=f"{wanted!r}, {whose}, because initial_weights.source is {source}",
             do="name the same network for both" if address.endswith("network") else "let both be the same",
         )
-
-
-def check_root(root: Path) -> None:
-    """Refuse raw data that holds the artifacts, or something that is no file and could be waited for without end."""
-    if FOLDER.absolute().is_relative_to(os.path.realpath(root)):
-        raise ParamsError(
-            "params.yaml: dataset.root", found=f"{str(root)!r}, in which artifacts lie", expected="a folder of its own", do="correct it"
-        )
-    if wrong := sorted(_no_files(root)):
-        raise DataError(str(root), found=shown(wrong), expected="files that can be read", do="repair or remove them")
-
-
-def _no_files(folder: Path) -> Iterator[str]:
-    """Whatever below a folder cannot be read as a file."""
-    left = [folder]
-    if folder.exists() and not folder.is_dir() and not folder.is_file():
-        yield f"{folder}: no file and no folder"
-    while left:
-        here = left.pop()
-        try:
-            entries = list(os.scandir(here)) if here.is_dir() else []
-        except OSError as error:
-            yield f"{here}: {error.strerror}"
-            continue
-        for entry in entries:
-            try:
-                if entry.is_dir():
-                    left += [] if entry.is_symlink() else [Path(entry.path)]
-                elif not entry.is_file():
-                    yield f"{entry.path}: " + ("a link to nothing" if entry.is_symlink() else "no file and no folder")
-            except OSError as error:  # a link that leads round and round
-                yield f"{entry.path}: {error.strerror}"
 
 
 # What is said beside the plan, all of it.

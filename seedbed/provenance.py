@@ -24,14 +24,13 @@ from seedbed.params import Params
 from seedbed.slots import UNUSED
 from seedbed.store import Entry, Store
 
-ABSENT = "nothing"
+ABSENT = None  # no parameter is that
 LOCK = "dvc.lock"
 
 
 def outdated(artifact: Artifact, params: Params, *, folder: Path = FOLDER) -> Iterator[str]:
     """All that differs between what an artifact was made with and what it would be made with now."""
-    yield from of_method(artifact, params)
-    yield from OF_SETTINGS.get(artifact.name, _nothing)(artifact, params, folder)
+    yield from of_params(artifact, params, folder=folder)
     yield from of_code(artifact, folder=folder)
 
 
@@ -41,6 +40,12 @@ def remedy(stages: list[str]) -> str:
 
 
 # Parameters.
+
+
+def of_params(artifact: Artifact, params: Params, *, folder: Path = FOLDER) -> Iterator[str]:
+    """How what an artifact was made with differs from what params.yaml says."""
+    yield from of_method(artifact, params)
+    yield from OF_SETTINGS.get(artifact.name, _nothing)(artifact, params, folder)
 
 
 def of_method(artifact: Artifact, params: Params) -> Iterator[str]:
@@ -53,9 +58,13 @@ def of_method(artifact: Artifact, params: Params) -> Iterator[str]:
     method: Any = params.method(importlib.import_module(f"seedbed.{stage}").Method)
     before, now = dict(_leaves(made_by.parameters)), dict(_leaves(json.loads(json.dumps(identity(method)))))
     for name in {**before, **now}:
-        was, is_now = before.get(name, ABSENT), now.get(name, ABSENT)
-        if was != is_now:
-            yield f"made with {name} {was}, where params.yaml says {is_now}"
+        if before.get(name, ABSENT) != now.get(name, ABSENT):
+            yield f"made with {name} {_said(before.get(name, ABSENT))}, where params.yaml says {_said(now.get(name, ABSENT))}"
+
+
+def _said(value: Any) -> str:
+    """A value as params.yaml has it."""
+    return "nothing" if value is ABSENT else json.dumps(value, ensure_ascii=False)
 
 
 def _leaves(block: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

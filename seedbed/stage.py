@@ -57,6 +57,9 @@ class Run:
     inputs: Inputs = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.device_wanted not in DEVICES:
+            where = "--device or SEEDBED_DEVICE"
+            raise MachineError(where, found=repr(self.device_wanted), expected=f"one of: {listed(DEVICES)}", do="correct it")
         object.__setattr__(self, "inputs", Inputs(self.stage, self.params))
 
     @property
@@ -328,8 +331,6 @@ def run_stage(main: Callable[[Run], None], stage: str) -> None:
     )
     options = parser.parse_args()
     try:
-        if options.device not in DEVICES:  # argparse does not check a default
-            raise MachineError("SEEDBED_DEVICE", found=repr(options.device), expected=f"one of: {listed(DEVICES)}", do="correct it")
         for name, least in (("workers", 1), ("devices", 0)):
             given = getattr(options, name)
             if not given.isdecimal() or int(given) < least:

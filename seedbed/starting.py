@@ -15,12 +15,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PIL import Image as PillowImage
-
-from seedbed import dataset
+from seedbed import dataset, images, raw
 from seedbed.dataset import Problems
 from seedbed.dataset.folder import CLASS_NAME, COLUMNS, CSV, JSON_LINES, rows, words
 from seedbed.editing import PARAMS, check_checkout, inline, loaded, put
@@ -59,10 +58,14 @@ class Start:
 def begin(path: Path) -> Start:
     """Look at a folder, write what is missing, and let params.yaml name it."""
     check_checkout()
-    if not path.is_dir():
-        raise DataError(str(path), found="no such folder", expected="a folder with images", do="correct it")
-    if Path("data").resolve().is_relative_to(path.resolve()):
+    if (found := raw.kind(path)) != raw.FOLDER:
+        found = "no such folder" if found == raw.NOTHING else found
+        raise DataError(str(path), found=found, expected="a folder with images", do="correct it")
+    if raw.holds_project(path):
         raise DataError(str(path), found="the project itself", expected="a folder with images", do="name one below data/raw")
+    if not raw.is_writable(os.path.realpath(path)):
+        raise DataError(str(path), found="a name that is not UTF-8", expected="one that params.yaml can hold", do="rename it")
+    linked = raw.check(path)
     try:
         start = _recognised(path)
         _write_params(start)
@@ -70,19 +73,21 @@ def begin(path: Path) -> Start:
         raise DataError(
             str(path), found=f"{error.strerror}: {error.filename}", expected="room to write", do="see who may write there"
         ) from error
+    if linked:
+        start.left.append(f"mind {raw.unseen(linked)}")
     return start
 
 
 def _recognised(path: Path) -> Start:
     for folder in (path, path / "VOC2012", path / "VOCdevkit" / "VOC2012"):
-        if (folder / "JPEGImages").is_dir():
+        if raw.kind(folder / "JPEGImages") == raw.FOLDER:
             return _voc(folder)
-    if instances := sorted((path / "annotations").glob("instances_*20[0-9][0-9].json")):
+    if instances := raw.matching(path / "annotations", "instances_*20[0-9][0-9].json"):
         return _coco(path, instances)
-    if (path / "annotations").is_dir() and any((path / "annotations").glob("*.json")):
+    if raw.matching(path / "annotations", "*.json"):
         expected = "annotations/instances_train2017.json, instances_val2017.json, and folders of these names with images"
         raise DataError(str(path), found="annotations in JSON of other names", expected=expected, do="rename them, if they are COCO's")
-    table = next((path / name for name in (CSV, JSON_LINES) if (path / name).is_file()), None)
+    table = next((path / name for name in (CSV, JSON_LINES) if raw.kind(path / name) != raw.NOTHING), None)
     return _own(path, table) if table else _unlabelled(path)
 
 
@@ -102,7 +107,7 @@ def looked_at(start: Start) -> Iterator[str]:
 
 
 def _voc(folder: Path) -> Start:
-    return Start("voc", _below_raw(folder), {}, sorted((folder / "JPEGImages").glob("*.jpg")))
+    return Start("voc", _below_raw(folder), {}, raw.matching(folder / "JPEGImages", "*.jpg"))
 
 
 def _coco(folder: Path, instances: Sequence[Path]) -> Start:
@@ -126,11 +131,11 @@ def _own(folder: Path, table: Path) -> Start:
 
 def _unlabelled(path: Path) -> Start:
     """Images without a table: it is written beside them."""
-    images, pictures = _images_of(path), _shown(path)
+    folder, pictures = _images_of(path), _shown(path)
     if not pictures:
         endings = ", ".join(sorted(ENDINGS))
         raise DataError(str(path), found="no image", expected=f"files that end in {endings}, or VOC, or COCO", do="name another folder")
-    below = [picture.relative_to(images) for picture in pictures]
+    below = [picture.relative_to(folder) for picture in pictures]
     twice = [name for name, count in Counter(file.with_suffix("") for file in below).items() if count > 1]
     if twice:
         found = f"images that differ in their ending alone: {shown([str(name) for name in twice])}"
@@ -178,19 +183,20 @@ def _below_raw(folder: Path) -> Path:
     here, there = Path.cwd(), Path(os.path.normpath(folder.absolute()))
     if there.is_relative_to(here):
         return there.relative_to(here)
-    link = RAW / folder.resolve().name
-    if link.is_symlink() and link.resolve() == folder.resolve():
+    target = os.path.realpath(folder)
+    link = RAW / Path(target).name
+    if link.is_symlink() and os.path.realpath(link) == target:
         return link
-    if link.exists() or link.is_symlink():
+    if os.path.lexists(link):
         raise DataError(str(link), found="something else", expected=f"nothing, or a link to {folder}", do="rename it")
     RAW.mkdir(parents=True, exist_ok=True)
-    link.symlink_to(folder.resolve())
+    link.symlink_to(target)
     return link
 
 
 def _images_of(path: Path) -> Path:
     """Where the reader `folder` looks for images."""
-    return path / "images" if (path / "images").is_dir() else path
+    return path / "images" if raw.kind(path / "images") == raw.FOLDER else path
 
 
 def _shown(path: Path) -> list[Path]:
@@ -210,23 +216,14 @@ def _is_mask(file: Path) -> bool:
 
 def _pictures(*folders: Path) -> list[Path]:
     """Image files below folders, in order."""
-    files = (file for folder in folders for file in folder.rglob("*") if file.suffix.lower() in ENDINGS and file.is_file())
+    files = (file for folder in folders for file in raw.below(folder) if file.suffix.lower() in ENDINGS and raw.kind(file) == raw.FILE)
     return sorted(file for file in files if not any(part.startswith((".", "__MACOSX", "@")) for part in file.parts))
 
 
-def _largest(images: Sequence[Path]) -> Size:
+def _largest(files: Sequence[Path]) -> Size:
     """Height and width that no image exceeds, as far as the heads of the files say."""
-
-    def size(file: Path) -> Size:
-        try:
-            with PillowImage.open(file) as opened:
-                turned = opened.getexif().get(0x0112, 1) >= 5  # EXIF: it lies on its side
-                return (opened.width, opened.height) if turned else (opened.height, opened.width)
-        except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError):
-            return 0, 0
-
     with ThreadPoolExecutor() as threads:
-        sizes = list(threads.map(size, images))
+        sizes = [size or (0, 0) for size in threads.map(partial(images.announced_size, upright=True), files)]
     heights, widths = zip(*sizes, (1, 1), strict=True)
     return -(-max(heights) // STEP) * STEP, -(-max(widths) // STEP) * STEP
 

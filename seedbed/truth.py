@@ -7,7 +7,9 @@ same with and without masks.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -19,15 +21,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
 
-from seedbed import outlines
-from seedbed.errors import DataError
+from seedbed import images, outlines, raw
+from seedbed.errors import DataError, shortened
 from seedbed.images import Images
 from seedbed.types import BACKGROUND, IGNORE, LabelMap, Size
 
-PICTURES = {  # per reader: the folder of images, and folders in which masks are looked for, PNG files that are called as the images
+PICTURES = {  # per reader: the folder of images, and folders in which masks are looked for in turn, PNG files that are called as the images
     "folder": ("images", "masks"),
     "shapes": ("images", "masks"),
-    "voc": ("JPEGImages", "SegmentationClassAug", "SegmentationClass"),
+    "voc": ("JPEGImages", "SegmentationClass", "SegmentationClassAug"),  # VOC's own before those of other people
 }
 OUTLINES = ("coco",)  # readers of data whose masks are outlines in JSON
 AGAIN = "run `dvc repro evaluation`"
@@ -42,10 +44,11 @@ class Pictures:
     folders: tuple[str, ...]
 
     def file(self, image_file: str) -> Path | None:
-        """The mask of an image: a PNG at the same place below another folder."""
+        """The mask of an image: a PNG at the same place below another folder, the first that has one."""
         image = Path(image_file)
         name = (image.relative_to(self.images) if image.is_relative_to(self.images) else image).with_suffix(".png")
-        return next((file for folder in self.folders if (file := self.root / folder / name).is_file()), None)
+        # Whatever lies there is meant to be the mask, though it may turn out not to be a file.
+        return next((file for folder in self.folders if os.path.lexists(file := self.root / folder / name)), None)
 
     def only(self, image_files: Sequence[str]) -> Pictures:
         """Those of some images."""
@@ -55,38 +58,45 @@ class Pictures:
         """Identity of a mask; empty where there is none."""
         file = self.file(image_file)
         try:
-            return hashlib.sha256(file.read_bytes()).hexdigest() if file else ""
-        except OSError as error:
-            raise DataError(
-                str(file), found=f"that it cannot be read: {error.strerror}", expected="a mask", do="see who may read it"
-            ) from error
+            return hashlib.sha256(raw.read(file)).hexdigest() if file else ""
+        except DataError as error:
+            return f"unreadable: {error.found}"
 
     def strays(self, image_files: Iterable[str]) -> list[str]:
         """Files among masks that belong to none of the images, in layouts where every mask should."""
         if len(self.folders) != 1:  # a devkit may have masks of images that are in no list
             return []
         used = {self.file(one) for one in image_files}
-        there = (file for file in (self.root / self.folders[0]).rglob("*") if not file.is_dir() and not file.name.startswith("."))
-        return [file.relative_to(self.root).as_posix() for file in sorted(there) if file not in used]
+        there = (file for file in raw.below(self.root / self.folders[0]) if not file.name.startswith("."))
+        return [file.relative_to(self.root).as_posix() for file in there if file not in used]
 
     def where(self, image_file: str) -> str:
         """A mask's file, for messages."""
         return str(self.file(image_file))
 
-    def read(self, image_file: str, size: Size) -> LabelMap | None:
+    def read(self, image_file: str, size: Size, digest: str) -> LabelMap | None:
         """Values of every pixel, or None where there is no mask.
 
-        size: that it should have.
+        size, digest: that it must have.
         """
-        del size  # whoever asks compares
         file = self.file(image_file)
+        content = raw.read(file) if file else b""
+        if digest != (hashlib.sha256(content).hexdigest() if file else ""):
+            where = str(file or self.root / image_file)
+            raise DataError(where, found="a mask that is changing", expected="one that stays", do=AGAIN)
         if file is None:
             return None
+        if found := images.damage(content) if content.startswith(images.PNG) else "no PNG file":
+            raise DataError(str(file), found=found, expected="a mask", do="replace the file")
+        announced = images.announced_size(io.BytesIO(content))
+        if announced and announced != size:  # before it is unpacked
+            raise DataError(str(file), found=f"a mask of {announced}", expected=f"{size}, as its image", do="correct the mask")
         try:
-            with PillowImage.open(file) as opened:
+            with PillowImage.open(io.BytesIO(content), formats=("PNG",)) as opened:
                 mask = np.asarray(opened)
-        except (OSError, SyntaxError, ValueError, MemoryError, PillowImage.DecompressionBombError) as error:
-            raise DataError(str(file), found=f"no readable image: {error}", expected="a mask", do="replace the file") from error
+        except images.WRONG_HEADS as error:
+            found = f"a PNG file that cannot be read: {error}"
+            raise DataError(str(file), found=found, expected="a mask", do="replace the file") from error
         if mask.ndim != 2 or mask.dtype != np.uint8:
             found = f"{mask.dtype} pixels of shape {mask.shape}"
             raise DataError(str(file), found=found, expected="one 8-bit class per pixel", do="save it as grey or palette")
@@ -106,7 +116,7 @@ class Instances:
         for one in image_files:
             folder, *rest = Path(one.removeprefix("images/")).parts
             file = root / "annotations" / f"instances_{folder}.json"
-            if file.is_file() and (things := _annotated(file, file.stat().st_mtime_ns).get("/".join(rest))):
+            if raw.kind(file) == raw.FILE and (things := _annotated(file, file.stat().st_mtime_ns).get("/".join(rest))):
                 found[one] = things
         return cls(found)
 
@@ -129,11 +139,12 @@ class Instances:
         """Where an image is annotated, for messages."""
         return f"annotations/instances_{Path(image_file).parent.name}.json, {Path(image_file).name}"
 
-    def read(self, image_file: str, size: Size) -> LabelMap | None:
+    def read(self, image_file: str, size: Size, digest: str) -> LabelMap | None:
         """Values of every pixel, or None where nothing is known. Smaller things lie over larger ones; crowds count nowhere.
 
-        size: that it should have.
+        size: that it must have; digest: nothing here changes.
         """
+        del digest
         if image_file not in self.things:
             return None
         announced, things = self.things[image_file]
@@ -159,8 +170,8 @@ class Instances:
     def _drawn(self, thing: Mapping[str, Any], size: Size, image_file: str) -> npt.NDArray[np.bool_]:
         try:
             return outlines.drawn(thing["segmentation"], size)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-            found = f"an outline that cannot be drawn, of annotation {thing.get('id')}: {error!r}"
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+            found = f"an outline that cannot be drawn, of annotation {thing.get('id')}: {shortened(repr(error))}"
             raise DataError(self.where(image_file), found=found, expected="polygons or run lengths", do="correct it") from error
 
 
@@ -176,12 +187,18 @@ def _annotated(file: Path, changed: int) -> dict[str, tuple[Size, tuple[dict[str
     changed: when that was, so that a file that has changed is read again.
     """
     del changed
-    content = json.loads(file.read_text(encoding="utf-8-sig"))
     things: dict[int, list[dict[str, Any]]] = {}
-    for thing in content["annotations"]:
-        kept = {name: thing[name] for name in ("id", "category_id", "segmentation", "area", "iscrowd") if name in thing}
-        things.setdefault(thing["image_id"], []).append(kept)
-    return {one["file_name"]: ((one["height"], one["width"]), tuple(things.get(one["id"], ()))) for one in content["images"]}
+    try:
+        content = json.loads(raw.text(file))
+        for thing in content["annotations"]:
+            kept = {name: thing[name] for name in ("id", "category_id", "segmentation", "area", "iscrowd") if name in thing}
+            things.setdefault(thing["image_id"], []).append(kept)
+        return {one["file_name"]: ((one["height"], one["width"]), tuple(things.get(one["id"], ()))) for one in content["images"]}
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        found = f"what COCO does not call instances: {shortened(repr(error))}"
+        raise DataError(
+            str(file), found=found, expected="the file that was indexed", do="restore it, or run `dvc repro dataset`"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -238,26 +255,15 @@ class Truth:
     def original(self, image: str, size: Size) -> LabelMap | None:
         """The true class of every pixel in the size of the image's file, or None where it has no mask."""
         file = self.files[image]
-        mask = self.masks.read(file, size)
+        self.key(image)
+        mask = self.masks.read(file, size, self.digests[image])
         if mask is None:
-            self._check_unchanged(image)
             return None
-        if mask.shape != size:
-            raise DataError(
-                self.masks.where(file), found=f"a mask of {mask.shape}", expected=f"{size}, as its image", do="correct the mask"
-            )
         labels = np.asarray(self.meaning, np.int16)[mask]
         if (labels < 0).any():
             found = f"classes {sorted({int(one) for one in np.unique(mask[labels < 0])})}"
             raise DataError(self.masks.where(file), found=found, expected=self._known(), do="correct the mask")
-        self._check_unchanged(image)
         return labels.astype(np.uint8)
-
-    def _check_unchanged(self, image: str) -> None:
-        self.key(image)
-        if self.digests[image] != self.masks.digest(self.files[image]):
-            where = self.masks.where(self.files[image])
-            raise DataError(where, found="a mask that is changing", expected="one that stays", do=AGAIN)
 
     def strays(self) -> list[str]:
         """Files among masks that belong to none of the images."""

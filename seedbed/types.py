@@ -132,6 +132,11 @@ class Probabilities:
         """The same as parts of 255, each rounded: what of them is kept. They sum to 255 but for the rounding."""
         return np.rint(PARTS * self.maps).astype(np.uint8)
 
+    @property
+    def labels(self) -> LabelMap:
+        """The likeliest class of every pixel; of equals the first."""
+        return np.asarray(self.maps.argmax(axis=0), np.uint8)
+
     def resized(self, size: Size) -> Probabilities:
         """The same maps at another size, bilinear."""
         height, width = size

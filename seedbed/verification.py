@@ -1,8 +1,8 @@
 """Whether what is on disk is what was published, and says what it can say.
 
-Three questions are asked of every artifact: are all files there, byte by byte; were its inputs the present ones; and, image by image,
-is the content possible: no NaN, no class that the image does not contain, no padding that was written over. What is damaged is named
-with its shard and images, and everything else is looked at all the same.
+Four questions are asked of every artifact: are all files there, byte by byte; were its inputs the present ones; is it what params.yaml
+and the code would make of them now; and, image by image, is the content possible: no NaN, no class that the image does not contain, no
+padding that was written over. What is damaged is named with its shard and images, and everything else is looked at all the same.
 
 A check is a function from what it looks at to what is wrong with it, in words. One that comes upon something damaged stops
 there without a word: the damage is a finding already.
@@ -26,8 +26,12 @@ import numpy.typing as npt
 import zarr
 from rich import filesize
 
+from seedbed import provenance, raw
 from seedbed.artifacts import FOLDER, SCHEMAS, Array, Artifact, Recorded, cut, files_below, open_artifact, record_of, sha256
-from seedbed.errors import ArtifactError, listed, nearest
+from seedbed.errors import ArtifactError, DataError, MethodError, ParamsError, listed, nearest
+from seedbed.images import digest
+from seedbed.judgement import REFINED
+from seedbed.params import Params
 from seedbed.progress import Progress
 from seedbed.shards import row_digest
 from seedbed.store import NEW, Store
@@ -35,6 +39,7 @@ from seedbed.types import BACKGROUND, IGNORE, PARTS, Alignment, cells
 
 FEW = 6  # so many images are listed; of more, the first and the last
 GROUP = "zarr.json"  # the group's own metadata
+DAMAGED = (ArtifactError, RuntimeError, ValueError, OSError)  # zarr and its codecs have no error of their own
 SHA256 = re.compile("[0-9a-f]{64}")
 
 
@@ -329,6 +334,18 @@ def _counts(row: Row) -> Iterator[str]:
         yield "counts of what needs a truth, without one"
 
 
+def _refined(row: Row) -> Iterator[str]:
+    """Labels after the CRF: of every pixel of what is predicted, and of nothing else."""
+    labels, classes = row["refined"], row["confusion"].shape[1]
+    predicted = bool(dict(zip(row.examined.whole("kinds").tolist(), row["judged"], strict=True)).get(REFINED, False))
+    if count := np.count_nonzero((labels >= classes) & (labels != IGNORE)):
+        yield f"refined: {count} pixels of no class"
+    if predicted and (labels == IGNORE).any():
+        yield f"refined: {np.count_nonzero(labels == IGNORE)} pixels without a label"
+    if not predicted and (labels != IGNORE).any():
+        yield "refined: labels of an image that is not predicted"
+
+
 def _judged(judged: Any, with_truth: Any) -> str:
     return "which has no labels of that kind" if not judged else "with a truth" if with_truth else "without a truth"
 
@@ -343,7 +360,7 @@ OF_AN_IMAGE: Mapping[str, tuple[ImageCheck, ...]] = {
     "seeds": (_ignored, _labels),
     "refinement": (_ignored, _labels, _unsure),
     "predictions": (_probabilities,),
-    "evaluation": (_counts,),
+    "evaluation": (_counts, _refined),
 }
 
 
@@ -491,29 +508,33 @@ def _cached(path: Path, files: Iterable[str]) -> dict[str, Path]:
 
 
 def names_of(wanted: Sequence[str], *, folder: Path = FOLDER) -> list[str]:
-    """Artifacts to be looked at: those that are named, or all that there are."""
+    """Artifacts to be looked at: those that are named, or all that there are and that dvc.lock tells of."""
     for name in wanted:
         if name not in SCHEMAS:
             raise ArtifactError(
                 "seedbed verify", found=repr(name), expected=f"one of: {listed(SCHEMAS)}{nearest(name, SCHEMAS)}", do="correct the name"
             )
     there = [name for name in SCHEMAS if (folder / f"{name}.zarr").exists()]
+    lost = provenance.recorded(folder) if there else frozenset()
     for name in wanted:
         if name not in there:
             open_artifact(name, folder=folder)  # says which stage makes it
     if not there:
         raise ArtifactError(str(folder), found="no artifact", expected="what some stage left", do="run `dvc repro`")
-    return [name for name in there if not wanted or name in wanted]
+    return [name for name in SCHEMAS if (name in wanted if wanted else name in there or name in lost)]
 
 
-def reports(names: Sequence[str], *, root: Path | None = None, store: bool = False, folder: Path = FOLDER) -> Iterator[Report]:
+def reports(
+    names: Sequence[str], *, params: Params | None = None, root: Path | None = None, store: bool = False, folder: Path = FOLDER
+) -> Iterator[Report]:
     """Look at artifacts and whatever else is wanted.
 
+    params: what artifacts are held against, if there are any.
     root: of the raw data, if its files shall be looked at.
     store: whether to look at what is kept of these stages, too.
     """
     for name in names:
-        yield verify(name, folder=folder)
+        yield verify(name, params=params, folder=folder)
     if root is not None:
         yield verify_raw(root, folder=folder)
     for name in names if store else ():
@@ -528,9 +549,15 @@ def advice(made: Iterable[Report]) -> Iterator[str]:
     yield from dict.fromkeys(f"{one.artifact}: {one.do}" for one in found)
 
 
-def verify(name: str, *, folder: Path = FOLDER) -> Report:
-    """Look at an artifact."""
+def verify(name: str, *, params: Params | None = None, folder: Path = FOLDER) -> Report:
+    """Look at an artifact.
+
+    params: what it is held against, if there are any.
+    """
     path = folder / f"{name}.zarr"
+    if not path.exists():
+        do = f"run `dvc repro {name}`, which takes it from DVC's cache or makes it"
+        return Report(name, (Finding(name, str(path), "missing, though dvc.lock tells of it", do),), ())
 
     def refused(problem: str) -> Report:
         return Report(name, (Finding(name, GROUP, problem, _cures(name, path, [GROUP])[GROUP]),), ())
@@ -544,7 +571,8 @@ def verify(name: str, *, folder: Path = FOLDER) -> Report:
         group = zarr.open_group(Recorded(path, record["files"]), mode="r", zarr_format=3)
     except (RuntimeError, ValueError, OSError) as error:
         return refused(f"no zarr group: {error}")
-    report = _examine(Examined(Artifact(name, path, group, record), group), reference(folder))
+    artifact = Artifact(name, path, group, record)
+    report = _examine(Examined(artifact, group), reference(folder), list(_outdated(artifact, params, folder)))
     if record_of(path).get("digest") != record["digest"]:
         raise ArtifactError(str(path), found="that it was replaced meanwhile", expected="no stage at work", do="run `seedbed verify` again")
     return report
@@ -559,8 +587,25 @@ def reference(folder: Path = FOLDER) -> Artifact | None:
     return None if any(damaged_files(data.path, {"files": data.files})) else data
 
 
-def _examine(examined: Examined, data: Artifact | None) -> Report:
-    """All checks."""
+def _outdated(artifact: Artifact, params: Params | None, folder: Path) -> Iterator[Finding]:
+    """How an artifact differs from what would be made now, as far as that can be seen of one that may be damaged."""
+    name, again = artifact.name, f"run {provenance.remedy([artifact.name])}"
+    try:
+        problems = provenance.of_params(artifact, params, folder=folder) if params is not None else ()
+        yield from (Finding(name, "params.yaml", problem, again) for problem in problems)
+    except (ParamsError, MethodError) as error:
+        yield Finding(name, "params.yaml", f"not held against it: {error}", "run `seedbed plan`")
+    except DAMAGED:
+        pass  # which is said elsewhere
+    with suppress(*DAMAGED):
+        yield from (Finding(name, "code", problem, again) for problem in provenance.of_code(artifact, folder=folder))
+
+
+def _examine(examined: Examined, data: Artifact | None, outdated: Sequence[Finding]) -> Report:
+    """All checks.
+
+    outdated: how it differs from what would be made now.
+    """
     name, artifact = examined.name, examined.artifact
     wrong = (
         "it was computed like this and is not damaged, so another run would take it from the store: find out why, and "
@@ -576,6 +621,7 @@ def _examine(examined: Examined, data: Artifact | None) -> Report:
         cures = _cures(name, artifact.path, [file for file, _ in damage])
         findings += [Finding(name, examined.where(file), problem, cures[file]) for file, problem in damage]
         findings += [Finding(name, where, problem, f"run `dvc repro {name}`") for where, problem in lineage(artifact)]
+        findings += outdated
         findings += [Finding(name, where, problem, wrong) for check in OF_AN_ARTIFACT for where, problem in check(examined)]
         for number, image in enumerate(examined.ids):
             findings += [Finding(name, image, problem, wrong) for problem in of_image(Row(examined, image, number, data))]
@@ -613,9 +659,9 @@ def verify_raw(root: Path, *, folder: Path = FOLDER) -> Report:
 
     def problem(file: str) -> str:
         try:
-            return "" if sha256(root / file) == readable[file] else "another file than was indexed"
-        except OSError as error:
-            return f"cannot be read: {error.strerror}"
+            return "" if digest(raw.read(root / file)) == readable[file] else "another file than was indexed"
+        except DataError as error:
+            return error.found
 
     with Progress("verify raw images", total=len(readable), unit="files") as progress, ThreadPoolExecutor() as threads:
         for file, found in zip(readable, threads.map(problem, readable), strict=True):

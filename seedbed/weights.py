@@ -27,6 +27,7 @@ import torch
 from pydantic import model_validator
 from torch import Tensor, nn
 
+from seedbed import files
 from seedbed.artifacts import Artifact
 from seedbed.components import Components
 from seedbed.errors import WeightsError, listed
@@ -100,8 +101,7 @@ def save_components(components: Components, file: Path) -> str:
 
 def _written(entries: dict[str, npt.NDArray[Any]], file: Path) -> str:
     content = safetensors.numpy.save(entries)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(content)
+    files.write(content, file)
     return hashlib.sha256(content).hexdigest()
 
 

@@ -1,12 +1,12 @@
 """Stage `dataset`: an index of the raw images, which every later stage trusts."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
-from seedbed import dataset, images
+from seedbed import dataset, images, raw
 from seedbed.artifacts import Columns
 from seedbed.images import RawFiles
 from seedbed.stage import Run, run_stage
@@ -30,7 +30,9 @@ def main(run: Run) -> None:
     """Run the stage."""
     settings = run.params.settings(dataset.Settings)
     method = run.params.method(dataset.Method)
-    root = Path(settings.root)
+    root = run.params.raw_root()
+    if linked := raw.check(root):
+        print(f"dataset: {raw.unseen(linked)}", file=sys.stderr)
     index = run.read_raw(method.read)
     index = index.restricted(settings.classes) if settings.classes else index
     if not index.entries:
@@ -50,7 +52,7 @@ def main(run: Run) -> None:
         "splits": np.array([index.splits(entry) for entry in index.entries]),
     }
     listed = [*index.problems, *(f"{file}: a mask that belongs to no image" for file in truth.strays())]
-    review = partial(images.review, settings.root, list(files.files.values()), settings.max_size, settings.allow_broken, listed)
+    review = partial(images.review, str(root), list(files.files.values()), settings.max_size, settings.allow_broken, listed)
     bound = settings.max_size if settings.larger == "shrink" else ()
     run.per_image(method, inspect, files, truth, bound, images=list(files.files), whole=whole, review=review)
     run.say_wrong_splits(index.splits_labelled)

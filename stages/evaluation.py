@@ -6,15 +6,15 @@ from seedbed import evaluation, judgement, report
 from seedbed.artifacts import Artifact, Columns, Labels
 from seedbed.evaluation import CONFUSED, KINDS
 from seedbed.images import Images
-from seedbed.judgement import Chosen, Judge, Verdict
+from seedbed.judgement import REFINED, Chosen, Judge, Verdict
 from seedbed.stage import Run, run_stage
 from seedbed.truth import Truth
-from seedbed.types import LabelMap
+from seedbed.types import LabelMap, Probabilities
 
 
-def predicted_labels(method: evaluation.Method, pictures: Images, predictions: Artifact, image: str) -> dict[str, LabelMap]:
-    """Every kind of labels that is made of a prediction."""
-    return method.from_probabilities(pictures[image], predictions.probabilities(image).resized(predictions.size(image)))
+def enlarged(predictions: Artifact, image: str) -> Probabilities:
+    """A prediction at the size of its image."""
+    return predictions.probabilities(image).resized(predictions.size(image))
 
 
 def judge(
@@ -40,7 +40,7 @@ def judge(
             made = (method.from_class_maps(class_maps), seeds.read("labels", image), masks.read("labels", image))
             kinds = dict(zip(("class_maps", "seeds", "masks"), made, strict=True))
         if image in predictions:
-            kinds |= predicted_labels(method, pictures, predictions, image)
+            kinds |= method.from_probabilities(pictures[image], enlarged(predictions, image))
         yield how.columns(truth[image], kinds, contained=contained.get(image), class_maps=class_maps, regions=partition)
 
 
@@ -67,7 +67,7 @@ def main(run: Run) -> None:
         return {"masks": masks.read("labels", image)}
 
     def predicted(image: str) -> dict[str, LabelMap]:
-        return predicted_labels(method, pictures, predictions, image)
+        return {"predictions": enlarged(predictions, image).labels, REFINED: judged.read("refined", image)}
 
     drawn, made = data.split(settings.split)[: settings.pictures], {"seeds": seeds, "masks": masks}
     report.draw_training_images(pictures, drawn, maps=maps, regions=regions, labels=made, truth=true)

@@ -67,6 +67,8 @@ def voc(root: Path) -> None:
     write_mask(root / "SegmentationClass" / "one.png", rectangle("one", 8, 255))
     write_mask(root / "SegmentationClass" / "three.png", rectangle("three", 12))
     write_mask(root / "SegmentationClassAug" / "two.png", rectangle("two", 8, 12))
+    for name in ("one", "three"):  # other people's, of images that have VOC's own
+        write_mask(root / "SegmentationClassAug" / f"{name}.png", rectangle(name, 1))
 
 
 def coco(root: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import errno
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedbed.errors import DataError, SeedbedError, listed, nearest
+from seedbed.errors import DataError, SeedbedError, listed, nearest, of_system, shortened, shown
 
 
 def test_a_message_says_where_what_was_found_what_was_expected_and_what_to_do() -> None:
@@ -35,3 +37,38 @@ def test_nearest_names_what_resembles() -> None:
 def test_listed_says_so_when_there_is_nothing() -> None:
     assert listed(["b", "a"]) == "b, a"
     assert listed([]) == "nothing"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, ""), "data/: found no room to write: No space left on device; expected room; make some (see `seedbed gc`)"),
+        (OSError(errno.EDQUOT, "", "data/a"), "data/a: found no room to write: Disk quota exceeded; expected room; make some"),
+        (
+            OSError(errno.EACCES, "", "data/a"),
+            "data/a: found permission denied; expected to be able to use it; see what it is and who owns",
+        ),
+        (
+            OSError(errno.EISDIR, "", "data/a"),
+            "data/a: found is a directory; expected to be able to use it; see what it is and who owns it",
+        ),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(error: OSError, said: str) -> None:
+    assert str(of_system(error)).startswith(said)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOENT, "", "data/a"), OSError(errno.EACCES, ""), OSError("of our own")])
+def test_what_may_be_our_own_mistake_stays_as_it_is(error: OSError) -> None:
+    assert of_system(error) is None
+
+
+def test_a_name_that_is_not_utf_8_can_be_printed_and_kept() -> None:
+    error = DataError("masks/k\udcf6ttur.png", found="\ud800", expected="a mask", do="rename it")
+    assert str(error) == "masks/k\\udcf6ttur.png: found \\ud800; expected a mask; rename it"
+    assert str(error).encode() and error.where.encode()
+
+
+def test_what_is_quoted_is_no_longer_than_a_message_may_be() -> None:
+    assert shortened("a" * 300) == "a" * 300
+    assert shown(["b", "a" * 100_000]) == f"b; {'a' * 300}... (100,000 letters)"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.metadata
+import shutil
 from pathlib import Path
 
 import pytest
 
-from seedbed import fingerprint
+from seedbed import fingerprint, methods, packages
+from seedbed.artifacts import SCHEMAS
 from seedbed.errors import MachineError
-from seedbed.fingerprint import digest, running
+from seedbed.fingerprint import CARRIERS, digest, running
 
 SOURCES = {
     "seedbed/__init__.py": '"""A package."""\n\n__version__ = "1"\n',
@@ -216,6 +220,113 @@ def test_code_that_changed_in_a_running_process_is_refused(file: str, before: by
     monkeypatch.setitem(fingerprint._AT_FIRST, fingerprint.ROOT / file, before)
     with pytest.raises(MachineError, match=rf"{file}: found code that was changed while process \d+ on .* was running; expected"):
         running(("seedbed.crf",))
+
+
+def test_a_module_that_was_first_imported_after_it_had_changed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it computed would be kept under the digest of what was there when the process began."""
+    importlib.import_module("seedbed.crf")
+    fingerprint.running.cache_clear()
+    code, file = running(("seedbed.crf",)), fingerprint.ROOT / "seedbed/crf.py"
+    monkeypatch.setitem(fingerprint._AT_FIRST, file, b"X = 1\n")
+    fingerprint.check_running(code)  # it was imported before
+    monkeypatch.setattr(fingerprint, "_CHECKED", fingerprint._CHECKED - {"seedbed.crf"})
+    with pytest.raises(MachineError, match=r"seedbed/crf.py: found code that was changed while process \d+ on .* was running; expected"):
+        fingerprint.check_running(code)
+
+
+def test_comments_may_change_before_a_process_is_asked_what_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = fingerprint.ROOT / "seedbed/crf.py"
+    before = running(("seedbed.crf",))
+    fingerprint.running.cache_clear()
+    monkeypatch.setitem(fingerprint._AT_FIRST, file, b"# a comment\n" + file.read_bytes())
+    assert running(("seedbed.crf",)) == before
+
+
+def test_processes_that_train_together_have_begun_with_the_same_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = fingerprint.at_first()
+    fingerprint.check_sources(sources)
+    monkeypatch.setitem(fingerprint._AT_FIRST, fingerprint.ROOT / "seedbed/crf.py", b"X = 1\n")
+    with pytest.raises(MachineError, match=r"^process \d+ on .*: found other sources than the run that it is a part of; expected"):
+        fingerprint.check_sources(sources)
+
+
+# --- Packages of others ---
+
+
+def test_packages_that_compute_are_found_by_imports(checkout: Path) -> None:
+    (checkout / "seedbed/far.py").write_text("import scipy.ndimage\nimport json, pydantic\nRATE = 0.5\n")
+    (checkout / "seedbed/errors.py").write_text("import torch\n")  # a carrier
+    (checkout / ONE).write_text("from cv2 import ximgproc\n" + (checkout / ONE).read_text())
+    found = fingerprint.packages(MODULES, root=checkout)
+    assert list(found) == ["opencv-contrib-python-headless", "scipy"]
+    assert found["scipy"] == importlib.metadata.version("scipy")
+    assert fingerprint.packages(["seedbed.lonely"], root=checkout) == {"numpy": importlib.metadata.version("numpy")}
+
+
+def test_versions_have_no_local_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    packages._installed.cache_clear()
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "2.13.0+cpu")
+    assert packages.versions(["torch"]) == {"torch": "2.13.0"}
+    packages._installed.cache_clear()
+
+
+def test_a_package_that_is_not_installed_has_no_version() -> None:
+    assert packages.versions(["seedbed_has_no_such_package"]) == {"seedbed_has_no_such_package": ""}
+
+
+def test_a_package_that_has_another_name_is_found_by_what_it_lets_one_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    packages._installed.cache_clear()
+    monkeypatch.setitem(packages.INSTALLED_AS, "cv2", "opencv-that-nobody-has")
+    assert list(packages.versions(["cv2"])) == ["opencv-contrib-python-headless"]
+    packages._installed.cache_clear()
+
+
+def test_a_change_of_packages_is_said_in_words() -> None:
+    said = fingerprint.other_versions({"numpy": "2.0", "scipy": "1.0", "timm": "1"}, {"numpy": "2.1", "timm": "1", "torch": "3"})
+    assert list(said) == ["numpy 2.1 instead of 2.0", "scipy missing instead of 1.0", "torch 3 instead of missing"]
+
+
+def test_each_stage_depends_on_its_own_packages() -> None:
+    features, regions = (set(fingerprint.packages([f"stages.{one}"])) for one in ("cams", "superpixels"))
+    assert {"torch", "timm", "lightning-fabric"} <= features
+    assert not {"torch", "timm"} & regions
+    assert "scikit-image" in fingerprint.packages(["seedbed.superpixels.dino"])
+    assert "pydensecrf2" in fingerprint.packages(["seedbed.crf"])
+
+
+def test_packages_that_are_left_out_compute_nothing() -> None:
+    """Another module that imports them may compute with them: then they belong to what results depend on."""
+    methods_there = [f"seedbed.{family}.{name}" for family in methods.families() for name in methods.available(family)]
+    sources = fingerprint._sources([*methods_there, *(f"stages.{stage}" for stage in SCHEMAS)], fingerprint.ROOT, without=CARRIERS)
+    for package, allowed in {"PIL": ("seedbed.images", "seedbed.truth", "seedbed.dataset."), "safetensors": ("seedbed.weights",)}.items():
+        importing = [name for name, source in sources.items() if package in source.imported]
+        assert importing and all(name.startswith(allowed) for name in importing), package
+
+
+# --- What draws ---
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """A copy of our own code."""
+    for package in ("seedbed", "stages"):
+        shutil.copytree(fingerprint.ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def test_an_edited_chart_counts_nothing_anew_and_an_edited_metric_does(copied: Path) -> None:
+    evaluation = ("stages.evaluation", "seedbed.evaluation.standard", "seedbed.judgement")
+    before = digest(evaluation, root=copied)
+    for module in ("charts", "drawing", "export", "report"):
+        with (copied / f"seedbed/{module}.py").open("a") as file:
+            file.write("\nX = 1\n")
+    assert digest(evaluation, root=copied) == before == digest(evaluation)
+    for module in ("metrics", "boundaries", "judgement", "truth"):
+        with (copied / f"seedbed/{module}.py").open("a") as file:
+            file.write("\nX = 1\n")
+        now = digest(evaluation, root=copied)
+        assert now != before
+        before = now
 
 
 def test_a_carrier_alone_is_nothing(checkout: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -114,8 +115,8 @@ def test_half_an_image_is_no_image(kind: str, share: float) -> None:
     content = content[: int(len(content) * share)]
     with pytest.raises(DataError) as raised:
         images.decode(content, where="images/a.file")
-    message = str(raised.value)
-    assert message.startswith(f"images/a.file: found {len(content)} bytes that are not an image; expected a whole image file; ")
+    found = f"a {kind} file that is cut short" if kind in ("PNG", "JPEG") else f"{len(content)} bytes that are not an image"
+    assert str(raised.value) == f"images/a.file: found {found}; expected a whole image file; replace the file"
 
 
 @pytest.mark.parametrize("content", [b"", b"image,labels,split\n"])
@@ -128,6 +129,124 @@ def test_a_broken_image_costs_one_line_and_not_the_decoder_s_own_too(capfd: pyte
     with pytest.raises(DataError):
         images.decode(encoded(COLOURS)[:-20], where="images/a.png")
     assert capfd.readouterr().err == ""
+
+
+# --- Wrong bytes within an image, of which decoders make pixels all the same ---
+
+SMOOTH = np.asarray(PillowImage.fromarray(RANDOM.integers(0, 256, (12, 16, 3), dtype=np.uint8)).resize((160, 120)), np.uint8)
+JPEGS: dict[str, dict[str, Any]] = {
+    "baseline": {},
+    "progressive": {"progressive": True},
+    "with restarts": {"restart_marker_rows": 1},
+    "finer colours": {"subsampling": 0},
+    "turned": {"exif": turned(6)},
+}
+
+
+def broken(content: bytes, *, length: int = 64, start: float = 0.5) -> bytes:
+    """The same with other bytes from somewhere on."""
+    first = int(start * len(content))
+    other = np.random.default_rng(1).integers(0, 255, length, np.uint8).tobytes()  # no 255, with which markers begin
+    return content[:first] + other + content[first + length :]
+
+
+@pytest.mark.parametrize("kind", JPEGS)
+@pytest.mark.parametrize("start", [0.5, 0.8])
+def test_wrong_bytes_in_the_middle_of_a_jpeg_file_are_named(kind: str, start: float, capfd: pytest.CaptureFixture[str]) -> None:
+    content = encoded(SMOOTH, "JPEG", quality=90, **JPEGS[kind])
+    assert images.damage(content) == ""
+    with pytest.raises(DataError) as raised:
+        images.decode(broken(content, start=start), where="a.jpg")
+    message = str(raised.value)
+    assert message.startswith("a.jpg: found a JPEG file with wrong bytes: Corrupt JPEG data: "), message
+    assert message.endswith("; expected a whole image file; replace the file")
+    assert capfd.readouterr().err == ""
+
+
+def test_a_marker_in_the_middle_of_a_jpeg_file_is_named() -> None:
+    """OpenCV makes the rest of the image grey."""
+    content = encoded(SMOOTH, "JPEG", quality=90)
+    half = len(content) // 2
+    assert images.damage(content[:half] + b"\xff\x33" + content[half + 2 :]) == (
+        "a JPEG file with wrong bytes: Unsupported marker type 0x33"
+    )
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK", "RGB"])
+@pytest.mark.parametrize("size", [(2, 2), (7, 3), (33, 17)])
+@pytest.mark.parametrize("options", JPEGS.values(), ids=JPEGS)
+def test_there_is_no_false_alarm(mode: str, size: tuple[int, int], options: dict[str, Any]) -> None:
+    image = PillowImage.fromarray(SMOOTH).resize(size).convert(mode)
+    for quality in (5, 75, 100):
+        assert images.damage(encoded(image, "JPEG", quality=quality, **options)) == ""
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("rubbish", [b"\0" * 100, b"SEFT" * 50, b"\xff\xd8\xff", b"\x89PNG"])
+def test_what_cameras_add_behind_an_image_is_no_damage(kind: str, rubbish: bytes) -> None:
+    content = encoded(SMOOTH, kind)
+    assert np.array_equal(images.decode(content + rubbish, where="a"), images.decode(content, where="a"))
+
+
+def test_few_bytes_too_many_are_no_damage() -> None:
+    """Some cameras fill up what they write."""
+    content = encoded(SMOOTH, "JPEG", restart_marker_rows=1)
+    marker = content.index(b"\xff\xd0")
+    assert images.damage(content[:marker] + bytes(8) + content[marker:]) == ""
+    assert "100 extraneous bytes before marker 0xd0" in images.damage(content[:marker] + bytes(100) + content[marker:])
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_an_image_without_its_last_bytes_is_cut_short(kind: str) -> None:
+    content = encoded(SMOOTH, kind)
+    for missing in (1, 2, 12, 20):
+        assert images.damage(content[:-missing]) == f"a {kind} file that is cut short"
+
+
+@pytest.mark.parametrize("place", [20, 0.3, 0.6, -18])
+def test_wrong_bytes_in_a_png_file_are_named(place: float, capfd: pytest.CaptureFixture[str]) -> None:
+    content = bytearray(encoded(SMOOTH))
+    content[place if isinstance(place, int) else int(place * len(content))] ^= 16
+    part = "IHDR" if place == 20 else "IDAT"
+    assert images.damage(bytes(content)) == f"a PNG file with wrong bytes: the checksum of part '{part}' is another"
+    with pytest.raises(DataError):
+        images.decode(bytes(content), where="a.png")
+    assert capfd.readouterr().err == ""
+
+
+def test_a_wrong_remark_in_a_png_file_is_no_damage() -> None:
+    content = encoded(SMOOTH)
+    remark = struct.pack(">I", 6) + b"tEXt" + b"a\0text" + b"\0\0\0\0"
+    assert images.damage(content[:33] + remark + content[33:]) == ""
+    assert np.array_equal(images.decode(content[:33] + remark + content[33:], where="a.png"), SMOOTH)
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "DDS", "SGI", "ICO", "JPEG2000", "PPM", "TIFF", "WEBP"])
+def test_wrong_heads_of_formats_that_pillow_knows(kind: str) -> None:
+    """Its readers raise errors of many kinds."""
+    if kind == "AVIF":
+        pytest.importorskip("PIL._avif")
+    content = encoded(SMOOTH, kind)
+    random = np.random.default_rng(0)
+    for _ in range(60):
+        changed = bytearray(content)
+        for place in random.integers(0, min(100, len(content)), 4):
+            changed[place] = int(random.integers(0, 256))
+        try:
+            images.decode(bytes(changed), where="a.file")
+        except DataError as error:
+            assert str(error).startswith("a.file: found ")  # noqa: PT017 (some are read all the same)
+        images.announced_size(io.BytesIO(bytes(changed)), upright=True)
+
+
+def test_no_photograph_of_voc_is_taken_for_a_broken_one() -> None:
+    kit = os.environ.get("SEEDBED_KIT")
+    if not kit:
+        pytest.skip("SEEDBED_KIT names no folder with a part of VOC")
+    files = sorted((Path(kit) / "VOCdevkit" / "VOC2012" / "JPEGImages").glob("*.jpg"))
+    contents = [file.read_bytes() for file in files]
+    assert len(files) == 660 and not any(map(images.damage, contents))
+    assert np.mean([images.damage(broken(content)) != "" for content in contents]) > 0.9
 
 
 # --- Files that are not indexed yet ---
@@ -169,8 +288,17 @@ def test_what_is_wrong_with_a_file_is_told_and_not_raised(folder: Path) -> None:
 def test_a_file_that_cannot_be_read_is_a_problem_like_others(folder: Path) -> None:
     files = raw(folder, "folder.png", "missing.png")
     assert files.key("the folder one") != files.key("the missing one")
-    assert files.inspect("the folder one") == ((0, 0), "a file that cannot be read: Is a directory")
-    assert files.inspect("the missing one") == ((0, 0), "a file that cannot be read: No such file or directory")
+    assert files.inspect("the folder one") == ((0, 0), "a folder")
+    assert files.inspect("the missing one") == ((0, 0), "no such file")
+
+
+def test_a_pipe_is_a_problem_like_others_and_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.png")
+    files = raw(folder, "pipe.png")
+    assert files.inspect("the pipe one") == ((0, 0), "a pipe")
+    before = files.key("the pipe one")
+    (folder / "pipe.png").unlink()
+    assert files.key("the pipe one") != before
 
 
 @pytest.mark.parametrize("later", [COLOURS[::-1], COLOURS[:, :4]])
@@ -352,3 +480,12 @@ def test_a_file_that_is_gone_is_refused(indexed: Images) -> None:
         indexed["a"]
     expected = f"{path}: found no such file; expected the image that was indexed; restore it, or run `dvc repro dataset`"
     assert str(raised.value) == expected
+
+
+def test_a_pipe_in_the_place_of_an_indexed_image(indexed: Images) -> None:
+    path = indexed.root / "images" / "a.png"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(DataError) as raised:
+        indexed["a"]
+    assert str(raised.value) == f"{path}: found a pipe; expected the image that was indexed; restore it, or run `dvc repro dataset`"

@@ -47,7 +47,7 @@ def verdict(tmp_path: Path) -> Judged:
 
     def of(*, threshold: float = 0.15, **judged: Mapping[str, Any]) -> Verdict:
         rows = [{"ids": image, "size": (2, 3), **columns} for image, columns in judged.items()]
-        extents = {"class": 3, "predicted": 4, "kind": len(KINDS), "threshold": len(THRESHOLDS)}
+        extents = {"class": 3, "predicted": 4, "kind": len(KINDS), "threshold": len(THRESHOLDS), "y": 2, "x": 3}
         whole = {"kinds": KINDS, "thresholds": THRESHOLDS, "threshold": threshold}
         return Verdict(published("evaluation", tmp_path, rows, whole=whole, extents=extents), NAMES)
 
@@ -66,7 +66,7 @@ def test_with_a_truth_pixels_are_counted() -> None:
 
 
 def test_class_maps_are_swept() -> None:
-    judged = judge(TRUTH, class_maps=MAPS)
+    judged = judge(TRUTH, class_maps=MAPS, masks=TRUTH)
     assert judged["sweep"][:, :2].tolist() == [[[0, 3], [3, 6]], [[1, 3], [3, 5]], [[3, 3], [3, 3]], [[3, 5], [1, 3]]]
 
 
@@ -97,6 +97,14 @@ def test_labels_are_held_against_the_classes_of_the_image() -> None:
 def test_without_regions_their_number_is_zero() -> None:
     judged = judge(TRUTH, regions=None, predictions=TRUTH)
     assert judged["region_count"] == 0 and judged["region_overlap"].tolist() == [0, 0, 0]
+
+
+def test_of_labels_those_after_the_crf_are_kept() -> None:
+    judge = Judge((*KINDS, "predictions_crf"), 2, BOUNDARIES, THRESHOLDS)
+    kept = judge.columns(TRUTH, {"predictions": TRUTH, "predictions_crf": 2 * TRUTH}, contained=None, class_maps=None, regions=None)
+    assert kept["refined"].tolist() == (2 * TRUTH).tolist()
+    others = judge.columns(TRUTH, {"masks": TRUTH}, contained=None, class_maps=None, regions=None)
+    assert others["refined"].tolist() == np.full((2, 3), 255).tolist()
 
 
 def test_figures_are_counted_over_all_images_with_a_truth(verdict: Judged) -> None:

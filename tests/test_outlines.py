@@ -54,6 +54,9 @@ def test_run_lengths_packed_and_not() -> None:
         ({"size": [3, 4], "counts": [13, -1]}, "run lengths of 12 pixels"),
         ({"size": [3, 4], "counts": "5!"}, "'!' in packed run lengths"),
         ({"size": [3, 4], "counts": "P"}, "packed run lengths that are cut short"),
+        ({"size": [3, 4], "counts": "o" * 100_000}, "a packed run length larger than any image"),
+        ({"size": [3, 4], "counts": [2**63 - 1, 2**63 - 1, 14]}, r"run lengths of \d+ pixels where the image has 12"),  # 12 in 64 bits
+        ([[0, 0, 1e5, 1e5] * 100], "a polygon with a border longer than that of any thing"),
     ],
 )
 def test_what_cannot_be_drawn(outline: Any, message: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -487,6 +488,21 @@ def test_splits_are_those_that_settings_name(content: dict[str, Any]) -> None:
 def test_the_raw_data_lies_where_the_file_says(content: dict[str, Any]) -> None:
     content["dataset"]["root"] = "data/raw/mine"
     assert Params(content).raw_root() == Path("data/raw/mine")
+
+
+@pytest.mark.parametrize("root", ["", " ", "a\0b", ".", "data", "..", "/", None, 7])
+def test_a_root_that_is_none(content: dict[str, Any], root: object) -> None:
+    content["dataset"]["root"] = root
+    found = "nothing" if root is None else repr(root)
+    expected = f"params.yaml: dataset.root: found {found}; expected a folder below the project; correct it"
+    assert refusal(lambda: Params(content).raw_root()) == refusal(lambda: Params(content).check()) == expected
+
+
+def test_raw_data_that_dvc_would_wait_for(content: dict[str, Any], tmp_path: Path) -> None:
+    content["dataset"]["root"] = str(tmp_path)
+    os.mkfifo(tmp_path / "labels.csv")
+    expected = f"{tmp_path}: found 1 things that DVC cannot read: labels.csv: a pipe; expected files and folders alone; "
+    assert refusal(lambda: Params(content).check()).startswith(expected)
 
 
 # --- What an artifact was made with ---

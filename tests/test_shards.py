@@ -158,6 +158,13 @@ def test_an_unexpected_error_says_at_which_image(store: Store, place: int) -> No
     assert raised.value.__notes__ == [f"stage superpixels, at image {TWENTY[place]}"]
 
 
+def test_a_worker_with_other_packages_is_refused(store: Store) -> None:
+    begun = replace(work(store, Computing([])), code=running(())._replace(packages=(("torch", "2.12.0"),)))
+    with pytest.raises(MachineError, match=r"^process \d+ on .*: found torch missing instead of 2\.12\.0; expected the same everywhere"):
+        begun(shard(*TWENTY[:3]))
+    assert list(store.entries()) == []
+
+
 def test_an_error_of_the_user_stays_as_it_is(store: Store) -> None:
     def compute(images: Sequence[str]) -> Iterator[Columns]:
         raise DataError(images[0], found="nothing", expected="an image", do="look for it")

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from seedbed.errors import ParamsError
 from seedbed.params import Params
-from seedbed.plan import check_slots
+from seedbed.preflight import check_slots
 from seedbed.slots import check_maps, check_start
 
 PROJECT = Path(__file__).parents[1]

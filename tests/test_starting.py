@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,88 @@ def test_splits_of_other_names_are_told(project: Path) -> None:
     layouts.folder(root)
     (root / "labels.csv").write_text("image,labels,split\none.png,cat,learn\n")
     assert "next: there is no split train and no val: let classifier.split, segmenter.split" in init("data/raw/own").output
+
+
+def refusal(path: Path | str) -> str:
+    """The one line that `seedbed init` says."""
+    done = init(path)
+    assert done.exit_code == 2 and not isinstance(done.exception, OSError), done.exception
+    [line] = done.stderr.splitlines()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("make", "found"),
+    [
+        (Path.touch, "a file; expected a folder with images"),
+        (os.mkfifo, "a pipe; expected a folder with images"),
+        (lambda path: path.symlink_to("nowhere"), "a link to nothing; expected a folder with images"),
+        (lambda path: path.symlink_to(path.name), "a link that leads in a circle; expected a folder with images"),
+        (lambda path: path.symlink_to("."), "no image; expected files that end in"),
+    ],
+)
+def test_what_is_no_folder(project: Path, make: Any, found: str) -> None:
+    made(project / "data" / "raw")
+    make(project / "data" / "raw" / "own")
+    assert refusal("data/raw/own").startswith(f"error: data/raw/own: found {found}")
+
+
+def test_the_project_itself_is_no_data(project: Path) -> None:
+    for path in (".", "..", "/", project):
+        assert refusal(path) == f"error: {path}: found the project itself; expected a folder with images; name one below data/raw"
+
+
+@pytest.mark.parametrize("reader", layouts.LAYOUTS)
+def test_what_dvc_cannot_read_is_told_before_anything_is_written(project: Path, reader: str) -> None:
+    root = made(project / "data" / "raw" / "own")
+    layouts.LAYOUTS[reader](root)
+    os.mkfifo(root / "pipe.jpg")
+    os.close(os.open(os.fsencode(root) + b"/k\xf6ttur.jpg", os.O_CREAT))
+    before = (project / "params.yaml").read_text()
+    expected = "error: data/raw/own: found 2 things that DVC cannot read: k\\udcf6ttur.jpg: a name that is not UTF-8; pipe.jpg: a pipe; "
+    assert refusal("data/raw/own").startswith(expected)
+    assert (project / "params.yaml").read_text() == before
+
+
+def test_a_folder_whose_name_is_not_utf_8(project: Path) -> None:
+    name = os.fsdecode(b"data/raw/k\xf6ttur")
+    picture(project / name / "0.png")
+    assert refusal(name) == (
+        "error: data/raw/k\\udcf6ttur: found a name that is not UTF-8; expected one that params.yaml can hold; rename it"
+    )
+
+
+@pytest.mark.parametrize("table", ["labels.csv", "labels.jsonl"])
+def test_a_table_that_is_none(project: Path, table: str) -> None:
+    root = project / "data" / "raw" / "own"
+    picture(root / "0.png")
+    (root / table).mkdir()
+    assert refusal("data/raw/own").startswith(f"error: data/raw/own/{table}: found a folder; expected a file; ")
+
+
+def test_links_to_folders_are_told_of_because_dvc_sees_no_change_there(project: Path, tmp_path: Path) -> None:
+    root = project / "data" / "raw" / "own"
+    layouts.folder(root)
+    (root / "images").rename(tmp_path / "images")
+    (root / "images").symlink_to(tmp_path / "images")
+    done = init("data/raw/own")
+    assert done.exit_code == 0, done.output
+    assert "next: mind links to folders, in which DVC sees no change: images; after one, run `dvc repro --force" in done.output
+
+
+def test_a_link_below_data_raw_that_leads_in_a_circle(project: Path, tmp_path: Path) -> None:
+    layouts.folder(tmp_path / "own")
+    (made(project / "data" / "raw") / "own").symlink_to("own")
+    assert refusal(tmp_path / "own").startswith("error: data/raw/own: found something else; expected nothing, or a link to")
+
+
+def test_pictures_of_which_pillow_cannot_tell_the_size(project: Path) -> None:
+    root = project / "data" / "raw" / "own"
+    picture(root / "0.png", (20, 2000))
+    (root / "1.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50))
+    (root / "2.jpg").touch()
+    done = init("data/raw/own")
+    assert "found 3 images " in done.output and section(project)["max_size"] == [32, 1024]
 
 
 def test_what_is_no_start(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
+from PIL import ImageFile
 
 from seedbed import truth
 from seedbed.artifacts import Artifact
 from seedbed.errors import DataError
 from seedbed.images import Images
-from seedbed.truth import Truth
+from seedbed.truth import Pictures, Truth
+from tests import layouts
 
 MASK = np.array([[0, 1, 2], [255, 2, 0]], np.uint8)
 
@@ -82,14 +85,81 @@ def test_a_mask_in_colour_or_of_16_bits(root: Path, pixels: np.ndarray[tuple[int
 
 def test_a_file_that_is_no_image(root: Path) -> None:
     (root / "masks" / "a.png").write_bytes(b"not an image")
-    assert "found no readable image" in refusal(root)
+    assert "found no PNG file; expected a mask; replace the file" in refusal(root)
 
 
 def test_half_a_mask(root: Path) -> None:
     PillowImage.fromarray(np.random.default_rng(0).integers(0, 3, (40, 60), dtype=np.uint8)).save(root / "masks" / "a.png")
     content = (root / "masks" / "a.png").read_bytes()
     (root / "masks" / "a.png").write_bytes(content[: len(content) // 2])
-    assert "found no readable image" in refusal(root, size=(40, 60))
+    assert "found a PNG file that is cut short; expected a mask; replace the file" in refusal(root, size=(40, 60))
+
+
+def test_a_mask_that_is_no_png_file(root: Path) -> None:
+    PillowImage.fromarray(MASK).save(root / "masks" / "a.png", "BMP")
+    assert "found no PNG file; expected a mask; replace the file" in refusal(root)
+
+
+@pytest.mark.parametrize("place", [0.3, 0.5, 0.7])
+def test_wrong_bytes_within_a_mask(root: Path, place: float) -> None:
+    """Not all of them are noticed by Pillow."""
+    file = root / "masks" / "a.png"
+    PillowImage.fromarray(np.random.default_rng(0).integers(0, 3, (40, 90), np.uint8)).save(file)
+    content = bytearray(file.read_bytes())
+    content[int(place * len(content))] ^= 4
+    file.write_bytes(content)
+    assert "found a PNG file with wrong bytes: the checksum of part 'IDAT' is another; expected a mask" in refusal(root, size=(40, 90))
+
+
+def test_a_mask_without_its_last_bytes(root: Path) -> None:
+    file = root / "masks" / "a.png"
+    PillowImage.fromarray(MASK).save(file)
+    file.write_bytes(file.read_bytes()[:-12])
+    assert "found a PNG file that is cut short" in refusal(root)
+
+
+def test_a_mask_of_another_size_is_not_unpacked(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    PillowImage.new("L", (300, 50)).save(root / "masks" / "a.png")
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda picture: pytest.fail("it was unpacked"))
+    assert "found a mask of (50, 300); expected (2, 3), as its image" in refusal(root)
+
+
+@pytest.mark.parametrize(
+    ("make", "found"),
+    [
+        (os.mkfifo, "a pipe"),
+        (Path.mkdir, "a folder"),
+        (lambda path: path.symlink_to("nowhere"), "a link to nothing"),
+        (lambda path: path.symlink_to("/dev/zero"), "a device"),
+    ],
+)
+def test_what_lies_in_the_place_of_a_mask_is_told_and_not_waited_for(root: Path, make: Callable[[Path], object], found: str) -> None:
+    make(root / "masks" / "a.png")
+    assert refusal(root).endswith(f"found {found}; expected a file; replace it, or see who may read it")
+    truth = of_a(root)
+    assert truth.key("a").startswith(f"unreadable: {found} ")
+    assert truth.problem("a", (2, 3)) == f"{root}/masks/a.png: {found} instead of a file"
+
+
+def test_official_masks_come_before_those_of_other_people(tmp_path: Path) -> None:
+    layouts.voc(tmp_path)
+    files = {name: f"JPEGImages/{name}.jpg" for name in layouts.SIZES}
+    own, others = tmp_path / "SegmentationClass", tmp_path / "SegmentationClassAug"
+
+    def truth() -> Truth:
+        return Truth.of("voc", tmp_path, files, range(256))
+
+    masks = truth().masks
+    assert isinstance(masks, Pictures)
+    expected = {"one": own / "one.png", "two": others / "two.png", "three": own / "three.png", "four": None}
+    assert {name: masks.file(file) for name, file in files.items()} == expected
+    before = truth().key("one")
+    (others / "one.png").unlink()  # which is looked at no more
+    assert truth().key("one") == before
+    layouts.write_mask(others / "one.png", layouts.rectangle("one", 1))
+    (own / "one.png").unlink()
+    mask = truth().original("one", layouts.SIZES["one"])
+    assert mask is not None and np.array_equal(mask, layouts.rectangle("one", 1)) and truth().key("one") != before
 
 
 # --- The truth of a data set's images ---
@@ -117,13 +187,13 @@ def test_the_truth_is_asked_for_by_id(known: Truth) -> None:
     assert known["c"] is None
 
 
-def test_the_truth_of_an_image_is_held_against_the_data_set(known: Truth, root: Path) -> None:
+def test_the_truth_of_an_image_is_held_against_the_data_set(pictures: Images, root: Path) -> None:
     PillowImage.fromarray(MASK.T.copy()).save(root / "masks" / "c.png")
     with pytest.raises(DataError, match=r"masks/c\.png: found a mask of \(3, 2\); expected \(2, 3\), as its image"):
-        known["c"]
+        Truth.of_images(pictures)["c"]
     PillowImage.fromarray(MASK + np.uint8(1)).save(root / "masks" / "c.png")
     with pytest.raises(DataError, match=r"masks/c\.png: found classes \[3\]; expected 0\.\.2 or 255"):
-        known["c"]
+        Truth.of_images(pictures)["c"]
 
 
 def test_a_truth_is_known_by_its_file(known: Truth, pictures: Images, root: Path) -> None:

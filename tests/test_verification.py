@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -106,6 +107,30 @@ def test_what_is_not_there_is_not_looked_at(project: Project) -> None:
     status, printed = seedbed(project, "verify")
     assert status == 0
     assert "refinement: sound" in printed and "classifier" not in printed
+
+
+def test_what_dvc_tells_of_and_is_not_there(project: Project) -> None:
+    (project.root / "dvc.lock").write_text("stages:\n  seeds: {cmd: x}\n  classifier: {cmd: x}\n", encoding="utf-8")
+    status, printed = seedbed(project, "verify")
+    assert status == 2
+    assert [line for line in printed.splitlines() if "classifier" in line] == [
+        "classifier: data/classifier.zarr: missing, though dvc.lock tells of it",
+        "classifier: run `dvc repro classifier`, which takes it from DVC's cache or makes it",
+    ]
+    assert "seeds: sound" in printed and "1 finding\n" in printed
+
+
+def test_all_is_held_against_the_parameters(project: Project) -> None:
+    content = project.params()
+    content["cams"]["multiscale"]["flip"] = not content["cams"]["multiscale"]["flip"]
+    project.write_params(content)
+    status, printed = seedbed(project, "verify")
+    assert status == 2
+    assert [line for line in printed.splitlines() if line.startswith(("cams", "seeds"))] == [
+        "cams: params.yaml: made with flip true, where params.yaml says false",
+        re.search("seeds: sound.*", printed)[0],  # type: ignore[index]
+        "cams: run `dvc repro --force --single-item cams`, then `dvc repro`",
+    ]
 
 
 # --- What was asked for ---
@@ -378,6 +403,7 @@ def counted(size: tuple[int, int], **other: Any) -> dict[str, Any]:
         "region_count": 1,
         "region_overlap": [1, 0, 1],
         "region_boundary": [1, 2, 3, 4],
+        "refined": np.full(size, 255),
     } | other
 
 
@@ -400,6 +426,23 @@ def counted(size: tuple[int, int], **other: Any) -> dict[str, Any]:
 def test_counts(small: Small, bad: dict[str, Any], expected: list[str]) -> None:
     whole = {"kinds": ["seeds", "masks"], "thresholds": [0.3], "threshold": 0.3}
     assert small("evaluation", counted(SIZES["a"]), counted(SIZES["b"], **bad), whole=whole) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels", "expected"),
+    [
+        ("predictions_crf", [0, 2], []),
+        ("predictions_crf", [0, 255], ["refined: 24 pixels without a label"]),
+        ("predictions_crf", [0, 3], ["refined: 24 pixels of no class"]),
+        ("seeds", [255, 255], []),
+        ("seeds", [255, 1], ["refined: labels of an image that is not predicted"]),
+    ],
+)
+def test_labels_after_the_crf(small: Small, kind: str, labels: list[int], expected: list[str]) -> None:
+    whole = {"kinds": [kind, "masks"], "thresholds": [0.3], "threshold": 0.3}
+    good, bad = (np.full(SIZES[image], value, np.uint8) for image, value in (("a", labels[0]), ("b", labels[1])))
+    rows = [counted(SIZES["a"], refined=good), counted(SIZES["b"], refined=bad)]
+    assert small("evaluation", *rows, whole=whole) == expected
 
 
 def test_features_that_are_no_numbers(small: Small) -> None:
@@ -646,12 +689,15 @@ def test_an_image_without_background_or_file(tmp_path: Path) -> None:
 def test_raw_images(project: Project) -> None:
     flip(project.raw / "images/train_0002.png")
     (project.raw / "images/val_0001.png").unlink()
+    (project.raw / "images/val_0002.png").unlink()
+    os.mkfifo(project.raw / "images/val_0002.png")  # which is not waited for
     status, printed = seedbed(project, "verify", "dataset", "--raw")
     assert status == 2
     assert [line for line in printed.splitlines() if not line.startswith("verify ")][1:] == [
         "raw image: data/raw/shapes/images/train_0002.png: another file than was indexed",
-        "raw image: data/raw/shapes/images/val_0001.png: cannot be read: No such file or directory",
-        "2 findings",
+        "raw image: data/raw/shapes/images/val_0001.png: no such file",
+        "raw image: data/raw/shapes/images/val_0002.png: a pipe",
+        "3 findings",
         "raw image: restore the image files, or run `dvc repro dataset`",
     ]
 

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from seedbed import methods
-from seedbed.errors import DataError, ParamsError, listed, nearest, shown
+from seedbed import methods, raw
+from seedbed.errors import DataError, ParamsError, listed, nearest, shortened, shown
 from seedbed.methods import parameters
 from seedbed.types import BACKGROUND, IGNORE
 
@@ -175,27 +175,32 @@ class Problems:
 
         where: the file, and the line if there is one.
         """
-        self.found.append(f"{where}: {problem}")
+        self.found.append(shortened(f"{where}: {problem}"))
 
 
 def check_root(root: Path, *, holds: str, do: str) -> None:
     """Refuse a root without what a layout begins with."""
-    if not root.is_dir():
+    if (found := raw.kind(root)) != raw.FOLDER:
         raise DataError(
-            str(root), found="no such folder", expected="the raw data", do="put it there, or correct dataset.root in params.yaml"
+            str(root),
+            found="no such folder" if found == raw.NOTHING else found,
+            expected="a folder with the raw data",
+            do="put it there, or correct dataset.root in params.yaml",
         )
-    if not (root / holds).exists():
+    if raw.kind(root / holds) == raw.NOTHING:
         raise DataError(str(root), found=f"no {holds}", expected=f"a folder with {holds}", do=do)
 
 
-def is_file(path: Path) -> bool:
-    """Whether there is such a file, also where there cannot be one of that name."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
+def problem_of(root: Path, folder: str, name: str) -> str:
+    """What is wrong with a file that a table or list names; empty where nothing is.
+
+    folder: where it should be, below the root.
+    """
+    file = (Path(folder) / name).as_posix()
+    found = raw.kind(root / file) if is_below(name) else raw.NOTHING
+    return "" if found == raw.FILE else f"there is no {file}" if found == raw.NOTHING else f"{file} is {found}"
 
 
 def is_below(name: str) -> bool:
-    """Whether a file name stays where it is looked for, and is one."""
-    return bool(name) and not Path(name).is_absolute() and ".." not in Path(name).parts and "\0" not in name
+    """Whether a file name stays where it is looked for, and is one that can be kept."""
+    return bool(name) and not Path(name).is_absolute() and ".." not in Path(name).parts and "\0" not in name and raw.is_writable(name)

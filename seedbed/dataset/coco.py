@@ -18,8 +18,9 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from seedbed import dataset
+from seedbed import dataset, raw
 from seedbed.dataset import Entry, Index, Preview, Problems, check_root, class_colours
+from seedbed.errors import DataError, shortened
 from seedbed.methods import method
 from seedbed.types import BACKGROUND, BACKGROUND_NAME, IGNORE
 
@@ -54,7 +55,7 @@ class Coco(dataset.Method):
 
     def _files(self, root: Path) -> list[Path]:
         check_root(root, holds="annotations", do="unpack the annotations there")
-        return sorted((root / "annotations").glob(f"instances_*{self.year}.json"))
+        return raw.matching(root / "annotations", f"instances_*{self.year}.json")
 
     def _split(self, file: Path) -> str:
         return file.stem.removeprefix("instances_").removesuffix(str(self.year))
@@ -66,22 +67,25 @@ class Coco(dataset.Method):
         """
         where = f"annotations/{file.name}"
         try:
-            content: Any = json.loads(file.read_text(encoding="utf-8-sig"))
+            content: Any = json.loads(raw.text(file))
             categories = [(_number(one["id"]), _text(one["name"])) for one in content["categories"]]
             images = [
                 (_number(one["id"]), _text(one["file_name"]), _number(one["height"]), _number(one["width"])) for one in content["images"]
             ]
             shown = [(_number(one["image_id"]), _number(one["category_id"]), one.get("id")) for one in content["annotations"]]
+        except DataError as error:
+            problems.add(where, error.found)
+            return []
         except json.JSONDecodeError as error:
             problems.add(f"{where}, line {error.lineno}", f"it is no JSON, or cut short: {error.msg}")
             return []
-        except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            problems.add(where, f"it is not what COCO calls instances: {error!r}")
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            problems.add(where, f"it is not what COCO calls instances: {shortened(repr(error))}")
             return []
         if not _learn(categories, names, where, problems):
             return []
         folder = file.stem.removeprefix("instances_")
-        below = next((one for one in (folder, f"images/{folder}") if (root / one).is_dir()), folder)
+        below = next((one for one in (folder, f"images/{folder}") if raw.kind(root / one) == raw.FOLDER), folder)
         labels: dict[int, set[str]] = {number: set() for number, *_ in images}
         known = {number for number, _ in categories}
         for image, category, annotation in shown:
@@ -96,8 +100,8 @@ class Coco(dataset.Method):
         for number, name, height, width in images:
             if number in seen:
                 problems.add(where, f"image {number} is listed twice")
-            elif not (dataset.is_below(name) and dataset.is_file(root / below / name)):
-                problems.add(where, f"there is no {below}/{name}")
+            elif problem := dataset.problem_of(root, below, name):
+                problems.add(where, problem)
             elif min(height, width) < 1:
                 problems.add(where, f"image {number} of {height} x {width} pixels")
             else:
@@ -132,6 +136,6 @@ def _number(value: Any) -> int:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not raw.is_writable(value):
         raise TypeError(f"{value!r} where a text should be")
     return value

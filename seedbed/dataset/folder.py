@@ -32,9 +32,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from seedbed import dataset
+from seedbed import dataset, raw
 from seedbed.dataset import Entry, Index, Preview, Problems, check_root, class_colours, is_below
-from seedbed.errors import DataError, listed, nearest
+from seedbed.errors import DataError, listed, nearest, shortened
 from seedbed.methods import method
 from seedbed.types import BACKGROUND_NAME, IGNORE
 
@@ -61,7 +61,7 @@ class Folder(dataset.Method):
 
     def read(self, root: Path) -> Index:
         table, problems = table_of(root), Problems()
-        images = Path("images") if (root / "images").is_dir() else Path()
+        images = Path("images") if raw.kind(root / "images") == raw.FOLDER else Path()
         entries: list[Entry] = []
         seen: dict[str, int] = {}
         for number, row in rows(table, problems):
@@ -90,12 +90,12 @@ class Folder(dataset.Method):
         given = row["image"].strip()
         # What is written as one letter with an accent here may be written as two there.
         forms = (given, unicodedata.normalize("NFC", given), unicodedata.normalize("NFD", given))
-        name = next((form for form in forms if dataset.is_file(root / images / form)), given)
+        name = next((form for form in forms if raw.kind(root / images / form) == raw.FILE), given)
         file = images / name
         if not is_below(name):
             problems.add(where, f"{name!r} is not a file name below {images}/")
-        elif not dataset.is_file(root / file):
-            problems.add(where, f"there is no {file.as_posix()}")
+        elif problem := dataset.problem_of(root, images.as_posix(), name):
+            problems.add(where, problem)
         labels, splits = words(row["labels"], self.classes), words(row["split"], ())
         if row["split"] is not None and not splits:
             problems.add(where, "no split")
@@ -115,23 +115,17 @@ class Folder(dataset.Method):
 
 def table_of(root: Path) -> Path:
     """The file that says what the images of a folder contain."""
-    name = JSON_LINES if (root / JSON_LINES).is_file() and not (root / CSV).is_file() else CSV
+    tables = [name for name in (CSV, JSON_LINES) if raw.kind(root / name) != raw.NOTHING]
+    name = (tables or [CSV])[0]
     check_root(root, holds=name, do=f"write it, or {JSON_LINES}; `seedbed init` makes a start")
-    if (root / CSV).is_file() and (root / JSON_LINES).is_file():
+    if len(tables) > 1:
         raise DataError(str(root), found=f"{CSV} and {JSON_LINES}", expected="one of them", do="remove the other")
     return root / name
 
 
 def rows(table: Path, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:
     """Lines of a table, by number, each with all columns; what cannot be understood is noted as a problem."""
-    try:
-        text = table.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(str(table), found=f"bytes that are not UTF-8: {error}", expected="UTF-8 text", do="save it as UTF-8") from error
-    except OSError as error:
-        raise DataError(
-            str(table), found=f"that it cannot be read: {error.strerror}", expected="a table", do="see who may read it"
-        ) from error
+    text = raw.text(table)
     yield from _csv_rows(table, text, problems) if table.suffix == ".csv" else _json_rows(table.name, text, problems)
 
 
@@ -146,7 +140,9 @@ def _csv_rows(table: Path, text: str, problems: Problems) -> Iterator[tuple[int,
             columns = [one.strip().lower() for one in given]
             if columns not in (COLUMNS, COLUMNS[:-1]):
                 expected = f"the header {','.join(COLUMNS)}, of which {COLUMNS[-1]} may be left out"
-                raise DataError(f"{table}, line 1", found=repr(given), expected=expected, do="correct that line")
+                raise DataError(
+                    f"{table}, line 1", found=shortened(repr(given)) if given else "nothing", expected=expected, do="correct that line"
+                )
             last = reader.line_num
             for cells in reader:
                 line, last = last + 1, reader.line_num
@@ -174,7 +170,7 @@ def _json_rows(name: str, text: str, problems: Problems) -> Iterator[tuple[int, 
         except json.JSONDecodeError as error:
             problems.add(where, f"no JSON, or cut short: {error.msg}")
             continue
-        except RecursionError:
+        except (RecursionError, ValueError):  # the latter: a number of thousands of digits
             problems.add(where, "no JSON that anybody would write")
             continue
         if not isinstance(row, dict) or "image" not in row or row.keys() - set(COLUMNS):
@@ -186,7 +182,8 @@ def _json_rows(name: str, text: str, problems: Problems) -> Iterator[tuple[int, 
 
 
 def _is_text(value: Any) -> bool:
-    return value is None or isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, str) for one in value))
+    texts = value if isinstance(value, list) else [value]
+    return value is None or all(isinstance(one, str) and raw.is_writable(one) for one in texts)
 
 
 def words(cell: Any, names: Sequence[str]) -> list[str]:

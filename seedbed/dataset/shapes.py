@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import errno
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,7 +32,7 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 from pydantic import Field, model_validator
 
-from seedbed import dataset
+from seedbed import dataset, raw
 from seedbed.dataset import Index, Preview, class_colours
 from seedbed.dataset.folder import COLUMNS, Folder
 from seedbed.errors import DataError, listed
@@ -41,6 +43,8 @@ DRAWING_VERSION = 3  # raise it with every change of what is drawn, so that worl
 SPLITS = ("train", "val")
 FOLDERS = ("images", "masks")
 RECORD = "world.json"
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)  # how systems say that one may not write,
+IN_THE_WAY = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR)  # and that something else lies there
 
 Count = Annotated[int, Field(ge=1, le=100_000)]
 Seed = Annotated[int, Field(ge=0)]
@@ -70,7 +74,13 @@ class Shapes(dataset.Method):
     def read(self, root: Path) -> Index:
         if not self._is_drawn(root):
             _refuse_foreign(root)
-            self._draw(root.resolve())
+            try:
+                self._draw(Path(os.path.realpath(root)))
+            except OSError as error:
+                if error.errno not in (*REFUSED, *IN_THE_WAY):
+                    raise
+                found = f"that nothing can be written to {error.filename}: {error.strerror}"
+                raise DataError(str(root), found=found, expected="room for the drawn world", do="see who may write there") from error
         return Folder(classes=tuple(SPECIES), complete=True).read(root)
 
     def preview(self, root: Path) -> Preview:
@@ -84,7 +94,7 @@ class Shapes(dataset.Method):
 
     def _is_drawn(self, root: Path) -> bool:
         record = root / RECORD
-        return record.is_file() and record.read_bytes() == self._record(root)
+        return raw.kind(record) == raw.FILE and raw.read(record) == self._record(root)
 
     def _draw(self, root: Path) -> None:
         drawing = root.with_name(f"{root.name}.drawing")
@@ -128,15 +138,16 @@ def _drawn_files(root: Path) -> list[Path]:
 def _digest(root: Path) -> str:
     total = hashlib.sha256()
     for file in _drawn_files(root):
-        total.update(f"{file.relative_to(root).as_posix()} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+        total.update(f"{file.relative_to(root).as_posix()} {hashlib.sha256(raw.read(file)).hexdigest()}\n".encode())
     return total.hexdigest()
 
 
 def _refuse_foreign(root: Path) -> None:
     """Keep a data set that somebody else put there from being mixed with ours."""
-    if not root.exists() or (root / RECORD).exists():
+    found = raw.kind(root)
+    if found in (raw.NOTHING, raw.DANGLING) or raw.kind(root / RECORD) == raw.FILE:
         return
-    foreign = sorted(path.name for path in root.iterdir() if path.name != ".gitignore") if root.is_dir() else ["a file"]
+    foreign = sorted(path.name for path in raw.matching(root, "*") if path.name != ".gitignore") if found == raw.FOLDER else [found]
     if foreign:
         raise DataError(
             str(root),

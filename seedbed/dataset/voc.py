@@ -3,7 +3,7 @@
     JPEGImages/            images
     Annotations/           what they show: one XML file per image
     ImageSets/.../         lists of images: one text file per split
-    SegmentationClassAug/  true masks, for evaluation only; else SegmentationClass/
+    SegmentationClass/     true masks, for evaluation only; where there is none, that of SegmentationClassAug/
 
 Every list of the folder `lists` is a split, and the images of the data set are those that are listed. What an image shows is taken
 from its XML file alone; an image without one has no labels.
@@ -21,9 +21,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from seedbed import dataset
+from seedbed import dataset, raw
 from seedbed.dataset import Entry, Index, Preview, Problems, check_root
-from seedbed.errors import nearest
+from seedbed.errors import DataError, nearest
 from seedbed.methods import method
 
 NAMES = (
@@ -54,24 +54,20 @@ class Voc(dataset.Method):
     def _splits(self, root: Path, problems: Problems) -> dict[str, list[str]]:
         """Splits of every image, in the order in which the lists name them."""
         splits: dict[str, list[str]] = {}
-        lists = sorted((root / self.lists).glob("*.txt")) if dataset.is_below(self.lists) else []
-        for file in lists:
+        for file in raw.matching(root / self.lists, "*.txt") if dataset.is_below(self.lists) else []:
             where = f"{self.lists}/{file.name}"
             try:
-                lines = file.read_text(encoding="utf-8-sig").splitlines()
-            except UnicodeDecodeError as error:
-                problems.add(where, f"bytes that are not UTF-8: {error}")
-                continue
-            except OSError as error:
-                problems.add(where, f"it cannot be read: {error.strerror}")
+                lines = raw.text(file).splitlines()
+            except DataError as error:
+                problems.add(where, error.found)
                 continue
             for number, image in _listed(lines):
                 if file.stem in splits.get(image, ()):
                     problems.add(f"{where}, line {number}", f"{image!r} is listed twice")
-                elif image in splits or (dataset.is_below(image) and dataset.is_file(root / "JPEGImages" / f"{image}.jpg")):
-                    splits.setdefault(image, []).append(file.stem)
+                elif image not in splits and (problem := dataset.problem_of(root, "JPEGImages", f"{image}.jpg")):
+                    problems.add(f"{where}, line {number}", problem)
                 else:
-                    problems.add(f"{where}, line {number}", f"there is no JPEGImages/{image}.jpg")
+                    splits.setdefault(image, []).append(file.stem)
         if not splits and not problems.found:
             problems.add(self.lists, "no list that names an image")
         return splits
@@ -80,7 +76,7 @@ class Voc(dataset.Method):
         where = f"Annotations/{image}.xml"
         labels: set[str] | None = None
         try:
-            tree = ET.fromstring((root / where).read_bytes())  # noqa: S314 (expat refuses entities that grow without bound)
+            tree = ET.fromstring(raw.read(root / where))  # noqa: S314 (expat refuses entities that grow without bound)
             if tree.tag != "annotation":
                 raise ValueError(f"it holds <{tree.tag}>, not <annotation>")
             labels = set()
@@ -90,9 +86,10 @@ class Voc(dataset.Method):
                     problems.add(where, f"unknown class {name!r}{nearest(name, NAMES)}")
                 elif self.difficult or (thing.findtext("difficult") or "0").strip() != "1":
                     labels.add(name)
-        except FileNotFoundError:
-            pass  # nobody has said what it shows
-        except (OSError, ValueError, LookupError, ET.ParseError) as error:
+        except DataError as error:
+            if error.found != raw.NOTHING:  # nobody has said what it shows
+                problems.add(where, error.found)
+        except (ValueError, LookupError, ET.ParseError) as error:
             problems.add(where, f"it cannot be read: {error}")
         return Entry(
             image, f"JPEGImages/{image}.jpg", None if labels is None else dataset.shared(frozenset(labels)), dataset.shared(splits)

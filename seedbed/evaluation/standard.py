@@ -38,8 +38,5 @@ class Standard(evaluation.Method):
         return np.asarray(classes[np.concatenate([background, class_maps.maps]).argmax(axis=0)], np.uint8)
 
     def from_probabilities(self, image: Image, probabilities: Probabilities) -> dict[str, LabelMap]:
-        refined = self.crf.probabilities(image, probabilities.maps)
-        return {
-            "predictions": probabilities.maps.argmax(axis=0).astype(np.uint8),
-            "predictions_crf": refined.argmax(axis=0).astype(np.uint8),
-        }
+        refined = Probabilities(self.crf.probabilities(image, probabilities.maps))
+        return {"predictions": probabilities.labels, "predictions_crf": refined.labels}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,3 +53,17 @@ def test_reading_twice_gives_the_same_index(name: str, small_method: Callable[[s
         except DataError as error:
             answers.append(str(error))
     assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("make", "found"),
+    [(Path.touch, "a file"), (os.mkfifo, "a pipe"), (lambda path: path.symlink_to(path.name), "a link that leads in a circle")],
+)
+def test_a_root_that_is_no_folder_is_refused_by_its_name(
+    name: str, make: Callable[[Path], object], found: str, small_method: Callable[[str, str], Any], tmp_path: Path
+) -> None:
+    make(tmp_path / "raw")
+    with pytest.raises(DataError) as raised:
+        small_method("dataset", name).read(tmp_path / "raw")
+    assert str(raised.value).startswith(f"{tmp_path / 'raw'}: found ") and found in str(raised.value)

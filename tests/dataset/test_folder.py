@@ -196,7 +196,7 @@ def test_a_table_without_a_row(root: Path) -> None:
         ("a.png,caat,train", "line 2: unknown label 'caat' (nearest: cat)"),
         ("a.png,xyzzy,train", "line 2: unknown label 'xyzzy'; expected"),
         ("z.png,cat,train", "line 2: there is no images/z.png"),
-        ("sub,cat,train", "line 2: there is no images/sub"),
+        ("sub,cat,train", "line 2: images/sub is a folder"),
         ("../a.png,cat,train", "line 2: '../a.png' is not a file name below images/"),
         ("sub/../../a.png,cat,train", "line 2: 'sub/../../a.png' is not a file name below images/"),
         ("/etc/hostname,cat,train", "line 2: '/etc/hostname' is not a file name below images/"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import shutil
 from collections.abc import Callable
@@ -274,6 +275,28 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "shapes").write_text("mine")
     with pytest.raises(DataError, match="found files that are not a drawn world: a file"):
+        world().read(tmp_path / "shapes")
+
+
+def test_a_place_where_nothing_may_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, content: bytes) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(DataError) as raised:
+        world().read(tmp_path / "shapes")
+    assert str(raised.value) == (
+        f"{tmp_path}/shapes: found that nothing can be written to {tmp_path}/shapes.drawing/images/train_0000.png: Permission denied; "
+        "expected room for the drawn world; see who may write there"
+    )
+
+
+def test_a_full_disk_is_told_by_whoever_runs_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(OSError, match="No space left on device"):
         world().read(tmp_path / "shapes")
 
 

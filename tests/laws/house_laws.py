@@ -9,8 +9,8 @@ from tests.laws.source_tree import SourceTree
 NO_ROOMS = {"utils", "util", "common", "helpers", "helper", "misc"}
 USES_DISK = {
     *("dataset", "tools", "stages", "benchmarks"),  # rooms
-    *(f"seedbed.{name}" for name in ("artifacts", "drawing", "export", "fingerprint", "images", "inputs", "methods", "params", "store")),
-    *("seedbed.memory", "seedbed.truth", "seedbed.weights"),
+    *(f"seedbed.{name}" for name in ("artifacts", "drawing", "export", "files", "fingerprint", "images", "inputs", "methods")),
+    *("seedbed.params", "seedbed.store", "seedbed.memory", "seedbed.raw", "seedbed.truth", "seedbed.weights"),
 }
 ORACLE = "test_the_whole_"  # how tests begin that hold a verb as a whole against the same written down plainly
 NO_ORACLE = {"dataset"}  # families whose methods read what others wrote: their tests hold what is read against that

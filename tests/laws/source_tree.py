@@ -20,6 +20,7 @@ TOOLS = frozenset(  # no stage needs them
         "doctor",
         "documentation",
         "editing",
+        "export_model",
         "garbage",
         "plan",
         "predicting",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -12,10 +15,11 @@ import numpy as np
 import pytest
 import torch
 
+from seedbed import memory
 from seedbed.artifacts import digest, open_artifact
-from seedbed.errors import ArtifactError, MachineError, ParamsError, TrainingError
+from seedbed.errors import ArtifactError, DataError, MachineError, ParamsError, TrainingError
 from seedbed.params import Params
-from seedbed.stage import Run
+from seedbed.stage import Run, run_stage
 from tests.stages.miniature import Project
 from tests.stages.surviving import change_params
 
@@ -166,6 +170,79 @@ def test_wrong_entries_of_a_data_set(fresh: Project) -> None:
     assert_refused(fresh.program("dataset"), *parts, "correct them")
 
 
+@pytest.mark.parametrize("root", ["", ".", "data", "..", "/"])
+def test_a_root_that_is_none_or_the_project_itself(fresh: Project, root: str) -> None:
+    read_folder(fresh, root=root)
+    message = rf"^params.yaml: dataset.root: found '{root}'; expected a folder below the project; correct it$"
+    with pytest.raises(ParamsError, match=message):
+        fresh.run("dataset")
+
+
+@pytest.mark.parametrize(
+    ("make", "found"),
+    [
+        (Path.touch, "a file"),
+        (os.mkfifo, "a pipe"),
+        (lambda path: path.symlink_to("/dev/zero"), "a device"),
+        (lambda path: path.symlink_to(path.name), "a link that leads in a circle"),
+        (lambda path: path.symlink_to("nowhere"), "a link to nothing"),
+    ],
+)
+@pytest.mark.parametrize("method", ["folder", "voc", "coco"])
+def test_a_root_that_is_no_folder(fresh: Project, method: str, make: Callable[[Path], object], found: str) -> None:
+    read_folder(fresh)
+    change_params(fresh, "dataset", method=method)
+    (fresh.data / "raw").mkdir(parents=True)
+    make(fresh.data / "raw" / "mine")
+    with pytest.raises(DataError, match=rf"^data/raw/mine: found {found}; expected a folder .*correct dataset.root in params.yaml$"):
+        fresh.run("dataset")
+
+
+def test_a_pipe_in_the_place_of_the_table_is_not_waited_for(fresh: Project) -> None:
+    read_folder(fresh)
+    (fresh.data / "raw" / "mine").mkdir(parents=True)
+    os.mkfifo(fresh.data / "raw" / "mine" / "labels.csv")
+    expected = "error: data/raw/mine: found 1 things that DVC cannot read: labels.csv: a pipe; expected files and folders alone; remove or"
+    assert_refused(fresh.program("dataset"), expected)
+
+
+def test_names_that_are_not_utf_8_can_be_printed(fresh: Project) -> None:
+    read_folder(fresh)
+    folder = fresh.data / "raw" / "mine" / "masks"
+    folder.mkdir(parents=True)
+    os.close(os.open(os.fsencode(folder) + b"/k\xf6ttur.png", os.O_CREAT))
+    assert_refused(fresh.program("dataset"), "data/raw/mine: found 1 things", "masks/k\\udcf6ttur.png: a name that is not UTF-8; ")
+
+
+def test_links_to_folders_are_told_of(fresh: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """DVC does not look behind them, so that a change there runs nothing."""
+    read_folder(fresh)
+    root = fresh.data / "raw" / "mine"
+    root.mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (root / "images").symlink_to(tmp_path / "elsewhere")
+    cv2.imwrite(str(root / "images" / "a.png"), np.zeros((20, 30, 3), np.uint8))
+    (root / "labels.csv").write_text("image,labels,split\na.png,cat,train\n")
+    fresh.run("dataset")
+    expected = "dataset: links to folders, in which DVC sees no change: images; after one, run `dvc repro --force --single-item dataset`\n"
+    assert capsys.readouterr().err.startswith(expected)
+
+
+def test_wrong_bytes_within_an_image_are_named(fresh: Project) -> None:
+    read_folder(fresh)
+    folder = fresh.data / "raw" / "mine" / "images"
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    picture = cv2.resize(random.integers(0, 256, (6, 8, 3), np.uint8), (80, 60), interpolation=cv2.INTER_CUBIC)
+    content = bytearray(cv2.imencode(".jpg", picture)[1].tobytes())
+    half = len(content) // 2
+    content[half : half + 60] = random.integers(0, 255, 60, np.uint8).tobytes()
+    (folder / "a.jpg").write_bytes(content)
+    (folder.parent / "labels.csv").write_text("image,labels,split\na.jpg,cat,train\n")
+    with pytest.raises(DataError, match=r"1 images that cannot be used: images/a\.jpg: a JPEG file with wrong bytes: Corrupt JPEG data: "):
+        fresh.run("dataset")
+
+
 def test_images_that_are_broken_or_too_large(fresh: Project) -> None:
     read_folder(fresh)
     folder = fresh.data / "raw" / "mine" / "images"
@@ -187,6 +264,30 @@ def test_an_image_that_changed_since_it_was_indexed(own: Project) -> None:
     assert_refused(
         own.program("features"), "error: data/raw/shapes/images/train_0003.png: found no such file", "or run `dvc repro dataset`"
     )
+
+
+def test_splits_of_later_stages_are_looked_at_first(fresh: Project) -> None:
+    """`predictions` needs its split after both trainings."""
+    content = fresh.params()
+    content["predictions"]["split"] = "test"
+    content["evaluation"]["split"] = "trian"
+    fresh.write_params(content)
+    done = fresh.program("dataset")
+    assert done.returncode == 0
+    expected, do = "to which no image belongs; expected one of: train, val", "correct it, or let some belong to it"
+    assert done.stderr.splitlines()[1:] == [
+        f"dataset: warning: params.yaml: predictions.split: found 'test', {expected}; {do}",
+        f"dataset: warning: params.yaml: evaluation.split: found 'trian', {expected} (nearest: train); {do}",
+    ]
+
+
+def test_splits_of_later_stages_change_nothing_that_is_indexed(own: Project) -> None:
+    before = open_artifact("dataset", folder=own.data).digest
+    content = own.params()
+    content["predictions"]["split"] = "test"
+    own.write_params(content)
+    own.run("dataset")
+    assert open_artifact("dataset", folder=own.data).digest == before
 
 
 # --- Artifacts ---
@@ -227,6 +328,25 @@ def test_an_artifact_of_which_a_file_is_missing(own: Project) -> None:
     assert_refused(own.program("features"), "error: data/dataset.zarr: found no labels/", "run `dvc repro --force --single-item dataset`")
 
 
+# --- The store ---
+
+
+@pytest.mark.parametrize("place", [".work", ".work/dataset", ".work/dataset/lock/in it"])
+def test_something_in_the_place_of_the_store(fresh: Project, place: str) -> None:
+    file = fresh.data / place
+    file.parent.mkdir(parents=True)
+    file.touch()
+    wrong = file.parent if "lock" in place else file
+    assert_refused(fresh.program("dataset"), f"error: {wrong}: found ", "; expected ", "remove")
+
+
+def test_something_in_the_place_of_a_table_beside_the_artifact(own: Project) -> None:
+    (own.data / "plots/pretraining.csv").unlink()
+    (own.data / "plots/pretraining.csv").mkdir()
+    reused = "pretraining: reused"
+    assert_refused(own.program("pretraining"), "error: data/plots/pretraining.csv: found is a directory", "see what it is", after=reused)
+
+
 # --- How to run ---
 
 
@@ -254,6 +374,61 @@ def test_a_gpu_that_is_not_there(fresh: Project) -> None:
 def test_a_gpu_is_used_where_there_is_one_and_it_is_wanted(fresh: Project, wanted: str) -> None:
     expected = "cuda" if wanted == "auto" and torch.cuda.is_available() else "cpu"
     assert Run("classifier", Params(fresh.params()), device_wanted=wanted).device == expected
+
+
+def test_more_memory_than_there_is_is_said_at_the_beginning(
+    own: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(memory, "there", lambda device: 1000)
+    own.run("features", "superpixels", "classifier")
+    said = [line for line in capsys.readouterr().err.splitlines() if " warning: " in line]
+    do = ("let images be smaller", "choose features with larger patches", "raise the parts of its training")
+    stages = ("features", "superpixels", "classifier")
+    assert len(said) == 3
+    for line, stage, advice in zip(said, stages, do, strict=True):
+        assert line.startswith(f"{stage}: warning: needs about ") and f"of memory, and there are 1.0 kB: {advice}" in line
+    own.run("features", "superpixels", "classifier")
+    assert "warning" not in capsys.readouterr().err, "nothing is computed, so nothing is needed"
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        (MemoryError("Unable to allocate 1.00 EiB"), "Unable to allocate 1.00 EiB"),
+        (
+            RuntimeError("[enforce fail]\nDefaultCPUAllocator: can't allocate memory: 9 bytes"),
+            "DefaultCPUAllocator: can't allocate memory: 9 bytes",
+        ),
+        (
+            RuntimeError("Traceback\n  in a worker\nnumpy._core._exceptions._ArrayMemoryError: no room"),
+            "numpy._core._exceptions._ArrayMemoryError: no room",
+        ),
+    ],
+)
+def test_no_memory_left(
+    fresh: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, found: str
+) -> None:
+    def main(run: Run) -> None:
+        raise error
+
+    monkeypatch.chdir(fresh.root)
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    with pytest.raises(SystemExit) as ended:
+        run_stage(main, "cams")
+    assert ended.value.code == 2
+    do = "run `seedbed plan`; use fewer --workers, or let crops, scales, batches or images be smaller"
+    line = f"error: stage cams: found no more memory: {found}; expected room for what it computes at once; {do}\n"
+    assert capsys.readouterr().err == line
+
+
+def test_another_error_stays_what_it_is(fresh: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def main(run: Run) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.chdir(fresh.root)
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        run_stage(main, "cams")
 
 
 def test_artifacts_of_two_data_sets_are_not_mixed(finished: Project, tmp_path: Path) -> None:

@@ -198,7 +198,7 @@ def test_wrong_masks_are_told_at_the_start_with_all_else(tmp_path: Path, origina
     assert "; 1 images that cannot be used: images/four.png: 0 bytes that are not an image; 3 masks that cannot be used: " in message
     assert "masks/one.png: a mask of (38, 26) instead of (30, 44), as its image; " in message
     assert "masks/two.png: classes [9] instead of 0..2 or 255; " in message
-    assert "masks/three.png: no readable image: " in message
+    assert "masks/three.png: no PNG file instead of a mask" in message
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_masks_that_belong_to_no_image_are_told(tmp_path: Path, original: dict[s
     project = project_of("folder", tmp_path, original)
     masks = project.data / "raw" / "own" / "masks"
     (masks / "one.png").rename(masks / "one.PNG")
-    (masks / "five.png").symlink_to(masks / "nowhere.png")
+    (masks / "five.png").symlink_to(masks / "two.png")
     with pytest.raises(DataError) as raised:
         project.run("dataset")
     for name in ("five.png", "one.PNG"):

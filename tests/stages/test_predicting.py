@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image as PillowImage
 
-from seedbed import predicting
+from seedbed import export_model
 from seedbed.artifacts import open_artifact
 from seedbed.deeplab import DeepLab
 from seedbed.networks import Backbone
@@ -108,8 +108,8 @@ def test_a_network_that_cannot_be_written_for_any_size_is_one_line(done: Project
 def test_a_resnet_is_exported_for_images_of_any_size(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = DeepLab(Backbone("resnet18", output_stride=16), 2, (1, 2)).eval()
-    assert predicting.exported(network, tmp_path / "model.pt2", size=None) < 1e-3
-    program, whole = torch.export.load(tmp_path / "model.pt2").module(), predicting.Exported(network).eval()
+    assert export_model.exported(network, tmp_path / "model.pt2", size=None) < 1e-3
+    program, whole = torch.export.load(tmp_path / "model.pt2").module(), export_model.Exported(network).eval()
     for size in ((1, 3, 64, 80), (3, 3, 101, 77)):
         images = torch.rand(size)
         with torch.inference_mode():

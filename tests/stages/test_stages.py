@@ -19,13 +19,15 @@ import pytest
 from ruamel.yaml import YAML
 from torch import Tensor
 
-from seedbed import drawing, images, metrics
+from seedbed import crf, drawing, images, metrics
+from seedbed import evaluation as family
 from seedbed.artifacts import Artifact, Labels, open_artifact
 from seedbed.classifier.cam import CamNetwork
 from seedbed.drawing import TITLE_HEIGHT
 from seedbed.errors import DataError
 from seedbed.evaluation import CONFUSED, KINDS
 from seedbed.images import Images
+from seedbed.params import Params
 from seedbed.store import WORK
 from seedbed.types import Alignment
 from tests.stages.miniature import CHECKOUT, CROWD, STAGES, Project, new_project, tree
@@ -314,6 +316,29 @@ def test_pictures_show_as_many_images_as_were_asked_for(finished: Project, name:
     above = (len(drawing.LEGEND) + 2) * TITLE_HEIGHT if name.startswith("errors") else 0  # the legend, and captions
     assert 2 * 64 < height - above < 2 * 90 + 40
     assert columns * 64 < width < columns * 90
+
+
+def test_labels_after_the_crf_are_kept_and_drawn_without_another(
+    finished: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluation, predictions = opened(finished, "evaluation"), opened(finished, "predictions")
+    pictures = Images(finished.raw, opened(finished, "dataset"))
+    method = Params(finished.params()).method(family.Method)
+    for image in IDS[6:]:
+        labels = method.from_probabilities(pictures[image], predictions.probabilities(image).resized(predictions.size(image)))
+        assert np.array_equal(evaluation.read("refined", image), labels["predictions_crf"])
+    assert (evaluation.whole("refined")[:6] == 255).all()
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("a CRF was run")
+
+    again = finished.copy_to(tmp_path)
+    shutil.rmtree(again.data / "plots")
+    monkeypatch.setattr(crf.DenseCrf, "_infer", refuse)
+    again.run("evaluation")
+    assert "(0 computed, 9 reused, 0 removed)" in capsys.readouterr().err
+    drawn = ("predictions.png", "errors_predictions.png")
+    assert [(again.data / "plots" / one).read_bytes() for one in drawn] == [(finished.data / "plots" / one).read_bytes() for one in drawn]
 
 
 # --- It does not matter who computes it ---
