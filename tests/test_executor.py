@@ -275,6 +275,16 @@ def test_torch_that_is_imported_by_work_in_this_process_has_one_thread(project: 
     assert done.stdout == "(False, 1, 1) 2\n"
 
 
+@pytest.mark.parametrize(("given", "sleep"), [({}, True), ({"OMP_WAIT_POLICY": "active"}, False)])
+def test_threads_that_wait_sleep_unless_somebody_wants_them_to_spin(project: Path, given: dict[str, str], sleep: bool) -> None:
+    variables = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | given | {"OMP_DISPLAY_ENV": "VERBOSE"}
+    command = [sys.executable, "-c", "import stages, torch"]  # as a stage begins
+    done = subprocess.run(command, cwd=project, env=variables, capture_output=True, text=True, check=True)
+    if "GOMP_SPINCOUNT" not in done.stderr:
+        pytest.skip("this torch has another OpenMP than GNU's, which does not say how long threads spin")
+    assert ("GOMP_SPINCOUNT = '0'" in done.stderr) == sleep
+
+
 # -- schedulers
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from seedbed import fingerprint, packages
+from seedbed.store import Store
 from tests.stages.miniature import CHECKOUT, Project
 from tests.stages.surviving import Counts, change_params, counts, heard, images_in, new_album, photos, raw, show, started, traces, until
 
@@ -167,3 +169,23 @@ def test_what_changes_after_the_artifact_is_published(finished: Project, tmp_pat
     assert (status, said.partition(";")[0]) == (2, "error: seedbed/charts.py: found other code")
     shutil.rmtree(own.data / "evaluation.zarr")
     assert counts(own, "evaluation") == [Counts(0, 9)]
+
+
+@pytest.fixture
+def forgetful() -> Iterator[None]:
+    """Whatever was found out about the code that runs is forgotten afterwards."""
+    yield
+    fingerprint.running.cache_clear()
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_an_upgraded_package_recomputes_what_uses_it(indexed: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, installed = indexed.copy_to(tmp_path), packages._installed
+    assert counts(own, "features", "superpixels") == [Counts(9, 0)] * 2
+    for upgraded, computed in {"timm": (0, 0), "torch": (9, 0), "pydensecrf": (0, 9)}.items():
+        fingerprint.running.cache_clear()
+        monkeypatch.setattr(packages, "_installed", lambda one, when: (one, "99") if one == upgraded else installed(one, when))  # noqa: B023
+        assert [one.computed for one in counts(own, "features", "superpixels")] == list(computed), upgraded
+    [entry] = [Store("superpixels", folder=own.data).entry(name) for name in Store("superpixels", folder=own.data).last()["entries"]]
+    assert entry is not None and entry.recipe["packages"]["pydensecrf"] == "99"
+    assert entry.recipe["packages"] == fingerprint.packages(entry.recipe["modules"])

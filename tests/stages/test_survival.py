@@ -335,6 +335,18 @@ def test_damage_in_the_store_is_told_and_computed_again(
     assert published(own_hundred, "superpixels") == published(hundred, "superpixels")
 
 
+def test_entries_that_were_exchanged_are_told_and_computed_again(own_hundred: Project, hundred: Project) -> None:
+    first, second = (own_hundred.data / ".work" / "superpixels" / name for name in traces(own_hundred, "superpixels"))
+    first.rename(aside := first.with_name("aside"))
+    second.rename(first)
+    aside.rename(second)
+    remove(own_hundred, "superpixels")
+    said = heard(own_hundred, "superpixels")
+    assert f"superpixels: computing again what is damaged: {first.name}: it is another entry than its name says\n" in said
+    assert Counts.of(said) == Counts(100, 0)
+    assert published(own_hundred, "superpixels") == published(hundred, "superpixels")
+
+
 def test_damage_in_an_entry_from_which_images_are_copied(own_hundred: Project, tmp_path: Path) -> None:
     [name] = [name for name, trace in traces(own_hundred, "superpixels").items() if trace.images == 64]
     flip(own_hundred.data / ".work" / "superpixels" / name / REGIONS)
