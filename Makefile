@@ -3,11 +3,11 @@ PYTHON ?= python3
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup demo test test-all check docs mutants bench results clean
+.PHONY: help setup demo test test-all test-versions check docs mutants bench results clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 .venv/installed: pyproject.toml constraints.txt
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
@@ -24,8 +24,27 @@ demo: setup ## run the whole pipeline on the drawn data set and say what to look
 test: setup ## run the tests
 	OMP_NUM_THREADS=1 pytest -n auto --dist loadfile -m 'not slow'
 
-test-all: setup ## run the slow tests too
+test-all: setup test-versions ## run the slow tests too, and those of networks with other versions of torch
 	OMP_NUM_THREADS=1 pytest -n auto --dist loadfile
+
+# The oldest torch is the one that pyproject.toml begins with; the newest whatever the package index has when .venv-newest is made.
+# The rest is as in constraints.txt, but for what torch itself wants in a certain version.
+oldest := $(shell sed -n 's/^ *"\(torch\|torchvision\)>=\(.*\)",$$/\1==\2.*/p' pyproject.toml)
+newest := torch torchvision
+WITH_TORCH := $(addprefix tests/,test_networks.py test_inference.py test_training.py test_weights.py test_foreign_weights.py \
+	test_torchvision_repair.py contracts stages/test_predicting.py stages/test_exports.py)
+
+.venv-%/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear .venv-$*
+	grep -vE '^(torch|torchvision|sympy)==' constraints.txt > .venv-$*/constraints.txt
+	.venv-$*/bin/python -m pip install --quiet --constraint .venv-$*/constraints.txt $($*) --editable '.[dev]'
+	touch $@
+
+test-versions: .venv-oldest/installed .venv-newest/installed ## run tests of networks with the oldest and the newest torch (6 GB each)
+	for venv in .venv-oldest .venv-newest; do \
+		$$venv/bin/python -c 'import torch; print("torch", torch.__version__)' && \
+		OMP_NUM_THREADS=1 $$venv/bin/python -m pytest -n auto --dist loadfile $(WITH_TORCH) || exit 1; done
+
 
 check: setup ## lint, check types, and that generated pages are fresh
 	ruff check .

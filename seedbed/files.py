@@ -13,7 +13,7 @@ from seedbed.errors import MachineError
 
 def write(content: bytes, file: Path) -> None:
     """Write a file; whoever is stopped meanwhile, or finds no room, leaves what was there before."""
-    with _aside(file) as folder:
+    with _refusals_told(file), _aside(file.parent) as folder:
         unfinished = folder / "unfinished"
         with unfinished.open("wb") as out:
             out.write(content)
@@ -24,22 +24,37 @@ def write(content: bytes, file: Path) -> None:
 
 def check(file: Path) -> None:
     """Refuse a place where no file can be written, before there is anything to write."""
-    if file.is_dir():
-        raise MachineError(str(file), found="a folder", expected="a file, or nothing yet", do="name a file in it")
-    with _aside(file):
-        pass
+    with _refusals_told(file):
+        if file.is_dir():
+            raise MachineError(str(file), found="a folder", expected="a file, or nothing yet", do="name a file in it")
+    check_folder(file.parent)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder in which no file can be written."""
+    with _refusals_told(folder):
+        if folder.is_file():
+            raise MachineError(str(folder), found="a file", expected="a folder, or nothing yet", do="name another")
+        with _aside(folder):
+            pass
 
 
 @contextmanager
-def _aside(file: Path) -> Iterator[Path]:
-    """A folder in which a file is built before it takes its place; gone afterwards."""
+def _aside(folder: Path) -> Iterator[Path]:
+    """A folder within another in which something is built before it takes its place; gone afterwards."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as inner:
+        yield Path(inner)
+
+
+@contextmanager
+def _refusals_told(place: Path) -> Iterator[None]:
+    """Say in one line what the system refuses."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=file.parent) as folder:
-            yield Path(folder)
+        yield
     except OSError as error:
         raise MachineError(
-            str(file),
+            str(place),
             found=f"that it cannot be written: {error.strerror}",
             expected="a folder with room, where you may write",
             do="make room, or name another place",

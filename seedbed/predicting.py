@@ -154,7 +154,7 @@ def check_outputs(pictures: Sequence[Path], wanted: Wanted) -> None:
             raise DataError(
                 str(file), found="something that `seedbed predict` did not write", expected=expected, do=f"move it, or {elsewhere}"
             )
-    files.check(wanted.folder / "any")
+    files.check_folder(wanted.folder)
 
 
 def _identity(file: Path) -> tuple[int, int] | None:

@@ -205,7 +205,7 @@ class Anything:
 )
 def test_more_than_weights_is_not_unpacked(tmp_path: Path, held: Any, name: str, zipped: bool, capsys: pytest.CaptureFixture[str]) -> None:
     message = refusal(small("test_vit"), saved(tmp_path / "a.pth", held, _use_new_zipfile_serialization=zipped))
-    assert f"found more than weights: {name}" in message
+    assert f"found more than weights: {name}" in message.replace("builtins.", "")  # which older versions of torch say too
     assert "; expected tensors by name, for nothing else is unpacked; where you trust it, save its state_dict alone" in message
     assert capsys.readouterr().out == ""
 

@@ -1,116 +1,299 @@
-"""`seedbed predict` and `seedbed export-model`, on a project in which every stage was run."""
+"""`seedbed predict`, on a project in which every stage was run."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
+import resource
+import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-import torch
 from PIL import Image as PillowImage
 
-from seedbed import export_model
+from seedbed import drawing, predicting
 from seedbed.artifacts import open_artifact
-from seedbed.deeplab import DeepLab
-from seedbed.networks import Backbone
-from tests.stages.miniature import CHECKOUT, Project
+from seedbed.predictions.multiscale import Multiscale
+from seedbed.types import Image, LabelMap, Probabilities, Size
+from tests.stages.commands import program, said
+from tests.stages.miniature import Project, tree
+
+ELSEWHERE = "name another folder, as with --to masks"
 
 
-def seedbed(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "SEEDBED_DEVICE": "cpu"}
-    command = [sys.executable, "-m", "seedbed.cli", *arguments]
-    return subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True, check=False)
+def draw(file: Path, size: Size = (40, 56)) -> Path:
+    """Write a picture of blurred colours."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    small = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    assert cv2.imwrite(str(file), cv2.resize(small, size[::-1]))
+    return file
 
 
-@pytest.fixture
-def done(finished: Project, tmp_path: Path) -> Project:
-    return finished.copy_to(tmp_path / "project")
+def labels_in(mask: Path) -> LabelMap:
+    """What a mask says."""
+    with PillowImage.open(mask) as opened:
+        assert opened.mode == "P"
+        return np.asarray(opened)
 
 
 @pytest.mark.parametrize("crf", [[], ["--crf"]])
-def test_a_picture_that_was_never_seen_gets_a_mask_of_its_size(done: Project, tmp_path: Path, crf: list[str]) -> None:
-    picture = tmp_path / "my holiday.jpg"
-    random = np.random.default_rng(0)
-    cv2.imwrite(str(picture), cv2.resize(random.integers(0, 256, (5, 7, 3), dtype=np.uint8), (110, 70)))
-    said = seedbed(done, "predict", str(picture), "--to", "out", "--overlay", "--device", "cpu", *crf)
-    assert said.returncode == 0, said.stderr
-    assert said.stdout.startswith("out/my holiday.png: ") and "%" in said.stdout
-    with PillowImage.open(done.root / "out" / "my holiday.png") as mask:
+def test_a_picture_that_was_never_seen_gets_a_mask_of_its_size(finished: Project, tmp_path: Path, crf: list[str]) -> None:
+    picture, out = draw(tmp_path / "my holiday.jpg", (70, 110)), tmp_path / "out"
+    done = said(finished, "predict", str(picture), "--to", str(out), "--overlay", "--device", "cpu", *crf)
+    assert done.status == 0, done.error
+    assert done.out.startswith(f"{out}/my holiday.png: ") and "%" in done.out
+    with PillowImage.open(out / "my holiday.png") as mask:
         assert mask.mode == "P" and mask.size == (110, 70)
-        labels = np.asarray(mask)
         palette = np.array(mask.getpalette()).reshape(-1, 3)
-    data = open_artifact("dataset", folder=done.data)
-    assert labels.max() <= data.num_classes
-    assert np.array_equal(palette[: 1 + data.num_classes], data.whole("palette"))
-    overlay = cv2.imread(str(done.root / "out" / "my holiday_overlay.png"))
+    data = open_artifact("dataset", folder=finished.data)
+    assert labels_in(out / "my holiday.png").max() <= data.num_classes
+    assert np.array_equal(palette[: 1 + data.num_classes], data.whole("palette")) and palette[255].tolist() == [128, 128, 128]
+    overlay = cv2.imread(str(out / "my holiday_overlay.png"))
     assert overlay is not None and overlay.shape == (70, 110, 3)
+    assert sorted(one.name for one in out.iterdir()) == ["my holiday.png", "my holiday_overlay.png"]
 
 
-def test_a_picture_of_the_data_set_is_segmented_as_in_the_pipeline(done: Project) -> None:
-    predicted = open_artifact("predictions", folder=done.data)
+def test_a_picture_of_the_data_set_is_segmented_as_in_the_pipeline(finished: Project, tmp_path: Path) -> None:
+    predicted = open_artifact("predictions", folder=finished.data)
     image = predicted.ids[0]
-    said = seedbed(done, "predict", f"data/raw/shapes/images/{image}.png", "--to", "out", "--device", "cpu")
-    assert said.returncode == 0, said.stderr
-    with PillowImage.open(done.root / "out" / f"{image}.png") as mask:
-        labels = np.asarray(mask)
+    done = said(finished, "predict", f"data/raw/shapes/images/{image}.png", "--to", str(tmp_path), "--device", "cpu")
+    assert done.status == 0, done.error
+    labels = labels_in(tmp_path / f"{image}.png")
     kept = predicted.probabilities(image).resized(predicted.size(image)).maps
     said_of = np.take_along_axis(kept, labels[None].astype(np.int64), axis=0)[0]
     assert (said_of > kept.max(axis=0) - 1.01 / 255).all(), "what is kept is rounded to a 255th"
 
 
+def test_without_a_trained_network(indexed: Project) -> None:
+    done = said(indexed, "predict", "data/raw/shapes/images/val_0000.png", "--device", "cpu")
+    assert done.status == 2
+    assert "error: data/segmenter.zarr: found nothing; expected the artifact of stage segmenter" in done.error
+
+
+# --- What cannot be used ---
+
+
+def test_bad_pictures_stop_no_other_and_are_named_at_the_end(finished: Project, tmp_path: Path) -> None:
+    first, last, text = draw(tmp_path / "first.png"), draw(tmp_path / "last.png"), tmp_path / "text.png"
+    text.write_text("no picture", encoding="utf-8")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "large.png").write_bytes(np.asarray(cv2.imencode(".png", np.zeros((1, 30_000, 3), np.uint8))[1]).tobytes())
+    pictures = [str(one) for one in (first, tmp_path / "missing.png", text, tmp_path / "folder", tmp_path / "large.png", last)]
+    out = tmp_path / "out"
+    done = said(finished, "predict", *pictures, "--to", str(out), "--device", "cpu")
+    assert done.status == 2
+    assert [line.partition(": ")[0] for line in done.out.splitlines()] == [str(out / "first.png"), str(out / "last.png")]
+    assert [labels_in(out / name).shape for name in ("first.png", "last.png")] == [(40, 56), (40, 56)]
+    assert done.error.splitlines() == [
+        f"error: {pictures[1]}: found no such file; expected a picture; correct the path",
+        f"error: {text}: found 10 bytes that are not an image; expected a whole image file; replace the file",
+        f"error: {pictures[3]}: found a folder; expected a picture; name the pictures in it",
+        f"error: {pictures[4]}: found 1 x 30000 pixels; expected sides of 2 to 20,000 pixels, and no more than 100,000,000 in all; "
+        "scale the image, or remove it",
+    ]
+    assert len([*out.iterdir()]) == 2
+
+
+def test_a_picture_that_memory_does_not_suffice_for_stops_no_other(
+    finished: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict = Multiscale.predict
+
+    def predict_small(method: Multiscale, network: Any, images: Sequence[Image], **more: Any) -> list[Probabilities]:
+        if images[0].shape[1] == 56:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 12 bytes")
+        return predict(method, network, images, **more)
+
+    monkeypatch.setattr(Multiscale, "predict", predict_small)
+    large, small = draw(tmp_path / "large.png"), draw(tmp_path / "small.png", (20, 28))
+    done = said(finished, "predict", str(large), str(small), "--to", str(tmp_path / "out"), "--device", "cpu")
+    assert done.status == 2 and (tmp_path / "out" / "small.png").is_file()
+    do = "name a smaller --size, or use a larger machine"
+    assert done.error == f"error: {large}: found too little memory for what is made of it; expected enough; {do}\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nothing.png"], "error: nothing.png: found no such file; expected a picture; correct the path\n"),
-        (["a/one.png", "b/one.jpg"], "error: one: found two pictures of that name; expected names that differ; "),
-        (["params.yaml"], "bytes that are not an image"),
+        (["--size", "0"], "error: seedbed predict --size: found 0; expected 2 to 20,000 pixels; correct it\n"),
+        (["--size", "-7"], "error: seedbed predict --size: found -7; expected 2 to 20,000 pixels; correct it\n"),
+        (["--device", "gpu"], "error: --device or SEEDBED_DEVICE: found 'gpu'; expected one of: auto, cpu, cuda; correct it\n"),
     ],
 )
-def test_what_is_no_picture_is_one_line(done: Project, arguments: list[str], message: str) -> None:
-    said = seedbed(done, "predict", *arguments, "--device", "cpu")
-    assert said.returncode == 2 and said.stderr.count("\n") == 1
-    assert message in said.stderr
+def test_options_that_say_nothing_sensible_are_one_line(finished: Project, tmp_path: Path, arguments: list[str], message: str) -> None:
+    done = said(finished, "predict", str(draw(tmp_path / "a.png")), "--to", str(tmp_path / "out"), *arguments)
+    assert (done.status, done.out, done.error) == (2, "", message)
+    assert not (tmp_path / "out").exists()
 
 
-def test_without_a_trained_network(indexed: Project, tmp_path: Path) -> None:
-    own = indexed.copy_to(tmp_path / "own")
-    said = seedbed(own, "predict", "data/raw/shapes/images/val_0000.png", "--device", "cpu")
-    assert said.returncode == 2
-    assert "error: data/segmenter.zarr: found nothing; expected the artifact of stage segmenter" in said.stderr
+def test_a_name_that_is_no_text_is_as_good_as_any(finished: Project, tmp_path: Path) -> None:
+    picture = tmp_path / os.fsdecode(b"caf\xe9.jpg")
+    picture.write_bytes(draw(tmp_path / "cafe.jpg").read_bytes())
+    broken = tmp_path / os.fsdecode(b"th\xe9.jpg")
+    broken.write_bytes(b"")
+    done = program(finished, "predict", str(picture), str(broken), "--to", str(tmp_path / "out"), "--device", "cpu")
+    assert done.status == 2 and done.error.count("\n") == 1 and "th\\udce9.jpg: found 0 bytes that are not an image" in done.error
+    assert done.out.startswith(f"{tmp_path}/out/caf\\udce9.png: ") and (tmp_path / "out" / os.fsdecode(b"caf\xe9.png")).is_file()
 
 
-def test_an_exported_model_runs_without_seedbed(done: Project) -> None:
-    said = seedbed(done, "export-model", "out/model.pt2", "--size", "64", "80")
-    assert said.returncode == 0, said.stderr
-    assert said.stdout.startswith("out/model.pt2: from RGB in [0, 1] (batch, 3, height, width) to logits of every pixel; at most ")
-    program = torch.export.load(done.root / "out" / "model.pt2").module()
-    with torch.inference_mode():
-        logits = program(torch.rand(3, 3, 64, 80))
-    assert logits.shape == (3, 7, 64, 80) and logits.isfinite().all()
+# --- Nothing is overwritten but what an earlier run has written ---
 
 
-def test_a_network_that_cannot_be_written_for_any_size_is_one_line(done: Project) -> None:
-    (kept := done.root / "out" / "model.pt2").parent.mkdir(exist_ok=True)
-    kept.write_bytes(b"of before")
-    said = seedbed(done, "export-model", "out/model.pt2")  # this backbone rounds sizes in a way that torch.export cannot write
-    assert said.returncode == 2, said.stderr
-    assert said.stderr.splitlines()[-1] == (
-        "error: out/model.pt2: found a network that torch.export cannot write (SerializeError); "
-        "expected one that it can, for images of any size; name one size, as with --size 480 640"
-    )
-    assert kept.read_bytes() == b"of before" and list(kept.parent.iterdir()) == [kept]
+@pytest.mark.parametrize(
+    ("there", "arguments", "message"),
+    [
+        (
+            ["a.png"],
+            ["a.png", "--to", "."],
+            f"a.png: found a picture that is to be segmented; expected a place for what is made of it; {ELSEWHERE}",
+        ),
+        (
+            ["a.jpg", "a_overlay.png"],
+            ["a.jpg", "--to", ".", "--overlay"],
+            "a_overlay.png: found something that `seedbed predict` did not write; expected nothing, or what it wrote earlier; "
+            f"move it, or {ELSEWHERE}",
+        ),
+        (
+            ["a.jpg", "out/a.png/b"],
+            ["a.jpg", "--to", "out"],
+            "out/a.png: found something that `seedbed predict` did not write; expected nothing, or what it wrote earlier; "
+            f"move it, or {ELSEWHERE}",
+        ),
+        (
+            ["a.jpg", "b/a.jpg"],
+            ["a.jpg", "b/a.jpg"],
+            "a: found two pictures of that name; expected names that differ; give them one folder after the other",
+        ),
+        (
+            ["a.jpg", "a_overlay.jpg"],
+            ["a.jpg", "a_overlay.jpg", "--to", "out", "--overlay"],
+            "out/a_overlay.png: found the mask of a picture and the overlay of another under that name; expected names that differ; "
+            "give them one folder after the other",
+        ),
+        (["a.jpg", "out"], ["a.jpg", "--to", "out"], "out: found a file; expected a folder, or nothing yet; name another"),
+    ],
+)
+def test_what_would_overwrite_something_is_refused_before_anything_is_computed(
+    finished: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: list[str], arguments: list[str], message: str
+) -> None:
+    for name in there:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(draw(tmp_path / "picture.png").read_bytes())
+    before = tree(tmp_path)
+    project = Project(tmp_path / "project")
+    project.root.mkdir()
+    for name in ("params.yaml", "data"):
+        (project.root / name).symlink_to(finished.root / name)
+    monkeypatch.setattr(predicting.Model, "labels", None)
+    done = said(project, "predict", "--device", "cpu", *(f"../{one}" if one[0] in "abo." else one for one in arguments))
+    assert done.status == 2 and done.out == "" and done.error.count("\n") == 1
+    assert done.error.startswith("error: ") and message in done.error.replace("../", "").replace(str(tmp_path), "")
+    assert {name: content for name, content in tree(tmp_path).items() if not name.startswith("project")} == before
 
 
-def test_a_resnet_is_exported_for_images_of_any_size(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    network = DeepLab(Backbone("resnet18", output_stride=16), 2, (1, 2)).eval()
-    assert export_model.exported(network, tmp_path / "model.pt2", size=None) < 1e-3
-    program, whole = torch.export.load(tmp_path / "model.pt2").module(), export_model.Exported(network).eval()
-    for size in ((1, 3, 64, 80), (3, 3, 101, 77)):
-        images = torch.rand(size)
-        with torch.inference_mode():
-            assert torch.allclose(program(images), whole(images), atol=1e-4)
+def test_masks_and_overlays_of_an_earlier_run_are_replaced_but_not_taken_for_pictures(finished: Project, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for name in ("a.jpg", "a.png"):
+        done = said(finished, "predict", str(draw(tmp_path / name)), "--to", str(out), "--overlay", "--device", "cpu")
+        assert done.status == 0, done.error
+    written = tree(out)
+    assert sorted(written) == ["a.png", "a_overlay.png"]
+    done = said(finished, "predict", str(out / "a.png"), "--to", str(out), "--device", "cpu")
+    assert done.status == 2 and "a picture that is to be segmented" in done.error and tree(out) == written
+
+
+# --- Pictures of any size ---
+
+
+@pytest.mark.parametrize(
+    ("size", "arguments", "seen"),
+    [
+        ((40, 56), [], (40, 56)),  # no image of the data set is larger than 72 x 80
+        ((90, 300), [], (24, 80)),
+        ((300, 90), [], (72, 22)),
+        ((90, 300), ["--size", "150"], (45, 150)),
+        ((90, 300), ["--size", "400"], (90, 300)),
+    ],
+)
+@pytest.mark.parametrize("crf", [[], ["--crf"]])
+def test_the_network_sees_a_picture_at_a_bounded_size(
+    finished: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: Size, arguments: list[str], seen: Size, crf: list[str]
+) -> None:
+    predict, sizes = Multiscale.predict, []
+
+    def predict_and_tell(method: Multiscale, network: Any, images: Sequence[Image], **more: Any) -> list[Probabilities]:
+        sizes.extend(image.shape[:2] for image in images)
+        return predict(method, network, images, **more)
+
+    monkeypatch.setattr(Multiscale, "predict", predict_and_tell)
+    picture = draw(tmp_path / "a.png", size)
+    done = said(finished, "predict", str(picture), "--to", str(tmp_path / "out"), "--device", "cpu", *arguments, *crf)
+    assert done.status == 0, done.error
+    assert sizes == [seen] and labels_in(tmp_path / "out" / "a.png").shape == size
+
+
+def test_labels_after_the_crf_are_made_at_the_size_that_the_network_sees_and_enlarged() -> None:
+    half = np.repeat([[1, 1, 0, 0]], 3, axis=0).astype(np.uint8)  # what the CRF says
+
+    class Method:
+        def predict(self, network: Any, images: Sequence[Image], *, device: str) -> list[Probabilities]:
+            return [Probabilities(np.full((2, 3, 4), 0.5, np.float32))]
+
+        def from_probabilities(self, image: Image, probabilities: Probabilities) -> dict[str, LabelMap]:
+            assert image.shape == (3, 4, 3) and probabilities.maps.shape == (2, 3, 4)
+            return {"predictions_crf": half}
+
+        def loaded(self) -> None: ...
+
+        device = "cpu"
+
+    fake: Any = Method()
+    model = predicting.Model(fake, fake, fake)
+    assert model.labels(np.zeros((3, 4, 3), np.uint8), bound=(3, 4), with_crf=True).tolist() == half.tolist()
+    enlarged = model.labels(np.zeros((9, 12, 3), np.uint8), bound=(3, 4), with_crf=True)
+    assert enlarged.tolist() == np.repeat(np.repeat(half, 3, axis=0), 3, axis=1).tolist()
+
+
+@pytest.mark.parametrize("numbers", [1, 200, 2**22])
+@pytest.mark.parametrize("size", [(23, 41), (7, 5), (9, 64), (60, 4), (11, 13)])
+def test_the_likeliest_class_in_blocks_of_rows_is_that_of_all_rows_at_once(
+    monkeypatch: pytest.MonkeyPatch, numbers: int, size: Size
+) -> None:
+    monkeypatch.setattr(predicting, "NUMBERS", numbers)
+    probabilities = Probabilities(np.random.default_rng(1).random((4, 11, 13), np.float32))
+    assert np.array_equal(predicting.likeliest(probabilities, size), probabilities.resized(size).labels)
+
+
+def test_enlarging_takes_hardly_more_memory_than_what_comes_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predicting, "NUMBERS", 2**16)
+    probabilities = Probabilities(np.random.default_rng(1).random((20, 30, 40), np.float32))
+    tracemalloc.start()
+    labels = predicting.likeliest(probabilities, (900, 1200))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < labels.nbytes + 2**21, "of all rows at once it is 80 times the labels"
+
+
+@pytest.mark.parametrize("pixels", [1, 100, 2**20])
+def test_drawing_over_blocks_of_rows_is_drawing_over_all(monkeypatch: pytest.MonkeyPatch, pixels: int) -> None:
+    monkeypatch.setattr(predicting, "PIXELS", pixels)
+    random = np.random.default_rng(2)
+    image = random.integers(0, 256, (29, 17, 3), dtype=np.uint8)
+    labels = np.asarray(cv2.resize(random.integers(0, 3, (6, 5), dtype=np.uint8), (17, 29), interpolation=cv2.INTER_NEAREST), np.uint8)
+    palette = np.array([(0, 0, 0), (255, 0, 0), (0, 255, 0)], np.uint8)
+    expected = drawing.overlay(image, labels, palette)
+    predicting.draw_over(image, labels, palette)
+    assert np.array_equal(image, expected)
+
+
+@pytest.mark.slow
+def test_a_large_picture_needs_little_more_memory_than_some_copies_of_it(finished: Project, tmp_path: Path) -> None:
+    peaks = []
+    for name, size in (("small.jpg", (60, 80)), ("large.jpg", (3000, 4000))):
+        done = program(finished, "predict", str(draw(tmp_path / name, size)), "--to", str(tmp_path / "out"), "--overlay", "--device", "cpu")
+        assert done.status == 0, done.error
+        peaks.append(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
+    assert peaks[1] - peaks[0] < 12 * 3000 * 4000 + 2**27
