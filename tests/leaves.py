@@ -94,8 +94,8 @@ def others(hint: Any, now: Any) -> list[list[Any]]:
     if isinstance(now, list | tuple) and all(isinstance(one, int | float) for one in now):
         entries = list(now)
         each = [[[*entries[:place], number, *entries[place + 1 :]] for number in _numbers(one)] for place, one in enumerate(entries)]
-        longer = [[*entries, _neat(entries[-1] / 2)]] if entries and get_args(hint)[1:] == (Ellipsis,) else []
-        return [*each, *([longer] if longer else [])]
+        endless = entries and get_args(hint)[1:] == (Ellipsis,)
+        return [*each, [[*entries, number] for number in _numbers(entries[-1])]] if endless else each
     return []
 
 

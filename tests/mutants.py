@@ -107,6 +107,7 @@ class Copy:
 
     def begin(self, tests: Sequence[str], *, seconds: int, fault: Fault | None = None) -> int:
         """Run tests, perhaps with a fault, in a process of their own; its number."""
+        assert tests, f"no tests belong to {fault.module if fault else 'these modules'}"
         process = os.fork()
         if process:
             return process

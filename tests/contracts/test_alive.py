@@ -57,6 +57,8 @@ LIVELY: dict[str, Any] = {
     "Colours.hue": 0.2,
     "Descent.weight_decay": 0.1,
     "Descent.new_layer_factor": 3,
+    "PseudoMasks.rates": [1, 2, 3],  # no farther than the small crops reach
+    "RegionGrowing.rates": [1, 2, 3],
     "PseudoMasks.scales": [1, 0.5],
     "RegionGrowing.scales": [1, 0.5],
     "Multiscale.scales": [1, 0.5],
@@ -224,7 +226,7 @@ def other_values(family: str) -> dict[str, list[Any]]:
         "pretraining.dino.architecture": ["test_vit2"],
         "pretraining.dino.patch_size": [4, 16],
         "Crops.edge": [32],
-        "Augmentation.scale_steps": [3, 4],
+        "Augmentation.scale_steps": [3],
         "Augmentation.padding": [[], [121, 60, 30], [120, 61, 30], [120, 60, 31]],
         "Trunk.network": ["test_byobnet"],
         "Trunk.output_stride": [8, 16],
