@@ -3,7 +3,7 @@ PYTHON ?= python3
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup demo test test-all check docs bench results clean
+.PHONY: help setup demo test test-all check docs mutants bench results clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -35,6 +35,9 @@ check: setup ## lint, check types, and that generated pages are fresh
 
 docs: setup ## write the generated pages
 	python -m seedbed.documentation
+
+mutants: setup ## put single faults into what computes, and say which ones no test notices (an hour or more)
+	OMP_NUM_THREADS=1 python -m tests.mutants
 
 bench: setup ## run the benchmarks
 	for file in $(filter-out $(addprefix benchmarks/,results.py growth.py predictions.py),$(wildcard benchmarks/[a-z]*.py)); do python $$file || exit 1; done

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -50,8 +50,8 @@ OPPOSITES = {
     "maximum": "minimum",
 }
 OPPOSITES |= {other: name for name, other in OPPOSITES.items()}
-FLOATS = ("Share", "Positive", "NotNegative", "Probability", "Scale")  # what numbers of some kinds are called
 SILENT = ("strict", "flush", "file")  # arguments that compute nothing
+ESTIMATES = ("memory", "footprint")  # of what is needed, which move no result
 Fields: TypeAlias = dict[str, str]
 
 
@@ -81,7 +81,8 @@ def faults(module: str) -> list[Fault]:
     for line in text.splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
     tree = ast.parse(text)
-    blocks = [_fields(node) for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    kinds = _kinds(tree)
+    blocks = [_fields(node, kinds) for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     alike = _alike(tree)
     found = []
     for node in _computing(tree):
@@ -103,6 +104,8 @@ def _computing(node: ast.AST) -> Iterator[ast.stmt | ast.expr]:
         if name in ("annotation", "returns", "decorator_list", "type_params", "bases"):
             continue
         for one in child if isinstance(child, list) else [child]:
+            if isinstance(one, ast.FunctionDef) and one.name in ESTIMATES:
+                continue
             if isinstance(one, ast.Raise | ast.Assert | ast.Import | ast.ImportFrom | ast.JoinedStr):
                 continue
             if isinstance(one, ast.Expr) and (isinstance(one.value, ast.Constant) or ast.unparse(one).startswith("print(")):
@@ -158,7 +161,10 @@ def _of_expression(node: ast.stmt | ast.expr, blocks: Sequence[Fields], alike: s
         if node.attr in OPPOSITES:
             yield _with(node, attr=OPPOSITES[node.attr])
         for fields in _read(node, blocks):
-            yield from (_with(node, attr=name) for name, kind in fields.items() if kind == fields[node.attr] and name != node.attr)
+            same = [name for name, kind in fields.items() if kind == fields[node.attr]]
+            following = same[(same.index(node.attr) + 1) % len(same)]
+            if following != node.attr:
+                yield _with(node, attr=following)
             yield from _constants(node, fields[node.attr])
     if isinstance(node, ast.Call):
         for place, (first, second) in enumerate(pairwise(node.args)):
@@ -170,16 +176,28 @@ def _of_expression(node: ast.stmt | ast.expr, blocks: Sequence[Fields], alike: s
                 yield _with(node, keywords=[*node.keywords[:place], *swapped, *node.keywords[place + 2 :]])
 
 
-def _fields(block: ast.ClassDef) -> Fields:
+def _fields(block: ast.ClassDef, kinds: Mapping[str, str]) -> Fields:
     """Parameters of a class, with what kind of value each is."""
-    fields = [one for one in block.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name) and one.value is None]
-    return {one.target.id: _kind(ast.unparse(one.annotation)) for one in fields if isinstance(one.target, ast.Name)}
+    fields = [one for one in block.body if isinstance(one, ast.AnnAssign) and one.value is None]
+    return {ast.unparse(one.target): _kind(ast.unparse(one.annotation), kinds) for one in fields}
 
 
-def _kind(annotation: str) -> str:
-    written = annotation.removeprefix("Annotated[")
-    known = next((kind for kind in ("tuple", "bool", "int", "float") if written.startswith(kind)), annotation)
-    return "float" if known in FLOATS else known
+def _kind(annotation: str, kinds: Mapping[str, str]) -> str:
+    written = kinds.get(annotation, annotation).removeprefix("Annotated[")
+    return next((kind for kind in ("tuple", "bool", "int", "float") if written.startswith(kind)), annotation)
+
+
+def _kinds(tree: ast.Module) -> dict[str, str]:
+    """What types are that a module gives a name of its own, or imports from one that does."""
+    found: dict[str, str] = {}
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("seedbed."):
+            file = (PROJECT / str(node.module).replace(".", "/")).with_suffix(".py")
+            inner = _kinds(ast.parse(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+            found |= {alias.name: inner[alias.name] for alias in node.names if alias.name in inner}
+        elif isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("Annotated["):
+            found[ast.unparse(node.targets[0])] = ast.unparse(node.value)
+    return found
 
 
 def _alike(tree: ast.AST) -> set[frozenset[str]]:

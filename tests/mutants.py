@@ -14,27 +14,31 @@ from __future__ import annotations
 
 import argparse
 import ast
+import importlib
 import os
 import random
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from queue import SimpleQueue
+
+import pytest
 
 from tests.faults import PROJECT, Fault, faults
 
 COMPUTING = (  # beside methods
-    *("augmentation", "boundaries", "components", "crf", "deeplab", "frozen", "inference", "judgement", "metrics", "networks"),
+    *("augmentation", "boundaries", "components", "crf", "deeplab", "inference", "judgement", "metrics", "networks"),
     *("samples", "training", "transformer", "types", "weights"),
 )
 APART = ("laws", "pipeline", "stages")  # tests of the whole, which belong to no module
+SLOW = ("torch", "timm", "lightning_fabric", "zarr", "skimage.segmentation", "scipy.ndimage", "hypothesis.extra.numpy", "matplotlib.pyplot")
 LONG = "killed"  # a test that starts programs again and again; others notice the same
 EQUIVALENT: dict[str, str] = {}  # fault as it is printed, without its line -> why nobody can notice
 
@@ -58,7 +62,7 @@ def imported(file: Path) -> frozenset[str]:
     return frozenset(found)
 
 
-def tests_of(module: str) -> list[str]:
+def belonging(module: str) -> list[str]:
     """Tests that belong to a module: its own, those that import it, and those of methods that use it."""
     file, dotted = Path(module), module.removesuffix(".py").replace("/", ".")
     methods = (
@@ -76,6 +80,16 @@ def tests_of(module: str) -> list[str]:
     return [*dict.fromkeys(files), *alive]
 
 
+# Runs.
+
+
+def load() -> None:
+    """Import what is slow to import, so that processes have it that are forked from this one."""
+    importlib.import_module("seedbed.torchvision_repair").apply()
+    for name in SLOW:
+        importlib.import_module(name)
+
+
 @dataclass(frozen=True)
 class Copy:
     """A copy of the checkout, to put faults into."""
@@ -91,40 +105,65 @@ class Copy:
                 shutil.copy(PROJECT / name, root / name)
         return cls(root)
 
-    def complaint(self, tests: Sequence[str], *, seconds: float) -> str:
-        """What the first of some tests says that fails or does not end in time; nothing if all pass."""
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-x",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "-m",
-            "not slow",
-            "-k",
-            f"not {LONG}",
-            f"--timeout={seconds}",
-            *tests,
-        ]
-        variables = {"PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
-        with tempfile.TemporaryDirectory() as folder:
-            command.append(f"--basetemp={folder}/tests")
-            done = subprocess.run(command, cwd=self.root, env=os.environ | variables, capture_output=True, text=True, check=False)
-        if done.returncode in (4, 5):
-            raise RuntimeError(f"no tests: {done.stdout[-500:]}{done.stderr[-500:]}")
-        return done.stdout if done.returncode else ""
-
-    def survives(self, fault: Fault, *, seconds: float) -> bool:
-        """Whether no test notices a fault."""
-        file = self.root / fault.module
-        right = file.read_bytes()
-        file.write_bytes(fault.put_into(right))
+    def begin(self, tests: Sequence[str], *, seconds: int, fault: Fault | None = None) -> int:
+        """Run tests, perhaps with a fault, in a process of their own; its number."""
+        process = os.fork()
+        if process:
+            return process
+        status = 1
         try:
-            return not self.complaint(tests_of(fault.module), seconds=seconds)
+            if fault:
+                file = self.root / fault.module
+                file.write_bytes(fault.put_into((PROJECT / fault.module).read_bytes()))
+            status = self._run(tests, seconds)
         finally:
-            file.write_bytes(right)
+            os._exit(status)
+
+    def _run(self, tests: Sequence[str], seconds: int) -> int:
+        for name in [one for one in sys.modules if one.partition(".")[0] in ("seedbed", "stages", "tests", "benchmarks")]:
+            del sys.modules[name]
+        sys.path[:] = [str(self.root), *(one for one in sys.path if one and Path(one).resolve() != PROJECT)]
+        sys.dont_write_bytecode = True
+        os.environ |= {"PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1"}
+        os.chdir(self.root)
+        output = os.open(self.output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        resource.setrlimit(resource.RLIMIT_CPU, (20 * seconds, 20 * seconds))  # where not even Python gets to say that it takes too long
+        flags = ["-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", "-k", f"not {LONG}", f"--timeout={seconds}"]
+        return int(pytest.main([*flags, f"--basetemp={self.root}/.tests", *tests]))
+
+    @property
+    def output(self) -> Path:
+        """What tests have said."""
+        return self.root / ".output"
+
+    def mend(self, fault: Fault) -> None:
+        """Take a fault out again."""
+        shutil.copy(PROJECT / fault.module, self.root / fault.module)
+
+    def outcome(self, status: int) -> bool:
+        """Whether all tests passed."""
+        code = os.waitstatus_to_exitcode(status)
+        if code in (4, 5):
+            raise RuntimeError(f"no tests: {self.output.read_text()[-1000:]}")
+        return code == 0
+
+
+def survivors_of(chosen: Sequence[Fault], copies: Sequence[Copy], *, seconds: int) -> Iterator[Fault]:
+    """Faults that no test notices, as they are found."""
+    free, waiting, running = list(copies), deque(chosen), dict[int, tuple[Fault, Copy]]()
+    while waiting or running:
+        while waiting and free:
+            fault, place = waiting.popleft(), free.pop()
+            running[place.begin(belonging(fault.module), seconds=seconds, fault=fault)] = fault, place
+        process, status = os.wait()
+        fault, place = running.pop(process)
+        place.mend(fault)
+        free.append(place)
+        print(f"{len(chosen) - len(waiting) - len(running)} of {len(chosen)}", end="\r", file=sys.stderr, flush=True)
+        if place.outcome(status):
+            yield fault
 
 
 def main() -> None:
@@ -133,7 +172,7 @@ def main() -> None:
     parser.add_argument("--number", type=int, default=150, help="faults, drawn by chance; 0: all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1, help="faults at a time")
-    parser.add_argument("--seconds", type=float, default=120, help="that a test may take before it counts as failed")
+    parser.add_argument("--seconds", type=int, default=120, help="that a test may take before it counts as failed")
     parser.add_argument("--list", action="store_true", help="name the faults and run nothing")
     options = parser.parse_args()
     every = [one for module in options.modules or modules() for one in faults(module)]
@@ -142,35 +181,17 @@ def main() -> None:
     if options.list:
         print(*(f"{one.line}: {one}" for one in chosen), f"{len(chosen)} of {len(every)}", sep="\n")
         return
-    started, survivors = time.monotonic(), list[Fault]()
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.jobs) as threads:
-        free: SimpleQueue[Copy] = SimpleQueue()
-        for number in range(options.jobs):
-            free.put(Copy.made(Path(folder) / str(number)))
-
-        def judged(fault: Fault) -> tuple[Fault, bool]:
-            place = free.get()
-            try:
-                return fault, place.survives(fault, seconds=options.seconds)
-            finally:
-                free.put(place)
-
-        first = free.get()
-        complaint = first.complaint([*dict.fromkeys(test for one in chosen for test in tests_of(one.module))], seconds=options.seconds)
-        if complaint:
-            sys.exit(f"a test fails without any fault: {complaint}")
-        free.put(first)
-        for done, (fault, survived) in enumerate(threads.map(judged, chosen), start=1):
-            if survived:
-                survivors.append(fault)
-                print(f"survived, line {fault.line} of {fault}", flush=True)
-            print(
-                f"{done} of {len(chosen)}, {len(survivors)} survived, {time.monotonic() - started:.0f} s",
-                end="\r",
-                file=sys.stderr,
-                flush=True,
-            )
-    share = 1 - len(survivors) / max(1, len(chosen))
+    started, found = time.monotonic(), 0
+    load()
+    with tempfile.TemporaryDirectory() as folder:
+        copies = [Copy.made(Path(folder) / str(number)) for number in range(options.jobs)]
+        copies[0].begin([*dict.fromkeys(test for one in chosen for test in belonging(one.module))], seconds=options.seconds)
+        if not copies[0].outcome(os.wait()[1]):
+            sys.exit(f"a test fails without any fault:\n{copies[0].output.read_text()[-3000:]}")
+        for fault in survivors_of(chosen, copies, seconds=options.seconds):
+            found += 1
+            print(f"survived, line {fault.line} of {fault}", flush=True)
+    share = 1 - found / max(1, len(chosen))
     print(f"{len(chosen)} of {len(every)} faults, {share:.3f} of them dead, in {time.monotonic() - started:.0f} s")
 
 

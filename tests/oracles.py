@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pydensecrf.densecrf
 import torch
+from torch import nn
 from torch.nn import functional
 
 from seedbed.deeplab import DeepLab
@@ -54,6 +55,7 @@ def deeplab(network: DeepLab, pixels: npt.NDArray[np.uint8], *, size: Size, rate
         features = trunk.forward_features(standard)
         logits = torch.zeros(1)
         for branch, rate in zip(network.branches, rates, strict=True):
+            assert isinstance(branch, nn.Conv2d)
             logits = logits + functional.conv2d(features, branch.weight, branch.bias, padding=rate, dilation=rate)
         large = functional.interpolate(logits, size=pixels.shape[1:3], mode="bilinear", align_corners=False)
     return np.asarray(large.double().softmax(dim=1).numpy())
@@ -63,8 +65,11 @@ def made_sure(network: DeepLab, pixels: npt.NDArray[np.uint8]) -> DeepLab:
     """A network whose answers to some images differ from place to place, as those of one that has learned. In place."""
     generator = torch.Generator().manual_seed(5)
     for branch in network.branches:
-        torch.nn.init.normal_(branch.weight, std=1.0, generator=generator)
+        assert isinstance(branch, nn.Conv2d)
+        nn.init.normal_(branch.weight, std=1.0, generator=generator)
     with torch.no_grad():
         logits = network(torch.from_numpy(pixels / 255).permute(0, 3, 1, 2).float())
-        network.branches[0].bias -= logits.mean(dim=(0, 2, 3))
+        first = network.branches[0]
+        assert isinstance(first, nn.Conv2d) and first.bias is not None
+        first.bias -= logits.mean(dim=(0, 2, 3))
     return network

@@ -94,7 +94,7 @@ def test_two_processes_train_a_network_that_keeps_weights_without_a_gradient(cam
 
 def test_the_whole_written_down_plainly(cam: Cam) -> None:
     """From bytes to the loss; classes are 1..K among labels and 0..K-1 among logits."""
-    learner = cam.learner(NUM_CLASSES).eval()
+    learner: Any = cam.learner(NUM_CLASSES).eval()
     torch.nn.init.normal_(learner.network.head.weight, std=0.5)
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (2, 40, 56, 3), dtype=np.uint8)
@@ -121,7 +121,7 @@ def test_the_whole_written_down_plainly(cam: Cam) -> None:
 
 def test_what_learns_how_fast(cam: Cam) -> None:
     descent = Descent(learning_rate=0.03, new_layer_factor=7, momentum=0.6, weight_decay=0.02, warmup=0.3, power=1.4, falls="throughout")
-    learner = dataclasses.replace(cam, descent=descent).learner(NUM_CLASSES)
+    learner: Any = dataclasses.replace(cam, descent=descent).learner(NUM_CLASSES)
     [scheduled] = learner.optimizers()
     old, new = scheduled.optimizer.param_groups
     assert [id(one) for one in old["params"]] == [id(one) for one in learner.network.backbone.parameters()]

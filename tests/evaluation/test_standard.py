@@ -78,7 +78,7 @@ OWN = Standard(
 )
 
 
-def test_labels_of_class_maps_written_down_pixel_by_pixel() -> None:
+def test_the_whole_of_class_maps_written_down_pixel_by_pixel() -> None:
     maps = ClassMaps(classes=(1, 4, 6), maps=np.random.default_rng(1).random((3, 9, 11), np.float32) ** 2)
     expected = np.zeros((9, 11))
     for y, x in np.ndindex(9, 11):
@@ -89,7 +89,7 @@ def test_labels_of_class_maps_written_down_pixel_by_pixel() -> None:
     assert set(np.unique(expected).tolist()) == {0, 1, 4, 6}
 
 
-def test_labels_of_predictions_are_those_of_pydensecrf_called_plainly() -> None:
+def test_the_whole_of_predictions_is_pydensecrf_called_plainly() -> None:
     image, random = photograph((24, 40)), np.random.default_rng(1)
     maps = random.random((4, 3, 5), np.float32) ** 2 + np.float32(0.01)
     probabilities = Probabilities(maps=maps / maps.sum(axis=0)).resized((24, 40))

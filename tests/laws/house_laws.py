@@ -12,6 +12,8 @@ USES_DISK = {
     *(f"seedbed.{name}" for name in ("artifacts", "drawing", "export", "files", "fingerprint", "images", "inputs", "methods")),
     *("seedbed.params", "seedbed.store", "seedbed.memory", "seedbed.raw", "seedbed.truth", "seedbed.weights"),
 }
+ORACLE = "test_the_whole_"  # how tests begin that hold a verb as a whole against the same written down plainly
+NO_ORACLE = {"dataset"}  # families whose methods read what others wrote: their tests hold what is read against that
 DISK = {
     *("open", "open_group", "open_array", "read_text", "read_bytes", "write_text", "write_bytes", "imread", "imwrite"),
     *("fromfile", "tofile", "loadtxt", "savetxt", "genfromtxt", "memmap", "load_file", "save_file", "mkdir", "unlink", "rmtree"),
@@ -46,6 +48,28 @@ def methods_touch_no_disk(tree: SourceTree) -> list[str]:
         for use in uses
         if use.name.rpartition(".")[2] in DISK and not _is_ours(use.name)
     ]
+
+
+def methods_have_oracles(tree: SourceTree) -> list[str]:
+    """What a method does as a whole, with parameters of which none is usual, equals a plain transcription of what it says it does."""
+    return [
+        f"{file}: add {ORACLE}...: {tree.file(method)}, all of it, against the same written down plainly"
+        for family in sorted({*tree.families} - NO_ORACLE)
+        for method in tree.methods(family)
+        if has_parameters(tree, method)
+        for file in [f"tests/{family}/test_{method.rpartition('.')[2]}.py"]
+        if not (tree.root / file).is_file() or f"def {ORACLE}" not in (tree.root / file).read_text(encoding="utf-8")
+    ]
+
+
+def has_parameters(tree: SourceTree, method: str) -> bool:
+    """Whether the class of a method's module that is marked as one has fields."""
+    marked = (node for node in tree.sources[method].nodes if isinstance(node, ast.ClassDef) and _marks(node) & {"method"})
+    return any(isinstance(item, ast.AnnAssign) and "ClassVar" not in ast.unparse(item.annotation) for node in marked for item in node.body)
+
+
+def _marks(node: ast.ClassDef) -> set[str]:
+    return {ast.unparse(one).rpartition(".")[2] for one in node.decorator_list}
 
 
 def _is_ours(name: str) -> bool:

@@ -8,8 +8,10 @@ from tests.laws import house_laws
 from tests.laws.broken_copy import BrokenCopy, Law
 from tests.laws.source_tree import SourceTree
 
+LAWS = [house_laws.rooms_have_names, house_laws.no_bare_except, house_laws.methods_touch_no_disk, house_laws.methods_have_oracles]
 
-@pytest.mark.parametrize("law", [house_laws.rooms_have_names, house_laws.no_bare_except, house_laws.methods_touch_no_disk])
+
+@pytest.mark.parametrize("law", LAWS)
 def test_the_project_keeps_the_law(law: Law, checkout: SourceTree) -> None:
     assert law(checkout) == []
 
@@ -59,3 +61,15 @@ def test_readers_of_data_sets_may_read(broken: BrokenCopy) -> None:
 def test_a_file_read_by_the_core_or_a_contract_is_found(broken: BrokenCopy, file: str) -> None:
     where = broken.append(file, "open('x')")
     assert broken.new(house_laws.methods_touch_no_disk) == [f"{where}: remove open: methods and most of the core touch no disk"]
+
+
+def test_a_method_that_nothing_is_held_against_is_found(broken: BrokenCopy) -> None:
+    """Tests of the copy are empty, and so is the reader's that needs none."""
+    missing = "add test_the_whole_...: seedbed/{0}, all of it, against the same written down plainly"
+    complaint = f"tests/seeds/test_threshold.py: {missing.format('seeds/threshold.py')}"
+    assert complaint in broken.new(house_laws.methods_have_oracles)
+    broken.append("tests/seeds/test_threshold.py", "def test_the_whole_written_down() -> None: ...")
+    found = broken.new(house_laws.methods_have_oracles)
+    assert complaint not in found and not any("dataset" in one or "pretraining/none" in one for one in found)
+    broken.append("seedbed/seeds/new.py", "@method\nclass New:\n    number: int\n")
+    assert f"tests/seeds/test_new.py: {missing.format('seeds/new.py')}" in broken.new(house_laws.methods_have_oracles)

@@ -28,7 +28,7 @@ class Bright(SegmentationNetwork):
 
 
 @pytest.mark.parametrize("flip", [False, True])
-def test_what_counts_of_all_sizes(flip: bool) -> None:
+def test_the_whole_written_down_view_by_view(flip: bool) -> None:
     """By hand: every view's logits or probabilities, brought to the cells that are kept, then the largest, or their mean."""
     network, size = LeaningSegmenter(3), (5, 8)
     logits: list[Tensor] = []

@@ -259,12 +259,12 @@ def test_the_whole_training_written_down_step_by_step(dino: Dino, monkeypatch: p
         wanted = torch.softmax((answers - centre) / temperature, dim=-1)
         said = [torch.log_softmax(one / 0.13, dim=-1) for crops in batch for one in student(crops)]
         pairs = [(-(wanted[place] * log).sum(-1)).mean() for place in range(2) for other, log in enumerate(said) if other != place]
-        loss = sum(pairs) / 8  # of two large crops with the four other crops each
+        loss = torch.stack(pairs).sum() / 8  # of two large crops with the four other crops each
         losses.append(loss.item())
         student.zero_grad()
         loss.backward()
-        gradients = {name: one.grad for name, one in student.named_parameters()}
-        length = math.sqrt(sum(one.square().sum().item() for one in gradients.values()))
+        gradients = {name: one.grad for name, one in student.named_parameters() if one.grad is not None}
+        length = math.sqrt(sum(float(one.square().sum()) for one in gradients.values()))
         rate = done / 0.25 if done < 0.25 else 0.2 + 0.8 * cosine((done - 0.25) / 0.75)
         with torch.no_grad():
             for name, one in student.named_parameters():
@@ -305,7 +305,7 @@ def test_views_written_down_draw_by_draw(dino: Dino, seed: int) -> None:
         area, shape = random.uniform(smallest, largest) * 24 * 40, math.exp(random.uniform(math.log(3 / 4), math.log(4 / 3)))
         rows, columns = min(24, round(math.sqrt(area / shape))), min(40, round(math.sqrt(area * shape)))
         top, left = random.integers(0, 24 - rows + 1), random.integers(0, 40 - columns + 1)
-        crop = cv2.resize(image[top : top + rows, left : left + columns], (edge, edge), interpolation=cv2.INTER_CUBIC)
+        crop: Any = cv2.resize(image[top : top + rows, left : left + columns], (edge, edge), interpolation=cv2.INTER_CUBIC)
         if random.random() < 0.4:
             crop = crop[:, ::-1]
         if random.random() < 0.6:

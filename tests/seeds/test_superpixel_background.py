@@ -109,5 +109,5 @@ def test_the_whole_written_down_pixel_by_pixel(example: tuple[ClassMaps, npt.NDA
         if regions[y, x] == means.index(min(means)):
             expected[y, x] = 0
         if strongest[y, x] > 0.62:
-            expected[y, x] = maps.classes[[float(one[y, x]) for one in maps.maps].index(strongest[y, x])]
+            expected[y, x] = maps.classes[[float(one[y, x]) for one in maps.maps].index(float(strongest[y, x]))]
     assert np.array_equal(SuperpixelBackground(threshold=0.62).label(maps, regions), expected)
