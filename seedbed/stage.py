@@ -21,7 +21,7 @@ from typing import Any, NoReturn, TypeVar
 import cv2
 import numpy as np
 
-from seedbed import executor, fingerprint, interruption, memory
+from seedbed import executor, fingerprint, interruption, memory, raw
 from seedbed.artifacts import FIXED, SCHEMAS, Artifact, Columns, MadeBy, open_artifact
 from seedbed.errors import USER_ERROR, ArtifactError, MachineError, SeedbedError, listed, of_system
 from seedbed.executor import Place
@@ -110,8 +110,11 @@ class Run:
 
     def read_raw(self, read: Callable[[Path], T]) -> T:
         """What a reader finds below the root of the raw data, of which from now on none may change."""
+        root = self.params.raw_root()
+        if linked := raw.check(root):
+            print(f"{self.stage}: {raw.unseen(linked)}", file=sys.stderr)
         with self.alone():  # it may draw or unpack what it reads
-            return self.inputs.settled(self.params.raw_root(), read)
+            return self.inputs.settled(root, read)
 
     def maps(self, wanted: Sequence[str], slots: Mapping[str, str]) -> dict[str, Artifact]:
         """The artifacts that a training reads maps from.

@@ -1,12 +1,12 @@
 """Stage `dataset`: an index of the raw images, which every later stage trusts."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
-from seedbed import dataset, images, raw
+from seedbed import dataset, images
 from seedbed.artifacts import Columns
 from seedbed.images import RawFiles
 from seedbed.stage import Run, run_stage
@@ -30,10 +30,7 @@ def main(run: Run) -> None:
     """Run the stage."""
     settings = run.params.settings(dataset.Settings)
     method = run.params.method(dataset.Method)
-    root = run.params.raw_root()
-    if linked := raw.check(root):
-        print(f"dataset: {raw.unseen(linked)}", file=sys.stderr)
-    index = run.read_raw(method.read)
+    index, root = run.read_raw(method.read), Path(settings.root)
     index = index.restricted(settings.classes) if settings.classes else index
     if not index.entries:
         index.check(root)
