@@ -33,9 +33,7 @@ MOST_PIXELS = 100_000_000  # 300 MB decoded
 
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"  # how files begin
 CUT_SHORT = "Premature end of JPEG file"  # what libjpeg says
-HARMLESS = re.compile(
-    r"JFIF revision|Adobe color transform|Invalid SOS parameters|color conversion|\(\): "
-)  # the last: of what it is used for
+HARMLESS = re.compile(r"JFIF revision|Adobe color transform|Invalid SOS parameters|color conversion|\(\): ")  # and what stops its user
 EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker")
 FEW = 8  # bytes too many, with which some cameras fill up what they write
 ORIENTATION, LYING = 0x0112, 5  # the tag of EXIF that says how a camera was held; from this value on, on its side

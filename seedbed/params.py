@@ -127,7 +127,7 @@ class Params:
     def raw_root(self) -> Path:
         """Where the raw data lies. A location, not a value: what is found there is checked against the data set's digests."""
         root = self._section("dataset").get("root")
-        if not isinstance(root, str) or not root.strip() or "\0" in root or raw.holds_project(Path(root)):
+        if not isinstance(root, str) or not root.strip() or raw.holds_project(Path(root)):
             found = "nothing" if root is None else repr(root)
             raise ParamsError(f"{self._source}: dataset.root", found=found, expected="a folder below the project", do="correct it")
         return Path(root)

@@ -30,8 +30,7 @@ def main(run: Run) -> None:
     """Run the stage."""
     settings = run.params.settings(dataset.Settings)
     method = run.params.method(dataset.Method)
-    root = Path(settings.root)
-    index = run.read_raw(method.read)
+    index, root = run.read_raw(method.read), Path(settings.root)
     index = index.restricted(settings.classes) if settings.classes else index
     if not index.entries:
         index.check(root)

@@ -469,14 +469,6 @@ def test_an_image_size_has_two_numbers_in_their_range(content: dict[str, Any]) -
     assert message.startswith("params.yaml: dataset.max_size.1: found 8; expected greater than or equal to 16")
 
 
-@pytest.mark.parametrize("value", ["", None, 3])
-def test_the_raw_data_must_lie_somewhere(content: dict[str, Any], value: object) -> None:
-    content["dataset"]["root"] = value
-    found = "nothing" if value is None else repr(value)
-    assert refusal(Params(content).raw_root) == f"params.yaml: dataset.root: found {found}; expected a folder below the project; correct it"
-    assert refusal(Params(content).check).startswith(f"params.yaml: dataset.root: found {value!r}; expected ")
-
-
 def test_splits_are_those_that_settings_name(content: dict[str, Any]) -> None:
     content["predictions"]["split"] = "test"
     expected = {"pretraining": "", "classifier": "train", "segmenter": "train", "predictions": "test", "evaluation": "train"}
@@ -490,7 +482,7 @@ def test_the_raw_data_lies_where_the_file_says(content: dict[str, Any]) -> None:
     assert Params(content).raw_root() == Path("data/raw/mine")
 
 
-@pytest.mark.parametrize("root", ["", " ", "a\0b", ".", "data", "..", "/", None, 7])
+@pytest.mark.parametrize("root", ["", " ", ".", "data", "..", "/", None, 7])
 def test_a_root_that_is_none(content: dict[str, Any], root: object) -> None:
     content["dataset"]["root"] = root
     found = "nothing" if root is None else repr(root)

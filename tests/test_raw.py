@@ -80,11 +80,10 @@ def test_names_that_no_file_can_have(tmp_path: Path, name: str) -> None:
 
 
 def test_a_file_larger_than_any_image_or_table_is_not_read(tmp_path: Path) -> None:
-    with (tmp_path / "labels.csv").open("wb") as file:
+    path = tmp_path / "labels.csv"
+    with path.open("wb") as file:
         file.truncate(raw.MOST_BYTES + 1)  # takes no room
-    assert "labels.csv: found a file of 2,000,000,001 bytes, more than 2,000,000,000; " in refused(
-        lambda: raw.read(tmp_path / "labels.csv")
-    )
+    assert "labels.csv: found a file of 2,000,000,001 bytes, more than 2,000,000,000; " in refused(lambda: raw.read(path))
 
 
 def test_a_file_that_may_not_be_read_or_finds_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

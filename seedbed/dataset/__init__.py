@@ -31,7 +31,7 @@ Pixels = Annotated[int, Field(ge=16, le=20_000)]
 class Settings:
     """What holds for every reader."""
 
-    root: Annotated[str, Field(min_length=1)]  # folder of the raw data, relative to the project; may be a symbolic link
+    root: str  # folder of the raw data, relative to the project; may be a symbolic link
     classes: tuple[str, ...]  # only these of the reader's classes, in this order; pixels of others count nowhere; [] takes all
     max_size: tuple[Pixels, Pixels]  # height, width of the largest image
     larger: Literal["refuse", "shrink"]  # what is done with larger images: nothing, or they are shrunk until they fit

@@ -140,9 +140,8 @@ def _csv_rows(table: Path, text: str, problems: Problems) -> Iterator[tuple[int,
             columns = [one.strip().lower() for one in given]
             if columns not in (COLUMNS, COLUMNS[:-1]):
                 expected = f"the header {','.join(COLUMNS)}, of which {COLUMNS[-1]} may be left out"
-                raise DataError(
-                    f"{table}, line 1", found=shortened(repr(given)) if given else "nothing", expected=expected, do="correct that line"
-                )
+                found = shortened(repr(given)) if given else "nothing"
+                raise DataError(f"{table}, line 1", found=found, expected=expected, do="correct that line")
             last = reader.line_num
             for cells in reader:
                 line, last = last + 1, reader.line_num

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -87,6 +88,8 @@ def laid_out(reader: str, root: Path) -> Path:
 def looked_at(reader: str, root: Path) -> str:
     """Everything that the first stage says of a data set."""
     method = READERS[reader]
+    with contextlib.suppress(DataError):
+        method.preview(root)  # which tells less, and waits for nothing either
     try:
         index = method.read(root)
         files = RawFiles.of(root, {entry.id: entry.file for entry in index.entries})
