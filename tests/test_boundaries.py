@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from seedbed.boundaries import Boundaries, FilledTruth, edges
-from seedbed.types import LabelMap, RegionMap
+from seedbed.types import IGNORE, LabelMap, RegionMap
 from tests.test_metrics import labels
 
 USUAL = Boundaries(distance=2, share=0.02)
@@ -281,6 +281,12 @@ def test_void_at_the_border_is_filled_from_inside() -> None:
     objects = labels(*["00111"] * 4)
     truth = labels(".....", ".0.1.", ".0.1.", ".....")
     assert perfect(objects.astype(np.int32), truth) and boundary_iou(objects, truth, num_classes=1).tolist() == [1, 1]
+
+
+def test_a_single_pixel_of_void_is_filled_too() -> None:
+    truth = np.full((3, 4), 1, np.uint8)
+    truth[1, 2] = IGNORE
+    assert np.array_equal(FilledTruth.of(truth).classes, np.ones((3, 4), np.uint8))
 
 
 def test_an_island_of_void_has_no_boundary() -> None:
