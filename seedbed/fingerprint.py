@@ -25,17 +25,11 @@ from seedbed.packages import computing, versions
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("seedbed", "stages")
-CARRIERS = frozenset(  # they carry results, or draw them for people, and change none; nor does what only they import
-    {
-        *PACKAGES,
-        *("seedbed.artifacts", "seedbed.store", "seedbed.shards", "seedbed.stage", "seedbed.executor", "seedbed.progress"),
-        *("seedbed.errors", "seedbed.params", "seedbed.methods", "seedbed.fingerprint", "seedbed.packages", "seedbed.inputs"),
-        "seedbed.remarks",
-        "seedbed.raw",
-        *("seedbed.memory", "seedbed.files"),
-        *("seedbed.interruption", "seedbed.report", "seedbed.charts", "seedbed.drawing", "seedbed.export"),
-    }
+CARRYING = (  # modules that carry results, or draw them for people, and change none; nor does what only they import
+    "artifacts charts drawing errors executor export files fingerprint inputs interruption memory methods packages params progress raw "
+    "remarks report shards stage store"
 )
+CARRIERS = frozenset({*PACKAGES, *(f"seedbed.{name}" for name in CARRYING.split())})
 POSITIONS_AND_HINTS = frozenset({"lineno", "col_offset", "end_lineno", "end_col_offset", "type_comment", "kind"})
 
 
