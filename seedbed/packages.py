@@ -19,8 +19,8 @@ INSTALLED_AS = {
     "skimage": "scikit-image",
     "yaml": "pyyaml",
 }
-# They change no value: parameters are checked, weights taken as they are, heads of images and masks without loss read. A test says where.
-COMPUTE_NOTHING = frozenset({"pydantic", "safetensors", "PIL"})
+# They change no value: parameters are checked, weights taken as they are. A test says where.
+COMPUTE_NOTHING = frozenset({"pydantic", "safetensors"})
 
 
 def computing(imported: Iterable[str], *, ours: Iterable[str]) -> set[str]:

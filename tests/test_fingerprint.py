@@ -298,9 +298,11 @@ def test_packages_that_are_left_out_compute_nothing() -> None:
     """Another module that imports them may compute with them: then they belong to what results depend on."""
     methods_there = [f"seedbed.{family}.{name}" for family in methods.families() for name in methods.available(family)]
     sources = fingerprint._sources([*methods_there, *(f"stages.{stage}" for stage in SCHEMAS)], fingerprint.ROOT, without=CARRIERS)
-    for package, allowed in {"PIL": ("seedbed.images", "seedbed.truth", "seedbed.dataset."), "safetensors": ("seedbed.weights",)}.items():
-        importing = [name for name, source in sources.items() if package in source.imported]
-        assert importing and all(name.startswith(allowed) for name in importing), package
+    assert [name for name, source in sources.items() if "safetensors" in source.imported] == ["seedbed.weights"]
+
+
+def test_pillow_which_resizes_views_belongs_to_what_depends_on_it() -> None:
+    assert "pillow" in fingerprint.packages(["seedbed.resizing"])
 
 
 # --- What draws ---
