@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import os
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,10 @@ PROJECT = Path(__file__).parents[1]
 
 # Tests share cores with each other and with programs that they start; threads of torch that wait for a core cost a hundredfold.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Whoever runs the tests in the background may let them ignore Ctrl-C; the programs that they start and interrupt must not.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples on every machine and no time limit, since machines are slow now and then.
 hypothesis.settings.register_profile("seedbed", deadline=None, derandomize=True, max_examples=30)

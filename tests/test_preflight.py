@@ -54,7 +54,7 @@ def test_nothing_is_said_of_the_project_s_own_parameters(content: Content) -> No
 def test_a_folder_that_is_not_there(content: Content) -> None:
     content["dataset"] |= {"method": "folder", "root": "data/raw/nobody"}
     do = "put it there, or correct dataset.root in params.yaml"
-    assert told(content) == [f"data/raw/nobody: found no such folder; expected the raw data; {do}"]
+    assert told(content) == [f"data/raw/nobody: found no such folder; expected a folder with the raw data; {do}"]
 
 
 @pytest.mark.usefixtures("folder")

@@ -201,20 +201,19 @@ def test_what_dvc_takes_for_up_to_date_and_is_not(checkout: Checkout) -> None:
     assert checkout.repro() == []
 
 
-def test_what_another_version_of_a_package_computed(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_another_version_of_a_package_computed(checkout: Checkout) -> None:
     """DVC knows nothing of packages."""
-    for path in Store("cams", folder=checkout.root / "data").folder.glob("*/zarr.json"):
-        content = json.loads(path.read_text(encoding="utf-8"))
+    records = {path: path.read_text(encoding="utf-8") for path in Store("cams", folder=checkout.root / "data").folder.glob("*/zarr.json")}
+    for path, text in records.items():
+        content = json.loads(text)
         record = content["attributes"]["seedbed"]
         record["recipe"]["packages"]["torch"] = "1.0.0"
         record["digest"] = digest({name: value for name, value in record.items() if name != "digest"})
         path.write_text(json.dumps(content), encoding="utf-8")
     now = importlib.metadata.version("torch").partition("+")[0]
-    plan = checkout.plan()
-    assert plan["cams"] == f"stale: computed with torch 1.0.0, now {now}"
-    done = checkout.run("dvc", "repro", "--force", "--single-item", "cams")
-    assert "cams: 5 images in " in done.stderr
-    assert checkout.repro() == [], "what was computed again is the same"
+    assert checkout.plan()["cams"] == f"stale: computed with torch 1.0.0, now {now}"
+    for path, text in records.items():
+        path.write_text(text, encoding="utf-8")
     assert checkout.plan()["cams"] == "nothing to do"
 
 
@@ -343,7 +342,7 @@ def test_the_plan_outside_a_project(checkout: Checkout, tmp_path: Path) -> None:
         check=False,
         env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
     )
-    assert done.exit_code == 2
+    assert done.returncode == 2
     assert done.stderr == (
         "error: params.yaml: found no such file; expected the parameters of every stage; run this in the project's folder\n"
     )
@@ -381,7 +380,7 @@ def test_an_empty_root(checkout: Checkout) -> None:
     checkout.write(params)
     done = checkout.seedbed("plan")
     assert done.exit_code == 2
-    assert done.stderr.startswith("error: params.yaml: dataset.root: found ''; expected at least 1 character; ")
+    assert done.stderr.startswith("error: params.yaml: dataset.root: found ''; expected a folder below the project; ")
     assert done.stderr.count("\n") == 1
 
 
