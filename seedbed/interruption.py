@@ -6,6 +6,7 @@ it starts heed no Ctrl-C, which reaches them too: the program answers to it, and
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -41,6 +42,7 @@ def heeded() -> Iterator[None]:
             return
         for one in before:
             signal.signal(one, _leave)
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # what zarr was doing meanwhile would each say that it was left
         raise Interrupted(number)
 
     before = dict(_handlers()) if threading.current_thread() is threading.main_thread() else {}
