@@ -222,7 +222,8 @@ def test_masks_and_overlays_of_an_earlier_run_are_replaced_but_not_taken_for_pic
 def test_the_network_sees_a_picture_at_a_bounded_size(
     finished: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: Size, arguments: list[str], seen: Size, crf: list[str]
 ) -> None:
-    predict, sizes = Multiscale.predict, []
+    predict = Multiscale.predict
+    sizes: list[tuple[int, ...]] = []
 
     def predict_and_tell(method: Multiscale, network: Any, images: Sequence[Image], **more: Any) -> list[Probabilities]:
         sizes.extend(image.shape[:2] for image in images)
