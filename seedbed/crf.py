@@ -19,7 +19,7 @@ from seedbed.types import Image
 Distance = Annotated[float, Field(ge=0.01, le=100_000)]  # pydensecrf crashes at far smaller ones
 Weight = Annotated[float, Field(ge=0, le=100_000)]
 
-HELD = 4 * 4  # bytes for each label of a pixel: its energy, two probabilities and room for the next
+BYTES_PER_LABEL = 4 * 4  # of a pixel: its energy, two probabilities and room for the next
 SMALLEST_PROBABILITY = 1e-5  # keeps the logarithm finite
 
 
@@ -60,7 +60,7 @@ class DenseCrf:
 
         extents: lengths of dimensions by name.
         """
-        return HELD * labels * extents["y"] * extents["x"]
+        return BYTES_PER_LABEL * labels * extents["y"] * extents["x"]
 
     def probabilities(self, image: Image, beliefs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Beliefs (label, y, x) after inference; they need not sum to 1 before, and do so after."""

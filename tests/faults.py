@@ -51,7 +51,7 @@ OPPOSITES = {
 }
 OPPOSITES |= {other: name for name, other in OPPOSITES.items()}
 SILENT = ("strict", "flush", "file")  # arguments that compute nothing
-ESTIMATES = ("memory", "footprint")  # of what is needed, which move no result
+ESTIMATES = ("memory", "footprint", "BYTES_PER_LABEL")  # of what is needed, which move no result
 Fields: TypeAlias = dict[str, str]
 
 
@@ -65,9 +65,10 @@ class Fault:
     end: int
     before: str
     after: str
+    context: str  # the line, without its indentation
 
     def __str__(self) -> str:
-        return f"{self.module}: {' '.join(self.before.split())} -> {' '.join(self.after.split())}"
+        return f"{self.module}: {' '.join(self.before.split())} -> {' '.join(self.after.split())} in `{self.context}`"
 
     def put_into(self, whole: bytes) -> bytes:
         """The module's text with it."""
@@ -77,6 +78,7 @@ class Fault:
 def faults(module: str) -> list[Fault]:
     """Every fault of a module that we can think of."""
     text = (PROJECT / module).read_bytes()
+    lines = text.decode().splitlines()
     starts = [0]
     for line in text.splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
@@ -94,7 +96,7 @@ def faults(module: str) -> list[Fault]:
             if isinstance(node, ast.expr):
                 after = f"({after})"
             if ast.dump(ast.parse(after)) != ast.dump(ast.parse(before.strip() if isinstance(node, ast.expr) else before)):
-                found.append(Fault(module, node.lineno, begin, end, before, after))
+                found.append(Fault(module, node.lineno, begin, end, before, after, lines[node.lineno - 1].strip()))
     return list(dict.fromkeys(found))
 
 
@@ -105,6 +107,8 @@ def _computing(node: ast.AST) -> Iterator[ast.stmt | ast.expr]:
             continue
         for one in child if isinstance(child, list) else [child]:
             if isinstance(one, ast.FunctionDef) and one.name in ESTIMATES:
+                continue
+            if isinstance(one, ast.Assign) and ast.unparse(one.targets[0]) in ESTIMATES:
                 continue
             if isinstance(one, ast.Raise | ast.Assert | ast.Import | ast.ImportFrom | ast.JoinedStr):
                 continue

@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from seedbed import inference
 from seedbed.inference import TrainedNetwork, combine_views, together
 from seedbed.networks import SegmentationNetwork
 from tests.learning import published
@@ -136,3 +137,4 @@ def test_the_next_trained_network_takes_the_place_of_the_last(trained: Callable[
     states = [dict(network.loaded().state_dict()) for network in (one, other, one)]
     assert all(torch.equal(value, states[2][name]) for name, value in states[0].items())
     assert not all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    assert len(inference._LOADED) == 1  # two would not fit on a GPU

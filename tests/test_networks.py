@@ -151,6 +151,13 @@ def test_what_is_frozen_stays_through_a_step_and_all_else_learns(norms: Norms, s
     assert backbone.training and not backbone.eval().training
 
 
+def test_norms_are_frozen_at_once_whatever_mode_the_network_is_in() -> None:
+    backbone = Backbone("test_resnet", output_stride=16).train()
+    backbone.freeze(norms="statistics", stages=0)
+    norms = [one for one in backbone.modules() if isinstance(one, torch.nn.BatchNorm2d)]
+    assert norms and not any(one.training for one in norms) and backbone.training
+
+
 def test_nothing_is_frozen_of_weights_that_were_drawn() -> None:
     for given in ({"norms": "all", "stages": 0}, {"norms": "statistics", "stages": 0}, {"norms": "none", "stages": 1}):
         with pytest.raises(ValueError, match="nothing frozen"):

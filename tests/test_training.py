@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from seedbed.augmentation import Augmentation, Colours, Sample
 from seedbed.errors import TrainingError
 from seedbed.machine import Machine
-from seedbed.training import Batch, Descent, Learner, Scheduled, Trained, Training, Way, fit
+from seedbed.training import Batch, Descent, Learner, Scheduled, Trained, Training, Way, columns, fit
 from seedbed.weights import Checkpoints
 
 PROJECT = Path(__file__).parents[1]
@@ -115,6 +115,16 @@ def weights(*, seed: int = 0) -> list[Tensor]:
     way = Way(training, AUGMENTATION.view, Batch.of)
     trained = fit(build, pictures(5), way, machine=MACHINE, name="test", checkpoints=without_checkpoints())
     return [value.clone() for value in trained.network.state_dict().values()]
+
+
+def test_what_of_a_training_goes_into_an_artifact() -> None:
+    network = Line()
+    left = columns(Trained(network, {"loss": [3.0, 2.0, 1.0], "rate": [0.1, 0.2, 0.3]}))
+    assert left["figures"] == ["loss", "rate"]
+    assert left["log"].tolist() == [[3.0, 0.1], [2.0, 0.2], [1.0, 0.3]]
+    assert {name: value.tolist() for name, value in left["weights"]} == {
+        name: value.tolist() for name, value in network.state_dict().items()
+    }
 
 
 # --- Chance ---

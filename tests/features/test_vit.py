@@ -142,6 +142,14 @@ def test_tokens_are_what_the_network_gives_its_head() -> None:
         assert torch.equal(built(view).reshape(1, -1, 64), expected)
 
 
+@pytest.mark.parametrize("what", ["keys", "tokens"])
+def test_a_network_that_was_run_is_as_before(what: str) -> None:
+    built = network(vit(what=what, block=2))
+    described_by = built.trunk.blocks[built.place]
+    built(torch.zeros(1, 3, 16, 16))
+    assert not described_by._forward_hooks and not described_by.attn._forward_pre_hooks
+
+
 def test_another_block_is_another_description() -> None:
     last, before = described(vit(block=1))[0], described(vit(block=2))[0]
     assert last.shape == before.shape and not np.allclose(last, before)
@@ -174,6 +182,14 @@ def test_frozen_components_are_the_same_for_every_image(tmp_path: Path) -> None:
     for one, vectors in zip(found, whole, strict=True):
         expected = (vectors - together.mean(axis=0)) @ directions[:5].T
         assert np.allclose(np.abs(one.reshape(-1, 5)), np.abs(expected), atol=1e-4)
+
+
+def test_a_file_is_looked_for_only_where_one_is_read(tmp_path: Path) -> None:
+    reduced(3).check_file()
+    missing = tmp_path / "components.safetensors"
+    Reduction(count=0, fit="file", file=str(missing), sha256="0" * 64).check_file()
+    with pytest.raises(WeightsError, match="components.safetensors"):
+        Reduction(count=3, fit="file", file=str(missing), sha256="0" * 64).check_file()
 
 
 def test_components_that_do_not_fit_are_refused(tmp_path: Path) -> None:

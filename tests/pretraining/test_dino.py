@@ -186,6 +186,15 @@ def test_schedules_are_those_of_the_paper(dino: Dino) -> None:
     assert undecayed["weight_decay"] == 0
 
 
+def test_without_a_warm_up_the_teacher_s_temperature_is_the_last_from_the_start(dino: Dino) -> None:
+    method = dataclasses.replace(dino, first_teacher_temperature=0.5, teacher_temperature=0.05, teacher_warmup=0.0)
+    batch = views(dino)
+    learner = DinoLearner(method).eval()
+    last = DinoLearner(dataclasses.replace(method, first_teacher_temperature=0.05)).eval()
+    last.load_state_dict(learner.state_dict())
+    assert torch.equal(learner(batch, 0.0)["distillation"], last(batch, 0.0)["distillation"])
+
+
 # --- The whole ---
 
 

@@ -110,6 +110,13 @@ def test_no_seed_no_region_one_image() -> None:
     assert torch.equal(grown(nothing, padding, answers, present_BK=present, foreground=0.0, background=0.0), nothing)
 
 
+def test_an_image_that_is_one_superpixel_grows_too() -> None:
+    seeds, regions = torch.full((1, 2, 3), 255), torch.zeros((1, 2, 3), dtype=torch.int64)
+    answers = torch.tensor([0.1, 0.9]).view(1, 2, 1, 1).expand(1, 2, 2, 3)
+    found = grown(seeds, regions, answers, present_BK=torch.ones(1, 2, dtype=torch.bool), foreground=0.5, background=0.5)
+    assert (found == 1).all()
+
+
 # --- The loss ---
 
 
