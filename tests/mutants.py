@@ -137,7 +137,7 @@ class Copy:
         output = os.open(self.output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        resource.setrlimit(resource.RLIMIT_CPU, (20 * seconds, 20 * seconds))  # where not even Python gets to say that it takes too long
+        resource.setrlimit(resource.RLIMIT_CPU, (5 * seconds, 5 * seconds))  # where not even Python gets to say that it takes too long
         flags = ["-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", "-k", f"not {LONG}", f"--timeout={seconds}"]
         return int(pytest.main([*flags, f"--basetemp={self.root}/.tests", *tests]))
 
