@@ -19,19 +19,22 @@ import torch
 from PIL import Image as PillowImage
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from seedbed import drawing, metrics, segmenter
-from seedbed.artifacts import Artifact, open_artifact
-from seedbed.augmentation import Sample
+from seedbed import segmenter
 from seedbed.images import Images
-from seedbed.machine import Machine
-from seedbed.networks import Start
+from seedbed.learning.augmentation import Sample
+from seedbed.learning.batches import Batch
+from seedbed.learning.checkpoints import Checkpoints
+from seedbed.learning.loop import Way, fit
+from seedbed.learning.samples import Samples
+from seedbed.networks.start import Start
 from seedbed.params import Params
-from seedbed.samples import Samples
+from seedbed.report import drawing
+from seedbed.run.machine import Machine
+from seedbed.scoring import metrics
+from seedbed.scoring.truth import Truth
 from seedbed.segmenter.region_growing import GrowingLearner, RegionGrowing
-from seedbed.training import Batch, Way, fit
-from seedbed.truth import Truth
+from seedbed.store.artifact import Artifact, open_artifact
 from seedbed.types import BACKGROUND, IGNORE, Image, LabelMap
-from seedbed.weights import Checkpoints
 
 POINTS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)  # shares of the training
 
@@ -155,7 +158,7 @@ def main() -> None:
     if target:
         shown = [one for one in options.shown if one < len(truths)]
         some = [Growth(one.steps, [one.labels[number] for number in shown]) for one in watch.seen[2::2]]
-        sheet = picture([watch.samples[number] for number in shown], [truths[number] for number in shown], some, data.whole("palette"))
+        sheet = picture([watch.samples[number] for number in shown], [truths[number] for number in shown], some, data.array("palette"))
         sheet.save(target, optimize=True)
 
 

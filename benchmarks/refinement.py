@@ -13,8 +13,8 @@ import skimage.data
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks._rounds import medians, report
-from seedbed.crf import NUMBERS, PRESETS, DenseCrf
-from seedbed.executor import Place, completed
+from seedbed.algorithms.crf import NUMBERS, PRESETS, DenseCrf
+from seedbed.run.executor import Place, completed
 from seedbed.types import Image
 
 HEIGHT, WIDTH = 375, 500  # a VOC image

@@ -18,15 +18,18 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks._rounds import medians, report
 from seedbed import segmenter
-from seedbed.augmentation import Sample
-from seedbed.machine import Machine
+from seedbed.learning.augmentation import Sample
+from seedbed.learning.batches import Batch
+from seedbed.learning.checkpoints import Checkpoints
+from seedbed.learning.learner import Learner
+from seedbed.learning.loop import Way, arranged, fit
+from seedbed.learning.optimisers import Scheduled
 from seedbed.methods import available
-from seedbed.networks import SegmentationNetwork
+from seedbed.networks.contracts import SegmentationNetwork
 from seedbed.params import rebuilt
+from seedbed.run.machine import Machine
 from seedbed.segmenter.region_growing import balanced, grown
-from seedbed.training import Batch, Learner, Scheduled, Way, arranged, fit
 from seedbed.types import IGNORE
-from seedbed.weights import Checkpoints
 
 NUM_CLASSES = 20
 IMAGES = 16

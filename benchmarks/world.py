@@ -25,15 +25,20 @@ from ruamel.yaml import YAML
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from seedbed import cams, classifier, dataset, drawing, evaluation, images, judgement, metrics, predictions, segmenter
-from seedbed.augmentation import Augmentation, Sample
+from seedbed import cams, classifier, dataset, evaluation, images, predictions, segmenter
 from seedbed.dataset import Entry, Index
 from seedbed.evaluation.standard import Standard
-from seedbed.machine import Machine
+from seedbed.learning.augmentation import Augmentation, Sample
+from seedbed.learning.batches import Batch
+from seedbed.learning.checkpoints import Checkpoints
+from seedbed.learning.learner import Learner
+from seedbed.learning.loop import Way, fit
+from seedbed.learning.training import Training
 from seedbed.params import Params
-from seedbed.training import Batch, Learner, Training, Way, fit
+from seedbed.report import drawing
+from seedbed.run.machine import Machine
+from seedbed.scoring import judgement, metrics
 from seedbed.types import BACKGROUND, BACKGROUND_COLOUR, BACKGROUND_NAME, IGNORE, ClassMaps, Image, LabelMap
-from seedbed.weights import Checkpoints
 
 N = TypeVar("N", bound=nn.Module)
 THRESHOLDS = np.linspace(0.05, 0.95, 19)

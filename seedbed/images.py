@@ -22,9 +22,9 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image as PillowImage
 
-from seedbed import raw
-from seedbed.artifacts import Artifact
 from seedbed.errors import DataError, shown
+from seedbed.store import raw
+from seedbed.store.artifact import Artifact
 from seedbed.types import Image, Size
 
 SMALLEST_SIDE = 2  # pixels
@@ -266,11 +266,11 @@ class Images:
 
     def digest(self, image: str) -> str:
         """Identity of an image's file."""
-        return str(self.data.whole("image_digest")[self.data.row(image)])
+        return str(self.data.array("image_digest")[self.data.row(image)])
 
     def file(self, image: str) -> str:
         """Where an image is, relative to the root."""
-        return str(self.data.whole("file")[self.data.row(image)])
+        return str(self.data.array("file")[self.data.row(image)])
 
     def __getitem__(self, image: str) -> Image:
         pixels, size = read(self.root / self.file(image), expected_digest=self.digest(image)), self.data.size(image)

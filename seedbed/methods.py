@@ -27,6 +27,7 @@ from seedbed.errors import MethodError, listed, nearest
 from seedbed.packages import INSTALLED_AS
 
 PACKAGE = Path(__file__).parent
+CONTRACT = "\nclass Method("  # by which a family is told from another folder
 LOCATION = "says where something lies, not what it is"  # marks such a parameter: Annotated[str, LOCATION]
 T = TypeVar("T")
 
@@ -92,8 +93,8 @@ def blocks(block: object, address: str) -> Iterator[tuple[str, Any]]:
 
 
 def families() -> list[str]:
-    """Folders of `seedbed/` that hold a contract, in alphabetical order."""
-    return sorted(folder.parent.name for folder in PACKAGE.glob("*/__init__.py"))
+    """Folders of `seedbed/` that hold a contract, in alphabetical order; other folders are rooms."""
+    return sorted(file.parent.name for file in PACKAGE.glob("*/__init__.py") if CONTRACT in file.read_text(encoding="utf-8"))
 
 
 def available(family: str) -> list[str]:

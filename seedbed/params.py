@@ -18,8 +18,9 @@ from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from seedbed import methods, raw
+from seedbed import methods
 from seedbed.errors import MethodError, ParamsError, listed, nearest
+from seedbed.store import raw
 
 T = TypeVar("T")
 M = TypeVar("M", bound=methods.Method)

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
-from seedbed import cams, classifier, remarks
-from seedbed.artifacts import Columns, Labels
+from seedbed import cams, classifier
 from seedbed.images import Images
-from seedbed.inference import TrainedNetwork
-from seedbed.networks import ClassifierNetwork
-from seedbed.stage import Run, run_stage
+from seedbed.networks.contracts import ClassifierNetwork
+from seedbed.networks.inference import TrainedNetwork
+from seedbed.reads import Labels
+from seedbed.run import remarks
+from seedbed.run.stage import Run, run_stage
+from seedbed.store.schemas import Columns
 
 
 def compute(

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from seedbed import dataset, images
-from seedbed.artifacts import Columns
 from seedbed.images import RawFiles
-from seedbed.stage import Run, run_stage
-from seedbed.truth import Truth
+from seedbed.run.stage import Run, run_stage
+from seedbed.scoring.truth import Truth
+from seedbed.store.schemas import Columns
 from seedbed.types import BACKGROUND_COLOUR, BACKGROUND_NAME
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 from seedbed import predictions, segmenter
-from seedbed.artifacts import Columns
 from seedbed.images import Images
-from seedbed.inference import TrainedNetwork
-from seedbed.networks import SegmentationNetwork
-from seedbed.stage import Run, run_stage
+from seedbed.networks.contracts import SegmentationNetwork
+from seedbed.networks.inference import TrainedNetwork
+from seedbed.run.stage import Run, run_stage
+from seedbed.store.schemas import Columns
 
 
 def predict(

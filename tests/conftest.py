@@ -16,10 +16,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from seedbed import params
-from seedbed.artifacts import Artifact, MadeBy
 from seedbed.errors import MethodError
-from tests.publishing import published
-from tests.small import shrunk
+from seedbed.store.artifact import Artifact, MadeBy
+from tests.support.publishing import published
+from tests.support.small import shrunk
 
 PROJECT = Path(__file__).parents[1]
 

@@ -17,9 +17,9 @@ import pytest
 from PIL import Image as PillowImage
 
 from seedbed import images
-from seedbed.artifacts import Artifact
 from seedbed.errors import DataError
 from seedbed.images import Images, RawFiles
+from seedbed.store.artifact import Artifact
 
 RANDOM = np.random.default_rng(0)
 COLOURS = RANDOM.integers(0, 256, (5, 7, 3), dtype=np.uint8)

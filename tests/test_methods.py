@@ -45,7 +45,7 @@ Differs from the paper: not applicable.
 import numpy as np
 
 from seedbed import superpixels
-from seedbed.crf import DenseCrf
+from seedbed.algorithms.crf import DenseCrf
 from seedbed.methods import method
 from seedbed.types import Image, PatchFeatures, RegionMap, cells
 
@@ -115,7 +115,7 @@ def test_a_file_without_a_marked_class_is_refused(family: Path) -> None:
 
 
 def test_a_mistake_of_our_own_is_no_missing_package(family: Path) -> None:
-    (family / "added_blocks.py").write_text(BLOCKS.format(imports="from seedbed.crf import NoSuchThing\n", mark="@method"))
+    (family / "added_blocks.py").write_text(BLOCKS.format(imports="from seedbed.algorithms.crf import NoSuchThing\n", mark="@method"))
     with pytest.raises(ImportError, match="NoSuchThing"):
         methods.load("superpixels", "added_blocks")
 

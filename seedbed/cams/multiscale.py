@@ -18,10 +18,10 @@ from pydantic import Field
 from torch import Tensor
 
 from seedbed import cams
-from seedbed.augmentation import Scale
-from seedbed.inference import combine_views, footprint, together
+from seedbed.learning.augmentation import Scale
 from seedbed.methods import method
-from seedbed.networks import ClassifierNetwork
+from seedbed.networks.contracts import ClassifierNetwork
+from seedbed.networks.inference import combine_views, footprint, together
 from seedbed.types import ClassMaps, Image, cells
 
 SMALLEST_MAXIMUM = 1e-5  # below it a class map is nothing but noise and is not raised to 1

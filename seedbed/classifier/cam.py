@@ -15,10 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seedbed import classifier
-from seedbed.augmentation import Augmentation
+from seedbed.learning.augmentation import Augmentation
+from seedbed.learning.batches import Batch
+from seedbed.learning.learner import Learner
+from seedbed.learning.optimisers import Descent, Scheduled
+from seedbed.learning.training import Training
 from seedbed.methods import method
-from seedbed.networks import Backbone, ClassifierNetwork, Trunk
-from seedbed.training import Batch, Descent, Learner, Scheduled, Training
+from seedbed.networks.backbones import Backbone, Trunk
+from seedbed.networks.contracts import ClassifierNetwork
 
 
 @method

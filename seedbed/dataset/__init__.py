@@ -1,7 +1,7 @@
 """Data sets: which images there are, what each contains, and to which splits it belongs.
 
 A method of this family reads one layout of raw data. It may read files; it never reads a pixel label. Where true masks of a layout
-lie is known to `seedbed/truth.py` alone; a reader says what their values mean.
+lie is known to `seedbed/scoring/truth.py` alone; a reader says what their values mean.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from seedbed import methods, raw
+from seedbed import methods
 from seedbed.errors import DataError, ParamsError, listed, nearest, shortened, shown
 from seedbed.methods import parameters
+from seedbed.store import raw
 from seedbed.types import BACKGROUND, IGNORE
 
 EXPECTED = "existing images once each, with known classes"

@@ -18,10 +18,11 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from seedbed import dataset, raw
+from seedbed import dataset
 from seedbed.dataset import Entry, Index, Preview, Problems, check_root, class_colours
 from seedbed.errors import DataError, shortened
 from seedbed.methods import method
+from seedbed.store import raw
 from seedbed.types import BACKGROUND, BACKGROUND_NAME, IGNORE
 
 

@@ -32,10 +32,11 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from seedbed import dataset, raw
+from seedbed import dataset
 from seedbed.dataset import Entry, Index, Preview, Problems, check_root, class_colours, is_below
 from seedbed.errors import DataError, listed, nearest, shortened
 from seedbed.methods import method
+from seedbed.store import raw
 from seedbed.types import BACKGROUND_NAME, IGNORE
 
 CSV, JSON_LINES = "labels.csv", "labels.jsonl"

@@ -32,11 +32,12 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 from pydantic import Field, model_validator
 
-from seedbed import dataset, raw
+from seedbed import dataset
 from seedbed.dataset import Index, Preview, class_colours
 from seedbed.dataset.folder import COLUMNS, Folder
 from seedbed.errors import DataError, listed
 from seedbed.methods import method
+from seedbed.store import raw
 from seedbed.types import BACKGROUND, Image, LabelMap, Size
 
 DRAWING_VERSION = 3  # raise it with every change of what is drawn, so that worlds on disk are drawn again

@@ -21,10 +21,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from seedbed import dataset, raw
+from seedbed import dataset
 from seedbed.dataset import Entry, Index, Preview, Problems, check_root
 from seedbed.errors import DataError, nearest
 from seedbed.methods import method
+from seedbed.store import raw
 
 NAMES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),

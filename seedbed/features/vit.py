@@ -24,14 +24,14 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from seedbed import features
-from seedbed.components import Components
+from seedbed.algorithms.components import Components
 from seedbed.errors import ParamsError
-from seedbed.inference import together
 from seedbed.methods import LOCATION, method, parameters
-from seedbed.networks import check_source
-from seedbed.transformer import Transformer, width_of
+from seedbed.networks.backbones import check_source
+from seedbed.networks.inference import together
+from seedbed.networks.transformer import Transformer, width_of
+from seedbed.networks.weights import InitialWeights, load_components, pinned_components
 from seedbed.types import Alignment, Image, PatchFeatures, cells
-from seedbed.weights import InitialWeights, load_components, pinned_components
 
 
 @parameters

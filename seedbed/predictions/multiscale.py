@@ -19,10 +19,10 @@ from pydantic import Field
 from torch import Tensor
 
 from seedbed import predictions
-from seedbed.augmentation import Scale
-from seedbed.inference import combine_views, footprint, together
+from seedbed.learning.augmentation import Scale
 from seedbed.methods import method
-from seedbed.networks import SegmentationNetwork
+from seedbed.networks.contracts import SegmentationNetwork
+from seedbed.networks.inference import combine_views, footprint, together
 from seedbed.types import Image, Probabilities, cells
 
 

@@ -28,14 +28,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seedbed import pretraining
-from seedbed.augmentation import Colours, Share
-from seedbed.machine import Machine
+from seedbed.learning.augmentation import Colours, Share
+from seedbed.learning.checkpoints import Checkpoints
+from seedbed.learning.footprint import FLOAT, SAVES_MEMORY, footprint
+from seedbed.learning.learner import Learner, Trained
+from seedbed.learning.loop import Way, fit
+from seedbed.learning.optimisers import Scheduled
+from seedbed.learning.training import Training
 from seedbed.methods import method, parameters
-from seedbed.networks import check_source
-from seedbed.training import FLOAT, SAVES_MEMORY, Learner, Scheduled, Trained, Training, Way, fit, footprint
-from seedbed.transformer import Tokens
+from seedbed.networks.backbones import check_source
+from seedbed.networks.transformer import Tokens
+from seedbed.networks.weights import InitialWeights
+from seedbed.run.machine import Machine
 from seedbed.types import Image
-from seedbed.weights import Checkpoints, InitialWeights
 
 Positive = Annotated[float, Field(gt=0, le=1000)]
 Decay = Annotated[float, Field(ge=0, le=1000)]
@@ -179,7 +184,7 @@ class Branch(nn.Module):
 
     def forward(self, crops_VBCYX: Tensor) -> Tensor:
         """Answers (V, B, prototype): cosines with the prototypes."""
-        features_ND = self.tokens.whole(crops_VBCYX.flatten(0, 1))
+        features_ND = self.tokens.summarise(crops_VBCYX.flatten(0, 1))
         answers = functional.linear(
             functional.normalize(self.head(features_ND), dim=-1), functional.normalize(self.prototypes.weight, dim=-1)
         )

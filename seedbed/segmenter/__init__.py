@@ -9,10 +9,14 @@ from typing import ClassVar, Literal
 import torch
 
 from seedbed import methods
-from seedbed.augmentation import Augmentation
+from seedbed.learning.augmentation import Augmentation
+from seedbed.learning.batches import Batch
+from seedbed.learning.footprint import FLOAT, SAVES_MEMORY, footprint
+from seedbed.learning.learner import Learner
+from seedbed.learning.training import Training
 from seedbed.methods import parameters
-from seedbed.networks import SegmentationNetwork, State, Trunk
-from seedbed.training import FLOAT, SAVES_MEMORY, Batch, Learner, Training, footprint
+from seedbed.networks.backbones import Trunk
+from seedbed.networks.contracts import SegmentationNetwork, State
 
 
 @parameters

@@ -18,11 +18,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from seedbed import segmenter
-from seedbed.augmentation import Augmentation, Scale
-from seedbed.deeplab import DeepLab, at_scales, combine_losses
+from seedbed.learning.augmentation import Augmentation, Scale
+from seedbed.learning.batches import Batch
+from seedbed.learning.learner import Learner
+from seedbed.learning.optimisers import Descent, Scheduled
+from seedbed.learning.training import Training
 from seedbed.methods import method
-from seedbed.networks import SegmentationNetwork, State, Trunk
-from seedbed.training import Batch, Descent, Learner, Scheduled, Training
+from seedbed.networks.backbones import Trunk
+from seedbed.networks.contracts import SegmentationNetwork, State
+from seedbed.networks.deeplab import DeepLab, at_scales, combine_losses
 from seedbed.types import IGNORE, PARTS
 
 

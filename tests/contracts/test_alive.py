@@ -20,22 +20,23 @@ import safetensors.torch
 import torch
 
 from seedbed import methods
-from seedbed.augmentation import Sample
-from seedbed.components import Components
+from seedbed.algorithms.components import Components
 from seedbed.errors import MethodError
 from seedbed.evaluation import KINDS
-from seedbed.judgement import Judge
-from seedbed.machine import Machine
-from seedbed.networks import Backbone
-from seedbed.transformer import Tokens
+from seedbed.learning.augmentation import Sample
+from seedbed.learning.checkpoints import Checkpoints
+from seedbed.networks.backbones import Backbone
+from seedbed.networks.transformer import Tokens
+from seedbed.run.machine import Machine
+from seedbed.scoring.judgement import Judge
+from seedbed.tools.components import save_components
 from seedbed.types import Alignment, ClassMaps, LabelMap, PatchFeatures, Probabilities, Size
-from seedbed.weights import Checkpoints, save_components
-from tests.layouts import LAYOUTS
-from tests.learning import NUM_CLASSES, samples, trained
-from tests.leaves import Plain, Trial, leaves, with_values
-from tests.oracles import photograph
-from tests.small import shrunk
-from tests.toys import LeaningClassifier, LeaningSegmenter
+from tests.support.layouts import LAYOUTS
+from tests.support.learning import NUM_CLASSES, samples, trained
+from tests.support.leaves import Plain, Trial, leaves, with_values
+from tests.support.oracles import photograph
+from tests.support.small import shrunk
+from tests.support.toys import LeaningClassifier, LeaningSegmenter
 
 # Parameters that change no result, by their place in the family or by the class of the block that they stand in. They are tried all the
 # same: one that does change a result is no excuse.
@@ -46,7 +47,7 @@ EXCUSED = {
     "Reduction.file": "where components lie; which they are is said by their digest",
 }
 
-# Values with which parameters can show, where neither params.yaml's nor those of tests/small.py are such.
+# Values with which parameters can show, where neither params.yaml's nor those of tests/support/small.py are such.
 LIVELY: dict[str, Any] = {
     "Training.epochs": 2,  # three steps of two of three images
     "Training.clip": 0.1,  # shorter than gradients are
@@ -103,7 +104,7 @@ def true_labels() -> LabelMap:
 def raw_data(name: str, root: Path) -> None:
     """Raw data in the layout of a reader, in which everything occurs that its parameters are about."""
     if name not in LAYOUTS:
-        return  # it makes its own, or tests/layouts.py should know it
+        return  # it makes its own, or tests/support/layouts.py should know it
     LAYOUTS[name](root)
     if name == "voc":
         shutil.copytree(root / "ImageSets" / "Segmentation", root / "ImageSets" / "Main")
@@ -236,7 +237,7 @@ def other_values(family: str) -> dict[str, list[Any]]:
         "Reduction.fit": [{"count": 3, "fit": "file", **pinned("components_one.safetensors")}],
         "Reduction.sha256": [pinned("components_two.safetensors")],
         "Reduction.file": ["copy/components_one.safetensors"],
-        "DenseCrf.preset": ["psa"],  # the numbers of each are held against those published in tests/test_crf.py
+        "DenseCrf.preset": ["psa"],  # the numbers of each are held against those published in tests/algorithms/test_crf.py
         "Voc.lists": ["ImageSets/Main"],
         "Folder.classes": [["dog", "cat"], ["cat", "dog", "bird"]],
         "Shapes.num_train": [2, 4],

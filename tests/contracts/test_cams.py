@@ -10,7 +10,7 @@ import pytest
 
 from seedbed import methods
 from seedbed.types import Image, Size, cells
-from tests.toys import ToyClassifier
+from tests.support.toys import ToyClassifier
 
 NAMES = methods.available("cams")
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from seedbed import methods
-from seedbed.networks import ClassifierNetwork
-from seedbed.weights import restored
-from tests.learning import NUM_CLASSES, batch, gradients, published, samples, trained
+from seedbed.networks.contracts import ClassifierNetwork
+from seedbed.networks.weights import restored
+from tests.support.learning import NUM_CLASSES, batch, gradients, published, samples, trained
 
 NAMES = methods.available("classifier")
 

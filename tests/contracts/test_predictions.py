@@ -10,7 +10,7 @@ import pytest
 
 from seedbed import methods
 from seedbed.types import Size, cells
-from tests.toys import ToySegmenter
+from tests.support.toys import ToySegmenter
 
 NAMES = methods.available("predictions")
 

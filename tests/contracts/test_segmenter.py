@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from seedbed import methods
-from seedbed.networks import SegmentationNetwork
-from seedbed.training import arranged
+from seedbed.learning.loop import arranged
+from seedbed.networks.contracts import SegmentationNetwork
+from seedbed.networks.weights import restored
 from seedbed.types import IGNORE
-from seedbed.weights import restored
-from tests.learning import NUM_CLASSES, PADDING, batch, gradients, published, samples, trained
+from tests.support.learning import NUM_CLASSES, PADDING, batch, gradients, published, samples, trained
 
 NAMES = methods.available("segmenter")
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seedbed import metrics
-from seedbed.boundaries import Boundaries, FilledTruth
-from seedbed.crf import DenseCrf
+from seedbed.algorithms.crf import DenseCrf
 from seedbed.evaluation import Sweep
 from seedbed.evaluation.standard import Standard
+from seedbed.scoring import metrics
+from seedbed.scoring.boundaries import Boundaries, FilledTruth
 from seedbed.types import ClassMaps, Probabilities
-from tests.oracles import dense_crf, photograph
+from tests.support.oracles import dense_crf, photograph
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from seedbed.networks import SegmentationNetwork
+from seedbed.networks.contracts import SegmentationNetwork
 from seedbed.predictions.multiscale import Multiscale
-from tests.toys import LeaningSegmenter, ToySegmenter
+from tests.support.toys import LeaningSegmenter, ToySegmenter
 
 METHOD = Multiscale(scales=(1.0, 0.75, 1.25), flip=True, over_scales="mean_probability", stride=2)
 IMAGE = np.random.default_rng(0).integers(0, 256, (13, 22, 3), dtype=np.uint8)

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from seedbed.machine import Machine
+from seedbed.learning.checkpoints import Checkpoints
 from seedbed.pretraining.dino import Crops, Dino, DinoLearner, Views
+from seedbed.run.machine import Machine
 from seedbed.types import Image
-from seedbed.weights import Checkpoints
 
 
 @pytest.fixture

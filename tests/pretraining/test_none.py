@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from seedbed import pretraining
-from seedbed.machine import Machine
+from seedbed.learning.checkpoints import Checkpoints
+from seedbed.learning.learner import columns
 from seedbed.pretraining.none import Nothing
-from seedbed.training import columns
-from seedbed.weights import Checkpoints
+from seedbed.run.machine import Machine
 
 
 def test_nothing_is_learned_and_that_is_an_artifact_too(tmp_path: Path) -> None:

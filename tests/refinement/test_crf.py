@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seedbed.crf import DenseCrf
+from seedbed.algorithms.crf import DenseCrf
 from seedbed.refinement.crf import Crf
 from seedbed.types import ClassMaps
-from tests.oracles import dense_crf, photograph
+from tests.support.oracles import dense_crf, photograph
 
 
 @pytest.fixture

@@ -16,12 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from seedbed.augmentation import Sample
-from seedbed.deeplab import DeepLab
+from seedbed.learning.augmentation import Sample
+from seedbed.learning.batches import Batch
+from seedbed.learning.optimisers import Descent
+from seedbed.networks.deeplab import DeepLab
 from seedbed.segmenter.region_growing import RegionGrowing, balanced, grown
-from seedbed.training import Batch, Descent
-from tests.learning import NUM_CLASSES, at_size, batch, gradients, trained
-from tests.oracles import deeplab, made_sure, photograph
+from tests.support.learning import NUM_CLASSES, at_size, batch, gradients, trained
+from tests.support.oracles import deeplab, made_sure, photograph
 
 CLASSES = 1 + NUM_CLASSES
 

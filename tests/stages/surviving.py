@@ -22,10 +22,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from seedbed.executor import Place
 from seedbed.params import Params
-from seedbed.stage import Run
-from seedbed.store import Store
+from seedbed.run.executor import Place
+from seedbed.run.stage import Run
+from seedbed.store.store import Store
 from tests.stages.miniature import CHECKOUT, Project, new_project
 
 PATIENCE = 90.0  # seconds until what must happen has not happened; importing torch alone can take ten

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 import torch
 
-from seedbed import memory
-from seedbed.artifacts import digest, open_artifact
 from seedbed.errors import ArtifactError, DataError, MachineError, ParamsError, TrainingError
 from seedbed.params import Params
-from seedbed.stage import Run, run_stage
+from seedbed.run import memory
+from seedbed.run.stage import Run, run_stage
+from seedbed.store.artifact import open_artifact
+from seedbed.store.layout import digest
 from tests.stages.miniature import Project
 from tests.stages.surviving import change_params
 
@@ -437,7 +438,7 @@ def test_artifacts_of_two_data_sets_are_not_mixed(finished: Project, tmp_path: P
     content = own.params()
     content["dataset"] |= {
         "method": "folder",
-        "folder": {"classes": [str(one) for one in open_artifact("dataset", folder=own.data).whole("class_names")[1:]], "complete": True},
+        "folder": {"classes": [str(one) for one in open_artifact("dataset", folder=own.data).array("class_names")[1:]], "complete": True},
     }
     own.write_params(content)
     header, *lines = table.read_text(encoding="utf-8").splitlines()

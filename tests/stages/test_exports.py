@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import nn
 
-from seedbed import export_model
-from seedbed.deeplab import DeepLab
 from seedbed.errors import WeightsError
-from seedbed.networks import Backbone
+from seedbed.networks.backbones import Backbone
+from seedbed.networks.deeplab import DeepLab
+from seedbed.tools import export_model
 from tests.stages.commands import program, said
 from tests.stages.miniature import Project
 from tests.stages.test_predicting import draw

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from seedbed import fingerprint, provenance
-from seedbed.artifacts import open_artifact
 from seedbed.errors import MachineError
 from seedbed.params import Params
-from seedbed.store import Store
-from seedbed.verification import reports, verify
+from seedbed.run import fingerprint
+from seedbed.store.artifact import open_artifact
+from seedbed.store.store import Store
+from seedbed.tools import provenance
+from seedbed.tools.verify import reports, verify
 from tests.stages.miniature import STAGES, Project
 
 Edit = Callable[[dict[str, Any]], object]

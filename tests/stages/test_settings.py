@@ -15,9 +15,9 @@ import pytest
 
 from seedbed import methods
 from seedbed.errors import SeedbedError
-from tests import layouts
-from tests.leaves import Plain, Trial
 from tests.stages.miniature import Project, tree
+from tests.support import layouts
+from tests.support.leaves import Plain, Trial
 
 EXCUSED = {
     "classifier.maps": "the one method there is learns no map along, and slots that it does not read name the data set",
