@@ -461,7 +461,7 @@ def main() -> None:
             artifact = ours.artifact(kind)
 
             def enlarged(image: str, maps: Artifact = artifact, scenes: Scenes = ours.scenes) -> object:
-                return read_class_maps(maps, image).resized(scenes.size(image))
+                return read_class_maps(maps, image).resize(scenes.size(image))
 
             reads = read(ways, kind, extra={"artifact, enlarged to full size": enlarged} if kind == "cams" else {})
             print(f"{kind} of {count} images          files        MB  MB of disk   artifact/this   write, ms/image    read one, ms")

@@ -23,7 +23,7 @@ from seedbed import dataset, features, predictions
 from seedbed.features.texture import Texture
 from seedbed.features.vit import Vit
 from seedbed.networks.weights import InitialWeights
-from seedbed.params import Params, rebuilt
+from seedbed.params import Params, rebuild
 from seedbed.scoring import metrics
 from seedbed.superpixels.dino import discover
 from seedbed.types import Image, LabelMap, PatchFeatures
@@ -63,7 +63,7 @@ def sources(params: Params) -> Mapping[str, features.Method]:
     """What is compared."""
     chosen = params.method(features.Method)
     block: dict[str, Any] = YAML(typ="safe").load(Path("params.yaml"))["features"]["texture"]
-    texture = rebuilt(features.Method, "texture", block, where="params.yaml")
+    texture = rebuild(features.Method, "texture", block, where="params.yaml")
     assert isinstance(texture, Texture)
     compared: dict[str, features.Method] = {"colour": dataclasses.replace(texture, texture_weight=0.0), "colour and texture": texture}
     if isinstance(chosen, Vit):

@@ -24,9 +24,9 @@ from seedbed.images import Images
 from seedbed.learning.augmentation import Sample
 from seedbed.learning.batches import Batch
 from seedbed.learning.checkpoints import Checkpoints
-from seedbed.learning.loop import Way, fit
+from seedbed.learning.loop import Sampling, fit
 from seedbed.learning.samples import Samples
-from seedbed.networks.start import Start
+from seedbed.networks.start import InitialTrunk
 from seedbed.params import Params
 from seedbed.report import drawing
 from seedbed.run.machine import Machine
@@ -91,7 +91,7 @@ class WatchedLearner(GrowingLearner):
         super().__init__(learner.network, learner.method)
         self._watch, self._steps = watch, steps
 
-    def stepped(self, progress: float) -> None:
+    def after_step(self, progress: float) -> None:
         """Look, when it is time."""
         done = round(progress * self._steps) + 1
         points = self._watch.points
@@ -144,13 +144,13 @@ def main() -> None:
     steps = max(1, round(method.training.epochs * len(ids) / method.training.batch_size))
 
     def build() -> WatchedLearner:
-        learner = method.learner(data.num_classes, start=Start(method.backbone, open_artifact(settings.start)).state())
+        learner = method.learner(data.num_classes, start=InitialTrunk(method.backbone, open_artifact(settings.start)).state())
         assert isinstance(learner, GrowingLearner)
         return WatchedLearner(learner, watch, steps)
 
     with tempfile.TemporaryDirectory() as folder:
         never = Checkpoints(Path(folder) / "checkpoint", seconds=float("inf"))
-        way = Way(method.training, method.augmentation.view, Batch.of)
+        way = Sampling(method.training, method.augmentation.view, Batch.of)
         fit(build, samples, way, machine=Machine(options.device), name="segmenter", checkpoints=never)
     seeds = [np.asarray(one.maps["labels"], np.uint8) for one in watch.samples]
     lines = [[*HEAD], ["---"] * len(HEAD), *(one.line(truths, seeds, data.num_classes) for one in [Growth(0, seeds), *watch.seen])]

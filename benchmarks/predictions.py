@@ -123,7 +123,7 @@ class Inquiry:
         params, data, stored = Params.read(), open_artifact("dataset"), open_artifact("predictions")
         method, judge = params.method(predictions.Method), params.method(evaluation.Method)
         assert isinstance(method, Multiscale), "another method, if there is one, wants ways of its own"
-        pictures, network = Images(params.raw_root(), data), trained_segmenter("cpu").loaded()
+        pictures, network = Images(params.raw_root(), data), trained_segmenter("cpu").load()
         return cls(method, judge, network, data, stored, pictures, Truth.of_images(pictures))
 
     def tried(self, images: Sequence[str]) -> dict[str, Tally]:
@@ -147,7 +147,7 @@ class Inquiry:
         truth = self.truth[image]
         assert truth is not None, "images without one were left out"
         tally = tallies.setdefault(name, Tally({}, []))
-        for kind, labels in self.judge.from_probabilities(picture, answer.resized(self.data.size(image))).items():
+        for kind, labels in self.judge.from_probabilities(picture, answer.resize(self.data.size(image))).items():
             counts = metrics.confusion(truth, labels, num_classes=self.data.num_classes)
             tally.counts[kind] = tally.counts.get(kind, np.zeros_like(counts)) + counts
         tally.kilobytes.append(kilobytes)

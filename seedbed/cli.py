@@ -30,7 +30,7 @@ def one_line_errors(command: Callable[P, None]) -> Callable[P, None]:
     @wraps(command)
     def wrapped(*arguments: P.args, **options: P.kwargs) -> None:
         try:
-            with interruption.heeded():
+            with interruption.heed_signals():
                 command(*arguments, **options)
         except SeedbedError as error:
             print(f"error: {error}", file=sys.stderr)
@@ -69,7 +69,7 @@ def init(path: Annotated[Path, typer.Argument(help="A folder with images: your o
     start = starting.begin(path)
     for line in start.done:
         print(f"wrote {line}")
-    for line in starting.looked_at(start):
+    for line in starting.inspect(start):
         print(line)
 
 
@@ -112,12 +112,12 @@ def plan() -> None:
 
     from seedbed.params import Params
     from seedbed.tools import preflight
-    from seedbed.tools.plan import advice, cost, costs_table, planned, remarks, table, total, untouched, welcome
+    from seedbed.tools.plan import advice, cost, costs_table, has_never_run, plan_stages, remarks, table, total, welcome
 
     params, console = Params.read(), Console()
     preflight.check(params)
-    plan = planned(params)
-    if untouched(plan):
+    plan = plan_stages(params)
+    if has_never_run(plan):
         console.print(welcome(plan, params), highlight=False)
     else:
         costs = {one.stage: cost(one.stage, params) for one in plan}
@@ -176,8 +176,8 @@ def predict(
 
     params, unusable = Params.read(), []
     place = Run("predictions", params, device_wanted=device).device
-    wanted = predicting.Wanted(folder, with_crf=with_crf, overlay=overlay, longest_side=size)
-    for one in predicting.segmented(pictures, wanted, params=params, device=place):
+    wanted = predicting.Request(folder, with_crf=with_crf, overlay=overlay, longest_side=size)
+    for one in predicting.segment_pictures(pictures, wanted, params=params, device=place):
         if isinstance(one, SeedbedError):
             unusable.append(one)
         else:
@@ -200,7 +200,7 @@ def export_model(
 
     trained = trained_segmenter("cpu")
     program.check(file, size)
-    furthest = program.exported(trained.loaded(), file, size=size)
+    furthest = program.export(trained.load(), file, size=size)
     print(f"{file}: from RGB in [0, 1] (batch, 3, height, width) to logits of every pixel; at most {furthest:.1g} from the network's")
 
 
@@ -246,7 +246,7 @@ def verify(
     params = Params.read() if raw or Path("params.yaml").is_file() else None
     root = params.raw_root() if raw and params else None
     reports = []
-    for report in checking.reports(names, params=params, root=root, store=store):
+    for report in checking.verify_all(names, params=params, root=root, store=store):
         print(report, flush=True)
         reports.append(report)
     for line in checking.advice(reports):
@@ -269,13 +269,13 @@ def gc(
     from seedbed.tools import gc as garbage
 
     choice, console = garbage.Choice(tuple(stage or ()), keep, everything), Console()
-    generations = garbage.surveyed(choice)
+    generations = garbage.survey(choice)
     console.print(garbage.table(generations))
     if not delete:
         print(garbage.advice(choice, generations))
         return
-    for what in garbage.collected(choice):
-        print(garbage.done(*what))
+    for what in garbage.collect(choice):
+        print(garbage.describe_done(*what))
     if everything:
         print("Artifacts stay as they are; `dvc repro --force` computes them anew.")
 

@@ -16,7 +16,7 @@ def compute(
     method: cams.Method, pictures: Images, labels: Labels, trained: TrainedNetwork[ClassifierNetwork], images: Sequence[str]
 ) -> Iterator[Columns]:
     """Class maps of images."""
-    network = trained.loaded()
+    network = trained.load()
     classes = [labels[image] for image in images]
     for maps, scores in method.compute(network, [pictures[image] for image in images], classes, device=trained.device):
         yield {"maps": maps.spread(trained.num_classes), "present": maps.present(trained.num_classes), "scores": scores}
@@ -27,7 +27,7 @@ def main(run: Run) -> None:
     method = run.params.method(cams.Method)
     data, trained = run.open("dataset"), run.open("classifier")
     network: TrainedNetwork[ClassifierNetwork] = TrainedNetwork(
-        run.trained(classifier.Method, trained), data.num_classes, trained, run.device
+        run.rebuild_trained(classifier.Method, trained), data.num_classes, trained, run.device
     )
     reads = (run.images(data), Labels(data), network)
     made = run.per_image(method, compute, method, *reads, images=data.labelled, extents=method.extents(data.max_size))

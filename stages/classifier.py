@@ -6,8 +6,8 @@ from pathlib import Path
 from seedbed import classifier
 from seedbed.learning.batches import Batch
 from seedbed.learning.checkpoints import Checkpoints
-from seedbed.learning.learner import columns
-from seedbed.learning.loop import Way, fit
+from seedbed.learning.learner import collect_columns
+from seedbed.learning.loop import Sampling, fit
 from seedbed.learning.samples import Samples
 from seedbed.report import export
 from seedbed.report.export import PLOTS
@@ -19,8 +19,10 @@ from seedbed.store.schemas import Columns
 def learn(method: classifier.Method, num_classes: int, samples: Samples, *, machine: Machine, checkpoint: Path, seconds: float) -> Columns:
     """Train a network."""
     build, view = partial(method.learner, num_classes), method.augmentation.view
-    way = Way(method.training, view, Batch.of)
-    return columns(fit(build, samples, way, machine=machine, name="classifier", checkpoints=Checkpoints(checkpoint, seconds=seconds)))
+    way = Sampling(method.training, view, Batch.of)
+    return collect_columns(
+        fit(build, samples, way, machine=machine, name="classifier", checkpoints=Checkpoints(checkpoint, seconds=seconds))
+    )
 
 
 def main(run: Run) -> None:

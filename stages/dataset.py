@@ -21,7 +21,7 @@ def inspect(files: RawFiles, truth: Truth, bound: tuple[int, ...], ids: Sequence
     """
     for image in ids:
         original, problem = files.inspect(image)
-        size = images.fitted(original, (bound[0], bound[1])) if bound and not problem else original
+        size = images.fit_size(original, (bound[0], bound[1])) if bound and not problem else original
         mask_problem = "" if problem else truth.problem(image, original)
         yield {"size": size, "original_size": original, "problem": problem, "mask_problem": mask_problem}
 

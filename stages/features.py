@@ -11,7 +11,7 @@ from seedbed.store.schemas import Columns
 
 def describe(method: features.Method, frozen: Frozen, pictures: Images, images: Sequence[str]) -> Iterator[Columns]:
     """Features of images."""
-    for described in method.describe([pictures[image] for image in images], frozen.loaded(), device=frozen.device):
+    for described in method.describe([pictures[image] for image in images], frozen.load(), device=frozen.device):
         yield {"patches": described.values}
 
 

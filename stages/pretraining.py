@@ -4,7 +4,7 @@ from pathlib import Path
 
 from seedbed import pretraining
 from seedbed.learning.checkpoints import Checkpoints
-from seedbed.learning.learner import columns
+from seedbed.learning.learner import collect_columns
 from seedbed.learning.samples import Pixels
 from seedbed.report import export
 from seedbed.report.export import PLOTS
@@ -15,7 +15,7 @@ from seedbed.store.schemas import Columns
 
 def learn(method: pretraining.Method, pixels: Pixels, *, machine: Machine, checkpoint: Path, seconds: float) -> Columns:
     """Train a network, if one is to be trained."""
-    return columns(method.learn(pixels, machine=machine, checkpoints=Checkpoints(checkpoint, seconds=seconds)))
+    return collect_columns(method.learn(pixels, machine=machine, checkpoints=Checkpoints(checkpoint, seconds=seconds)))
 
 
 def main(run: Run) -> None:

@@ -13,7 +13,7 @@ from seedbed.store.schemas import Columns
 def refine(method: refinement.Method, pictures: Images, maps: Artifact, images: Sequence[str]) -> Iterator[Columns]:
     """Pseudo masks of images."""
     for image in images:
-        made = method.refine(pictures[image], read_class_maps(maps, image).resized(maps.size(image)))
+        made = method.refine(pictures[image], read_class_maps(maps, image).resize(maps.size(image)))
         yield {"labels": made.labels, "confidence": made.confidence}
 
 

@@ -12,7 +12,7 @@ from seedbed.store.schemas import Columns
 def label(method: seeds.Method, maps: Artifact, regions: Artifact, images: Sequence[str]) -> Iterator[Columns]:
     """Seeds of images."""
     for image in images:
-        yield {"labels": method.label(read_class_maps(maps, image).resized(maps.size(image)), read_entry(regions, "regions", image))}
+        yield {"labels": method.label(read_class_maps(maps, image).resize(maps.size(image)), read_entry(regions, "regions", image))}
 
 
 def main(run: Run) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 from seedbed import segmenter
 from seedbed.learning.batches import Batch
 from seedbed.learning.checkpoints import Checkpoints
-from seedbed.learning.learner import columns
-from seedbed.learning.loop import Way, fit
+from seedbed.learning.learner import collect_columns
+from seedbed.learning.loop import Sampling, fit
 from seedbed.learning.samples import Samples
-from seedbed.networks.start import Start
+from seedbed.networks.start import InitialTrunk
 from seedbed.report import export
 from seedbed.report.export import PLOTS
 from seedbed.run.machine import Machine
@@ -19,12 +19,14 @@ from seedbed.store.schemas import Columns
 
 
 def learn(
-    method: segmenter.Method, num_classes: int, samples: Samples, start: Start, *, machine: Machine, checkpoint: Path, seconds: float
+    method: segmenter.Method, num_classes: int, samples: Samples, start: InitialTrunk, *, machine: Machine, checkpoint: Path, seconds: float
 ) -> Columns:
     """Train a network."""
     build, view = partial(method.learner, num_classes, start=start.state()), method.augmentation.view
-    way = Way(method.training, view, Batch.of)
-    return columns(fit(build, samples, way, machine=machine, name="segmenter", checkpoints=Checkpoints(checkpoint, seconds=seconds)))
+    way = Sampling(method.training, view, Batch.of)
+    return collect_columns(
+        fit(build, samples, way, machine=machine, name="segmenter", checkpoints=Checkpoints(checkpoint, seconds=seconds))
+    )
 
 
 def main(run: Run) -> None:
@@ -35,7 +37,7 @@ def main(run: Run) -> None:
     maps = run.maps(method.wanted_maps, settings.maps)
     samples = Samples(data, run.images(data), data.learnable(settings.split), maps=maps)
     check_start("segmenter", method.backbone.initial_weights.source, settings.start)
-    start = Start(method.backbone, run.open(settings.start))
+    start = InitialTrunk(method.backbone, run.open(settings.start))
     made = run.training(method, learn, method, data.num_classes, samples, start)
     export.training_log(made, PLOTS / "segmenter.csv")
 

@@ -40,10 +40,10 @@ def test_help_imports_nothing_heavy() -> None:
 def test_methods_lists_family_method_paper_and_parameters() -> None:
     done = seedbed("methods")
     assert done.returncode == 0, done.stderr
-    for family in methods.families():
+    for family in methods.list_families():
         assert f"\n{family}\n" in f"\n{done.stdout}"
-        for name in methods.available(family):
-            assert f"  {name}  {methods.declared(family, name).summary()}" in done.stdout
+        for name in methods.list_available(family):
+            assert f"  {name}  {methods.read_declaration(family, name).summary()}" in done.stdout
     assert "paper: Krähenbühl and Koltun" in done.stdout
     assert "parameters: background_power, crf" in done.stdout
     assert done.stdout.index("dataset") < done.stdout.index("superpixels") < done.stdout.index("evaluation"), "in the pipeline's order"

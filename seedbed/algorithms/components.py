@@ -29,7 +29,7 @@ class Components:
             total, sums, products = total + len(exact), _plus(sums, exact.sum(axis=0)), _plus(products, exact.T @ exact)
         mean = sums / total
         _, directions = np.linalg.eigh(products / total - np.outer(mean, mean))  # ascending
-        return cls(mean.astype(np.float32), np.ascontiguousarray(_signed(directions[:, ::-1].T[:count]), np.float32))
+        return cls(mean.astype(np.float32), np.ascontiguousarray(_fix_signs(directions[:, ::-1].T[:count]), np.float32))
 
     def of_vectors(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """How far vectors (..., channel) reach in each direction (..., component)."""
@@ -40,7 +40,7 @@ def _plus(before: npt.NDArray[np.float64], more: npt.NDArray[np.float64]) -> npt
     return before + more if before.size else more
 
 
-def _signed(directions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _fix_signs(directions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The same with a positive largest entry: which of two opposite directions it is means nothing."""
     largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=1)[:, None], axis=1)
     return np.asarray(directions * np.sign(largest))

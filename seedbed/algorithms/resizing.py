@@ -13,7 +13,7 @@ from seedbed.types import Image, Size
 Interpolation = Literal["bilinear", "antialiased_cubic"]
 
 
-def resized(image: Image, size: Size, *, interpolation: Interpolation) -> Image:
+def resize(image: Image, size: Size, *, interpolation: Interpolation) -> Image:
     """An image at another size.
 
     interpolation: `bilinear` looks at four pixels, so fine structures of an image that becomes much smaller flicker;

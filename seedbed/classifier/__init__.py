@@ -11,7 +11,7 @@ import torch
 from seedbed import methods
 from seedbed.learning.augmentation import Augmentation
 from seedbed.learning.batches import Batch
-from seedbed.learning.footprint import SAVES_MEMORY, footprint
+from seedbed.learning.footprint import SAVES_MEMORY, estimate_memory
 from seedbed.learning.learner import Learner
 from seedbed.learning.training import Training
 from seedbed.methods import parameters
@@ -43,7 +43,7 @@ class Method(methods.Method):
     def memory(self, extents: Mapping[str, int]) -> int:
         with torch.device("meta"):
             network = self.network(extents["class"] - 1)
-        return footprint(network, self.training, [self.augmentation.crop])
+        return estimate_memory(network, self.training, [self.augmentation.crop])
 
     @abstractmethod
     def network(self, num_classes: int) -> ClassifierNetwork:

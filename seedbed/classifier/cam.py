@@ -35,10 +35,10 @@ class Cam(classifier.Method):
     descent: Descent
 
     def network(self, num_classes: int) -> CamNetwork:
-        return CamNetwork(self.backbone.built(), num_classes)
+        return CamNetwork(self.backbone.build(), num_classes)
 
     def learner(self, num_classes: int) -> Learner[ClassifierNetwork, Batch]:
-        return CamLearner(CamNetwork(self.backbone.initialised(start={}), num_classes), self.descent)
+        return CamLearner(CamNetwork(self.backbone.initialise(start={}), num_classes), self.descent)
 
 
 class CamNetwork(ClassifierNetwork):
@@ -70,4 +70,4 @@ class CamLearner(Learner[ClassifierNetwork, Batch]):
         return {"classes": functional.binary_cross_entropy_with_logits(logits_BK, batch.labels_BK[:, 1:])}
 
     def optimizers(self) -> list[Scheduled]:
-        return [self._descent.scheduled(self.network.backbone, self.network.head)]
+        return [self._descent.schedule(self.network.backbone, self.network.head)]

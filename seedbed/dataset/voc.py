@@ -93,7 +93,10 @@ class Voc(dataset.Method):
         except (ValueError, LookupError, ET.ParseError) as error:
             problems.add(where, f"it cannot be read: {error}")
         return Entry(
-            image, f"JPEGImages/{image}.jpg", None if labels is None else dataset.shared(frozenset(labels)), dataset.shared(splits)
+            image,
+            f"JPEGImages/{image}.jpg",
+            None if labels is None else dataset.find_shared_words(frozenset(labels)),
+            dataset.find_shared_words(splits),
         )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from seedbed.algorithms.resizing import resized
+from seedbed.algorithms.resizing import resize
 from seedbed.methods import parameters
 from seedbed.types import Image
 
@@ -48,10 +48,10 @@ class Colours:
         grey = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
         pixels = (pixels - grey[..., None]) * saturation + grey[..., None]
         changed = np.asarray(np.clip(np.rint(pixels), 0, 255), np.uint8)
-        return self._turned(changed, random.uniform(-self.hue, self.hue)) if self.hue else changed
+        return self._turn(changed, random.uniform(-self.hue, self.hue)) if self.hue else changed
 
     @staticmethod
-    def _turned(image: Image, turn: float) -> Image:
+    def _turn(image: Image, turn: float) -> Image:
         circle = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)  # the whole circle is 256 steps
         circle[..., 0] += np.uint8(round(turn * 256) % 256)
         return np.asarray(cv2.cvtColor(circle, cv2.COLOR_HSV2RGB_FULL), np.uint8)
@@ -97,7 +97,7 @@ class Augmentation:
         height, width = (max(1, round(length * scale)) for length in sample.image.shape[:2])
         top, left = (self._offset(length, random) for length in (height, width))
         flip = random.random() < self.flip
-        image = resized(sample.image, (height, width), interpolation=self.interpolation)
+        image = resize(sample.image, (height, width), interpolation=self.interpolation)
         maps = {
             name: self._window(
                 cv2.resize(one, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), top, left, flip, sample.padding[name]

@@ -13,17 +13,17 @@ FLOAT = 4  # bytes
 SAVES_MEMORY = "raise the parts of its training, or lower its batch_size or the size of its views"
 
 
-def footprint(network: nn.Module, training: Training, edges: Sequence[int]) -> int:
+def estimate_memory(network: nn.Module, training: Training, edges: Sequence[int]) -> int:
     """Bytes that a training holds at once, about: the weights, and what a network keeps of a part of a batch for its gradient.
 
     network: on the device `meta`, which computes nothing; edges: of the square views that are learned from an image.
     """
     weights = sum(one.numel() for one in network.parameters())
     images, size = training.batch_size // training.parts, 2 if training.precision == "bf16-mixed" else FLOAT
-    return 3 * FLOAT * weights + sum(_kept(network, edge) for edge in edges) * images * size // FLOAT  # 3: gradient and momentum
+    return 3 * FLOAT * weights + sum(_measure_kept(network, edge) for edge in edges) * images * size // FLOAT  # 3: gradient and momentum
 
 
-def _kept(network: nn.Module, edge: int) -> int:
+def _measure_kept(network: nn.Module, edge: int) -> int:
     """Bytes that a network keeps of one view for its gradient."""
     own = {one.untyped_storage()._cdata for one in (*network.parameters(), *network.buffers())}
     kept: dict[int, int] = {}

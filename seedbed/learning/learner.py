@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from seedbed.learning.batches import Movable
 from seedbed.learning.optimisers import Scheduled
-from seedbed.networks.weights import state_of
+from seedbed.networks.weights import read_state
 
 TOTAL = "loss"  # what the sum of all terms is called in a log
 N = TypeVar("N", bound=nn.Module)
@@ -39,13 +39,13 @@ class Learner(nn.Module, ABC, Generic[N, B]):
     def optimizers(self) -> list[Scheduled]:
         """One or more optimisers, each with its schedule."""
 
-    def stepped(self, progress: float) -> None:
+    def after_step(self, progress: float) -> None:
         """Called after every step.
 
         progress: share of the training that was done before it.
         """
 
-    def watched(self) -> dict[str, Tensor]:
+    def figures_of_step(self) -> dict[str, Tensor]:
         """Numbers about the last part of a batch that are worth a line in the log, always the same."""
         return {}
 
@@ -63,8 +63,8 @@ class Trained(Generic[N]):
         return self.log[TOTAL]
 
 
-def columns(trained: Trained[N] | None) -> dict[str, Any]:
+def collect_columns(trained: Trained[N] | None) -> dict[str, Any]:
     """What of a training goes into an artifact; of none, that there was none."""
     if trained is None:
         return {"log": np.zeros((0, 0)), "figures": [], "weights": ()}
-    return {"log": np.stack(list(trained.log.values()), axis=1), "figures": list(trained.log), "weights": state_of(trained.network)}
+    return {"log": np.stack(list(trained.log.values()), axis=1), "figures": list(trained.log), "weights": read_state(trained.network)}

@@ -49,7 +49,7 @@ V = TypeVar("V")
 
 
 @dataclass(frozen=True)
-class Way(Generic[S, V, B]):
+class Sampling(Generic[S, V, B]):
     """How samples become batches, and how long that goes on."""
 
     training: Training
@@ -63,7 +63,7 @@ class _Job(Generic[N, B, S, V]):
 
     build: Callable[[], Learner[N, B]]
     samples: Sequence[S]
-    way: Way[S, V, B]
+    way: Sampling[S, V, B]
     readers: int
     name: str
     checkpoints: Checkpoints
@@ -80,7 +80,7 @@ class _Job(Generic[N, B, S, V]):
 def fit(
     build: Callable[[], Learner[N, B]],
     samples: Sequence[S],
-    way: Way[S, V, B],
+    way: Sampling[S, V, B],
     *,
     machine: Machine,
     name: str,
@@ -99,43 +99,43 @@ def fit(
     strategy: Any = DDPStrategy(start_method="spawn", find_unused_parameters=True) if devices > 1 else "auto"
     fabric = lightning_fabric.Fabric(accelerator=machine.device, devices=devices, strategy=strategy, precision=way.training.precision)
     if devices == 1:
-        return _trained(fabric, job)
+        return _train(fabric, job)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else every process warns of that where all weights get one
     logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)  # it says which processes it ends
     try:
-        interruption.supervised(partial(fabric.launch, partial(_share, job=job, sources=fingerprint.at_first())))
+        interruption.supervise(partial(fabric.launch, partial(_train_share, job=job, sources=fingerprint.at_first())))
     except ProcessException as error:
         *_, last = str(error).strip().splitlines()
         raise TrainingError(
             name, found=f"a process that failed: {last}", expected="all to finish", do="see above, or use one device"
         ) from error
     # The processes are gone with what they had; the last checkpoint is the end of the training.
-    return _trained(lightning_fabric.Fabric(accelerator="cpu", devices=1), job)
+    return _train(lightning_fabric.Fabric(accelerator="cpu", devices=1), job)
 
 
-def _share(fabric: lightning_fabric.Fabric, *, job: _Job[N, B, S, V], sources: str) -> None:
+def _train_share(fabric: lightning_fabric.Fabric, *, job: _Job[N, B, S, V], sources: str) -> None:
     """One of several processes that train together.
 
     sources: of ours that the process which started it found.
     """
     interruption.follow_parent()
     fingerprint.check_sources(sources)
-    _trained(fabric, job)
+    _train(fabric, job)
 
 
-def _trained(fabric: lightning_fabric.Fabric, job: _Job[N, B, S, V]) -> Trained[N]:
+def _train(fabric: lightning_fabric.Fabric, job: _Job[N, B, S, V]) -> Trained[N]:
     """Train, or do this process's share of it."""
     training, steps = job.training, job.steps
     torch.manual_seed(training.seed)
-    learner = arranged(job.build(), fabric.device)
+    learner = arrange_memory(job.build(), fabric.device)
     learner.train()
     scheduled = learner.optimizers()
     module, *optimizers = fabric.setup(learner, *(one.optimizer for one in scheduled))
     highest = [[dict(group) for group in one.optimizer.param_groups] for one in scheduled]
-    state = TrainingState(learner, _averaged(learner.network, training.averaging), [one.optimizer for one in scheduled])
+    state = TrainingState(learner, _start_average(learner.network, training.averaging), [one.optimizer for one in scheduled])
     # The training that a checkpoint must be a part of.
     whole = {**dataclasses.asdict(training), "steps": steps, "images": len(job.samples), "optimizers": len(optimizers)}
-    log = state.resumed(job.checkpoints, whole=whole, name=job.name)
+    log = state.resume(job.checkpoints, whole=whole, name=job.name)
     start, first, alone = len(log), fabric.global_rank == 0, fabric.world_size == 1
     told = not first  # whether checkpoints are rare
     with Progress(job.name, total=steps, unit="steps", done=start, quiet=not first) as progress:
@@ -147,12 +147,12 @@ def _trained(fabric: lightning_fabric.Fabric, job: _Job[N, B, S, V]) -> Trained[
             try:
                 for part, batch in enumerate(parts):
                     last = part + 1 == len(parts)
-                    torch.manual_seed(_drawn(training.seed, step, fabric.global_rank * len(parts) + part))
+                    torch.manual_seed(_derive_seed(training.seed, step, fabric.global_rank * len(parts) + part))
                     with fabric.no_backward_sync(module, enabled=not last and not alone):
                         terms: dict[str, Tensor] = module(batch.to(fabric.device), step / steps)
                         total = torch.stack(list(terms.values())).sum()
                         fabric.backward(total / len(parts))
-                    figures.append({TOTAL: total, **terms, **learner.watched()})
+                    figures.append({TOTAL: total, **terms, **learner.figures_of_step()})
                 if training.clip:
                     clip_gradients(learned_parameters(learner), training)
                 for optimizer in optimizers:
@@ -165,7 +165,7 @@ def _trained(fabric: lightning_fabric.Fabric, job: _Job[N, B, S, V]) -> Trained[
                     expected=f"room for {training.batch_size} images of a view's size",
                     do="raise its parts or lower its batch_size or crop in params.yaml, or use a larger GPU",
                 ) from error
-            learner.stepped(step / steps)
+            learner.after_step(step / steps)
             if state.averaged is not None:
                 state.averaged.update_parameters(learner.network)
             log.hold(figures, rate=scheduled[0].optimizer.param_groups[0]["lr"], fabric=fabric)
@@ -196,7 +196,7 @@ def _warn_of_rare_checkpoints(job: _Job[N, B, S, V], left: float) -> None:
         )
 
 
-def arranged(learner: L, device: torch.device) -> L:
+def arrange_memory(learner: L, device: torch.device) -> L:
     """A learner whose convolutions lie in memory as its device wants them: on a GPU by channels last, as images do.
 
     In place. Changes no more than last digits, so it is no parameter.
@@ -207,7 +207,7 @@ def arranged(learner: L, device: torch.device) -> L:
     return learner
 
 
-def _averaged(network: nn.Module, share: float) -> AveragedModel | None:
+def _start_average(network: nn.Module, share: float) -> AveragedModel | None:
     """A running mean of a network's weights and buffers, if one is wanted."""
     return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(share), use_buffers=True) if share else None
 
@@ -223,7 +223,7 @@ def _batches(job: _Job[N, B, S, V], steps: range, *, rank: int, ranks: int) -> I
 
     def read(step: int) -> list[B]:
         begins = [step * job.training.batch_size + (rank * parts + part) * size for part in range(parts)]
-        return [job.way.gather([_view(job, position) for position in range(begin, begin + size)]) for begin in begins]
+        return [job.way.gather([_read_view(job, position) for position in range(begin, begin + size)]) for begin in begins]
 
     try:
         waiting: deque[Future[list[B]]] = deque()
@@ -235,20 +235,20 @@ def _batches(job: _Job[N, B, S, V], steps: range, *, rank: int, ranks: int) -> I
         threads.shutdown(cancel_futures=True)
 
 
-def _view(job: _Job[N, B, S, V], position: int) -> V:
+def _read_view(job: _Job[N, B, S, V], position: int) -> V:
     """The view at a position of an endless sequence of shuffled passes, cut into batches so that none is ever smaller."""
     turn = position % len(job.samples)
-    order = _order(job.training.seed, position - turn, len(job.samples))
+    order = _shuffle(job.training.seed, position - turn, len(job.samples))
     return job.way.view(job.samples[order[-1 - turn]], np.random.default_rng([job.training.seed, position, 1]))
 
 
 @lru_cache(maxsize=4)
-def _order(seed: int, begin: int, count: int) -> list[int]:
+def _shuffle(seed: int, begin: int, count: int) -> list[int]:
     """Images in the order of a pass."""
     order: list[int] = np.random.default_rng([seed, begin, 0]).permutation(count).tolist()
     return order
 
 
-def _drawn(seed: int, step: int, share: int) -> int:
+def _derive_seed(seed: int, step: int, share: int) -> int:
     """Seed of whatever torch draws for a part of a batch: known from its place alone, so that resuming needs no generator's state."""
     return int(np.random.default_rng([seed, step, 2, share]).integers(2**63))

@@ -16,7 +16,7 @@ from seedbed.methods import parameters
 FIRST_FACTOR = 1e-3  # a learning rate that rises does not begin at nothing
 
 
-def _whole(progress: float) -> float:  # noqa: ARG001 (it is a schedule)
+def _constant(progress: float) -> float:  # noqa: ARG001 (it is a schedule)
     return 1.0
 
 
@@ -26,7 +26,7 @@ class Scheduled:
 
     optimizer: torch.optim.Optimizer
     rate: Callable[[float], float]  # factor of its learning rates
-    decay: Callable[[float], float] = _whole  # factor of its weight decay
+    decay: Callable[[float], float] = _constant  # factor of its weight decay
 
     def set(self, progress: float, highest: Sequence[Mapping[str, float]]) -> None:
         """Make ready for a step.
@@ -51,7 +51,7 @@ class Descent:
     power: Annotated[float, Field(ge=0, le=100)]  # of the polynomial by which the learning rate falls
     falls: Literal["throughout", "after_warmup"]  # whether it falls from the beginning, so also while it rises, or once it has risen
 
-    def scheduled(self, backbone: nn.Module, *new: nn.Module) -> Scheduled:
+    def schedule(self, backbone: nn.Module, *new: nn.Module) -> Scheduled:
         """The optimiser of a backbone and of the layers that are new."""
         groups = [
             {"params": learned_parameters(backbone), "lr": self.learning_rate},

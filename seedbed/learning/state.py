@@ -38,7 +38,7 @@ class TrainingState:
         others = {name: value for name, value in values.items() if name not in tensors}
         checkpoints.save(tensors, {"whole": whole, "others": others, "log": list(log.figures)})
 
-    def resumed(self, checkpoints: Checkpoints, *, whole: Mapping[str, Any], name: str) -> Log:
+    def resume(self, checkpoints: Checkpoints, *, whole: Mapping[str, Any], name: str) -> Log:
         """Figures of the steps that need not be done again, after which everything is as it was."""
         found = checkpoints.load()
         if found is None:

@@ -17,7 +17,7 @@ from seedbed.errors import ParamsError, WeightsError, nearest
 from seedbed.methods import parameters
 from seedbed.networks.contracts import State
 from seedbed.networks.repaired import timm
-from seedbed.networks.weights import InitialWeights, fitted, load_file
+from seedbed.networks.weights import InitialWeights, fit_entries, load_file
 from seedbed.run.slots import CLASSIFIER
 
 Norms = Literal["none", "statistics", "all"]  # what of batch norms does not learn
@@ -48,18 +48,18 @@ class Trunk:
         stage: that it belongs to.
         """
         with torch.device("meta"):
-            check_source(self.built().trunk, self.initial_weights, stage)
+            check_source(self.build().trunk, self.initial_weights, stage)
 
-    def built(self) -> Backbone:
+    def build(self) -> Backbone:
         """The network with any weights."""
         return Backbone(self.network, output_stride=self.output_stride, dilated=self.dilated)
 
-    def initialised(self, *, start: State) -> Backbone:
+    def initialise(self, *, start: State) -> Backbone:
         """The network as training starts from it.
 
         start: the state that an earlier stage has left (see `Start`); empty where it comes from elsewhere.
         """
-        backbone = self.built()
+        backbone = self.build()
         if start:
             backbone.trunk.load_state_dict(start)
         else:
@@ -129,7 +129,7 @@ def _convolutional(name: str, output_stride: int, dilated: bool) -> Any:
     try:
         network: Any = timm.create_model(name, num_classes=0, global_pool="", output_stride=output_stride)
     except (AssertionError, NotImplementedError, TypeError) as error:  # each is how some networks of timm say that they cannot
-        if _patched(name):
+        if _check_patches(name):
             return None
         raise ParamsError(
             "params.yaml: network",
@@ -137,10 +137,10 @@ def _convolutional(name: str, output_stride: int, dilated: bool) -> Any:
             expected="a convolutional network of timm that takes it",
             do="choose another, such as a resnet, or another output_stride",
         ) from error
-    return network if dilated else _undilated(network, name)
+    return network if dilated else _remove_dilation(network, name)
 
 
-def _undilated(network: Any, name: str) -> Any:
+def _remove_dilation(network: Any, name: str) -> Any:
     """A network of timm whose convolutions reach as far as where no stride is taken away, with maps of the same size. In place."""
     with torch.device("meta"):
         whole: Any = timm.create_model(name, num_classes=0, global_pool="")
@@ -153,7 +153,7 @@ def _undilated(network: Any, name: str) -> Any:
     return network
 
 
-def _patched(name: str) -> bool:
+def _check_patches(name: str) -> bool:
     """Whether a network of timm is a transformer over patches."""
     with torch.device("meta"):
         network = timm.create_model(name, num_classes=0)
@@ -187,7 +187,7 @@ def initialise(trunk: Any, weights: InitialWeights) -> None:
         where = "params.yaml: initial_weights.source"
         try:
             # Whole or not at all: left to itself, timm takes what fits where it has to leave a head out.
-            timm.models.load_pretrained(trunk, num_classes=0, filter_fn=partial(_published, where=where))
+            timm.models.load_pretrained(trunk, num_classes=0, filter_fn=partial(_is_published, where=where))
         except (OSError, ValueError, RuntimeError) as error:  # the last: timm has none
             raise WeightsError(
                 where,
@@ -223,8 +223,8 @@ def check_source(trunk: Any, weights: InitialWeights, stage: str = "") -> None:
         )
 
 
-def _published(given: dict[str, Tensor], trunk: Any, *, where: str) -> dict[str, Tensor]:
+def _is_published(given: dict[str, Tensor], trunk: Any, *, where: str) -> dict[str, Tensor]:
     """A whole state of what timm has downloaded."""
     heads = trunk.pretrained_cfg.get("classifier") or ()
     names = tuple(f"{head}." for head in ((heads,) if isinstance(heads, str) else heads))
-    return fitted(trunk, {name: value for name, value in given.items() if not name.startswith(names)}, where=f"{where}: hub")
+    return fit_entries(trunk, {name: value for name, value in given.items() if not name.startswith(names)}, where=f"{where}: hub")

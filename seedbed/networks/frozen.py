@@ -24,15 +24,15 @@ class Frozen:
         """Identity of weights that do not follow from the method's parameters, the same for all images."""
         return self.pretraining.weights_digest if self.method.pretrained else ""
 
-    def loaded(self) -> Any:
+    def load(self) -> Any:
         """The network on its device, or None where the method runs none."""
         place = json.dumps([type(self.method).__module__, identity(self.method), self.device, self.key("")])
         if place not in _LOADED:
             network = self.method.network()
             if self.method.pretrained:
-                from seedbed.networks.weights import restored
+                from seedbed.networks.weights import restore
 
-                restored(network.trunk, self.pretraining, device="cpu")
+                restore(network.trunk, self.pretraining, device="cpu")
             _LOADED.clear()  # one at a time
             _LOADED[place] = None if network is None else network.to(self.device).eval()
         return _LOADED[place]

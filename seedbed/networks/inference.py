@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seedbed.algorithms.resizing import Interpolation, resized
+from seedbed.algorithms.resizing import Interpolation, resize
 from seedbed.methods import Method
-from seedbed.networks.weights import restored
+from seedbed.networks.weights import restore
 from seedbed.store.artifact import Artifact
 from seedbed.types import Image, Size
 
@@ -36,18 +36,18 @@ class TrainedNetwork(Generic[N]):
         """Identity of its weights, the same for all images."""
         return f"{self.num_classes} {self.artifact.weights_digest}"
 
-    def loaded(self) -> N:
+    def load(self) -> N:
         """The network on its device, ready to be used."""
         place = (self.artifact.digest, self.device)
         if place not in _LOADED:
             builder: Any = self.method
             _LOADED.clear()  # one at a time
-            _LOADED[place] = restored(builder.network(self.num_classes), self.artifact, device=self.device)
+            _LOADED[place] = restore(builder.network(self.num_classes), self.artifact, device=self.device)
         network: N = _LOADED[place]
         return network
 
 
-def together(images: Sequence[Image], *, device: str) -> list[list[int]]:
+def group_by_size(images: Sequence[Image], *, device: str) -> list[list[int]]:
     """Which images a network is given at once: on a GPU those of one size; on a CPU, where it would change last digits, none."""
     if device == "cpu":
         return [[place] for place in range(len(images))]
@@ -57,7 +57,7 @@ def together(images: Sequence[Image], *, device: str) -> list[list[int]]:
     return list(by_size.values())
 
 
-def footprint(extents: Mapping[str, int], *, scales: Sequence[float], flip: bool) -> int:
+def estimate_memory(extents: Mapping[str, int], *, scales: Sequence[float], flip: bool) -> int:
     """Bytes that `combine_views` holds at once, about, for an image of the largest size: its largest view, with what it becomes.
 
     extents: lengths of dimensions by name.
@@ -87,7 +87,7 @@ def combine_views(
     total: Tensor | None = None
     for scale in scales:
         height, width = (max(1, round(length * scale)) for length in images[0].shape[:2])
-        scaled = np.stack([resized(image, (height, width), interpolation=interpolation) for image in images])
+        scaled = np.stack([resize(image, (height, width), interpolation=interpolation) for image in images])
         views_BCYX = torch.from_numpy(scaled).to(device).permute(0, 3, 1, 2).float() / 255
         both_BCYX = torch.cat([views_BCYX, views_BCYX.flip(-1)]) if flip else views_BCYX
         maps = functional.interpolate(run(both_BCYX).float(), size=size, mode="bilinear", align_corners=False)

@@ -10,7 +10,7 @@ import torch
 from seedbed.errors import WeightsError
 from seedbed.networks.backbones import Trunk
 from seedbed.networks.contracts import State
-from seedbed.networks.weights import fitted
+from seedbed.networks.weights import fit_entries
 from seedbed.run.slots import CLASSIFIER
 from seedbed.store.artifact import Artifact
 
@@ -18,7 +18,7 @@ TRUNK = "backbone.trunk."  # before the names of a network of timm within one of
 
 
 @dataclass(frozen=True)
-class Start:
+class InitialTrunk:
     """What a training starts from besides its parameters: the trunk of the classifier, where they say so."""
 
     trunk: Trunk
@@ -47,4 +47,4 @@ class Start:
             )
         weights = self.given.weights().items()
         entries = {name.removeprefix(TRUNK): torch.from_numpy(np.array(value)) for name, value in weights if name.startswith(TRUNK)}
-        return fitted(self.trunk.built().trunk, entries, where=where)
+        return fit_entries(self.trunk.build().trunk, entries, where=where)

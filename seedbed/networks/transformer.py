@@ -23,10 +23,10 @@ from seedbed.networks.weights import InitialWeights
 def width_of(architecture: str) -> int:
     """Length of a transformer's vectors, known without building it."""
     with torch.device("meta"):
-        return int(_built(architecture, {}).embed_dim)
+        return int(_build(architecture, {}).embed_dim)
 
 
-def _built(architecture: str, options: dict[str, Any]) -> Any:
+def _build(architecture: str, options: dict[str, Any]) -> Any:
     if not timm.is_model(architecture.partition(".")[0]):
         raise ParamsError(
             "params.yaml: architecture",
@@ -58,13 +58,13 @@ class Tokens(nn.Module):
     def __init__(self, architecture: str, *, patch_size: int, drop_path: float = 0.0) -> None:
         """drop_path: probability that an image skips a branch of the last block while the network learns; less in those before it."""
         super().__init__()
-        self.trunk = _built(architecture, {"patch_size": patch_size, "drop_path_rate": drop_path})
+        self.trunk = _build(architecture, {"patch_size": patch_size, "drop_path_rate": drop_path})
         self.width = int(self.trunk.embed_dim)
         configuration: dict[str, Any] = self.trunk.pretrained_cfg
         self.register_buffer("mean", torch.tensor(configuration["mean"]).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("deviation", torch.tensor(configuration["std"]).view(1, 3, 1, 1), persistent=False)
 
-    def initialised(self, weights: InitialWeights) -> Self:
+    def initialise(self, weights: InitialWeights) -> Self:
         """The same network with weights."""
         initialise(self.trunk, weights)
         return self

@@ -25,7 +25,7 @@ from pydantic import model_validator
 from torch import Tensor, nn
 
 from seedbed.algorithms.components import Components
-from seedbed.errors import WeightsError, listed
+from seedbed.errors import WeightsError, join_names
 from seedbed.methods import LOCATION, parameters
 from seedbed.store.artifact import Artifact
 
@@ -65,32 +65,32 @@ class InitialWeights:
 
     def content(self) -> bytes:
         """Of the file."""
-        return _pinned(Path(self.file), self.sha256, name="initial_weights", expected="initial weights")
+        return _read_pinned(Path(self.file), self.sha256, name="initial_weights", expected="initial weights")
 
 
 def load_file(network: nn.Module, weights: InitialWeights) -> None:
     """Fill a network from a file, by name and shape, whole or not at all."""
     path = Path(weights.file)
-    network.load_state_dict(fitted(network, _entries(weights.content(), path), where=str(path)))
+    network.load_state_dict(fit_entries(network, _entries(weights.content(), path), where=str(path)))
 
 
 def load_components(file: str, sha256: str) -> Components:
     """Principal components from a file that `seedbed components` wrote."""
     path = Path(file)
-    entries = _entries(pinned_components(file, sha256), path)
+    entries = _entries(read_pinned_components(file, sha256), path)
     if set(entries) != {"mean", "directions"} or entries["directions"].shape[1:] != entries["mean"].shape:
         raise WeightsError(
-            str(path), found=f"the entries {listed(sorted(entries))}", expected="mean and directions", do="run `seedbed components`"
+            str(path), found=f"the entries {join_names(sorted(entries))}", expected="mean and directions", do="run `seedbed components`"
         )
     return Components(entries["mean"].numpy(), entries["directions"].numpy())
 
 
-def pinned_components(file: str, sha256: str) -> bytes:
+def read_pinned_components(file: str, sha256: str) -> bytes:
     """Content of such a file, refused where it is not there or is not the one that is meant."""
-    return _pinned(Path(file), sha256, name="components", expected="what `seedbed components` wrote")
+    return _read_pinned(Path(file), sha256, name="components", expected="what `seedbed components` wrote")
 
 
-def _pinned(path: Path, sha256: str, *, name: str, expected: str) -> bytes:
+def _read_pinned(path: Path, sha256: str, *, name: str, expected: str) -> bytes:
     """Content of a file that is the one that params.yaml means.
 
     name: of the parameters that name it.
@@ -105,7 +105,7 @@ def _pinned(path: Path, sha256: str, *, name: str, expected: str) -> bytes:
     return content
 
 
-def fitted(network: nn.Module, given: Mapping[str, Any], *, where: str) -> dict[str, Tensor]:
+def fit_entries(network: nn.Module, given: Mapping[str, Any], *, where: str) -> dict[str, Tensor]:
     """A network's whole state from what somebody published: unwrapped, without heads, converted to timm's names where it has others.
 
     where: what it was read from, for messages.
@@ -113,13 +113,13 @@ def fitted(network: nn.Module, given: Mapping[str, Any], *, where: str) -> dict[
     wanted = network.state_dict()
     # Counters that many files leave out, and that change nothing here.
     counters = {name: value for name, value in wanted.items() if name.endswith("num_batches_tracked")}
-    entries = {**counters, **_headless(_unwrapped(given, wanted, where), wanted)}
+    entries = {**counters, **_headless(_unwrap(given, wanted, where), wanted)}
     if _wrong(entries, wanted):
-        entries = {**counters, **_headless(_converted(network, entries, where), wanted)}
+        entries = {**counters, **_headless(_convert(network, entries, where), wanted)}
     if wrong := _wrong(entries, wanted):
         raise WeightsError(
             where,
-            found=f"{len(wrong)} entries that do not fit: {listed(wrong[:5])}",
+            found=f"{len(wrong)} entries that do not fit: {join_names(wrong[:5])}",
             expected="this backbone's entries",
             do="correct it",
         )
@@ -134,7 +134,7 @@ def _entries(content: bytes, path: Path) -> Mapping[str, Any]:
         except safetensors.SafetensorError as error:
             raise WeightsError(str(path), found=str(error), expected="a safetensors file", do="convert it, or download it again") from error
     if path.suffix not in PICKLED:
-        expected = f"a file that ends in .safetensors, {listed(PICKLED)}"
+        expected = f"a file that ends in .safetensors, {join_names(PICKLED)}"
         raise WeightsError(str(path), found=f"the ending {path.suffix!r}", expected=expected, do="rename it, or convert the weights")
     try:
         with torch.serialization.safe_globals(list(BESIDE_WEIGHTS)):
@@ -154,13 +154,15 @@ def _entries(content: bytes, path: Path) -> Mapping[str, Any]:
     return held
 
 
-def _unwrapped(given: Mapping[str, Any], wanted: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
+def _unwrap(given: Mapping[str, Any], wanted: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
     """Tensors by the names that the network itself has for them."""
     while inner := next((given[name] for name in WRAPPERS if isinstance(given.get(name), Mapping)), None):
         given = inner
     tensors = {str(name): value for name, value in given.items() if isinstance(value, Tensor)}
     if not tensors:
-        raise WeightsError(where, found=f"no tensors, but {listed(map(str, [*given][:5]))}", expected="tensors by name", do="correct it")
+        raise WeightsError(
+            where, found=f"no tensors, but {join_names(map(str, [*given][:5]))}", expected="tensors by name", do="correct it"
+        )
     for prefix in PREFIXES:
         stripped = {name.removeprefix(prefix): value for name, value in tensors.items()}
         if len(stripped) == len(tensors) and not any(name.startswith(prefix) for name in wanted):
@@ -179,7 +181,7 @@ def _wrong(entries: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[
     return [*shapes, *missing, *(f"unknown {name}" for name in entries if name not in wanted)]
 
 
-def _converted(network: nn.Module, entries: dict[str, Tensor], where: str) -> dict[str, Tensor]:
+def _convert(network: nn.Module, entries: dict[str, Tensor], where: str) -> dict[str, Tensor]:
     """Entries as timm renames them for this kind of network.
 
     It resizes what has another size, and leaves out what a network has no place for. Only of positions is that wanted.
@@ -193,22 +195,22 @@ def _converted(network: nn.Module, entries: dict[str, Tensor], where: str) -> di
     except Exception as error:  # it was written for certain files, and falls over any other in its own way
         found = f"entries that timm cannot convert ({type(error).__name__}: {error})"
         raise WeightsError(where, found=found, expected="the weights of this architecture", do="correct one of the two") from error
-    resized = _resized(entries, converted)
+    resized = _resize_positions(entries, converted)
     if PATCHES in resized:
         found = f"patches of another size than {' x '.join(map(str, converted[PATCHES].shape[2:]))} pixels"
         raise WeightsError(where, found=found, expected="the weights of this architecture", do="choose the one of that patch size")
     if resized:
-        print(f"{where}: interpolated to this network's size: {listed(resized)}", file=sys.stderr, flush=True)
+        print(f"{where}: interpolated to this network's size: {join_names(resized)}", file=sys.stderr, flush=True)
     if base := _other_rotation(network, entries):
         found = f"rotary positions of other periods, the longest {base:.4g}"
         raise WeightsError(where, found=found, expected="the weights of this architecture", do="correct one of the two")
     if lost := _lost_biases(entries, converted):
-        found = f"{len(lost)} biases that this architecture has no place for: {listed(lost[:5])}"
+        found = f"{len(lost)} biases that this architecture has no place for: {join_names(lost[:5])}"
         raise WeightsError(where, found=found, expected="none, or zeros", do="choose the architecture with _qkvb in its name")
     return converted
 
 
-def _resized(entries: Mapping[str, Tensor], converted: Mapping[str, Tensor]) -> list[str]:
+def _resize_positions(entries: Mapping[str, Tensor], converted: Mapping[str, Tensor]) -> list[str]:
     """Entries whose values were computed anew, in another number. Those that lie in the memory of others were only cut or renamed."""
     memory = {value.untyped_storage().data_ptr() for value in entries.values()}
     anew = {name: value for name, value in converted.items() if value.untyped_storage().data_ptr() not in memory}
@@ -237,13 +239,13 @@ def _other_rotation(network: nn.Module, entries: Mapping[str, Tensor]) -> float:
     return float(given.flatten()[-1])
 
 
-def state_of(network: nn.Module) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+def read_state(network: nn.Module) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     """A network's state for an artifact."""
     for name, tensor in network.state_dict().items():
         yield name, tensor.detach().cpu().numpy()
 
 
-def restored(network: N, artifact: Artifact, *, device: str) -> N:
+def restore(network: N, artifact: Artifact, *, device: str) -> N:
     """A network with the state that an artifact holds, on a device, ready to be used."""
     try:
         network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in artifact.weights().items()})

@@ -30,9 +30,9 @@ from torch.nn import functional
 from seedbed import pretraining
 from seedbed.learning.augmentation import Colours, Share
 from seedbed.learning.checkpoints import Checkpoints
-from seedbed.learning.footprint import FLOAT, SAVES_MEMORY, footprint
+from seedbed.learning.footprint import FLOAT, SAVES_MEMORY, estimate_memory
 from seedbed.learning.learner import Learner, Trained
-from seedbed.learning.loop import Way, fit
+from seedbed.learning.loop import Sampling, fit
 from seedbed.learning.optimisers import Scheduled
 from seedbed.learning.training import Training
 from seedbed.methods import method, parameters
@@ -137,10 +137,10 @@ class Dino(pretraining.Method):
             tokens = Tokens(self.architecture, patch_size=self.patch_size)
         views = [self.large.edge] * self.large.count + [self.small.edge] * self.small.count
         last = self.prototypes * self.bottleneck + self.bottleneck * self.hidden + self.hidden**2
-        return 5 * FLOAT * last + footprint(tokens, self.training, views)  # 5: two moments, and a teacher
+        return 5 * FLOAT * last + estimate_memory(tokens, self.training, views)  # 5: two moments, and a teacher
 
     def learn(self, images: Sequence[Image], *, machine: Machine, checkpoints: Checkpoints) -> Trained[nn.Module]:
-        way = Way(self.training, self.view, Views.of)
+        way = Sampling(self.training, self.view, Views.of)
         return fit(partial(DinoLearner, self), images, way, machine=machine, name="pretraining", checkpoints=checkpoints)
 
     def view(self, image: Image, random: np.random.Generator) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
@@ -169,7 +169,7 @@ class Branch(nn.Module):
     def __init__(self, method: Dino) -> None:
         super().__init__()
         tokens = Tokens(method.architecture, patch_size=method.patch_size, drop_path=method.drop_path)
-        self.tokens = tokens.initialised(method.initial_weights)
+        self.tokens = tokens.initialise(method.initial_weights)
         width = self.tokens.width
         self.head = nn.Sequential(
             *(nn.Linear(width, method.hidden), nn.GELU(), nn.Linear(method.hidden, method.hidden), nn.GELU()),
@@ -235,7 +235,7 @@ class DinoLearner(Learner[nn.Module, Views]):
         ]
         return {"distillation": torch.stack(pairs).mean()}
 
-    def stepped(self, progress: float) -> None:
+    def after_step(self, progress: float) -> None:
         """Let the teacher and the centre follow."""
         method = self.method
         keep = 1 - (1 - method.teacher_momentum) * _cosine(progress)

@@ -11,7 +11,7 @@ from seedbed.reads import read_class_maps, read_entry
 from seedbed.report import charts, drawing, export
 from seedbed.report.export import PLOTS
 from seedbed.scoring import judgement, metrics
-from seedbed.scoring.judgement import CLASS_MAPS, UNLABELLED, Verdict
+from seedbed.scoring.judgement import CLASS_MAPS, UNLABELLED, Scores
 from seedbed.store.artifact import Artifact
 from seedbed.types import Image, LabelMap
 
@@ -21,7 +21,7 @@ IMAGES = Path("data/metrics/images.csv")
 Labels = Callable[[str], Mapping[str, LabelMap]]  # of an image, by the name above them in a picture
 
 
-def write(classifier: Mapping[str, Any], verdict: Verdict, *, confused: Sequence[str]) -> None:
+def write(classifier: Mapping[str, Any], verdict: Scores, *, confused: Sequence[str]) -> None:
     """Write figures, those of each image too, and tables and charts of them.
 
     Where no image has a truth, tables are empty and charts say so.
@@ -42,7 +42,7 @@ def write(classifier: Mapping[str, Any], verdict: Verdict, *, confused: Sequence
     export.picture(charts.curve(points, title=title, x="threshold", y="mIoU"), PLOTS / "thresholds.png")
 
 
-def _write_confusion(verdict: Verdict, kind: str) -> None:
+def _write_confusion(verdict: Scores, kind: str) -> None:
     counts, names = verdict.confusions.get(kind), verdict.class_names
     rows = () if counts is None else judgement.confusion_table(counts, names)
     export.table(("true", "predicted", "share", "pixels"), rows, PLOTS / f"confusion_{kind}.csv")
@@ -64,7 +64,7 @@ def draw_training_images(
     palette = pictures.data.array("palette")
 
     def row(image: str) -> dict[str, Image]:
-        light = read_class_maps(maps, image).resized(maps.size(image))
+        light = read_class_maps(maps, image).resize(maps.size(image))
         made = {name: read_entry(artifact, "labels", image) for name, artifact in labels.items()}
         return {
             "image": pictures[image],
@@ -87,7 +87,7 @@ def draw_predictions(pictures: Images, images: Sequence[str], *, predicted: Labe
     export.picture(drawing.sheet([row(image) for image in images]), PLOTS / "predictions.png")
 
 
-def draw_errors(pictures: Images, verdict: Verdict, kind: str, *, count: int, made: Labels, truth: Labels) -> None:
+def draw_errors(pictures: Images, verdict: Scores, kind: str, *, count: int, made: Labels, truth: Labels) -> None:
     """Draw the images whose labels of a kind are worst, and where they are wrong.
 
     made: labels of that kind, and what else is to stand beside them.

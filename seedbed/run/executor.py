@@ -37,7 +37,7 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_
 
 
 @dataclass(frozen=True)
-class Place:
+class Workers:
     """Where work runs."""
 
     workers: int = 1  # processes; 1 is this one
@@ -45,11 +45,11 @@ class Place:
     gpus: int = 0  # GPUs that the work uses: with several there is one worker for each, whatever `workers` says
 
 
-def completed(
+def run_tasks(
     function: Callable[[T], R],
     tasks: Sequence[T],
     *,
-    place: Place,
+    place: Workers,
     named: Callable[[T], str],
     size: Callable[[T], int],
     advance: Callable[[int], None],
@@ -91,7 +91,7 @@ class _Worker:
 
     def submit(self, function: Callable[..., R], *arguments: Any) -> Future[R]:
         """Have something done; the process is started for the first of it."""
-        with interruption.deferred():  # or a process may be started that nobody knows of
+        with interruption.defer_signals():  # or a process may be started that nobody knows of
             before = set(multiprocessing.active_children())
             future = self._pool.submit(function, *arguments)
             self._processes |= set(multiprocessing.active_children()) - before
@@ -277,7 +277,7 @@ def _on_cluster(function: Callable[[T], R], tasks: Sequence[T], scheduler: str, 
                     task = waiting.popleft()
                     # Not pure: work that writes must be done even where the same was done before.
                     flying[client.submit(partial(_elsewhere, function, task), pure=False)] = task
-                for future in _done(list(flying)):
+                for future in _collect_done(list(flying)):
                     task = flying.pop(future)
                     yield task, future.result()
                 if client.status == "closed":  # futures that were submitted at the wrong moment would stay unfinished for ever
@@ -289,7 +289,7 @@ def _on_cluster(function: Callable[[T], R], tasks: Sequence[T], scheduler: str, 
             raise MachineError("--scheduler", found=found, expected="it to stay", do="see its log") from error
 
 
-def _done(futures: list[Any]) -> set[Any]:
+def _collect_done(futures: list[Any]) -> set[Any]:
     """Those futures of a cluster that are done: one at least, or none after a while."""
     import distributed
 

@@ -20,8 +20,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from seedbed.errors import MachineError, listed
-from seedbed.packages import computing, versions
+from seedbed.errors import MachineError, join_names
+from seedbed.packages import select_computing, versions
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("seedbed", "stages")
@@ -66,9 +66,9 @@ class Code(NamedTuple):
 @cache
 def running(modules: tuple[str, ...]) -> Code:
     """What this process runs, refused where it cannot be known. Called once the modules are imported: later edits change nothing here."""
-    for file in changed(modules):
-        raise _changed(file)
-    _CHECKED.update(_loaded())
+    for file in find_changed(modules):
+        raise _changed_error(file)
+    _CHECKED.update(_list_loaded())
     sources = _sources(modules, ROOT, computing_only=True)
     return Code(modules, _digest(sources), _digest(_sources(modules, ROOT)), tuple(_packages(sources).items()))
 
@@ -78,14 +78,14 @@ def check_running(code: Code) -> None:
 
     A module that is first imported in the midst of a run is the one that is on disk then; packages are imported piece by piece.
     """
-    for name, file in _loaded().items():
+    for name, file in _list_loaded().items():
         if name not in _CHECKED and _differs(file):
-            raise _changed(file)
+            raise _changed_error(file)
         _CHECKED.add(name)
     if (now := tuple(packages(code.modules).items())) != code.packages:
         raise MachineError(
             _process(),
-            found=f"other packages than when it began: {listed(other_versions(dict(code.packages), dict(now)))}",
+            found=f"other packages than when it began: {join_names(other_versions(dict(code.packages), dict(now)))}",
             expected="the same to the end",
             do="run it again",
         )
@@ -112,10 +112,10 @@ def other_versions(before: Mapping[str, str], now: Mapping[str, str]) -> Iterato
             yield f"{name} {now.get(name) or 'missing'} instead of {before.get(name) or 'missing'}"
 
 
-def changed(modules: Iterable[str]) -> list[Path]:
+def find_changed(modules: Iterable[str]) -> list[Path]:
     """Files whose code is no longer what this process found when it began: of these modules, what they import, and what is loaded."""
     sources = _sources(modules, ROOT, content=_at_first)
-    return sorted(file for file in {*(source.file for source in sources.values()), *_loaded().values()} if _differs(file))
+    return sorted(file for file in {*(source.file for source in sources.values()), *_list_loaded().values()} if _differs(file))
 
 
 def _differs(file: Path) -> bool:
@@ -124,12 +124,12 @@ def _differs(file: Path) -> bool:
     if before == now:
         return False
     try:
-        return before is None or now is None or _taken_apart(before, "", str(file))[0] != _taken_apart(now, "", str(file))[0]
+        return before is None or now is None or _parse(before, "", str(file))[0] != _parse(now, "", str(file))[0]
     except (SyntaxError, ValueError):  # somebody is writing it
         return True
 
 
-def _changed(file: Path) -> MachineError:
+def _changed_error(file: Path) -> MachineError:
     return MachineError(
         str(file),
         found=f"code that was changed while {_process()} was running",
@@ -142,7 +142,7 @@ def _process() -> str:
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
-def _loaded() -> dict[str, Path]:
+def _list_loaded() -> dict[str, Path]:
     """Modules of ours that this process has imported, and their files."""
     ours = [name for name in sys.modules if name.partition(".")[0] in PACKAGES]
     return {name: file for name in ours if (file := _file(name, ROOT, _at_first)) is not None}
@@ -183,13 +183,13 @@ def _sources(
         package = name if file.name == "__init__.py" else name.rpartition(".")[0]
         read = content(file)
         assert read is not None
-        text, imported = _taken_apart(read, package, str(file))
+        text, imported = _parse(read, package, str(file))
         found[name] = Source(file, read, text, imported)
         left |= imported - set(found)
     return found
 
 
-def reached(modules: Iterable[str]) -> set[str]:
+def find_reached(modules: Iterable[str]) -> set[str]:
     """These modules and all of ours that compute something for them, and which of what carries results they import themselves."""
     sources = _sources(modules, ROOT, computing_only=True)
     return {name for source in sources.values() for name in source.imported if _file(name, ROOT)} | set(sources)
@@ -205,7 +205,7 @@ def _digest(sources: dict[str, Source]) -> str:
 
 
 def _packages(sources: dict[str, Source]) -> dict[str, str]:
-    return versions(computing((name for source in sources.values() for name in source.imported), ours=PACKAGES))
+    return versions(select_computing((name for source in sources.values() for name in source.imported), ours=PACKAGES))
 
 
 def _file(name: str, root: Path, content: Callable[[Path], bytes | None] = _on_disk) -> Path | None:
@@ -223,7 +223,7 @@ def _with_packages(name: str) -> list[str]:
 
 
 @cache
-def _taken_apart(content: bytes, package: str, file: str) -> tuple[str, frozenset[str]]:
+def _parse(content: bytes, package: str, file: str) -> tuple[str, frozenset[str]]:
     """A file's text without what changes nothing, and whatever may be a module that it imports."""
     tree = ast.parse(content, file)
     return _canonical(tree), frozenset(one for name in _imports(tree, package) for one in _with_packages(name))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from seedbed.errors import ChangedError, DataError, listed
+from seedbed.errors import ChangedError, DataError, join_names
 from seedbed.params import Params
 from seedbed.run import fingerprint
 from seedbed.run.fingerprint import Code
@@ -58,7 +58,7 @@ class Inputs:
         if changes:
             first, *others = changes
             more = [*map(str, others[:SHOWN]), *([f"{len(others) - SHOWN} more"] if len(others) > SHOWN else [])]
-            found = f"{first.found} (and {listed(more)})" if more else first.found
+            found = f"{first.found} (and {join_names(more)})" if more else first.found
             raise ChangedError(first.where, found=found, expected=first.expected, do=AGAIN)
 
     def _settings(self) -> Iterator[Change]:
@@ -82,12 +82,12 @@ class Inputs:
 
     def _selected(self, params: Params) -> dict[str, Any]:
         root = {"dataset.root": str(params.raw_root())} if self.raw else {}
-        return {**params.selected(self.stage), **root}
+        return {**params.select(self.stage), **root}
 
     def _code(self) -> Iterator[Change]:
         """Files whose code, and packages whose version, is another by now. A comment may be."""
         modules = {module for code in self.codes for module in code.modules}
-        for file in fingerprint.changed(sorted(modules)):
+        for file in fingerprint.find_changed(sorted(modules)):
             name = file.relative_to(fingerprint.ROOT).as_posix()
             yield Change(name, "other code" if file.exists() else "no such file", "the code with which this stage began")
         for code in sorted(self.codes):
@@ -102,7 +102,7 @@ class Inputs:
         """Let nothing below a folder change from now on."""
         self.raw.setdefault(root, Listing.of(root))
 
-    def settled(self, root: Path, read: Callable[[Path], T]) -> T:
+    def read_settled(self, root: Path, read: Callable[[Path], T]) -> T:
         """What a reader finds below a folder, of which nothing may change from now on.
 
         It may draw or unpack what it reads, and then reads again, so that what it found is what lies there.
@@ -114,7 +114,7 @@ class Inputs:
                 self.raw[root] = after
                 return found
             changes, before = list(before.changes(after, root)), after
-        raise DataError(str(root), found=f"files that are changing: {listed(map(str, changes[:SHOWN]))}", expected="none", do=AGAIN)
+        raise DataError(str(root), found=f"files that are changing: {join_names(map(str, changes[:SHOWN]))}", expected="none", do=AGAIN)
 
     def _raw_files(self) -> Iterator[Change]:
         for root, listing in self.raw.items():
@@ -147,7 +147,7 @@ class Listing:
                 here = about.st_dev, about.st_ino
                 if here not in around:  # else it is a link to a folder that it lies in
                     with os.scandir(folder) as entries:
-                        folders += _listed(entries, prefix, around | {here}, found)
+                        folders += _list_files(entries, prefix, around | {here}, found)
         return cls(found)
 
     def changes(self, now: Listing, root: Path) -> Iterator[Change]:
@@ -162,7 +162,7 @@ class Listing:
                 yield Change(str(root / name), found, expected)
 
 
-def _listed(
+def _list_files(
     entries: Iterable[os.DirEntry[str]], prefix: str, around: frozenset[tuple[int, int]], found: dict[str, tuple[int, int]]
 ) -> Iterator[tuple[str, str, frozenset[tuple[int, int]]]]:
     """Add the files of a folder to what was found, and give the folders within it."""

@@ -33,7 +33,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 @contextmanager
-def heeded() -> Iterator[None]:
+def heed_signals() -> Iterator[None]:
     """Raise `Interrupted` in the main thread when somebody wants this program to end; who asks twice is not kept waiting."""
 
     def interrupt(number: int, _: FrameType | None) -> None:
@@ -83,7 +83,7 @@ _held: list[int] | None = None  # signals that wait, where they have to
 
 
 @contextmanager
-def deferred() -> Iterator[None]:
+def defer_signals() -> Iterator[None]:
     """Let signals wait for a moment in which a process is started. It begins without heeding them, until it follows its parent."""
     global _held
     resource_tracker.ensure_running()  # which would be started on the way, and let signals through again
@@ -115,7 +115,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def supervised(launch: Callable[[], None]) -> None:
+def supervise(launch: Callable[[], None]) -> None:
     """Let something start processes and wait for them. When this program is interrupted meanwhile, they are killed."""
     before = set(multiprocessing.active_children())
     resource_tracker.ensure_running()

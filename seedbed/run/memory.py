@@ -19,7 +19,7 @@ LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container
 SAID = ("can't allocate memory", "Insufficient memory", "Failed to allocate", "MemoryError", "bad_alloc")  # by torch, OpenCV, numpy, C++
 
 
-def there(device: str = "cpu") -> int:
+def measure_available(device: str = "cpu") -> int:
     """Bytes of memory that a process may use at most.
 
     device: cpu, or cuda for that of a GPU.
@@ -33,12 +33,12 @@ def there(device: str = "cpu") -> int:
     return min(machine, int(limit)) if limit.isdecimal() else machine
 
 
-def shortage(stage: str, method: Method, extents: Mapping[str, int], *, device: str = "cpu") -> str:
+def describe_shortage(stage: str, method: Method, extents: Mapping[str, int], *, device: str = "cpu") -> str:
     """That a stage needs more memory than there is; empty where it is not known to.
 
     extents: lengths of dimensions by name, those of what the stage reads among them.
     """
-    schema, needed, found = SCHEMAS[stage], method.memory(extents), there(device)
+    schema, needed, found = SCHEMAS[stage], method.memory(extents), measure_available(device)
     if not schema.weights and {one for array in schema.arrays.values() if array.per_image for one in array.dimensions[1:]} <= set(extents):
         needed = max(needed, 2 * schema.bytes_per_image(extents))  # what was computed, and the shard that it goes into
     if needed <= found:
@@ -52,7 +52,7 @@ def is_lack(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(said in str(error) for said in SAID)
 
 
-def lack(error: BaseException, stage: str) -> MachineError:
+def describe_lack(error: BaseException, stage: str) -> MachineError:
     """The same in one line."""
     *_, last = str(error).strip().splitlines() or [type(error).__name__]
     return MachineError(

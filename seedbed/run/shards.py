@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import zarr
 
-from seedbed.errors import MachineError, SeedbedError, listed
+from seedbed.errors import MachineError, SeedbedError, join_names
 from seedbed.reads import cut_columns, encode, pad
 from seedbed.run import executor, fingerprint
 from seedbed.run.fingerprint import Code
 from seedbed.store.artifact import Artifact
-from seedbed.store.entries import Recipe, put
+from seedbed.store.entries import Computation, put
 from seedbed.store.layout import create_array
 from seedbed.store.schemas import SCHEMAS, Columns, Schema
 from seedbed.store.store import Store
@@ -50,7 +50,7 @@ class Shard:
     def __str__(self) -> str:
         return f"images {self.images[0]} to {self.images[-1]}"
 
-    def prepared(self, reads: Sequence[Any], known: Mapping[str, tuple[str, int]]) -> Shard:
+    def prepare(self, reads: Sequence[Any], known: Mapping[str, tuple[str, int]]) -> Shard:
         """The same run with what is needed to make it: of long lists, only the part that concerns it."""
         own = tuple(one.only(self.images) if hasattr(one, "only") else one for one in reads)
         return replace(self, known={key: known[key] for key in self.keys if key in known}, reads=own)
@@ -61,7 +61,7 @@ class Work:
     """What is done with every shard of a stage."""
 
     store: Store
-    recipe: Recipe
+    recipe: Computation
     compute: Compute
     extents: Mapping[str, int]
     opened: tuple[Artifact, ...]  # whatever it reads from
@@ -73,15 +73,15 @@ class Work:
             others = list(fingerprint.other_versions(dict(self.code.packages), dict(here.packages)))
             raise MachineError(
                 f"process {os.getpid()} on {socket.gethostname()}",
-                found=listed(others) if others else "another version of Seedbed than the one that began this run",
+                found=join_names(others) if others else "another version of Seedbed than the one that began this run",
                 expected="the same everywhere",
                 do="restart the dask workers, if there are any, and run it again",
             )
-        rows = self._known(shard)
+        rows = self._find_known(shard)
         missing = [place for place, row in enumerate(rows) if row is None]
         if shard.sizes:
             missing.sort(key=shard.sizes.__getitem__)  # a network on a GPU is given images of one size at once
-        for place, columns in zip(missing, self._computed([shard.images[place] for place in missing], shard.reads), strict=True):
+        for place, columns in zip(missing, self._compute_columns([shard.images[place] for place in missing], shard.reads), strict=True):
             rows[place] = self._complete(columns, shard.sizes[place] if shard.sizes else None)
         for artifact in self.opened:
             artifact.check_unchanged()  # DVC may replace it under a run that it left behind
@@ -90,7 +90,7 @@ class Work:
             write_images(group, SCHEMAS[self.store.stage], [row for row in rows if row is not None], extents=self.extents)
         return len(missing)
 
-    def _known(self, shard: Shard) -> list[dict[str, Any] | None]:
+    def _find_known(self, shard: Shard) -> list[dict[str, Any] | None]:
         """What the store has of every image, or None."""
         entries = {name: self.store.entry(name) for name, _ in shard.known.values()}
         rows: list[dict[str, Any] | None] = []
@@ -106,7 +106,7 @@ class Work:
             rows.append(columns)
         return rows
 
-    def _computed(self, images: Sequence[str], reads: Sequence[Any]) -> Iterator[Columns]:
+    def _compute_columns(self, images: Sequence[str], reads: Sequence[Any]) -> Iterator[Columns]:
         """Columns of images, in order."""
         size, done = BATCH, 0
         while done < len(images):
@@ -172,7 +172,7 @@ def row_digest(columns: Columns) -> str:
 def write_images(group: zarr.Group, schema: Schema, rows: Sequence[Columns], *, extents: Mapping[str, int]) -> None:
     """Write columns of some images, all of them in one shard."""
     if any(row.keys() != rows[0].keys() for row in rows):
-        raise ValueError(f"images with other columns than {listed(sorted(rows[0]))}")
+        raise ValueError(f"images with other columns than {join_names(sorted(rows[0]))}")
     for name in rows[0]:
         spec = schema.arrays[name]
         values = [row[name] for row in rows]

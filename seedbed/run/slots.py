@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from seedbed.errors import ParamsError, listed, nearest
+from seedbed.errors import ParamsError, join_names, nearest
 from seedbed.store.schemas import SCHEMAS
 
 UNUSED = "dataset"  # what a slot names that the selected method does not read: every training reads it anyway
@@ -24,15 +24,15 @@ def check_maps(stage: str, wanted: Sequence[str], slots: Mapping[str, str]) -> N
     for name in slots:
         where = f"params.yaml: {stage}.maps.{name}"
         if not _holders(name):
-            raise ParamsError(where, found="a map that no stage makes", expected=listed(wanted), do="correct it")
+            raise ParamsError(where, found="a map that no stage makes", expected=join_names(wanted), do="correct it")
         if name not in wanted and slots[name] != UNUSED:
-            expected = f"{UNUSED!r}, because the selected method reads {listed(wanted)}"
+            expected = f"{UNUSED!r}, because the selected method reads {join_names(wanted)}"
             raise ParamsError(where, found=repr(slots[name]), expected=expected, do="correct it")
     for name in wanted:
         holders = _holders(name)
         if slots.get(name) not in holders:
             found = repr(slots[name]) if name in slots else "nothing"
-            expected = f"an artifact with `{name}`: {listed(holders)}"
+            expected = f"an artifact with `{name}`: {join_names(holders)}"
             raise ParamsError(f"params.yaml: {stage}.maps.{name}", found=found, expected=expected, do="correct it")
     if "confidence" in wanted and slots["confidence"] != slots["labels"]:
         raise ParamsError(
@@ -66,7 +66,7 @@ def wrong_splits(named: Mapping[str, str], labelled: Mapping[str, bool]) -> Iter
     for stage, split in named.items():
         where = f"params.yaml: {stage}.split"
         if split not in labelled and (split or stage != TAKES_ALL):
-            expected = f"one of: {listed(sorted(labelled))}{nearest(split, labelled)}"
+            expected = f"one of: {join_names(sorted(labelled))}{nearest(split, labelled)}"
             yield ParamsError(
                 where, found=f"{split!r}, to which no image belongs", expected=expected, do="correct it, or let some belong to it"
             )

@@ -21,12 +21,12 @@ from typing import Any, NoReturn, TypeVar
 import cv2
 import numpy as np
 
-from seedbed.errors import USER_ERROR, ArtifactError, MachineError, SeedbedError, listed, of_system
+from seedbed.errors import USER_ERROR, ArtifactError, MachineError, SeedbedError, join_names, of_system
 from seedbed.images import Images
 from seedbed.methods import Method, identity
-from seedbed.params import Params, rebuilt
+from seedbed.params import Params, rebuild
 from seedbed.run import executor, fingerprint, interruption, memory
-from seedbed.run.executor import Place
+from seedbed.run.executor import Workers
 from seedbed.run.fingerprint import Code
 from seedbed.run.inputs import Inputs
 from seedbed.run.interruption import Interrupted
@@ -36,7 +36,7 @@ from seedbed.run.shards import Compute, Shard, Work
 from seedbed.run.slots import check_maps, wrong_splits
 from seedbed.store import raw
 from seedbed.store.artifact import Artifact, MadeBy, open_artifact
-from seedbed.store.entries import Recipe, put, put_weights, shard_name
+from seedbed.store.entries import Computation, put, put_weights, shard_name
 from seedbed.store.schemas import FIXED, SCHEMAS, Columns
 from seedbed.store.store import Store
 
@@ -62,7 +62,7 @@ class Run:
     def __post_init__(self) -> None:
         if self.device_wanted not in DEVICES:
             where = "--device or SEEDBED_DEVICE"
-            raise MachineError(where, found=repr(self.device_wanted), expected=f"one of: {listed(DEVICES)}", do="correct it")
+            raise MachineError(where, found=repr(self.device_wanted), expected=f"one of: {join_names(DEVICES)}", do="correct it")
         object.__setattr__(self, "inputs", Inputs(self.stage, self.params))
 
     @property
@@ -86,7 +86,7 @@ class Run:
     def machine(self) -> Machine:
         """What a training may use."""
         device = self.device
-        return Machine(device, devices=self.devices or max(1, _gpus(device == "cuda")), readers=self.workers)
+        return Machine(device, devices=self.devices or max(1, _count_gpus(device == "cuda")), readers=self.workers)
 
     def open(self, name: str) -> Artifact:
         """What an earlier stage published, refused where it was made from another version of what is open already."""
@@ -116,8 +116,8 @@ class Run:
         root = self.params.raw_root()
         if linked := raw.check(root):
             print(f"{self.stage}: {raw.unseen(linked)}", file=sys.stderr)
-        with self.alone():  # it may draw or unpack what it reads
-            return self.inputs.settled(root, read)
+        with self.hold_lock():  # it may draw or unpack what it reads
+            return self.inputs.read_settled(root, read)
 
     def maps(self, wanted: Sequence[str], slots: Mapping[str, str]) -> dict[str, Artifact]:
         """The artifacts that a training reads maps from.
@@ -127,10 +127,10 @@ class Run:
         check_maps(self.stage, wanted, slots)
         return {name: self.open(slots[name]) for name in wanted}
 
-    def trained(self, contract: type[M], artifact: Artifact) -> M:
+    def rebuild_trained(self, contract: type[M], artifact: Artifact) -> M:
         """The method that trained an artifact's weights, with the parameters that it had."""
         made_by = artifact.made_by
-        return rebuilt(contract, made_by.method, made_by.parameters, where=str(artifact.path))
+        return rebuild(contract, made_by.method, made_by.parameters, where=str(artifact.path))
 
     # Computing. Whatever is read is an argument that knows its own identity, so that nothing is reused that has changed.
 
@@ -158,29 +158,29 @@ class Run:
         code = self._code(compute, reads)
         recipe = self._recipe(method, code, reads)
         store, started = Store(self.stage), time.monotonic()
-        with self.alone():
+        with self.hold_lock():
             shards = self._shards(recipe, reads, images, extents)
             entries = store.sound(shard.name for shard in shards)
             todo = [shard for shard in shards if shard.name not in entries]
             known = _positions(store) if todo else {}
             if todo:
                 self._say_shortage(method, extents, device="cuda" if any(getattr(one, "device", "") == "cuda" for one in reads) else "cpu")
-            todo = [shard.prepared(reads, known) for shard in todo]
+            todo = [shard.prepare(reads, known) for shard in todo]
             work = Work(store, recipe, compute, extents, tuple(self.opened.values()), code)
             removed = len(set(store.last()["images"]) - set(images))
             computed = self._compute(
-                work, todo, total=len(images), removed=removed, gpus=_gpus(any(getattr(one, "device", "") == "cuda" for one in reads))
+                work, todo, total=len(images), removed=removed, gpus=_count_gpus(any(getattr(one, "device", "") == "cuda" for one in reads))
             )
             made = [entries.get(shard.name) or store.entry(shard.name) for shard in shards]
             complete = [entry for entry in made if entry is not None]
             assert len(complete) == len(shards), "every shard was computed"
             if review:
-                review(store.joined(complete))
+                review(store.join(complete))
             whole = {"ids": list(images), **(whole or {})}
             self.inputs.check()
             made_by = MadeBy.of(self.stage, method, *self.opened.values())
             artifact = store.publish(complete, whole, images=len(images), made_by=made_by, extents=extents)
-            store.remember(complete, images, self._speed(started, computed))
+            store.remember(complete, images, self._measure_speed(started, computed))
         return artifact
 
     def training(self, method: Method, learn: Learn, *reads: Any) -> Artifact:
@@ -192,7 +192,7 @@ class Run:
         recipe = self._recipe(method, code, reads)
         key = recipe.key([_key(one, "") for one in reads])
         store, name, started = Store(self.stage), shard_name([key], {}), time.monotonic()
-        with self.alone():
+        with self.hold_lock():
             steps = 0
             if not store.sound([name]):
                 self._say_shortage(method, {}, device=self.device)
@@ -214,7 +214,7 @@ class Run:
             self.inputs.check()
             made_by = MadeBy.of(self.stage, method, *self.opened.values())
             artifact = store.publish([entry], {}, images=0, made_by=made_by, extents={})
-            store.remember([entry], [], self._speed(started, steps))
+            store.remember([entry], [], self._measure_speed(started, steps))
         return artifact
 
     def say_wrong_splits(self, labelled: Mapping[str, bool]) -> None:
@@ -231,11 +231,11 @@ class Run:
         opened = {name: length for one in self.opened.values() for name, length in one.lengths.items()}
         data = self.opened.get("dataset")
         extents = {**opened, **(data.extents if data is not None else {}), **extents}
-        if not self.scheduler and (said := memory.shortage(self.stage, method, extents, device=device)):
+        if not self.scheduler and (said := memory.describe_shortage(self.stage, method, extents, device=device)):
             print(said, file=sys.stderr)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def hold_lock(self) -> Iterator[None]:
         """Be the only one at work on this stage, on inputs that nobody has replaced while this run was waiting for that."""
         with Store(self.stage).locked():
             self.inputs.check()
@@ -246,17 +246,17 @@ class Run:
         if not isinstance(compute, FunctionType) or compute.__closure__:
             raise TypeError(f"stage {self.stage}: {compute!r} is no plain function, so what it depends on cannot be known")
         named = f"stages.{self.stage}" if compute.__module__ == "__main__" else compute.__module__
-        modules = {named, fingerprint.DECODER, *(type(one).__module__ for one in (*reads, *_taking_part(reads)))}
+        modules = {named, fingerprint.DECODER, *(type(one).__module__ for one in (*reads, *_find_methods(reads)))}
         code = fingerprint.running(tuple(sorted(one for one in modules if one.startswith(("seedbed.", "stages.")))))
         self.inputs.codes.add(code)
         return code
 
-    def _recipe(self, method: Method, code: Code, reads: Sequence[Any]) -> Recipe:
+    def _recipe(self, method: Method, code: Code, reads: Sequence[Any]) -> Computation:
         """How this stage computes."""
-        parameters = [[type(one).__module__, identity(one)] for one in _taking_part(reads)]
-        return Recipe(self.stage, method.name, parameters, code.digest, dict(code.packages), code.modules)
+        parameters = [[type(one).__module__, identity(one)] for one in _find_methods(reads)]
+        return Computation(self.stage, method.name, parameters, code.digest, dict(code.packages), code.modules)
 
-    def _shards(self, recipe: Recipe, reads: Sequence[Any], images: Sequence[str], extents: Mapping[str, int]) -> list[Shard]:
+    def _shards(self, recipe: Computation, reads: Sequence[Any], images: Sequence[str], extents: Mapping[str, int]) -> list[Shard]:
         """Images in runs, with the names of the entries that they make."""
         data, length = self.opened.get("dataset"), SCHEMAS[self.stage].images_per_shard(extents)
         shards = []
@@ -268,21 +268,21 @@ class Run:
 
     def _compute(self, work: Work, todo: Sequence[Shard], *, total: int, removed: int, gpus: int) -> int:
         """Make entries of shards, wherever work runs. Returns how many images were computed."""
-        place = Place(workers=self.workers, scheduler=self.scheduler, gpus=gpus)
+        place = Workers(workers=self.workers, scheduler=self.scheduler, gpus=gpus)
         computed = 0
         with Progress(self.stage, total=total, unit="images", done=total - sum(len(one.images) for one in todo)) as progress:
             named: Callable[[Shard], str] = f"{self.stage}, {{}}".format
-            for _, one in executor.completed(work, todo, place=place, named=named, advance=progress.advance, size=Shard.__len__):
+            for _, one in executor.run_tasks(work, todo, place=place, named=named, advance=progress.advance, size=Shard.__len__):
                 computed += one
             progress.summary = f"({computed} computed, {total - computed} reused, {removed} removed)"
         return computed
 
-    def _speed(self, started: float, computed: int) -> dict[str, Any]:
+    def _measure_speed(self, started: float, computed: int) -> dict[str, Any]:
         """What to remember of a run that computed something."""
         return {"computed": computed, "seconds": round(time.monotonic() - started, 3), "workers": self.workers} if computed else {}
 
 
-def _taking_part(reads: Sequence[Any]) -> list[Method]:
+def _find_methods(reads: Sequence[Any]) -> list[Method]:
     """Methods among what is read, and those that trained what is read."""
     return [one for read in reads for one in (read, getattr(read, "method", None)) if isinstance(one, Method)]
 
@@ -301,7 +301,7 @@ def _positions(store: Store) -> dict[str, tuple[str, int]]:
     return {key: (entry.path.name, position) for entry in store.entries() for position, key in enumerate(entry.keys)}
 
 
-def _gpus(wanted: bool) -> int:
+def _count_gpus(wanted: bool) -> int:
     """GPUs that can share the work, if it is work for one."""
     if not wanted:
         return 0
@@ -310,7 +310,7 @@ def _gpus(wanted: bool) -> int:
     return torch.cuda.device_count()
 
 
-def _processors() -> int:
+def _count_processors() -> int:
     """Processors that this process may use, which in a container are fewer than there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -322,7 +322,7 @@ def run_stage(main: Callable[[Run], None], stage: str) -> None:
     parser.add_argument("--device", choices=DEVICES, default=environment.get("SEEDBED_DEVICE", "auto"), help="where networks run")
     parser.add_argument(
         "--workers",
-        default=environment.get("SEEDBED_WORKERS", str(_processors())),
+        default=environment.get("SEEDBED_WORKERS", str(_count_processors())),
         help="processes for work on images; with several GPUs it is one for each",
     )
     parser.add_argument(
@@ -351,7 +351,7 @@ def run_stage(main: Callable[[Run], None], stage: str) -> None:
             scheduler=options.scheduler,
             checkpoint_seconds=options.checkpoint_seconds,
         )
-        with interruption.heeded():
+        with interruption.heed_signals():
             main(run)
             run.inputs.check()  # again, for what it wrote beside its artifact
     except SeedbedError as error:
@@ -363,7 +363,7 @@ def run_stage(main: Callable[[Run], None], stage: str) -> None:
     except (MemoryError, RuntimeError, cv2.error) as error:
         if not memory.is_lack(error):
             raise
-        _give_up(memory.lack(error, stage))
+        _give_up(memory.describe_lack(error, stage))
     except Interrupted as interrupted:
         print(interruption.GOES_ON, file=sys.stderr)
         sys.exit(interrupted.status)

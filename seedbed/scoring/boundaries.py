@@ -50,16 +50,16 @@ class FilledTruth:
             return cls(truth, nothing, nothing)
         rows, columns = ndimage.distance_transform_edt(truth == IGNORE, return_distances=False, return_indices=True)
         nearest = np.ravel_multi_index((rows.ravel()[places], columns.ravel()[places]), truth.shape)
-        return cls(_copied(truth, nearest, places), places, nearest)
+        return cls(_copy_from(truth, nearest, places), places, nearest)
 
     @property
     def known(self) -> bool:
         """Whether there is a known pixel at all; if not, there is nothing to be filled from, and nothing is counted."""
         return bool((self.classes != IGNORE).any())
 
-    def filled(self, judged: npt.NDArray[Entry]) -> npt.NDArray[Entry]:
+    def fill(self, judged: npt.NDArray[Entry]) -> npt.NDArray[Entry]:
         """Labels or regions with their own values at the nearest known pixels in place of those in void."""
-        return _copied(judged, self.nearest, self.void)
+        return _copy_from(judged, self.nearest, self.void)
 
 
 @parameters
@@ -78,7 +78,7 @@ class Boundaries:
         """
         if not truth.known:
             return np.zeros(4, np.int64)
-        true, drawn = edges(truth.classes), edges(truth.filled(regions))
+        true, drawn = edges(truth.classes), edges(truth.fill(regions))
         return np.array([(true & self._near(drawn)).sum(), true.sum(), (drawn & self._near(true)).sum(), drawn.sum()], np.int64)
 
     def overlap(self, labels: LabelMap, truth: FilledTruth, *, num_classes: int) -> Counts:
@@ -90,7 +90,7 @@ class Boundaries:
         length = 1 + num_classes
         if not truth.known:
             return np.zeros((length, 2), np.int64)
-        width, labels = self.band_width(labels.shape), truth.filled(labels)
+        width, labels = self.band_width(labels.shape), truth.fill(labels)
         true, drawn = _band(truth.classes, width), _band(labels, width) & (labels != IGNORE)
         both = true & drawn & (truth.classes == labels)
         counted = (truth.classes[true], labels[drawn], truth.classes[both])
@@ -130,7 +130,7 @@ def _band(labels: LabelMap, width: int) -> Pixels:
     return np.asarray((least != labels) | (most != labels))
 
 
-def _copied(values: npt.NDArray[Entry], sources: npt.NDArray[np.intp], targets: npt.NDArray[np.intp]) -> npt.NDArray[Entry]:
+def _copy_from(values: npt.NDArray[Entry], sources: npt.NDArray[np.intp], targets: npt.NDArray[np.intp]) -> npt.NDArray[Entry]:
     """A map in which some places have the values of others."""
     copied = values.flatten()
     copied[targets] = copied[sources]

@@ -25,7 +25,7 @@ DECLARED, ORACLE = "declared", "oracle"  # marks of thresholds
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Selection:
     """Images whose labels are judged."""
 
     images: frozenset[str]
@@ -37,9 +37,9 @@ class Chosen:
     def __contains__(self, image: str) -> bool:
         return image in self.images
 
-    def only(self, images: Sequence[str]) -> Chosen:
+    def only(self, images: Sequence[str]) -> Selection:
         """Those among some images."""
-        return Chosen(self.images & frozenset(images))
+        return Selection(self.images & frozenset(images))
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Judge:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Scores:
     """What was counted on all images of an evaluation together, and its figures.
 
     Kinds of labels that no image has a truth for keep what can be said without it.

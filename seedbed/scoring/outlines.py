@@ -21,7 +21,7 @@ MOST_BITS = 60  # of a run length
 Shape: TypeAlias = npt.NDArray[np.bool_]  # (y, x)
 
 
-def drawn(outline: Any, size: Size) -> Shape:
+def draw(outline: Any, size: Size) -> Shape:
     """A thing's pixels.
 
     outline: a list of polygons, or a mapping with `counts`.
@@ -30,7 +30,7 @@ def drawn(outline: Any, size: Size) -> Shape:
         counts = outline["counts"]
         if tuple(outline["size"]) != size:
             raise ValueError(f"run lengths for {tuple(outline['size'])} pixels where the image has {size}")
-        return of_runs(unpacked(counts) if isinstance(counts, str) else counts, size)
+        return of_runs(unpack(counts) if isinstance(counts, str) else counts, size)
     shape = np.zeros(size, np.bool_)
     for polygon in outline:
         shape |= of_polygon(polygon, size)
@@ -47,7 +47,7 @@ def of_runs(counts: Sequence[int], size: Size) -> Shape:
     return np.ascontiguousarray(inside.reshape(width, height).T)
 
 
-def unpacked(text: str) -> list[int]:
+def unpack(text: str) -> list[int]:
     """Run lengths from their packed form.
 
     A character carries five bits, lowest first, and whether there are more; from the third on, a length is told as the difference to the

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 
 from seedbed import images
-from seedbed.errors import DataError, shortened
+from seedbed.errors import DataError, shorten
 from seedbed.images import Images
 from seedbed.scoring import outlines
 from seedbed.store import raw
@@ -90,7 +90,7 @@ class Pictures:
             return None
         if found := images.damage(content) if content.startswith(images.PNG) else "no PNG file":
             raise DataError(str(file), found=found, expected="a mask", do="replace the file")
-        announced = images.announced_size(io.BytesIO(content))
+        announced = images.read_announced_size(io.BytesIO(content))
         if announced and announced != size:  # before it is unpacked
             raise DataError(str(file), found=f"a mask of {announced}", expected=f"{size}, as its image", do="correct the mask")
         try:
@@ -118,7 +118,7 @@ class Instances:
         for one in image_files:
             folder, *rest = Path(one.removeprefix("images/")).parts
             file = root / "annotations" / f"instances_{folder}.json"
-            if raw.kind(file) == raw.FILE and (things := _annotated(file, file.stat().st_mtime_ns).get("/".join(rest))):
+            if raw.kind(file) == raw.FILE and (things := _read_annotations(file, file.stat().st_mtime_ns).get("/".join(rest))):
                 found[one] = things
         return cls(found)
 
@@ -171,9 +171,9 @@ class Instances:
 
     def _drawn(self, thing: Mapping[str, Any], size: Size, image_file: str) -> npt.NDArray[np.bool_]:
         try:
-            return outlines.drawn(thing["segmentation"], size)
+            return outlines.draw(thing["segmentation"], size)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
-            found = f"an outline that cannot be drawn, of annotation {thing.get('id')}: {shortened(repr(error))}"
+            found = f"an outline that cannot be drawn, of annotation {thing.get('id')}: {shorten(repr(error))}"
             raise DataError(self.where(image_file), found=found, expected="polygons or run lengths", do="correct it") from error
 
 
@@ -183,7 +183,7 @@ def _area(thing: Mapping[str, Any]) -> float:
 
 
 @lru_cache(maxsize=4)
-def _annotated(file: Path, changed: int) -> dict[str, tuple[Size, tuple[dict[str, Any], ...]]]:
+def _read_annotations(file: Path, changed: int) -> dict[str, tuple[Size, tuple[dict[str, Any], ...]]]:
     """What a file of COCO says of every image, by its file name.
 
     changed: when that was, so that a file that has changed is read again.
@@ -197,7 +197,7 @@ def _annotated(file: Path, changed: int) -> dict[str, tuple[Size, tuple[dict[str
             things.setdefault(thing["image_id"], []).append(kept)
         return {one["file_name"]: ((one["height"], one["width"]), tuple(things.get(one["id"], ()))) for one in content["images"]}
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        found = f"what COCO does not call instances: {shortened(repr(error))}"
+        found = f"what COCO does not call instances: {shorten(repr(error))}"
         raise DataError(
             str(file), found=found, expected="the file that was indexed", do="restore it, or run `dvc repro dataset`"
         ) from error
@@ -264,7 +264,7 @@ class Truth:
         labels = np.asarray(self.meaning, np.int16)[mask]
         if (labels < 0).any():
             found = f"classes {sorted({int(one) for one in np.unique(mask[labels < 0])})}"
-            raise DataError(self.masks.where(file), found=found, expected=self._known(), do="correct the mask")
+            raise DataError(self.masks.where(file), found=found, expected=self._find_known(), do="correct the mask")
         return labels.astype(np.uint8)
 
     def strays(self) -> list[str]:
@@ -283,7 +283,7 @@ class Truth:
     def _meaning_key(self) -> str:
         return hashlib.sha256(repr(self.meaning).encode()).hexdigest()[:16]
 
-    def _known(self) -> str:
+    def _find_known(self) -> str:
         """Values that may occur, as ranges."""
         values = [value for value, meaning in enumerate(self.meaning) if meaning >= 0]
         return " or ".join(_ranges(values))

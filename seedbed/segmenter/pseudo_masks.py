@@ -48,10 +48,10 @@ class PseudoMasks(segmenter.Method):
         return self.maps if self.least_confidence else ("labels",)
 
     def network(self, num_classes: int) -> DeepLab:
-        return DeepLab(self.backbone.built(), num_classes, self.rates)
+        return DeepLab(self.backbone.build(), num_classes, self.rates)
 
     def learner(self, num_classes: int, *, start: State) -> Learner[SegmentationNetwork, Batch]:
-        return CrossEntropyLearner(DeepLab(self.backbone.initialised(start=start), num_classes, self.rates), self)
+        return CrossEntropyLearner(DeepLab(self.backbone.initialise(start=start), num_classes, self.rates), self)
 
 
 class CrossEntropyLearner(Learner[SegmentationNetwork, Batch]):
@@ -75,4 +75,4 @@ class CrossEntropyLearner(Learner[SegmentationNetwork, Batch]):
         return {"labels": combine_losses(totals, self.method.over_scales) / (labels_BYX != IGNORE).sum().clamp(min=1)}
 
     def optimizers(self) -> list[Scheduled]:
-        return [self.method.descent.scheduled(self.network.backbone, self.network.branches)]
+        return [self.method.descent.schedule(self.network.backbone, self.network.branches)]

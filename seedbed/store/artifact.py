@@ -22,7 +22,7 @@ import zarr
 import zarr.codecs
 import zarr.errors
 
-from seedbed.errors import ArtifactError, listed
+from seedbed.errors import ArtifactError, join_names
 from seedbed.methods import Method, identity
 from seedbed.store.layout import Recorded, digest, misfits, record_of
 from seedbed.store.schemas import SCHEMAS, Schema
@@ -175,7 +175,7 @@ class Artifact:
         names = [str(one) for one in self.array("split_names")]
         if name not in names:
             raise ArtifactError(
-                str(self.path), found=f"no split {name!r}", expected=f"one of: {listed(names)}", do="correct the split in params.yaml"
+                str(self.path), found=f"no split {name!r}", expected=f"one of: {join_names(names)}", do="correct the split in params.yaml"
             )
         member = self.array("splits")[:, names.index(name)]
         return [image for image in self.usable if member[self.row(image)]]

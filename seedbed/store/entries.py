@@ -20,7 +20,7 @@ from seedbed.store.schemas import SCHEMAS, Array
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Computation:
     """How a stage computes: what its results depend on, but for what is read."""
 
     stage: str
@@ -50,7 +50,7 @@ class Entry:
     """Results in the store."""
 
     path: Path
-    recipe: Mapping[str, Any]  # a `Recipe`, field by field, and the version of the schema
+    recipe: Mapping[str, Any]  # a `Computation`, field by field, and the version of the schema
     keys: tuple[str, ...]  # of its images, in order; or one for a training
     files: Mapping[str, tuple[int, str]]  # size and SHA-256
 

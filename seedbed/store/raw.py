@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from seedbed.errors import DataError, shown
+from seedbed.errors import DataError, list_problems
 
 FILE, FOLDER, NOTHING, DANGLING = "a file", "a folder", "no such file", "a link to nothing"
 KINDS = {
@@ -129,14 +129,16 @@ def check(root: Path) -> list[str]:
             elif what == FOLDER and path.is_symlink():
                 linked.append(relative)
     if problems:
-        found = f"{len(problems)} things that DVC cannot read: {shown(problems)}"
+        found = f"{len(problems)} things that DVC cannot read: {list_problems(problems)}"
         raise DataError(str(root), found=found, expected="files and folders alone", do="remove or rename them, or see who may read them")
     return linked
 
 
 def unseen(linked: Sequence[str]) -> str:
     """What links to folders below the raw data mean for their owner."""
-    return f"links to folders, in which DVC sees no change: {shown(linked)}; after one, run `dvc repro --force --single-item dataset`"
+    return (
+        f"links to folders, in which DVC sees no change: {list_problems(linked)}; after one, run `dvc repro --force --single-item dataset`"
+    )
 
 
 def _refuse_folder(error: OSError) -> NoReturn:

@@ -33,7 +33,7 @@ import zarr
 
 from seedbed.errors import ArtifactError
 from seedbed.store.artifact import FOLDER, Artifact, MadeBy, open_artifact
-from seedbed.store.entries import Entry, Recipe, link, put, shard_name, sign
+from seedbed.store.entries import Computation, Entry, link, put, shard_name, sign
 from seedbed.store.layout import create_array, files_below, sha256
 from seedbed.store.schemas import SCHEMAS, Array
 
@@ -126,7 +126,7 @@ class Store:
         return {name: entry for name, (entry, damage) in found.items() if entry is not None and not damage}
 
     @contextmanager
-    def building(self, recipe: Recipe, keys: Sequence[str], extents: Mapping[str, int]) -> Iterator[zarr.Group]:
+    def building(self, recipe: Computation, keys: Sequence[str], extents: Mapping[str, int]) -> Iterator[zarr.Group]:
         """A group to fill, which becomes the entry of these keys, laid out so, when the block ends without an error."""
         name = shard_name(keys, extents)
         with self._aside() as work:
@@ -192,7 +192,7 @@ class Store:
                     for place, entry in enumerate(entries):
                         files |= link(entry, f"{name}/c/0/", work, f"{name}/c/{place}/")
                 else:
-                    put(group, name, spec, self._joined(name, spec, entries, extents))
+                    put(group, name, spec, self._join(name, spec, entries, extents))
             if schema.weights:
                 files |= link(entries[0], "weights/", work, "weights/")
             files |= {name: (file.stat().st_size, sha256(file)) for name, file in files_below(work) if name not in files}
@@ -206,13 +206,13 @@ class Store:
             shutil.rmtree(replaced, ignore_errors=True)
         return open_artifact(self.stage, folder=self.data)
 
-    def joined(self, entries: Sequence[Entry]) -> dict[str, npt.NDArray[Any]]:
+    def join(self, entries: Sequence[Entry]) -> dict[str, npt.NDArray[Any]]:
         """Small arrays of entries."""
         arrays = SCHEMAS[self.stage].arrays
         names = [name for name in (entries[0].group if entries else ()) if name in arrays and not arrays[name].large]
-        return {name: self._joined(name, arrays[name], entries, {}) for name in names}
+        return {name: self._join(name, arrays[name], entries, {}) for name in names}
 
-    def _joined(self, name: str, spec: Array, entries: Sequence[Entry], extents: Mapping[str, int]) -> npt.NDArray[Any]:
+    def _join(self, name: str, spec: Array, entries: Sequence[Entry], extents: Mapping[str, int]) -> npt.NDArray[Any]:
         """A small array, from all entries."""
         self._check(name, entries if spec.per_image else entries or [None])
         if not entries:

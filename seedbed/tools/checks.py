@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 
-from seedbed.errors import ArtifactError, listed
+from seedbed.errors import ArtifactError, join_names
 from seedbed.reads import cut
 from seedbed.run.shards import row_digest
 from seedbed.scoring.judgement import REFINED
@@ -157,7 +157,7 @@ class Row:
 
     def named(self, classes: Iterable[Any]) -> str:
         """Classes by name."""
-        return listed(self.known.class_names[int(one)] for one in classes)
+        return join_names(self.known.class_names[int(one)] for one in classes)
 
 
 def content_digest(row: Row) -> str:
@@ -381,7 +381,7 @@ def _alignment(examined: Examined) -> Iterator[tuple[str, str]]:
         with suppress(HiddenError):
             alignment = str(examined.values("alignment"))
             if alignment not in [*Alignment]:
-                yield "alignment", f"{alignment!r}, and not one of: {listed(Alignment)}"
+                yield "alignment", f"{alignment!r}, and not one of: {join_names(Alignment)}"
 
 
 ArtifactCheck = Callable[[Examined], Iterator[tuple[str, str]]]
@@ -389,11 +389,11 @@ OF_AN_ARTIFACT: tuple[ArtifactCheck, ...] = (_layout, _unique_ids, _numbers, _al
 
 
 def _span(images: Sequence[str]) -> str:
-    return listed(images) if len(images) <= FEW else f"{images[0]} to {images[-1]}, {len(images)} images"
+    return join_names(images) if len(images) <= FEW else f"{images[0]} to {images[-1]}, {len(images)} images"
 
 
 def _some(numbers: npt.NDArray[Any]) -> str:
-    return listed(str(one) for one in numbers[:FEW]) + (f" and {len(numbers) - FEW} more" if len(numbers) > FEW else "")
+    return join_names(str(one) for one in numbers[:FEW]) + (f" and {len(numbers) - FEW} more" if len(numbers) > FEW else "")
 
 
 def count(number: int, one: str, many: str = "") -> str:

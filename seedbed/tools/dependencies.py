@@ -28,9 +28,8 @@ def pipeline_file() -> str:
     yaml.indent(mapping=2, sequence=4, offset=2)
     content = yaml.load(PIPELINE)
     for stage, section in content["stages"].items():
-        deps = section["deps"]
-        data = [dep for dep in deps if not dep.startswith(CODE)]
-        deps[:] = [*data, *code_of(stage)]
+        data = [dep for dep in section["deps"] if not dep.startswith(CODE)]
+        section["deps"] = [*data, *code_of(stage)]
     text = StringIO()
     yaml.dump(content, text)
     return text.getvalue()
@@ -39,12 +38,12 @@ def pipeline_file() -> str:
 def code_of(stage: str) -> list[str]:
     """Files and folders of ours that can change what a stage makes, as deps of dvc.yaml."""
     text = (fingerprint.ROOT / "stages" / f"{stage}.py").read_text(encoding="utf-8")
-    asked = [family for family in methods.families() if re.search(rf"\b{family}\.Method\b", text)]
-    reached = fingerprint.reached([f"stages.{stage}", fingerprint.DECODER])
+    asked = [family for family in methods.list_families() if re.search(rf"\b{family}\.Method\b", text)]
+    reached = fingerprint.find_reached([f"stages.{stage}", fingerprint.DECODER])
     for family in asked:
-        for name in methods.available(family):
+        for name in methods.list_available(family):
             method = f"seedbed.{family}.{name}"
-            reached |= fingerprint.reached([method]) - {method}
+            reached |= fingerprint.find_reached([method]) - {method}
     listed = {_listed(module) for module in reached if not fingerprint.carries(module)}
     drawn = {REPORT} if any(module.startswith("seedbed.report") for module in reached) else set()
     return sorted({*listed, *drawn, SCHEMAS, *(f"seedbed/{family}/${{{family}.method}}.py" for family in asked)})
@@ -53,7 +52,7 @@ def code_of(stage: str) -> list[str]:
 def _listed(module: str) -> str:
     """A module as a dep: itself, or the room that it is in."""
     parts = module.split(".")
-    if len(parts) > 1 and parts[0] == "seedbed" and parts[1] not in methods.families() and (methods.PACKAGE / parts[1]).is_dir():
+    if len(parts) > 1 and parts[0] == "seedbed" and parts[1] not in methods.list_families() and (methods.PACKAGE / parts[1]).is_dir():
         return f"seedbed/{parts[1]}"
     path = Path(*parts)
     return (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).as_posix()

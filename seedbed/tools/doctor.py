@@ -30,7 +30,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at everything; a check that itself fails is a finding."""
-    return [_guarded(check) for check in (python, torch, gpu, crf, opencv, dvc_links, dvc_locks, disk)]
+    return [_guard(check) for check in (python, torch, gpu, crf, opencv, dvc_links, dvc_locks, disk)]
 
 
 def python() -> Finding:
@@ -114,7 +114,7 @@ def disk() -> Finding:
     return Finding("disk", free > LITTLE_DISK, f"{free / 2**30:.0f} GiB free", "" if free > LITTLE_DISK else "make room before a long run")
 
 
-def _guarded(check: Callable[[], Finding]) -> Finding:
+def _guard(check: Callable[[], Finding]) -> Finding:
     try:
         return check()
     except Exception as error:  # whatever is broken here is exactly what is asked for

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from seedbed import methods
-from seedbed.errors import MethodError, listed, nearest
+from seedbed.errors import MethodError, join_names, nearest
 from seedbed.methods import Declaration, Parameter
 from seedbed.tools.dependencies import PIPELINE, pipeline_file
 
@@ -34,28 +34,28 @@ def methods_listing(family: str) -> Iterator[str]:
     known = pipeline_order()
     if family and family not in known:
         raise MethodError(
-            "seedbed methods", found=repr(family), expected=f"one of: {listed(known)}{nearest(family, known)}", do="correct the name"
+            "seedbed methods", found=repr(family), expected=f"one of: {join_names(known)}{nearest(family, known)}", do="correct the name"
         )
     for one in [family] if family else known:
         yield f"[bold]{one}[/]"
-        settings = methods.declared_settings(one)
+        settings = methods.read_settings_declaration(one)
         if settings:
-            yield f"  settings: {listed(settings.names())}"
-        for name in methods.available(one):
-            declaration = methods.declared(one, name)
+            yield f"  settings: {join_names(settings.names())}"
+        for name in methods.list_available(one):
+            declaration = methods.read_declaration(one, name)
             yield f"  [bold cyan]{name}[/]  {escape(declaration.summary())}"
             yield f"    paper: {escape(declaration.paper())}"
             if family:
                 yield from (f"    {escape(line)}" for line in _addresses(declaration.parameters))
             else:
-                yield f"    parameters: {listed(declaration.names())}"
+                yield f"    parameters: {join_names(declaration.names())}"
 
 
 def pipeline_order() -> list[str]:
     """Families in the order in which their stages run."""
     from seedbed.store.schemas import SCHEMAS
 
-    return sorted(methods.families(), key=list(SCHEMAS).index)
+    return sorted(methods.list_families(), key=list(SCHEMAS).index)
 
 
 def methods_page() -> str:
@@ -63,11 +63,11 @@ def methods_page() -> str:
     lines = ["# Methods", "", PRINTED, "", "One file each, chosen in `params.yaml` by `<family>.method`.", ""]
     for family in pipeline_order():
         lines += [f"## {family}", ""]
-        settings = methods.declared_settings(family)
+        settings = methods.read_settings_declaration(family)
         if settings:
             lines += [f"{settings.summary()}", "", *_parameter_rows(family, settings), ""]
-        for name in methods.available(family):
-            declaration = methods.declared(family, name)
+        for name in methods.list_available(family):
+            declaration = methods.read_declaration(family, name)
             lines += [f"### {family}: {name}", "", declaration.docstring, "", *_parameter_rows(f"{family}.{name}", declaration), ""]
     return "\n".join(lines).rstrip() + "\n"
 

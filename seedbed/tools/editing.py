@@ -25,7 +25,7 @@ def check_checkout() -> None:
     Params.read()
 
 
-def loaded(path: Path = PARAMS) -> Any:
+def load(path: Path = PARAMS) -> Any:
     """A file's content that knows how it was written."""
     return _yaml().load(path.read_text(encoding="utf-8"))
 

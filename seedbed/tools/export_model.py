@@ -41,7 +41,7 @@ def check(file: Path, size: Size | None) -> None:
     files.check(file)
 
 
-def exported(network: SegmentationNetwork, file: Path, *, size: Size | None) -> float:
+def export(network: SegmentationNetwork, file: Path, *, size: Size | None) -> float:
     """Write a segmenter as a program of torch.export. Returns how far its answers are off, at most.
 
     size: height and width of the only images that it will take; None: it takes any.

@@ -17,7 +17,7 @@ from rich import filesize
 from rich.markup import escape
 from rich.table import Table
 
-from seedbed.errors import ArtifactError, MachineError, ParamsError, listed, nearest
+from seedbed.errors import ArtifactError, MachineError, ParamsError, join_names, nearest
 from seedbed.run.fingerprint import other_versions
 from seedbed.store.artifact import FOLDER
 from seedbed.store.entries import Entry
@@ -43,7 +43,7 @@ class Choice:
     def __post_init__(self) -> None:
         for stage in self.stages:
             if stage not in SCHEMAS:
-                expected = f"one of: {listed(SCHEMAS)}{nearest(stage, SCHEMAS)}"
+                expected = f"one of: {join_names(SCHEMAS)}{nearest(stage, SCHEMAS)}"
                 raise ParamsError("seedbed gc --stage", found=repr(stage), expected=expected, do="correct the name")
         if self.everything and self.keep:
             raise ParamsError("seedbed gc --all", found=f"--keep {self.keep} beside it", expected="one of them", do="leave one out")
@@ -78,12 +78,12 @@ class Generation:
         return max(map(_time, self.paths), default=0.0)
 
 
-def surveyed(choice: Choice, *, folder: Path = FOLDER) -> list[Generation]:
+def survey(choice: Choice, *, folder: Path = FOLDER) -> list[Generation]:
     """What the store keeps; of each stage, current entries first, then what was of use last."""
-    return [one for store in choice.stores(folder) for one in _chosen(choice, _generations(store))]
+    return [one for store in choice.stores(folder) for one in _choose(choice, _generations(store))]
 
 
-def collected(choice: Choice, *, folder: Path = FOLDER) -> Iterator[tuple[str, list[Generation], int]]:
+def collect(choice: Choice, *, folder: Path = FOLDER) -> Iterator[tuple[str, list[Generation], int]]:
     """Delete what is chosen: stage by stage, what went and how many bytes that gave back.
 
     Raises an error in the end for all stages that are at work, which are left alone.
@@ -92,8 +92,8 @@ def collected(choice: Choice, *, folder: Path = FOLDER) -> Iterator[tuple[str, l
     for store in choice.stores(folder):
         try:
             with store.locked(wait=False):
-                going = [one for one in _chosen(choice, _generations(store)) if one.goes]  # as it is now
-                room = freed(going)
+                going = [one for one in _choose(choice, _generations(store)) if one.goes]  # as it is now
+                room = measure_freed(going)
                 _delete(store, [path for one in going for path in one.paths])
         except ArtifactError as error:
             busy.append(f"{store.stage}: {error.found}")
@@ -102,7 +102,10 @@ def collected(choice: Choice, *, folder: Path = FOLDER) -> Iterator[tuple[str, l
                 yield store.stage, going, room
     if busy:
         raise MachineError(
-            "seedbed gc", found=f"stages that are at work: {listed(busy)}", expected="nobody there", do="run it again when they are done"
+            "seedbed gc",
+            found=f"stages that are at work: {join_names(busy)}",
+            expected="nobody there",
+            do="run it again when they are done",
         )
 
 
@@ -139,7 +142,7 @@ def _generations(store: Store) -> list[Generation]:
 
 
 def _generation(store: Store, members: Sequence[Entry], own: Mapping[str, Any] | None, *, recipe: str, current: bool) -> Generation:
-    what, paths = _described(members[0].recipe, own, current=current), tuple(entry.path for entry in members)
+    what, paths = _describe(members[0].recipe, own, current=current), tuple(entry.path for entry in members)
     images = None if SCHEMAS[store.stage].weights else sum(len(entry.keys) for entry in members)
     made = Generation(store.stage, what, "current" if current else "old", paths, recipe, images)
     if not current and made.last_used > _time(store.folder / LAST):  # nothing was published since it was computed
@@ -147,7 +150,7 @@ def _generation(store: Store, members: Sequence[Entry], own: Mapping[str, Any] |
     return made
 
 
-def _chosen(choice: Choice, generations: Sequence[Generation]) -> list[Generation]:
+def _choose(choice: Choice, generations: Sequence[Generation]) -> list[Generation]:
     """Generations of a stage, those that shall go marked."""
     left, marked = choice.keep, []
     for one in generations:
@@ -166,7 +169,7 @@ def _chosen(choice: Choice, generations: Sequence[Generation]) -> list[Generatio
 # What a generation is.
 
 
-def _described(recipe: Mapping[str, Any], own: Mapping[str, Any] | None, *, current: bool) -> str:
+def _describe(recipe: Mapping[str, Any], own: Mapping[str, Any] | None, *, current: bool) -> str:
     """A recipe in words.
 
     own: of the current entries, if there are any.
@@ -179,9 +182,9 @@ def _described(recipe: Mapping[str, Any], own: Mapping[str, Any] | None, *, curr
     if not differences and recipe["schema"] != own["schema"]:
         return f"{method}: same parameters, schema {recipe['schema']} instead of {own['schema']}"
     if not differences:
-        return f"{method}: {listed(['same parameters', *beside]) if beside else 'other images or inputs'}"
+        return f"{method}: {join_names(['same parameters', *beside]) if beside else 'other images or inputs'}"
     more = [f"{len(differences) - SHOWN} more"] if len(differences) > SHOWN else []
-    return f"{method}: {listed([*differences[:SHOWN], *more, *beside])}"
+    return f"{method}: {join_names([*differences[:SHOWN], *more, *beside])}"
 
 
 def _differences(these: Any, own: Any) -> Iterator[str]:
@@ -218,12 +221,12 @@ class File:
     found: int  # of these, among what was looked at
 
 
-def taken(generations: Iterable[Generation]) -> int:
+def measure_taken(generations: Iterable[Generation]) -> int:
     """Bytes on disk."""
     return sum(file.size for file in _files(generations))
 
 
-def freed(generations: Iterable[Generation]) -> int:
+def measure_freed(generations: Iterable[Generation]) -> int:
     """Bytes that deleting really gives back: those of files that have no other name."""
     return sum(file.size for file in _files(generations) if file.found == file.names)
 
@@ -269,8 +272,8 @@ def table(generations: Sequence[Generation]) -> Table:
             one.stage,
             escape(one.what),
             "" if one.images is None else str(one.images),
-            filesize.decimal(taken([one])),
-            filesize.decimal(freed([one])),
+            filesize.decimal(measure_taken([one])),
+            filesize.decimal(measure_freed([one])),
             ago(time.time() - one.last_used),
             f"[{COLOURS[one.state]}]{one.state}[/]{_exception(one)}",
         )
@@ -288,10 +291,12 @@ def advice(choice: Choice, generations: Sequence[Generation]) -> str:
     going = [one for one in generations if one.goes]
     if not going:
         return "Nothing is to be deleted."
-    return f"{_count(going)} would go, which frees {filesize.decimal(freed(going))}. Nothing is deleted yet; run `{choice.command}`."
+    return (
+        f"{_count(going)} would go, which frees {filesize.decimal(measure_freed(going))}. Nothing is deleted yet; run `{choice.command}`."
+    )
 
 
-def done(stage: str, going: Sequence[Generation], room: int) -> str:
+def describe_done(stage: str, going: Sequence[Generation], room: int) -> str:
     """What was done."""
     return f"{stage}: {_count(going)} deleted, {filesize.decimal(room)} freed"
 

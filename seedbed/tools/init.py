@@ -22,10 +22,10 @@ from typing import Any
 from seedbed import dataset, images
 from seedbed.dataset import Problems
 from seedbed.dataset.folder import CLASS_NAME, COLUMNS, CSV, JSON_LINES, rows, words
-from seedbed.errors import DataError, ParamsError, listed, shown
+from seedbed.errors import DataError, ParamsError, join_names, list_problems
 from seedbed.params import Params
 from seedbed.store import raw
-from seedbed.tools.editing import PARAMS, check_checkout, inline, loaded, put
+from seedbed.tools.editing import PARAMS, check_checkout, inline, load, put
 from seedbed.types import BACKGROUND_NAME, Size
 
 RAW = Path("data/raw")
@@ -45,7 +45,7 @@ PLACEHOLDERS = ("first_class", "second_class")
 
 
 @dataclass
-class Start:
+class NewProject:
     """What was found in a folder, and what to do with it."""
 
     reader: str
@@ -56,7 +56,7 @@ class Start:
     left: list[str] = field(default_factory=list)  # what the user has to do
 
 
-def begin(path: Path) -> Start:
+def begin(path: Path) -> NewProject:
     """Look at a folder, write what is missing, and let params.yaml name it."""
     check_checkout()
     if (found := raw.kind(path)) != raw.FOLDER:
@@ -68,7 +68,7 @@ def begin(path: Path) -> Start:
         raise DataError(str(path), found="a name that is not UTF-8", expected="one that params.yaml can hold", do="rename it")
     linked = raw.check(path)
     try:
-        start = _recognised(path)
+        start = _recognise(path)
         _write_params(start)
     except OSError as error:
         raise DataError(
@@ -79,7 +79,7 @@ def begin(path: Path) -> Start:
     return start
 
 
-def _recognised(path: Path) -> Start:
+def _recognise(path: Path) -> NewProject:
     for folder in (path, path / "VOC2012", path / "VOCdevkit" / "VOC2012"):
         if raw.kind(folder / "JPEGImages") == raw.FOLDER:
             return _voc(folder)
@@ -89,10 +89,10 @@ def _recognised(path: Path) -> Start:
         expected = "annotations/instances_train2017.json, instances_val2017.json, and folders of these names with images"
         raise DataError(str(path), found="annotations in JSON of other names", expected=expected, do="rename them, if they are COCO's")
     table = next((path / name for name in (CSV, JSON_LINES) if raw.kind(path / name) != raw.NOTHING), None)
-    return _own(path, table) if table else _unlabelled(path)
+    return _own_table(path, table) if table else _write_table(path)
 
 
-def looked_at(start: Start) -> Iterator[str]:
+def inspect(start: NewProject) -> Iterator[str]:
     """What a reader makes of it, and what is left to do."""
     index = Params.read().method(dataset.Method).read(start.root)
     index.check(start.root)
@@ -103,26 +103,26 @@ def looked_at(start: Start) -> Iterator[str]:
         yield f"next: {line}"
     if missing := [split for split in ("train", "val") if split not in index.split_names]:
         sections = "classifier.split, segmenter.split and evaluation.split (to learn from), and predictions.split"
-        yield f"next: there is no split {' and no '.join(missing)}: let {sections} name others of: {listed(index.split_names)}"
+        yield f"next: there is no split {' and no '.join(missing)}: let {sections} name others of: {join_names(index.split_names)}"
     yield "next: run `seedbed plan`, then `dvc repro`"
 
 
-def _voc(folder: Path) -> Start:
-    return Start("voc", _below_raw(folder), {}, raw.matching(folder / "JPEGImages", "*.jpg"))
+def _voc(folder: Path) -> NewProject:
+    return NewProject("voc", _below_raw(folder), {}, raw.matching(folder / "JPEGImages", "*.jpg"))
 
 
-def _coco(folder: Path, instances: Sequence[Path]) -> Start:
+def _coco(folder: Path, instances: Sequence[Path]) -> NewProject:
     years = sorted({int(file.stem[-4:]) for file in instances})
     below = [one for file in instances for one in (folder / file.stem.removeprefix("instances_"), folder / "images")]
-    return Start("coco", _below_raw(folder), {"year": years[-1]}, _pictures(*below))
+    return NewProject("coco", _below_raw(folder), {"year": years[-1]}, _pictures(*below))
 
 
-def _own(folder: Path, table: Path) -> Start:
+def _own_table(folder: Path, table: Path) -> NewProject:
     """A folder with images and a table, made by its owner."""
     cells = [row["labels"] for _, row in rows(table, Problems())]
     separated = any(isinstance(cell, list) or re.search("[,;]", cell or "") for cell in cells)
     names = sorted({name for cell in cells for name in words(cell, ("two words",) if separated else ())})
-    start = Start("folder", _below_raw(folder), {"classes": names or list(PLACEHOLDERS)}, _shown(folder))
+    start = NewProject("folder", _below_raw(folder), {"classes": names or list(PLACEHOLDERS)}, _list_shown(folder))
     if names:
         start.left.append(f"look whether these are the classes that you mean, in the order of your masks: {', '.join(names)}")
     else:
@@ -130,23 +130,23 @@ def _own(folder: Path, table: Path) -> Start:
     return start
 
 
-def _unlabelled(path: Path) -> Start:
+def _write_table(path: Path) -> NewProject:
     """Images without a table: it is written beside them."""
-    folder, pictures = _images_of(path), _shown(path)
+    folder, pictures = _images_of(path), _list_shown(path)
     if not pictures:
         endings = ", ".join(sorted(ENDINGS))
         raise DataError(str(path), found="no image", expected=f"files that end in {endings}, or VOC, or COCO", do="name another folder")
     below = [picture.relative_to(folder) for picture in pictures]
     twice = [name for name, count in Counter(file.with_suffix("") for file in below).items() if count > 1]
     if twice:
-        found = f"images that differ in their ending alone: {shown([str(name) for name in twice])}"
+        found = f"images that differ in their ending alone: {list_problems([str(name) for name in twice])}"
         raise DataError(str(path), found=found, expected="one of each name", do="rename some")
     by_split = all(len(file.parts) > 1 and file.parts[0].lower() in SPLITS for file in below)
     groups = [file.parts[by_split:-1] for file in below]
     classes = sorted({parts[0] for parts in groups if parts})
     by_folder = len(classes) > 1 and all(groups)
     if by_folder and (odd := [name for name in classes if not re.fullmatch(CLASS_NAME, name) or name == BACKGROUND_NAME]):
-        raise DataError(str(path), found=f"folders called {listed(map(repr, odd))}", expected="names of classes", do="rename them")
+        raise DataError(str(path), found=f"folders called {join_names(map(repr, odd))}", expected="names of classes", do="rename them")
     splits = [SPLITS[file.parts[0].lower()] for file in below] if by_split else _split(below, groups)
     root, table = _below_raw(path), io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
@@ -155,14 +155,14 @@ def _unlabelled(path: Path) -> Start:
         writer.writerow([file.as_posix(), parts[0] if by_folder else "", split])
     with (path / CSV).open("x", encoding="utf-8") as stream:
         stream.write(table.getvalue())
-    start = Start("folder", root, {"classes": classes if by_folder else list(PLACEHOLDERS), "complete": False}, pictures)
+    start = NewProject("folder", root, {"classes": classes if by_folder else list(PLACEHOLDERS), "complete": False}, pictures)
     start.done.append(f"{path / CSV}: {len(below)} images")
     if by_folder:
         start.left.append(f"look whether the names of the subfolders are what the images show, and all of it: {', '.join(classes)}")
     else:
         start.left.append(f"write into {path / CSV} what each image shows, and the names of all classes into dataset.folder.classes")
     if left_out := _left_out(path):
-        start.left.append(f"these were taken for masks, not for images: {shown(left_out)}")
+        start.left.append(f"these were taken for masks, not for images: {list_problems(left_out)}")
     return start
 
 
@@ -200,7 +200,7 @@ def _images_of(path: Path) -> Path:
     return path / "images" if raw.kind(path / "images") == raw.FOLDER else path
 
 
-def _shown(path: Path) -> list[Path]:
+def _list_shown(path: Path) -> list[Path]:
     """Images of a folder of one's own; what looks like a mask is none."""
     return [file for file in _pictures(_images_of(path)) if not _is_mask(file.relative_to(path))]
 
@@ -224,17 +224,17 @@ def _pictures(*folders: Path) -> list[Path]:
 def _largest(files: Sequence[Path]) -> Size:
     """Height and width that no image exceeds, as far as the heads of the files say."""
     with ThreadPoolExecutor() as threads:
-        sizes = [size or (0, 0) for size in threads.map(partial(images.announced_size, upright=True), files)]
+        sizes = [size or (0, 0) for size in threads.map(partial(images.read_announced_size, upright=True), files)]
     heights, widths = zip(*sizes, (1, 1), strict=True)
     return -(-max(heights) // STEP) * STEP, -(-max(widths) // STEP) * STEP
 
 
-def _write_params(start: Start) -> None:
+def _write_params(start: NewProject) -> None:
     """Let the section `dataset` name what was found; the rest of params.yaml stays, comments too.
 
     Where it names that folder already, only what is missing is added: the rest may be the user's own.
     """
-    content = loaded()
+    content = load()
     section = content.get("dataset") if isinstance(content, dict) else None
     if not isinstance(section, dict):
         raise ParamsError(f"{PARAMS}: dataset", found=repr(section), expected="a section", do="restore it from params.yaml in git")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from rich.table import Table
 
 from seedbed.dataset import Preview
-from seedbed.errors import ArtifactError, MachineError, listed
+from seedbed.errors import ArtifactError, MachineError, join_names
 from seedbed.params import Params
 from seedbed.store.artifact import FOLDER, Artifact, open_artifact
 from seedbed.store.schemas import FIXED, SCHEMAS
@@ -28,7 +28,7 @@ SIZED = ("features", "cams", "predictions", "evaluation")  # families whose meth
 
 
 @dataclass(frozen=True)
-class Planned:
+class StagePlan:
     """What will happen to one stage."""
 
     stage: str
@@ -37,7 +37,7 @@ class Planned:
     other_parameters: bool = False  # than those that dvc.lock tells of
 
 
-def planned(params: Params) -> list[Planned]:
+def plan_stages(params: Params) -> list[StagePlan]:
     """Every stage in the order of running."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -57,31 +57,31 @@ def planned(params: Params) -> list[Planned]:
     except OSError as error:
         found = f"a file that cannot be read: {error.strerror}"
         raise MachineError(str(error.filename), found=found, expected="files that DVC can read", do="repair or remove it") from error
-    known = provenance.recorded()
-    plan: dict[str, Planned] = {}
+    known = provenance.read_recorded()
+    plan: dict[str, StagePlan] = {}
     for stage in order:
         waits_for = [one for one in before[stage] if plan[one].verdict != "nothing to do"]
         pending = {f"data/{one}.zarr" for one in waits_for}
         if stage not in known:
-            plan[stage] = Planned(stage, "runs", ("it never ran here",), other_parameters=True)
-        elif stage not in status and (outdated := _outdated(stage, params)):
-            plan[stage] = Planned(stage, "stale", outdated)
+            plan[stage] = StagePlan(stage, "runs", ("it never ran here",), other_parameters=True)
+        elif stage not in status and (outdated := _find_outdated(stage, params)):
+            plan[stage] = StagePlan(stage, "stale", outdated)
         elif stage not in status:
-            reasons = (f"if it changes: {listed(waits_for)}",) if waits_for else ()
-            plan[stage] = Planned(stage, "perhaps" if waits_for else "nothing to do", reasons)
+            reasons = (f"if it changes: {join_names(waits_for)}",) if waits_for else ()
+            plan[stage] = StagePlan(stage, "perhaps" if waits_for else "nothing to do", reasons)
         elif not _unchanged(status[stage], pending):
-            plan[stage] = Planned(stage, "runs", tuple(_reasons(status[stage])), other_parameters=_has_other_parameters(status[stage]))
+            plan[stage] = StagePlan(stage, "runs", tuple(_reasons(status[stage])), other_parameters=_has_other_parameters(status[stage]))
         elif _lost(status[stage]):
-            plan[stage] = Planned(stage, "runs", (LOST,))
+            plan[stage] = StagePlan(stage, "runs", (LOST,))
         else:
-            plan[stage] = Planned(stage, "perhaps", ("what it reads or left is not in place: taken from DVC's cache if it is there",))
+            plan[stage] = StagePlan(stage, "perhaps", ("what it reads or left is not in place: taken from DVC's cache if it is there",))
     return [plan[stage] for stage in order]
 
 
-def _outdated(stage: str, params: Params) -> tuple[str, ...]:
+def _find_outdated(stage: str, params: Params) -> tuple[str, ...]:
     """Why an artifact that DVC takes for up to date is not."""
-    artifact = _published(stage)
-    return () if artifact is None else tuple(provenance.outdated(artifact, params))
+    artifact = _open_published(stage)
+    return () if artifact is None else tuple(provenance.find_outdated(artifact, params))
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Cost:
 
 def cost(stage: str, params: Params) -> Cost:
     """What computing a stage anew would take: an upper bound, since what the store has is reused."""
-    data, made, schema, speeds = _published("dataset"), _published(stage), SCHEMAS[stage], Store(stage).speeds()
+    data, made, schema, speeds = _open_published("dataset"), _open_published(stage), SCHEMAS[stage], Store(stage).speeds()
     trains = schema.weights
     images = None if trains else len(made.ids) if made is not None else len(data.usable) if data is not None else None
     seconds = None
@@ -112,7 +112,7 @@ def cost(stage: str, params: Params) -> Cost:
     )
 
 
-def _published(stage: str) -> Artifact | None:
+def _open_published(stage: str) -> Artifact | None:
     try:
         return open_artifact(stage)
     except ArtifactError:
@@ -129,7 +129,7 @@ def _extents(stage: str, params: Params, data: Artifact | None) -> dict[str, int
     return extents
 
 
-def remarks(plan: list[Planned], params: Params) -> Iterator[str]:
+def remarks(plan: list[StagePlan], params: Params) -> Iterator[str]:
     """What one should know of the selected methods before they run."""
     for one in plan:
         if one.verdict != "nothing to do":
@@ -138,13 +138,13 @@ def remarks(plan: list[Planned], params: Params) -> Iterator[str]:
                 yield f"{one.stage}: {method.remark}"
 
 
-def untouched(plan: list[Planned]) -> bool:
+def has_never_run(plan: list[StagePlan]) -> bool:
     """Whether nothing has run here and nothing can be had from DVC's cache: the first sight of a fresh clone."""
     left = [one.stage for one in plan if (FOLDER / f"{one.stage}.zarr").exists()]
     return not left and not (FOLDER / WORK).exists() and all(one.verdict == "runs" for one in plan)
 
 
-def welcome(plan: list[Planned], params: Params) -> str:
+def welcome(plan: list[StagePlan], params: Params) -> str:
     """What a first run takes."""
     before = preflight.preview(params)
     images = f" on {before.images:,} images" if isinstance(before, Preview) and before.images else ""
@@ -159,7 +159,7 @@ def _method(stage: str, params: Params) -> Any:
     return params.method(importlib.import_module(f"seedbed.{stage}").Method)
 
 
-def table(plan: list[Planned]) -> Table:
+def table(plan: list[StagePlan]) -> Table:
     """A plan for people."""
     made = Table(box=None, header_style="bold")
     for column in ("stage", "dvc repro", "why"):
@@ -182,7 +182,7 @@ def costs_table(costs: Mapping[str, Cost]) -> Table:
     return made
 
 
-def total(plan: list[Planned], costs: Mapping[str, Cost]) -> str:
+def total(plan: list[StagePlan], costs: Mapping[str, Cost]) -> str:
     """The plan in a line."""
     waiting = [one.stage for one in plan if one.verdict != "nothing to do"]
     known = [seconds for stage in waiting if (seconds := costs[stage].seconds) is not None]
@@ -196,10 +196,10 @@ def total(plan: list[Planned], costs: Mapping[str, Cost]) -> str:
     return f"{time}{more}Artifacts take {amount(stored)} now; `seedbed gc` says what is kept beside them."
 
 
-def advice(plan: list[Planned]) -> Iterator[str]:
+def advice(plan: list[StagePlan]) -> Iterator[str]:
     """What to do about artifacts that `dvc repro` would leave as they are."""
     if stale := [one.stage for one in plan if one.verdict == "stale"]:
-        yield f"DVC takes {listed(stale)} for up to date, so `dvc repro` alone leaves them as they are: run {provenance.remedy(stale)}"
+        yield f"DVC takes {join_names(stale)} for up to date, so `dvc repro` alone leaves them as they are: run {provenance.remedy(stale)}"
 
 
 def duration(seconds: float | None) -> str:
@@ -265,4 +265,4 @@ def _reasons(changes: list[Any]) -> Iterator[str]:
 
 def _some(names: Any) -> str:
     names = list(names)
-    return listed(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    return join_names(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -22,7 +22,7 @@ from seedbed import evaluation, images, predictions, segmenter
 from seedbed.errors import DataError, MachineError, ParamsError, SeedbedError
 from seedbed.networks.contracts import SegmentationNetwork
 from seedbed.networks.inference import TrainedNetwork
-from seedbed.params import Params, rebuilt
+from seedbed.params import Params, rebuild
 from seedbed.report import drawing
 from seedbed.report.drawing import UNLABELLED, Palette
 from seedbed.run import memory
@@ -37,7 +37,7 @@ PIXELS = 2**20  # in a block of rows that is drawn on
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Request:
     """What is made of every picture, and where it goes."""
 
     folder: Path
@@ -59,7 +59,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Segmented:
+class SegmentedPicture:
     """A picture whose mask is written."""
 
     mask: Path
@@ -80,12 +80,12 @@ class Model:
         bound: height and width at which the network sees the image, if that is larger.
         """
         size = (image.shape[0], image.shape[1])
-        seen = images.fitted(size, bound)
+        seen = images.fit_size(size, bound)
         shrunk = image if seen == size else np.asarray(cv2.resize(image, seen[::-1], interpolation=cv2.INTER_AREA), np.uint8)
-        [answer] = self.method.predict(self.trained.loaded(), [shrunk], device=self.trained.device)
+        [answer] = self.method.predict(self.trained.load(), [shrunk], device=self.trained.device)
         if not with_crf:
             return likeliest(answer, size)
-        labels = self.judge.from_probabilities(shrunk, answer.resized(seen))["predictions_crf"]
+        labels = self.judge.from_probabilities(shrunk, answer.resize(seen))["predictions_crf"]
         if seen == size:
             return labels
         classes = np.arange(len(answer.maps), dtype=np.uint8)[:, None, None]
@@ -96,11 +96,13 @@ def trained_segmenter(device: str) -> TrainedNetwork[SegmentationNetwork]:
     """The network that the pipeline has trained."""
     data, artifact = open_artifact("dataset"), open_artifact("segmenter")
     made_by = artifact.made_by
-    method = rebuilt(segmenter.Method, made_by.method, made_by.parameters, where=str(artifact.path))
+    method = rebuild(segmenter.Method, made_by.method, made_by.parameters, where=str(artifact.path))
     return TrainedNetwork(method, data.num_classes, artifact, device)
 
 
-def segmented(pictures: Sequence[Path], wanted: Wanted, *, params: Params, device: str) -> Iterator[Segmented | SeedbedError]:
+def segment_pictures(
+    pictures: Sequence[Path], wanted: Request, *, params: Params, device: str
+) -> Iterator[SegmentedPicture | SeedbedError]:
     """Segment pictures and write a mask for each. What is wrong with one is yielded, and the others are segmented all the same."""
     side = wanted.longest_side
     if side is not None and not images.SMALLEST_SIDE <= side <= images.LARGEST_SIDE:
@@ -109,10 +111,10 @@ def segmented(pictures: Sequence[Path], wanted: Wanted, *, params: Params, devic
     data, trained = open_artifact("dataset"), trained_segmenter(device)
     model = Model(trained, params.method(predictions.Method), params.method(evaluation.Method))
     check_outputs(pictures, wanted)
-    trained.loaded()
+    trained.load()
     for picture in pictures:
         try:
-            yield _segmented(picture, wanted, model, data)
+            yield _segment_picture(picture, wanted, model, data)
         except DataError as error:
             yield error
         except (MemoryError, RuntimeError, cv2.error) as error:
@@ -122,8 +124,8 @@ def segmented(pictures: Sequence[Path], wanted: Wanted, *, params: Params, devic
             yield MachineError(str(picture), found=found, expected="enough", do=do)
 
 
-def _segmented(picture: Path, wanted: Wanted, model: Model, data: Artifact) -> Segmented:
-    image = images.decode(_content(picture), where=str(picture))
+def _segment_picture(picture: Path, wanted: Request, model: Model, data: Artifact) -> SegmentedPicture:
+    image = images.decode(_read_content(picture), where=str(picture))
     side = wanted.longest_side
     labels = model.labels(image, bound=(side, side) if side else data.max_size, with_crf=wanted.with_crf)
     palette = data.array("palette")
@@ -133,10 +135,10 @@ def _segmented(picture: Path, wanted: Wanted, model: Model, data: Artifact) -> S
         files.write(_png(PillowImage.fromarray(image)), wanted.drawn(picture))
     counts = np.sum([np.bincount(row, minlength=IGNORE + 1) for row in labels], axis=0)
     shares = {name: float(count / labels.size) for name, count in zip(data.class_names, counts, strict=False) if count}
-    return Segmented(wanted.mask(picture), shares)
+    return SegmentedPicture(wanted.mask(picture), shares)
 
 
-def check_outputs(pictures: Sequence[Path], wanted: Wanted) -> None:
+def check_outputs(pictures: Sequence[Path], wanted: Request) -> None:
     """Refuse what would overwrite anything but what an earlier run has written, before anything is computed."""
     names = [picture.stem for picture in pictures]
     if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -178,7 +180,7 @@ def _is_ours(file: Path) -> bool:
         return False
 
 
-def _content(picture: Path) -> bytes:
+def _read_content(picture: Path) -> bytes:
     where = str(picture)
     try:
         if picture.is_dir():
@@ -205,7 +207,7 @@ def likeliest(probabilities: Probabilities, size: Size) -> LabelMap:
     labels, step = np.empty(size, np.uint8), max(1, NUMBERS // (count * width))
     for start in range(0, height, step):
         block, first, last = slice(start, start + step), above[start], below[start : start + step][-1] + 1
-        wide = Probabilities(probabilities.maps[:, first:last]).resized((last - first, width)).maps  # rows stay as they are
+        wide = Probabilities(probabilities.maps[:, first:last]).resize((last - first, width)).maps  # rows stay as they are
         upper, lower = wide[:, above[block] - first], wide[:, below[block] - first]
         lower -= upper
         lower *= share[block]

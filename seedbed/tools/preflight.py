@@ -106,7 +106,7 @@ def shortages(stages: Collection[str], params: Params) -> Iterator[str]:
         method: Any = params.method(importlib.import_module(f"seedbed.{stage}").Method)
         own = method.extents((extents["y"], extents["x"])) if hasattr(method, "extents") else {}
         device = "cuda" if SCHEMAS[stage].weights and _has_gpu() else "cpu"  # elsewhere, batches are halved until they fit
-        if said := memory.shortage(stage, method, {**extents, **own}, device=device):
+        if said := memory.describe_shortage(stage, method, {**extents, **own}, device=device):
             yield said
 
 

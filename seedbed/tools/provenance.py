@@ -16,7 +16,7 @@ import numpy as np
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from seedbed.errors import ArtifactError, MachineError, listed
+from seedbed.errors import ArtifactError, MachineError, join_names
 from seedbed.methods import identity
 from seedbed.params import Params
 from seedbed.run import fingerprint
@@ -30,7 +30,7 @@ ABSENT = None  # no parameter is that
 LOCK = "dvc.lock"
 
 
-def outdated(artifact: Artifact, params: Params, *, folder: Path = FOLDER) -> Iterator[str]:
+def find_outdated(artifact: Artifact, params: Params, *, folder: Path = FOLDER) -> Iterator[str]:
     """All that differs between what an artifact was made with and what it would be made with now."""
     yield from of_params(artifact, params, folder=folder)
     yield from of_code(artifact, folder=folder)
@@ -47,7 +47,7 @@ def remedy(stages: list[str]) -> str:
 def of_params(artifact: Artifact, params: Params, *, folder: Path = FOLDER) -> Iterator[str]:
     """How what an artifact was made with differs from what params.yaml says."""
     yield from of_method(artifact, params)
-    yield from OF_SETTINGS.get(artifact.name, _nothing)(artifact, params, folder)
+    yield from OF_SETTINGS.get(artifact.name, _check_nothing)(artifact, params, folder)
 
 
 def of_method(artifact: Artifact, params: Params) -> Iterator[str]:
@@ -61,10 +61,10 @@ def of_method(artifact: Artifact, params: Params) -> Iterator[str]:
     before, now = dict(_leaves(made_by.parameters)), dict(_leaves(json.loads(json.dumps(identity(method)))))
     for name in {**before, **now}:
         if before.get(name, ABSENT) != now.get(name, ABSENT):
-            yield f"made with {name} {_said(before.get(name, ABSENT))}, where params.yaml says {_said(now.get(name, ABSENT))}"
+            yield f"made with {name} {_write_value(before.get(name, ABSENT))}, where params.yaml says {_write_value(now.get(name, ABSENT))}"
 
 
-def _said(value: Any) -> str:
+def _write_value(value: Any) -> str:
     """A value as params.yaml has it."""
     return "nothing" if value is ABSENT else json.dumps(value, ensure_ascii=False)
 
@@ -80,16 +80,16 @@ def _leaves(block: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 # Settings of a family are not on record: what can be seen of them is held against what they say.
 
 
-def _nothing(artifact: Artifact, params: Params, folder: Path) -> Iterator[str]:  # noqa: ARG001 (a check as the others)
+def _check_nothing(artifact: Artifact, params: Params, folder: Path) -> Iterator[str]:  # noqa: ARG001 (a check as the others)
     yield from ()
 
 
-def _data_set(artifact: Artifact, params: Params, folder: Path) -> Iterator[str]:  # noqa: ARG001 (a check as the others)
+def _check_data_set(artifact: Artifact, params: Params, folder: Path) -> Iterator[str]:  # noqa: ARG001 (a check as the others)
     settings = _settings("dataset", params)
     if artifact.max_size != tuple(settings.max_size):
         yield f"made with max_size {list(artifact.max_size)}, where params.yaml says {list(settings.max_size)}"
     if settings.classes and artifact.class_names[1:] != list(settings.classes):
-        yield f"made with the classes {listed(artifact.class_names[1:])}, where params.yaml says {listed(settings.classes)}"
+        yield f"made with the classes {join_names(artifact.class_names[1:])}, where params.yaml says {join_names(settings.classes)}"
     if settings.larger == "refuse" and (artifact.array("size") != artifact.array("original_size")).any():
         yield "made with larger images shrunk, where params.yaml says refuse"
     broken = len(artifact) - len(artifact.usable)
@@ -97,7 +97,7 @@ def _data_set(artifact: Artifact, params: Params, folder: Path) -> Iterator[str]
         yield f"made with {broken} broken images left out, where params.yaml allows {settings.allow_broken}"
 
 
-def _learned_along(artifact: Artifact, params: Params, folder: Path) -> Iterator[str]:  # noqa: ARG001 (a check as the others)
+def _check_maps(artifact: Artifact, params: Params, folder: Path) -> Iterator[str]:  # noqa: ARG001 (a check as the others)
     """The artifacts that a training read."""
     stage = artifact.name
     method: Any = params.method(importlib.import_module(f"seedbed.{stage}").Method)
@@ -106,16 +106,16 @@ def _learned_along(artifact: Artifact, params: Params, folder: Path) -> Iterator
     wanted |= {getattr(settings, "start", UNUSED)}
     was, is_now = sorted(set(artifact.made_by.inputs) - {UNUSED}), sorted(wanted - {UNUSED})
     if was != is_now:
-        yield f"made from {listed(was)}, where params.yaml names {listed(is_now)}"
+        yield f"made from {join_names(was)}, where params.yaml names {join_names(is_now)}"
 
 
-def _predicted(artifact: Artifact, params: Params, folder: Path) -> Iterator[str]:
+def _check_predicted(artifact: Artifact, params: Params, folder: Path) -> Iterator[str]:
     split = _settings("predictions", params).split
     yield from _of_split(artifact, split, folder, lambda data: data.split(split))
 
 
-def _evaluated(artifact: Artifact, params: Params, folder: Path) -> Iterator[str]:
-    split, predicted = _settings("evaluation", params).split, _opened("predictions", artifact, folder)
+def _check_evaluated(artifact: Artifact, params: Params, folder: Path) -> Iterator[str]:
+    split, predicted = _settings("evaluation", params).split, _open("predictions", artifact, folder)
 
     def wanted(data: Artifact) -> list[str]:
         chosen = set(data.learnable(split))
@@ -125,7 +125,7 @@ def _evaluated(artifact: Artifact, params: Params, folder: Path) -> Iterator[str
 
 
 def _of_split(artifact: Artifact, split: str, folder: Path, wanted: Callable[[Artifact], list[str]]) -> Iterator[str]:
-    data = _opened("dataset", artifact, folder)
+    data = _open("dataset", artifact, folder)
     try:
         if data is not None and artifact.ids != wanted(data):
             yield f"made of other images than params.yaml says, which has the split {split}"
@@ -133,7 +133,7 @@ def _of_split(artifact: Artifact, split: str, folder: Path, wanted: Callable[[Ar
         yield f"made of other images than params.yaml says, which has the split {split}, to which none belongs"
 
 
-def _opened(name: str, artifact: Artifact, folder: Path) -> Artifact | None:
+def _open(name: str, artifact: Artifact, folder: Path) -> Artifact | None:
     """An input of an artifact, where it is still the one that the artifact was made from."""
     try:
         opened = open_artifact(name, folder=folder)
@@ -147,11 +147,11 @@ def _settings(stage: str, params: Params) -> Any:
 
 
 OF_SETTINGS: Mapping[str, Callable[[Artifact, Params, Path], Iterator[str]]] = {
-    "dataset": _data_set,
-    "classifier": _learned_along,
-    "segmenter": _learned_along,
-    "predictions": _predicted,
-    "evaluation": _evaluated,
+    "dataset": _check_data_set,
+    "classifier": _check_maps,
+    "segmenter": _check_maps,
+    "predictions": _check_predicted,
+    "evaluation": _check_evaluated,
 }
 
 
@@ -164,13 +164,13 @@ def of_code(artifact: Artifact, *, folder: Path = FOLDER) -> Iterator[str]:
     last = next((entry for name in store.last()["entries"][:1] if (entry := store.entry(name))), None)
     if last is None or not _holds(last, artifact):
         return
-    problems = list(_changed(last))
+    problems = list(_find_changed(last))
     # What another code computed to the same bytes is as good.
-    if problems and all(any(_changed(entry)) for entry in store.entries() if entry.path != last.path and _holds(entry, artifact)):
+    if problems and all(any(_find_changed(entry)) for entry in store.entries() if entry.path != last.path and _holds(entry, artifact)):
         yield from problems
 
 
-def _changed(entry: Entry) -> Iterator[str]:
+def _find_changed(entry: Entry) -> Iterator[str]:
     """How the recipe of an entry differs from what its method would be computed with now."""
     modules = entry.recipe.get("modules") or {f"stages.{entry.stage}", *(module for module, _ in entry.recipe.get("parameters", ()))}
     try:
@@ -204,7 +204,7 @@ def _holds(entry: Entry, artifact: Artifact) -> bool:
 # What DVC was told.
 
 
-def recorded(folder: Path = FOLDER) -> frozenset[str]:
+def read_recorded(folder: Path = FOLDER) -> frozenset[str]:
     """Stages of which dvc.lock, beside a folder of artifacts, tells what they were run with."""
     lock = folder.absolute().parent / LOCK
     try:

@@ -11,7 +11,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from seedbed.errors import ParamsError, listed, nearest
+from seedbed.errors import ParamsError, join_names, nearest
 from seedbed.params import Params
 from seedbed.tools import editing
 
@@ -41,7 +41,7 @@ def laid(name: str) -> Iterator[str]:
     """Lay a recipe over params.yaml, and say what that changes and what is left to do."""
     editing.check_checkout()
     Params.read(_file(name))  # which says what is wrong with it
-    recipe, content = editing.loaded(_file(name)), editing.loaded()
+    recipe, content = editing.load(_file(name)), editing.load()
     before = dict(_values(editing.plain(content)))
     for family, section in recipe.items():
         own = content.setdefault(family, {})
@@ -50,7 +50,7 @@ def laid(name: str) -> Iterator[str]:
     after = dict(_values(editing.plain(content)))
     for address, value in _values(editing.plain(recipe)):
         if after[address] != value:
-            found = f"{_written(after[address])}, which an alias (*) takes from elsewhere"
+            found = f"{_write_value(after[address])}, which an alias (*) takes from elsewhere"
             raise ParamsError(f"{editing.PARAMS}: {address}", found=found, expected="a value of its own", do="write it out")
     changes = list(_changes(before, after))
     if changes:
@@ -65,7 +65,7 @@ def _file(name: str) -> Path:
         raise ParamsError(
             f"seedbed recipe {name}",
             found="no such recipe",
-            expected=f"one of: {listed(names())}{nearest(name, names())}",
+            expected=f"one of: {join_names(names())}{nearest(name, names())}",
             do="run `seedbed recipe` to see what each is",
         )
     return RECIPES / f"{name}.yaml"
@@ -82,15 +82,15 @@ def _values(content: Any, address: str = "") -> Iterator[tuple[str, Any]]:
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     for address in [*after, *(one for one in before if one not in after)]:
-        old, new = (_written(one[address]) if address in one else "nothing" for one in (before, after))
+        old, new = (_write_value(one[address]) if address in one else "nothing" for one in (before, after))
         if old != new:
             yield f"{address}: {old} -> {new}"
 
 
-def _written(value: Any) -> str:
+def _write_value(value: Any) -> str:
     """A value as YAML has it."""
     if isinstance(value, list):
-        return f"[{', '.join(map(_written, value))}]"
+        return f"[{', '.join(map(_write_value, value))}]"
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if value != "" else '""'
@@ -104,7 +104,7 @@ def _left(recipe: Mapping[str, Any], comments: list[str]) -> Iterator[str]:
         yield f"{root} is not there: put the data there, or a symbolic link to it"
     sources = list(dict.fromkeys(_weights(recipe)))  # each once
     if downloaded := [name for source, name in sources if source == "hub"]:
-        yield f"weights are downloaded when they are first used: {listed(downloaded)}; docs/weights.md says how to use files instead"
+        yield f"weights are downloaded when they are first used: {join_names(downloaded)}; docs/weights.md says how to use files instead"
     for file in (name for source, name in sources if source == "file"):
         yield f"let initial_weights name your copy of {file}, and its sha256"
     yield "run `seedbed plan`, then `dvc repro`"

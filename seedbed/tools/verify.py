@@ -21,7 +21,7 @@ from typing import Any
 import zarr
 from rich import filesize
 
-from seedbed.errors import ArtifactError, DataError, MethodError, ParamsError, listed, nearest
+from seedbed.errors import ArtifactError, DataError, MethodError, ParamsError, join_names, nearest
 from seedbed.images import digest
 from seedbed.params import Params
 from seedbed.run.progress import Progress
@@ -50,7 +50,7 @@ class Report:
     def __str__(self) -> str:
         if self.findings:
             return "\n".join(map(str, self.findings))
-        return f"{self.artifact}: sound: {listed(self.content)}"
+        return f"{self.artifact}: sound: {join_names(self.content)}"
 
 
 def lineage(artifact: Artifact) -> Iterator[tuple[str, str]]:
@@ -93,17 +93,17 @@ def _metadata(path: Path) -> Iterator[str]:
     content = json.loads((path / GROUP).read_text(encoding="utf-8"))
     more = [*(content.keys() - {"attributes", "zarr_format", "node_type"}), *(content["attributes"].keys() - {"seedbed"})]
     if more:
-        yield f"more than was published: {listed(sorted(more))}"
+        yield f"more than was published: {join_names(sorted(more))}"
 
 
 def _cures(name: str, path: Path, files: Sequence[str]) -> dict[str, str]:
     """What to do about damaged files."""
-    again, cached = f"`dvc repro --force --single-item {name}`: what is damaged is computed again", _cached(path, files)
+    again, cached = f"`dvc repro --force --single-item {name}`: what is damaged is computed again", _is_cached(path, files)
     first = {file: f"`rm -f {there}`, from where DVC would take the damaged file again, and then " for file, there in cached.items()}
     return {file: f"run {first.get(file, '')}{again}" for file in files}
 
 
-def _cached(path: Path, files: Iterable[str]) -> dict[str, Path]:
+def _is_cached(path: Path, files: Iterable[str]) -> dict[str, Path]:
     """Where DVC's cache holds files of an artifact by hard link, so that whatever happened to them happened to both."""
     linked: dict[tuple[int, int], str] = {}
     for file in files:
@@ -131,10 +131,10 @@ def names_of(wanted: Sequence[str], *, folder: Path = FOLDER) -> list[str]:
     for name in wanted:
         if name not in SCHEMAS:
             raise ArtifactError(
-                "seedbed verify", found=repr(name), expected=f"one of: {listed(SCHEMAS)}{nearest(name, SCHEMAS)}", do="correct the name"
+                "seedbed verify", found=repr(name), expected=f"one of: {join_names(SCHEMAS)}{nearest(name, SCHEMAS)}", do="correct the name"
             )
     there = [name for name in SCHEMAS if (folder / f"{name}.zarr").exists()]
-    lost = provenance.recorded(folder) if there else frozenset()
+    lost = provenance.read_recorded(folder) if there else frozenset()
     for name in wanted:
         if name not in there:
             open_artifact(name, folder=folder)  # says which stage makes it
@@ -143,7 +143,7 @@ def names_of(wanted: Sequence[str], *, folder: Path = FOLDER) -> list[str]:
     return [name for name in SCHEMAS if (name in wanted if wanted else name in there or name in lost)]
 
 
-def reports(
+def verify_all(
     names: Sequence[str], *, params: Params | None = None, root: Path | None = None, store: bool = False, folder: Path = FOLDER
 ) -> Iterator[Report]:
     """Look at artifacts and whatever else is wanted.
@@ -191,7 +191,7 @@ def verify(name: str, *, params: Params | None = None, folder: Path = FOLDER) ->
     except (RuntimeError, ValueError, OSError) as error:
         return refused(f"no zarr group: {error}")
     artifact = Artifact(name, path, group, record)
-    report = _examine(Examined(artifact, group), reference(folder), list(_outdated(artifact, params, folder)))
+    report = _examine(Examined(artifact, group), reference(folder), list(_find_outdated(artifact, params, folder)))
     if record_of(path).get("digest") != record["digest"]:
         raise ArtifactError(str(path), found="that it was replaced meanwhile", expected="no stage at work", do="run `seedbed verify` again")
     return report
@@ -206,7 +206,7 @@ def reference(folder: Path = FOLDER) -> Artifact | None:
     return None if any(damaged_files(data.path, {"files": data.files})) else data
 
 
-def _outdated(artifact: Artifact, params: Params | None, folder: Path) -> Iterator[Finding]:
+def _find_outdated(artifact: Artifact, params: Params | None, folder: Path) -> Iterator[Finding]:
     """How an artifact differs from what would be made now, as far as that can be seen of one that may be damaged."""
     name, again = artifact.name, f"run {provenance.remedy([artifact.name])}"
     try:

@@ -92,7 +92,7 @@ LIVELY: dict[str, Any] = {
 def class_maps(size: Size = (40, 56)) -> ClassMaps:
     """Smooth maps of two classes of three, with a maximum of 1 each."""
     random = np.random.default_rng(1)
-    maps = ClassMaps(classes=(1, 3), maps=random.random((2, 5, 7), np.float32)).resized(size).maps
+    maps = ClassMaps(classes=(1, 3), maps=random.random((2, 5, 7), np.float32)).resize(size).maps
     return ClassMaps(classes=(1, 3), maps=maps / maps.max(axis=(1, 2), keepdims=True))
 
 
@@ -175,7 +175,7 @@ def predictions(method: Any, folder: Path) -> Any:
 
 def evaluation(method: Any, folder: Path) -> Any:
     maps = np.random.default_rng(4).random((4, 5, 7), np.float32) ** 2
-    probabilities = Probabilities(maps=maps / maps.sum(axis=0)).resized((40, 56))
+    probabilities = Probabilities(maps=maps / maps.sum(axis=0)).resize((40, 56))
     kinds = {"class_maps": method.from_class_maps(class_maps()), **method.from_probabilities(photograph(), probabilities)}
     regions = np.arange(20, dtype=np.int32).reshape(4, 5).repeat(10, axis=0).repeat(12, axis=1)[:, :56]
     judge = Judge(KINDS, 3, method.boundaries, method.sweep.thresholds)
@@ -287,7 +287,7 @@ def lively(block: Plain, kind: type, family: str, name: str) -> Plain:
     return plain
 
 
-METHODS = [(family, name) for family in methods.families() for name in methods.available(family)]
+METHODS = [(family, name) for family in methods.list_families() for name in methods.list_available(family)]
 
 
 @pytest.mark.parametrize(("family", "name"), METHODS)
@@ -324,4 +324,4 @@ def test_every_name_of_the_tables_is_that_of_a_parameter(files: Path, monkeypatc
     tables = [set(EXCUSED), set(LIVELY), *(set(other_values(family)) for family in RESULTS)]
     assert not set().union(*tables) - named
     assert not set().union(*(situations(family) for family in RESULTS)) - blocks
-    assert set(RESULTS) == set(methods.families())
+    assert set(RESULTS) == set(methods.list_families())

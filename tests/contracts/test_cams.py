@@ -12,7 +12,7 @@ from seedbed import methods
 from seedbed.types import Image, Size, cells
 from tests.support.toys import ToyClassifier
 
-NAMES = methods.available("cams")
+NAMES = methods.list_available("cams")
 
 
 def image(size: Size) -> Image:

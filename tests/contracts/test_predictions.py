@@ -12,7 +12,7 @@ from seedbed import methods
 from seedbed.types import Size, cells
 from tests.support.toys import ToySegmenter
 
-NAMES = methods.available("predictions")
+NAMES = methods.list_available("predictions")
 
 
 @pytest.mark.parametrize("name", NAMES)

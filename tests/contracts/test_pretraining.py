@@ -15,7 +15,7 @@ from seedbed import methods
 from seedbed.learning.checkpoints import Checkpoints
 from seedbed.run.machine import Machine
 
-NAMES = methods.available("pretraining")
+NAMES = methods.list_available("pretraining")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -24,8 +24,8 @@ from seedbed.errors import TrainingError
 from seedbed.learning.augmentation import Augmentation, Colours, Sample
 from seedbed.learning.batches import Batch
 from seedbed.learning.checkpoints import Checkpoints
-from seedbed.learning.learner import Learner, Trained, columns
-from seedbed.learning.loop import Way, fit
+from seedbed.learning.learner import Learner, Trained, collect_columns
+from seedbed.learning.loop import Sampling, fit
 from seedbed.learning.optimisers import Descent, Scheduled
 from seedbed.learning.training import Training
 from seedbed.run.machine import Machine
@@ -82,7 +82,7 @@ class LineLearner(Learner[Line, Batch]):
         return {"one": 0.25 * loss, "other": 0.75 * loss}
 
     def optimizers(self) -> list[Scheduled]:
-        self.made = [self.descent.scheduled(self.network.backbone, self.network.head)]
+        self.made = [self.descent.schedule(self.network.backbone, self.network.head)]
         return self.made
 
 
@@ -108,7 +108,7 @@ def train(
     learner: Learner[Line, Batch], samples: Sequence[Sample], training: Training = TRAINING, *, checkpoints: Checkpoints | None = None
 ) -> Trained[Line]:
     checkpoints = checkpoints or without_checkpoints()
-    way = Way(training, AUGMENTATION.view, Batch.of)
+    way = Sampling(training, AUGMENTATION.view, Batch.of)
     return fit(lambda: learner, samples, way, machine=MACHINE, name="test", checkpoints=checkpoints)
 
 
@@ -116,14 +116,14 @@ def weights(*, seed: int = 0) -> list[Tensor]:
     """What a training from the start leaves."""
     training = dataclasses.replace(TRAINING, seed=seed)
     build: Callable[[], Learner[Line, Batch]] = LineLearner
-    way = Way(training, AUGMENTATION.view, Batch.of)
+    way = Sampling(training, AUGMENTATION.view, Batch.of)
     trained = fit(build, pictures(5), way, machine=MACHINE, name="test", checkpoints=without_checkpoints())
     return [value.clone() for value in trained.network.state_dict().values()]
 
 
 def test_what_of_a_training_goes_into_an_artifact() -> None:
     network = Line()
-    left = columns(Trained(network, {"loss": [3.0, 2.0, 1.0], "rate": [0.1, 0.2, 0.3]}))
+    left = collect_columns(Trained(network, {"loss": [3.0, 2.0, 1.0], "rate": [0.1, 0.2, 0.3]}))
     assert left["figures"] == ["loss", "rate"]
     assert left["log"].tolist() == [[3.0, 0.1], [2.0, 0.2], [1.0, 0.3]]
     assert {name: value.tolist() for name, value in left["weights"]} == {
@@ -491,7 +491,7 @@ def test_no_image_of_a_finished_step_is_viewed_again(step: int, file: Path) -> N
 
     def run(learner: StatefulLearner, checkpoints: Checkpoints) -> None:
         viewed.clear()
-        fit(lambda: learner, range(5), Way(IN_PASSING, view, Batch.of), machine=MACHINE, name="test", checkpoints=checkpoints)
+        fit(lambda: learner, range(5), Sampling(IN_PASSING, view, Batch.of), machine=MACHINE, name="test", checkpoints=checkpoints)
 
     run(stateful("momentum"), without_checkpoints())
     uninterrupted = list(viewed)
@@ -563,7 +563,7 @@ def test_a_training_that_is_killed_comes_to_the_same_weights(file: Path, capsys:
     killable(str(file.with_name("other")))
     digest, steps = capsys.readouterr().out.split()
     assert steps == "500"
-    command = [sys.executable, "-c", "import sys; from tests.test_training import killable; killable(sys.argv[1])", str(file)]
+    command = [sys.executable, "-c", "import sys; from tests.learning.test_loop import killable; killable(sys.argv[1])", str(file)]
     moments = random.Random(0)
     for _ in range(3):
         before = file.stat().st_mtime_ns if file.exists() else 0
@@ -611,9 +611,9 @@ class PlainLearner(Learner[Plain, Batch]):
         return {"labels": nn.functional.binary_cross_entropy_with_logits(self.logits, batch.labels_BK[:, 1])}
 
     def optimizers(self) -> list[Scheduled]:
-        return [DESCENT.scheduled(self.network.backbone, self.network.head)]
+        return [DESCENT.schedule(self.network.backbone, self.network.head)]
 
-    def watched(self) -> dict[str, Tensor]:
+    def figures_of_step(self) -> dict[str, Tensor]:
         return {"mean_logit": self.logits.mean()}
 
 
@@ -621,7 +621,7 @@ FOUR = Training(seed=0, epochs=4.0, batch_size=4, **PLAIN)
 
 
 def plainly(training: Training, *, machine: Machine = MACHINE, checkpoints: Checkpoints | None = None) -> Trained[Plain]:
-    way = Way(training, AUGMENTATION.view, Batch.of)
+    way = Sampling(training, AUGMENTATION.view, Batch.of)
     return fit(PlainLearner, pictures(5), way, machine=machine, name="test", checkpoints=checkpoints or without_checkpoints())
 
 
@@ -663,7 +663,7 @@ class Failing(PlainLearner):
 
 
 def test_a_process_that_fails_ends_the_training_in_one_line(file: Path) -> None:
-    way = Way(FOUR, AUGMENTATION.view, Batch.of)
+    way = Sampling(FOUR, AUGMENTATION.view, Batch.of)
     with pytest.raises(TrainingError, match=r"^test: found a process that failed: .*TrainingError: test: found trouble"):
         fit(Failing, pictures(5), way, machine=Machine("cpu", devices=2), name="test", checkpoints=Checkpoints(file, seconds=math.inf))
 
@@ -678,10 +678,10 @@ def test_a_running_mean_of_weights_is_what_it_is_called() -> None:
     seen: list[Tensor] = []
 
     class Remembering(PlainLearner):
-        def stepped(self, progress: float) -> None:
+        def after_step(self, progress: float) -> None:
             seen.append(self.network.head.weight.detach().clone())
 
-    way = Way(dataclasses.replace(FOUR, averaging=0.75), AUGMENTATION.view, Batch.of)
+    way = Sampling(dataclasses.replace(FOUR, averaging=0.75), AUGMENTATION.view, Batch.of)
     left = fit(Remembering, pictures(5), way, machine=MACHINE, name="test", checkpoints=without_checkpoints())
     mean = seen[0]
     for weight in seen[1:]:
@@ -698,12 +698,12 @@ def test_an_interrupted_training_comes_to_the_same_mean_of_weights(step: int, fi
     class Interrupted(PlainLearner):
         steps = 0
 
-        def stepped(self, progress: float) -> None:
+        def after_step(self, progress: float) -> None:
             self.steps += 1
             if self.steps > step:
                 raise KeyboardInterrupt
 
-    way = Way(training, AUGMENTATION.view, Batch.of)
+    way = Sampling(training, AUGMENTATION.view, Batch.of)
     with pytest.raises(KeyboardInterrupt):
         fit(Interrupted, pictures(5), way, machine=MACHINE, name="test", checkpoints=Checkpoints(file, seconds=0))
     again = plainly(training, checkpoints=Checkpoints(file, seconds=math.inf))
@@ -733,7 +733,7 @@ def test_gradients_are_shortened_one_by_one_or_together(each: bool, clip: float)
 
     torch.manual_seed(0)
     learner = Direct()
-    way = Way(dataclasses.replace(FOUR, epochs=0.1, clip=clip, clip_each=each), AUGMENTATION.view, Batch.of)
+    way = Sampling(dataclasses.replace(FOUR, epochs=0.1, clip=clip, clip_each=each), AUGMENTATION.view, Batch.of)
     seen: list[Batch] = []
     learner.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     before = {name: value.clone() for name, value in learner.network.state_dict().items()}
@@ -767,7 +767,7 @@ class Slow(LineLearner):
         super().__init__()
         self.clock, self.seconds = clock, seconds
 
-    def stepped(self, progress: float) -> None:
+    def after_step(self, progress: float) -> None:
         self.clock[0] += self.seconds
 
 
@@ -832,14 +832,14 @@ def test_the_whole_training_written_down_step_by_step(falls: Literal["throughout
 
     class Own(PlainLearner):
         def optimizers(self) -> list[Scheduled]:
-            return [descent.scheduled(self.network.backbone, self.network.head)]
+            return [descent.schedule(self.network.backbone, self.network.head)]
 
     torch.manual_seed(7)
     learner, seen = Own(), list[Batch]()
     learner.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     weights = {name: value.clone() for name, value in learner.network.named_parameters()}
     training = dataclasses.replace(FOUR, seed=5, epochs=4.8, batch_size=4, clip=0.2)
-    way = Way(training, AUGMENTATION.view, Batch.of)
+    way = Sampling(training, AUGMENTATION.view, Batch.of)
     left = fit(lambda: learner, pictures(5), way, machine=MACHINE, name="test", checkpoints=without_checkpoints())
     assert len(seen) == 6
     kept, losses = {name: torch.zeros_like(value) for name, value in weights.items()}, []

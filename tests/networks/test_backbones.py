@@ -14,8 +14,8 @@ import torch
 from seedbed.errors import ParamsError, WeightsError
 from seedbed.networks import backbones as networks
 from seedbed.networks.backbones import Backbone, Norms, Trunk, initialise
-from seedbed.networks.start import Start
-from seedbed.networks.weights import InitialWeights, state_of
+from seedbed.networks.start import InitialTrunk
+from seedbed.networks.weights import InitialWeights, read_state
 from seedbed.store.artifact import Artifact, MadeBy
 from tests.support.publishing import published_network
 
@@ -168,7 +168,7 @@ def test_nothing_is_frozen_of_weights_that_were_drawn() -> None:
 
 def test_weights_of_pretraining_are_for_features_alone() -> None:
     with pytest.raises(ParamsError, match="found 'pretraining'; expected none, hub or file, because only `features` reads"):
-        trunk(norms="none", stages=0, source="pretraining").initialised(start={})
+        trunk(norms="none", stages=0, source="pretraining").initialise(start={})
 
 
 # --- From the classifier ---
@@ -178,14 +178,14 @@ def classifier(folder: Path, *, network: str = "test_resnet", without: str = "-"
     """A trained classifier, of which something may be missing."""
     torch.manual_seed(5)
     built = torch.nn.ModuleDict({"backbone": Backbone(network, output_stride=16), "head": torch.nn.Linear(2, 2)})
-    state = {name: value for name, value in state_of(built) if without not in name}
+    state = {name: value for name, value in read_state(built) if without not in name}
     return published_network("classifier", folder, state, made_by=MadeBy("classifier", "cam", {"backbone": {"network": network}}))
 
 
 def test_a_trunk_starts_from_that_of_the_classifier(tmp_path: Path) -> None:
     wanted, given = trunk(norms="all", stages=2, source="classifier"), classifier(tmp_path)
-    start = Start(wanted, given)
-    backbone = wanted.initialised(start=start.state())
+    start = InitialTrunk(wanted, given)
+    backbone = wanted.initialise(start=start.state())
     torch.manual_seed(5)
     left = Backbone("test_resnet", output_stride=16).trunk.state_dict()
     assert all(torch.equal(value, left[name]) for name, value in backbone.trunk.state_dict().items())
@@ -194,14 +194,14 @@ def test_a_trunk_starts_from_that_of_the_classifier(tmp_path: Path) -> None:
 
 
 def test_a_trunk_that_starts_elsewhere_reads_no_classifier(tmp_path: Path, write_dataset: Callable[..., Artifact]) -> None:
-    start = Start(trunk(norms="none", stages=0, source="none"), write_dataset(tmp_path, sizes={"a": (20, 30)}))
+    start = InitialTrunk(trunk(norms="none", stages=0, source="none"), write_dataset(tmp_path, sizes={"a": (20, 30)}))
     assert (start.state(), start.key("")) == ({}, "")
 
 
 def test_a_classifier_of_another_network_or_without_an_entry_is_refused(tmp_path: Path) -> None:
     wanted = trunk(norms="none", stages=0, source="classifier")
     with pytest.raises(WeightsError) as other:
-        Start(wanted, classifier(tmp_path / "other", network="test_vit")).state()
+        InitialTrunk(wanted, classifier(tmp_path / "other", network="test_vit")).state()
     assert str(other.value) == (
         f"{tmp_path}/other/classifier.zarr: found weights of the network 'test_vit'; expected 'test_resnet', which is to start from them; "
         "name the same network for both in params.yaml"
@@ -209,12 +209,12 @@ def test_a_classifier_of_another_network_or_without_an_entry_is_refused(tmp_path
     with pytest.raises(
         WeightsError, match=r"classifier.zarr: found 1 entries that do not fit: no conv1.0.weight; expected this backbone's"
     ):
-        Start(wanted, classifier(tmp_path / "less", without="conv1.0.weight")).state()
+        InitialTrunk(wanted, classifier(tmp_path / "less", without="conv1.0.weight")).state()
 
 
 def test_weights_of_the_classifier_are_for_segmenters_alone() -> None:
     with pytest.raises(ParamsError, match="found 'classifier'; expected none, hub or file, because only `segmenter` reads"):
-        trunk(norms="none", stages=0, source="classifier").initialised(start={})
+        trunk(norms="none", stages=0, source="classifier").initialise(start={})
 
 
 def test_weights_of_the_hub_come_without_their_head() -> None:

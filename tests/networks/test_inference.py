@@ -16,7 +16,7 @@ from torch import Tensor
 
 from seedbed.networks import inference
 from seedbed.networks.contracts import SegmentationNetwork
-from seedbed.networks.inference import TrainedNetwork, combine_views, together
+from seedbed.networks.inference import TrainedNetwork, combine_views, group_by_size
 from tests.support.learning import published
 
 sums = partial(combine_views, interpolation="bilinear", by=torch.add)
@@ -97,8 +97,8 @@ def test_images_of_one_size_are_run_at_once_and_each_gets_its_own_maps(flip: boo
 
 def test_a_gpu_is_given_images_of_one_size_together_and_a_cpu_one_at_a_time() -> None:
     images = [np.zeros(size, np.uint8) for size in ((4, 6, 3), (6, 4, 3), (4, 6, 3))]
-    assert together(images, device="cuda") == [[0, 2], [1]]
-    assert together(images, device="cpu") == [[0], [1], [2]]
+    assert group_by_size(images, device="cuda") == [[0, 2], [1]]
+    assert group_by_size(images, device="cpu") == [[0], [1], [2]]
 
 
 # --- A network that a stage trained ---
@@ -123,18 +123,18 @@ def test_a_trained_network_is_known_by_its_weights(trained: Callable[..., Traine
 
 def test_a_trained_network_is_loaded_once_and_ready_to_be_used(trained: Callable[..., TrainedNetwork[SegmentationNetwork]]) -> None:
     one = trained("one")
-    network = one.loaded()
+    network = one.load()
     assert not network.training
-    assert one.loaded() is network
+    assert one.load() is network
     travelled: TrainedNetwork[SegmentationNetwork] = ForkingPickler.loads(ForkingPickler.dumps(one))
-    assert travelled.loaded() is network
+    assert travelled.load() is network
     loaded = {name: value.numpy() for name, value in network.state_dict().items()}
     assert all(np.array_equal(value, loaded[name]) for name, value in one.artifact.weights().items())
 
 
 def test_the_next_trained_network_takes_the_place_of_the_last(trained: Callable[..., TrainedNetwork[SegmentationNetwork]]) -> None:
     one, other = trained("one"), trained("other", seed=1)
-    states = [dict(network.loaded().state_dict()) for network in (one, other, one)]
+    states = [dict(network.load().state_dict()) for network in (one, other, one)]
     assert all(torch.equal(value, states[2][name]) for name, value in states[0].items())
     assert not all(torch.equal(value, states[1][name]) for name, value in states[0].items())
     assert len(inference._LOADED) == 1  # two would not fit on a GPU

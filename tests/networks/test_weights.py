@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from seedbed.errors import WeightsError
 from seedbed.learning.checkpoints import Checkpoints
-from seedbed.networks.weights import InitialWeights, load_file, restored, state_of
+from seedbed.networks.weights import InitialWeights, load_file, read_state, restore
 from seedbed.store.artifact import Artifact
 from tests.support.learning import published
 
@@ -116,7 +116,7 @@ def artifact(tmp_path: Path) -> Artifact:
 
 
 def test_a_network_comes_back_exactly_and_ready_to_be_used(artifact: Artifact) -> None:
-    again = restored(network().train(), artifact, device="cpu")
+    again = restore(network().train(), artifact, device="cpu")
     assert not again.training
     given = filled()
     assert all(torch.equal(value, given[name]) and value.dtype == given[name].dtype for name, value in again.state_dict().items())
@@ -125,14 +125,14 @@ def test_a_network_comes_back_exactly_and_ready_to_be_used(artifact: Artifact) -
 @pytest.mark.parametrize("other", [lambda: nn.Conv2d(3, 2, kernel_size=1), lambda: nn.Sequential(nn.Conv2d(3, 4, kernel_size=1))])
 def test_the_weights_of_another_network_are_refused_in_one_line(artifact: Artifact, other: Callable[[], nn.Module]) -> None:
     with pytest.raises(WeightsError) as raised:
-        restored(other(), artifact, device="cpu")
+        restore(other(), artifact, device="cpu")
     message = str(raised.value)
     assert message.startswith(f"{artifact.path}: found Error(s) in loading state_dict")
     assert "expected the weights of its method" in message and "\n" not in message
 
 
 def test_a_state_is_listed_by_name() -> None:
-    assert [name for name, _ in state_of(network())] == list(network().state_dict())
+    assert [name for name, _ in read_state(network())] == list(network().state_dict())
 
 
 # --- Checkpoints ---

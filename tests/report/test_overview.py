@@ -12,7 +12,7 @@ import pytest
 from seedbed.images import Images
 from seedbed.report import drawing, export
 from seedbed.report import overview as report
-from seedbed.scoring.judgement import Verdict
+from seedbed.scoring.judgement import Scores
 from seedbed.types import Image, LabelMap
 
 TRUTH = np.array([[0, 0, 1], [0, 1, 1]], np.uint8)
@@ -53,7 +53,7 @@ def test_a_gallery_of_errors_shows_the_worst_first_and_asks_for_each_once(monkey
     monkeypatch.setattr(drawing, "sheet", sheet)
     monkeypatch.setattr(export, "picture", lambda picture, file: None)
     pictures = Pictures({image: np.full((2, 3, 3), 100, np.uint8) for image in LABELS})
-    report.draw_errors(cast(Images, pictures), cast(Verdict, Known()), "predictions", count=2, made=made, truth=lambda _: {"truth": TRUTH})
+    report.draw_errors(cast(Images, pictures), cast(Scores, Known()), "predictions", count=2, made=made, truth=lambda _: {"truth": TRUTH})
     [(rows, captions)] = sheets
     assert list(captions) == ["worse: mIoU predictions 0.000", "bad: mIoU predictions 0.250"]
     assert asked == ["worse", "bad"]

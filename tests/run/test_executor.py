@@ -17,12 +17,12 @@ import pytest
 
 from seedbed.errors import DataError, MachineError
 from seedbed.run import executor
-from seedbed.run.executor import Place
+from seedbed.run.executor import Workers
 from tests.support import killers
 from tests.support.killers import Shard, traces
 
 R = TypeVar("R")
-TWO = Place(workers=2)
+TWO = Workers(workers=2)
 SQUARES = [(number, number**2) for number in range(6)]
 
 
@@ -35,11 +35,11 @@ def cluster() -> Iterator[str]:
 
 
 @pytest.fixture(params=["here", "processes", "cluster"])
-def place(request: pytest.FixtureRequest) -> Place:
+def place(request: pytest.FixtureRequest) -> Workers:
     """Every place that work can run at."""
     if request.param == "cluster":
-        return Place(scheduler=request.getfixturevalue("cluster"))
-    return Place(workers=2 if request.param == "processes" else 1)
+        return Workers(scheduler=request.getfixturevalue("cluster"))
+    return Workers(workers=2 if request.param == "processes" else 1)
 
 
 @pytest.fixture
@@ -57,13 +57,13 @@ def told() -> list[int]:
 class Run(Protocol):
     """`completed`, with the arguments that are always the same."""
 
-    def __call__(self, function: Callable[[Shard], R], tasks: Sequence[Shard], place: Place) -> Iterator[tuple[Shard, R]]: ...
+    def __call__(self, function: Callable[[Shard], R], tasks: Sequence[Shard], place: Workers) -> Iterator[tuple[Shard, R]]: ...
 
 
 @pytest.fixture
 def run(told: list[int]) -> Run:
-    def call(function: Callable[[Shard], R], tasks: Sequence[Shard], place: Place) -> Iterator[tuple[Shard, R]]:
-        return executor.completed(function, tasks, place=place, named=killers.name, size=killers.images, advance=told.append)
+    def call(function: Callable[[Shard], R], tasks: Sequence[Shard], place: Workers) -> Iterator[tuple[Shard, R]]:
+        return executor.run_tasks(function, tasks, place=place, named=killers.name, size=killers.images, advance=told.append)
 
     return call
 
@@ -77,24 +77,24 @@ def numbered(results: Iterator[tuple[Shard, int]]) -> list[tuple[int, int]]:
     return sorted((shard.number, result) for shard, result in results)
 
 
-def test_everything_is_done_once_and_every_step_is_told(run: Run, shards: list[Shard], place: Place, told: list[int]) -> None:
+def test_everything_is_done_once_and_every_step_is_told(run: Run, shards: list[Shard], place: Workers, told: list[int]) -> None:
     assert numbered(run(killers.squared, shards, place)) == SQUARES
     assert sorted(number for number, _ in traces(shards[0].folder)) == list(range(6))
     assert sum(told) == 21
 
 
-def test_nothing_to_do(run: Run, place: Place) -> None:
+def test_nothing_to_do(run: Run, place: Workers) -> None:
     assert list(run(killers.squared, [], place)) == []
 
 
 def test_a_single_task_needs_no_other_process(run: Run, shards: list[Shard], tmp_path: Path) -> None:
-    for place in (Place(workers=4), Place(gpus=4), Place(workers=4, gpus=1)):
+    for place in (Workers(workers=4), Workers(gpus=4), Workers(workers=4, gpus=1)):
         assert numbered(run(killers.squared, shards[:1], place)) == [(0, 0)]
     assert {pid for _, pid in traces(tmp_path)} == {os.getpid()}
 
 
 def test_one_gpu_is_used_by_this_process(run: Run, shards: list[Shard], tmp_path: Path) -> None:
-    assert numbered(run(killers.squared, shards, Place(workers=4, gpus=1))) == SQUARES
+    assert numbered(run(killers.squared, shards, Workers(workers=4, gpus=1))) == SQUARES
     assert {pid for _, pid in traces(tmp_path)} == {os.getpid()}
 
 
@@ -110,7 +110,7 @@ def test_steps_are_told_while_a_shard_is_under_way(shards: list[Shard], tmp_path
     def advance(_: int) -> None:
         (tmp_path / "heard").touch()
 
-    results = executor.completed(killers.heard, shards, place=TWO, named=killers.name, size=killers.images, advance=advance)
+    results = executor.run_tasks(killers.heard, shards, place=TWO, named=killers.name, size=killers.images, advance=advance)
     assert numbered(results) == SQUARES
 
 
@@ -118,19 +118,19 @@ def test_a_step_outside_of_everything_is_nothing() -> None:
     executor.step()
 
 
-def test_an_error_arrives_as_it_was_raised(run: Run, shards: list[Shard], place: Place) -> None:
+def test_an_error_arrives_as_it_was_raised(run: Run, shards: list[Shard], place: Workers) -> None:
     with pytest.raises(DataError) as raised:
         list(run(killers.failing, shards[3:], place))
     assert str(raised.value) in {f"shard {number}: found no image; expected one; look for it" for number in (3, 4, 5)}
     assert not children()
 
 
-def test_an_error_that_cannot_travel_is_not_taken_for_a_death(run: Run, shards: list[Shard], place: Place) -> None:
+def test_an_error_that_cannot_travel_is_not_taken_for_a_death(run: Run, shards: list[Shard], place: Workers) -> None:
     with pytest.raises(Exception, match=r"shard \d and more"):
         list(run(killers.failing_in_two_parts, shards, place))
 
 
-def test_only_a_bounded_number_is_under_way(run: Run, tmp_path: Path, place: Place) -> None:
+def test_only_a_bounded_number_is_under_way(run: Run, tmp_path: Path, place: Workers) -> None:
     results = run(killers.squared, [Shard(number, 1, tmp_path) for number in range(100)], place)
     next(results)
     assert len(traces(tmp_path)) <= 4
@@ -154,14 +154,14 @@ def test_steps_of_a_shard_that_is_done_again_are_told_once(shards: list[Shard], 
             (tmp_path / "heard").touch()
 
     work = killers.killed_when_heard
-    results = executor.completed(work, shards[2:4], place=TWO, named=killers.name, size=killers.images, advance=advance)
+    results = executor.run_tasks(work, shards[2:4], place=TWO, named=killers.name, size=killers.images, advance=advance)
     assert numbered(results) == SQUARES[2:4]
     assert sum(told) == 3 + 4
     assert min(told) > 0
 
 
 def test_a_dask_worker_that_dies_once_costs_nothing(run: Run, shards: list[Shard], cluster: str, told: list[int]) -> None:
-    assert numbered(run(killers.killed_once, shards, Place(scheduler=cluster))) == SQUARES
+    assert numbered(run(killers.killed_once, shards, Workers(scheduler=cluster))) == SQUARES
     assert sum(told) == 21
 
 
@@ -179,7 +179,7 @@ def test_whoever_kills_its_worker_twice_is_named(run: Run, shards: list[Shard], 
 
 def test_whoever_kills_dask_workers_is_named(run: Run, shards: list[Shard], cluster: str) -> None:
     with pytest.raises(MachineError) as raised:
-        list(run(killers.killed_always, shards, Place(scheduler=cluster)))
+        list(run(killers.killed_always, shards, Workers(scheduler=cluster)))
     expected = "found a dask worker that died each time; expected it to finish; see whether memory ran out; see the logs of the workers"
     assert str(raised.value) == f"shard 2: {expected}"
 
@@ -225,7 +225,7 @@ def test_workers_are_not_limited_by_open_files(run: Run, shards: list[Shard]) ->
     opened = max(int(file.name) for file in Path("/dev/fd").iterdir())
     resource.setrlimit(resource.RLIMIT_NOFILE, (opened + 16, before[1]))
     try:
-        assert numbered(run(killers.squared, shards, Place(workers=4))) == SQUARES
+        assert numbered(run(killers.squared, shards, Workers(workers=4))) == SQUARES
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
@@ -241,7 +241,7 @@ def test_every_worker_has_a_gpu_of_its_own(
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     else:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    found = [device for _, device in run(killers.device, shards, Place(gpus=2))]  # one of the workers dies and is replaced
+    found = [device for _, device in run(killers.device, shards, Workers(gpus=2))]  # one of the workers dies and is replaced
     assert len(found) == 6
     assert set(found) == devices
 
@@ -262,7 +262,7 @@ def test_work_in_this_process_has_one_thread_for_a_while(run: Run, shards: list[
     before = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(2)
     cv2.setNumThreads(2)
-    assert [found for _, found in run(killers.threads, shards[:1], Place())] == [(True, 1, 1)]
+    assert [found for _, found in run(killers.threads, shards[:1], Workers())] == [(True, 1, 1)]
     assert (torch.get_num_threads(), cv2.getNumThreads()) == (2, 2)
     torch.set_num_threads(before[0])
     cv2.setNumThreads(before[1])
@@ -292,7 +292,7 @@ def test_threads_that_wait_sleep_unless_somebody_wants_them_to_spin(project: Pat
 def test_nobody_at_the_address_of_the_scheduler(run: Run, shards: list[Shard]) -> None:
     pytest.importorskip("distributed")
     with pytest.raises(MachineError) as raised:
-        list(run(killers.squared, shards, Place(scheduler="tcp://127.0.0.1:1")))
+        list(run(killers.squared, shards, Workers(scheduler="tcp://127.0.0.1:1")))
     expected = "--scheduler: found nobody at tcp://127.0.0.1:1; expected a dask scheduler; start one, or leave it out"
     assert str(raised.value) == expected
 
@@ -300,13 +300,13 @@ def test_nobody_at_the_address_of_the_scheduler(run: Run, shards: list[Shard]) -
 def test_an_address_that_is_none(run: Run, shards: list[Shard]) -> None:
     pytest.importorskip("distributed")
     with pytest.raises(MachineError, match=r"--scheduler: found "):
-        list(run(killers.squared, shards, Place(scheduler="not an address")))
+        list(run(killers.squared, shards, Workers(scheduler="not an address")))
 
 
 def test_a_scheduler_without_its_package(run: Run, shards: list[Shard], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(MachineError) as raised:
-        list(run(killers.squared, shards, Place(scheduler="tcp://127.0.0.1:1")))
+        list(run(killers.squared, shards, Workers(scheduler="tcp://127.0.0.1:1")))
     expected = "--scheduler: found no package distributed; expected the extra `cluster`; run `pip install seedbed[cluster]`"
     assert str(raised.value) == expected
 
@@ -319,7 +319,7 @@ def test_a_scheduler_that_goes_away(run: Run, shards: list[Shard], project: Path
         address = started.stdout.readline().strip()
         try:
             with pytest.raises(MachineError) as raised:
-                list(run(killers.squared, shards, Place(scheduler=address)))
+                list(run(killers.squared, shards, Workers(scheduler=address)))
         finally:
             started.kill()
     assert str(raised.value) == f"--scheduler: found that {address} went away; expected it to stay; see its log"

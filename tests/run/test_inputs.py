@@ -186,7 +186,7 @@ def test_code_that_no_stage_of_this_run_uses_may_change(project: Path, monkeypat
 def test_a_package_that_was_upgraded_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = begun()
     inputs.codes.add(running(("seedbed.algorithms.crf",)))
-    monkeypatch.setattr(packages, "_installed", lambda package, changed: (package, "99.0+cpu"))
+    monkeypatch.setattr(packages, "_find_installed", lambda package, changed: (package, "99.0+cpu"))
     with pytest.raises(ChangedError, match=r"^numpy: found version 99\.0 \(and .*expected \d[\d.]+, with which this stage began; run"):
         inputs.check()
 
@@ -271,7 +271,7 @@ def test_a_reader_that_draws_reads_again(raw: Path) -> None:
             (root / "drawn.png").touch()
         return sorted(file.name for file in root.iterdir())
 
-    assert inputs.settled(raw, read) == ["drawn.png", "images", "labels.csv"]
+    assert inputs.read_settled(raw, read) == ["drawn.png", "images", "labels.csv"]
     assert next(turns, None) is None
     inputs.check()
     (raw / "drawn.png").unlink()
@@ -281,6 +281,6 @@ def test_a_reader_that_draws_reads_again(raw: Path) -> None:
 
 def test_raw_data_that_never_settle_are_told(raw: Path) -> None:
     with pytest.raises(DataError) as raised:
-        begun().settled(raw, lambda root: (root / "labels.csv").write_text((root / "labels.csv").read_text() + "x"))
+        begun().read_settled(raw, lambda root: (root / "labels.csv").write_text((root / "labels.csv").read_text() + "x"))
     found = "found files that are changing: data/raw/mine/labels.csv, now another file; expected none; run `dvc repro` again"
     assert str(raised.value).startswith(f"data/raw/mine: {found}")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from seedbed.learning.footprint import footprint
+from seedbed.learning.footprint import estimate_memory
 from seedbed.learning.training import Training
 from seedbed.methods import Method
 from seedbed.run import memory
@@ -32,29 +32,29 @@ class Hungry(Method):
     [(3500, ""), (3499, "seeds: warning: needs about 3.5 kB of memory, and there are 3.5 kB: let it fast")],
 )
 def test_more_than_there_is(monkeypatch: pytest.MonkeyPatch, there: int, expected: str) -> None:
-    monkeypatch.setattr(memory, "there", lambda device: there)
-    assert memory.shortage("seeds", Hungry(), {"y": 50, "x": 70}) == expected
+    monkeypatch.setattr(memory, "measure_available", lambda device: there)
+    assert memory.describe_shortage("seeds", Hungry(), {"y": 50, "x": 70}) == expected
 
 
 def test_a_method_that_says_nothing_needs_the_shard_that_it_fills(monkeypatch: pytest.MonkeyPatch) -> None:
     extents = {"y": 50, "x": 70, "height_width": 2}
     needed = 2 * (50 * 70 + 2 * 4)  # labels in bytes, and the size
-    monkeypatch.setattr(memory, "there", lambda device: needed)
-    assert memory.shortage("seeds", Method(), extents) == ""
-    monkeypatch.setattr(memory, "there", lambda device: needed - 1)
-    assert memory.shortage("seeds", Method(), extents).startswith("seeds: warning: needs about 7.0 kB of memory")
-    assert memory.shortage("seeds", Method(), {"y": 50}) == "", "it is not known how large a shard is"
+    monkeypatch.setattr(memory, "measure_available", lambda device: needed)
+    assert memory.describe_shortage("seeds", Method(), extents) == ""
+    monkeypatch.setattr(memory, "measure_available", lambda device: needed - 1)
+    assert memory.describe_shortage("seeds", Method(), extents).startswith("seeds: warning: needs about 7.0 kB of memory")
+    assert memory.describe_shortage("seeds", Method(), {"y": 50}) == "", "it is not known how large a shard is"
 
 
 def test_a_container_may_have_less_than_its_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limit = tmp_path / "memory.max"
     monkeypatch.setattr(memory, "LIMIT", limit)
-    machine = memory.there()
+    machine = memory.measure_available()
     assert machine > 2**28
     limit.write_text("max\n", encoding="ascii")
-    assert memory.there() == machine
+    assert memory.measure_available() == machine
     limit.write_text("1000000\n", encoding="ascii")
-    assert memory.there() == 1_000_000
+    assert memory.measure_available() == 1_000_000
 
 
 # --- What a training holds ---
@@ -65,8 +65,8 @@ def test_a_training_holds_weights_and_what_its_gradient_needs() -> None:
         network = nn.Sequential(nn.Conv2d(3, 5, kernel_size=1, bias=False), nn.ReLU(), nn.Conv2d(5, 2, kernel_size=1, bias=False))
     weights, edge = 3 * 5 + 5 * 2, 7
     kept = (3 + 5) * edge**2  # what enters the first, and what leaves ReLU and enters the second
-    assert footprint(network, TRAINING, [edge]) == 4 * (3 * weights + kept * 12 // 3)
-    assert footprint(network, TRAINING, [edge, 2 * edge]) == 4 * (3 * weights + 5 * kept * 12 // 3)
+    assert estimate_memory(network, TRAINING, [edge]) == 4 * (3 * weights + kept * 12 // 3)
+    assert estimate_memory(network, TRAINING, [edge, 2 * edge]) == 4 * (3 * weights + 5 * kept * 12 // 3)
 
 
 def test_mixed_precision_keeps_half() -> None:
@@ -74,7 +74,7 @@ def test_mixed_precision_keeps_half() -> None:
         network = nn.Conv2d(3, 5, kernel_size=1, bias=False)
     mixed = Training(seed=0, epochs=1, batch_size=12, parts=3, precision="bf16-mixed", clip=0, clip_each=False, averaging=0)
     weights = 4 * 3 * 3 * 5
-    assert 2 * (footprint(network, mixed, [7]) - weights) == footprint(network, TRAINING, [7]) - weights
+    assert 2 * (estimate_memory(network, mixed, [7]) - weights) == estimate_memory(network, TRAINING, [7]) - weights
 
 
 # --- Errors ---
@@ -96,7 +96,7 @@ def failure(attempt: str) -> Exception:
 def test_errors_that_say_so(attempt: str, said: str) -> None:
     error = failure(attempt)
     assert memory.is_lack(error)
-    line = str(memory.lack(error, "cams"))
+    line = str(memory.describe_lack(error, "cams"))
     assert line.startswith("stage cams: found no more memory: ") and said in line
     assert "; expected room for what it computes at once; " in line
 

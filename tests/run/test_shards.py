@@ -16,7 +16,7 @@ from seedbed.errors import ArtifactError, DataError, MachineError
 from seedbed.run import executor
 from seedbed.run.fingerprint import running
 from seedbed.run.shards import BATCH, Shard, Work, row_digest
-from seedbed.store.entries import Entry, Recipe, shard_name
+from seedbed.store.entries import Computation, Entry, shard_name
 from seedbed.store.schemas import Columns
 from seedbed.store.store import Store
 from tests.support.publishing import columns_of, published
@@ -66,7 +66,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def work(store: Store, compute: Callable[..., Any], *, opened: tuple[Any, ...] = (), extents: dict[str, int] = EXTENTS) -> Work:
     """What is done with every shard."""
-    return Work(store, Recipe(store.stage, "toy", [], ""), compute, extents, opened, running(()))
+    return Work(store, Computation(store.stage, "toy", [], ""), compute, extents, opened, running(()))
 
 
 def shard(*images: str, reads: tuple[Any, ...] = (), extents: dict[str, int] = EXTENTS) -> Shard:
@@ -253,7 +253,7 @@ def test_what_the_store_has_is_copied_and_the_rest_computed(store: Store, steps:
     computing, wanted = Computing([]), shard(TWENTY[12], TWENTY[8], TWENTY[15], TWENTY[0])
     known = {f"key of {image}": (first.name, place) for place, image in enumerate(TWENTY[:9])}
     steps.clear()
-    assert work(store, computing)(wanted.prepared((), known)) == 2
+    assert work(store, computing)(wanted.prepare((), known)) == 2
     assert computing.asked == [(TWENTY[12], TWENTY[15])]
     assert values(store, 4, wanted) == [12, 8, 15, 0]
     assert len(steps) == 4
@@ -264,7 +264,7 @@ def test_what_is_copied_is_laid_out_anew(store: Store) -> None:
     work(store, Computing([]))(first)
     known = {f"key of {image}": (first.name, place) for place, image in enumerate(TWENTY[:3])}
     wanted = shard(*TWENTY[:3], extents=larger)
-    assert work(store, Computing([]), extents=larger)(wanted.prepared((), known)) == 0
+    assert work(store, Computing([]), extents=larger)(wanted.prepare((), known)) == 0
     assert np.asarray(made(store, wanted).group["regions"]).shape == (3, 9, 6)
     assert values(store, 3, wanted) == [0, 1, 2]
 
@@ -279,7 +279,7 @@ def test_what_cannot_be_copied_is_computed(store: Store, harm: str) -> None:
     if harm == "flipped":
         file.write_bytes(bytes([*content[:5], content[5] ^ 1, *content[6:]]))
     known = {f"key of {image}": ("never" if harm == "no entry" else first.name, place) for place, image in enumerate(TWENTY[:3])}
-    assert work(store, Computing([]))(wanted.prepared((), known)) > 0
+    assert work(store, Computing([]))(wanted.prepare((), known)) > 0
     assert values(store, 3, wanted) == [2, 1, 0]
 
 
@@ -295,7 +295,7 @@ class Listing:
 
 def test_a_shard_takes_along_only_what_concerns_it() -> None:
     known = {f"key of {image}": ("entry", place) for place, image in enumerate(TWENTY)}
-    prepared = shard(*TWENTY[3:5]).prepared((Listing(TWENTY), 5), known)
+    prepared = shard(*TWENTY[3:5]).prepare((Listing(TWENTY), 5), known)
     assert prepared.known == {"key of image_03": ("entry", 3), "key of image_04": ("entry", 4)}
     assert prepared.reads == (Listing(("image_03", "image_04")), 5)
     assert (len(prepared), str(prepared)) == (2, "images image_03 to image_04")

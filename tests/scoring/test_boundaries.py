@@ -236,7 +236,7 @@ def test_what_an_answer_says_in_void_changes_nothing_wrong_as_it_may_be(truth: L
 @given(TRUTHS)
 def test_void_takes_what_the_nearest_known_pixel_has(truth: LabelMap) -> None:
     filled, places = FilledTruth.of(truth), np.arange(truth.size, dtype=np.int32).reshape(truth.shape)
-    taken = filled.filled(places)
+    taken = filled.fill(places)
     known = np.argwhere(truth != 255)
     assert filled.known == bool(len(known))
     if not len(known):

@@ -13,7 +13,7 @@ import pytest
 from seedbed.reads import read_total
 from seedbed.scoring import judgement, metrics
 from seedbed.scoring.boundaries import Boundaries
-from seedbed.scoring.judgement import Chosen, Judge, Verdict
+from seedbed.scoring.judgement import Judge, Scores, Selection
 from seedbed.store import schemas
 from seedbed.types import ClassMaps, LabelMap, RegionMap
 from tests.support.publishing import published
@@ -40,18 +40,18 @@ def judge(
     return JUDGE.columns(truth, kinds, contained=contained, class_maps=class_maps, regions=regions)
 
 
-Judged = Callable[..., Verdict]
+Judged = Callable[..., Scores]
 
 
 @pytest.fixture
 def verdict(tmp_path: Path) -> Judged:
     """The verdict on images that were judged, by way of the artifact that holds what was counted."""
 
-    def of(*, threshold: float = 0.15, **judged: Mapping[str, Any]) -> Verdict:
+    def of(*, threshold: float = 0.15, **judged: Mapping[str, Any]) -> Scores:
         rows = [{"ids": image, "size": (2, 3), **columns} for image, columns in judged.items()]
         extents = {"class": 3, "predicted": 4, "kind": len(KINDS), "threshold": len(THRESHOLDS), "y": 2, "x": 3}
         whole = {"kinds": KINDS, "thresholds": THRESHOLDS, "threshold": threshold}
-        return Verdict(published("evaluation", tmp_path, rows, whole=whole, extents=extents), NAMES)
+        return Scores(published("evaluation", tmp_path, rows, whole=whole, extents=extents), NAMES)
 
     return of
 
@@ -320,7 +320,7 @@ def test_the_table_of_a_confusion_matrix_has_shares_of_the_true_class() -> None:
 
 
 def test_whether_an_image_is_chosen_is_all_that_is_known_of_the_choice() -> None:
-    chosen = Chosen(frozenset("abc"))
+    chosen = Selection(frozenset("abc"))
     assert "a" in chosen and "d" not in chosen
-    assert chosen.key("a") == chosen.key("b") == Chosen(frozenset("a")).key("a") != chosen.key("d")
-    assert chosen.only(["c", "d", "b"]) == Chosen(frozenset("bc"))
+    assert chosen.key("a") == chosen.key("b") == Selection(frozenset("a")).key("a") != chosen.key("d")
+    assert chosen.only(["c", "d", "b"]) == Selection(frozenset("bc"))

@@ -25,11 +25,11 @@ def test_polygons(seed: int) -> None:
         height, width = (int(side) for side in random.integers(3, 60, 2))
         corners = random.uniform(-5, 65, (int(random.integers(3, 9)), 2))
         polygons = [(np.round(corners) if number % 3 == 0 else corners).ravel().tolist() for _ in range(1 + number % 2)]
-        assert np.array_equal(outlines.drawn(polygons, (height, width)), expected(polygons, height, width))
+        assert np.array_equal(outlines.draw(polygons, (height, width)), expected(polygons, height, width))
 
 
 def test_a_square_by_hand() -> None:
-    shape = outlines.drawn([[1, 2, 4, 2, 4, 5, 1, 5]], (7, 6))
+    shape = outlines.draw([[1, 2, 4, 2, 4, 5, 1, 5]], (7, 6))
     assert np.argwhere(shape).tolist() == [[row, column] for row in (2, 3, 4) for column in (1, 2, 3)]
 
 
@@ -39,8 +39,8 @@ def test_run_lengths_packed_and_not() -> None:
         mask = random.random(size) < random.uniform(0.01, 0.6)
         packed = reference.encode(np.asfortranarray(mask.astype(np.uint8)))
         text = packed["counts"].decode()
-        assert np.array_equal(outlines.drawn({"size": size, "counts": text}, size), mask)
-        assert np.array_equal(outlines.drawn({"size": size, "counts": outlines.unpacked(text)}, size), mask)
+        assert np.array_equal(outlines.draw({"size": size, "counts": text}, size), mask)
+        assert np.array_equal(outlines.draw({"size": size, "counts": outlines.unpack(text)}, size), mask)
 
 
 @pytest.mark.parametrize(
@@ -61,4 +61,4 @@ def test_run_lengths_packed_and_not() -> None:
 )
 def test_what_cannot_be_drawn(outline: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        outlines.drawn(outline, (3, 4))
+        outlines.draw(outline, (3, 4))

@@ -380,7 +380,7 @@ def test_a_gpu_is_used_where_there_is_one_and_it_is_wanted(fresh: Project, wante
 def test_more_memory_than_there_is_is_said_at_the_beginning(
     own: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(memory, "there", lambda device: 1000)
+    monkeypatch.setattr(memory, "measure_available", lambda device: 1000)
     own.run("features", "superpixels", "classifier")
     said = [line for line in capsys.readouterr().err.splitlines() if " warning: " in line]
     do = ("let images be smaller", "choose features with larger patches", "raise the parts of its training")

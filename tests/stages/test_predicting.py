@@ -64,7 +64,7 @@ def test_a_picture_of_the_data_set_is_segmented_as_in_the_pipeline(finished: Pro
     done = said(finished, "predict", f"data/raw/shapes/images/{image}.png", "--to", str(tmp_path), "--device", "cpu")
     assert done.status == 0, done.error
     labels = labels_in(tmp_path / f"{image}.png")
-    kept = read_probabilities(predicted, image).resized(predicted.size(image)).maps
+    kept = read_probabilities(predicted, image).resize(predicted.size(image)).maps
     said_of = np.take_along_axis(kept, labels[None].astype(np.int64), axis=0)[0]
     assert (said_of > kept.max(axis=0) - 1.01 / 255).all(), "what is kept is rounded to a 255th"
 
@@ -249,7 +249,7 @@ def test_labels_after_the_crf_are_made_at_the_size_that_the_network_sees_and_enl
             assert image.shape == (3, 4, 3) and probabilities.maps.shape == (2, 3, 4)
             return {"predictions_crf": half}
 
-        def loaded(self) -> None: ...
+        def load(self) -> None: ...
 
         device = "cpu"
 
@@ -267,7 +267,7 @@ def test_the_likeliest_class_in_blocks_of_rows_is_that_of_all_rows_at_once(
 ) -> None:
     monkeypatch.setattr(predicting, "NUMBERS", numbers)
     probabilities = Probabilities(np.random.default_rng(1).random((4, 11, 13), np.float32))
-    assert np.array_equal(predicting.likeliest(probabilities, size), probabilities.resized(size).labels)
+    assert np.array_equal(predicting.likeliest(probabilities, size), probabilities.resize(size).labels)
 
 
 def test_enlarging_takes_hardly_more_memory_than_what_comes_out(monkeypatch: pytest.MonkeyPatch) -> None:

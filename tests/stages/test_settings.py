@@ -50,7 +50,7 @@ def test_settings_of_the_family_change_what_its_stage_leaves(finished: Project, 
         content["pretraining"]["method"] = "dino"
     settings = importlib.import_module(f"seedbed.{family}").Settings
     section = content[family]
-    declared = methods.declared_settings(family)
+    declared = methods.read_settings_declaration(family)
     assert declared is not None
 
     def left(made: Any) -> dict[str, str]:
@@ -78,4 +78,4 @@ def test_settings_of_the_family_change_what_its_stage_leaves(finished: Project, 
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    metafunc.parametrize("family", [family for family in methods.families() if methods.declared_settings(family)])
+    metafunc.parametrize("family", [family for family in methods.list_families() if methods.read_settings_declaration(family)])

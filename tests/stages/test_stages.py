@@ -329,7 +329,7 @@ def test_labels_after_the_crf_are_kept_and_drawn_without_another(
     pictures = Images(finished.raw, opened(finished, "dataset"))
     method = Params(finished.params()).method(family.Method)
     for image in IDS[6:]:
-        labels = method.from_probabilities(pictures[image], read_probabilities(predictions, image).resized(predictions.size(image)))
+        labels = method.from_probabilities(pictures[image], read_probabilities(predictions, image).resize(predictions.size(image)))
         assert np.array_equal(read_entry(evaluation, "refined", image), labels["predictions_crf"])
     assert (evaluation.array("refined")[:6] == 255).all()
 

@@ -22,7 +22,7 @@ import pytest
 import safetensors
 
 from seedbed.errors import ArtifactError, DataError
-from seedbed.run.executor import Place
+from seedbed.run.executor import Workers
 from seedbed.store.artifact import open_artifact
 from seedbed.store.store import Store
 from tests.stages.miniature import CHECKOUT, Project, tree
@@ -598,7 +598,7 @@ def said_by(project: Project, stage: str, scheduler: str, checkout: Path) -> str
 
 def test_class_maps_are_the_same_everywhere(own_hundred: Project, tmp_path: Path, cluster: str) -> None:
     own_hundred.run("classifier")
-    places = {"here": Place(), "processes": Place(workers=2), "cluster": Place(scheduler=cluster)}
+    places = {"here": Workers(), "processes": Workers(workers=2), "cluster": Workers(scheduler=cluster)}
     projects = {name: own_hundred.copy_to(tmp_path / name) for name in places}
     for name, place in places.items():
         assert Counts.of(heard(projects[name], "cams", place=place)) == Counts(100, 0)

@@ -22,14 +22,14 @@ import seedbed.store
 from seedbed.errors import ArtifactError
 from seedbed.reads import read_entry
 from seedbed.store.artifact import Artifact, MadeBy
-from seedbed.store.entries import Entry, Recipe, put, put_weights, shard_name, sign
+from seedbed.store.entries import Computation, Entry, put, put_weights, shard_name, sign
 from seedbed.store.layout import files_below
 from seedbed.store.schemas import SCHEMAS
 from seedbed.store.store import Store
 from tests.support.publishing import columns_of, published
 
 EXTENTS = {"height_width": 2, "y": 3, "x": 4}
-RECIPE = Recipe("seeds", "toy", [], "code")
+RECIPE = Computation("seeds", "toy", [], "code")
 MADE_BY = MadeBy("seeds", "toy", {})
 SIZE = SCHEMAS["seeds"].arrays["size"]
 
@@ -77,14 +77,14 @@ def shard_file(entry: Entry) -> Path:
 
 def test_a_key_depends_on_everything_that_a_result_depends_on(monkeypatch: pytest.MonkeyPatch) -> None:
     recipes = [
-        Recipe("seeds", "toy", [["a.module", {"threshold": 0.3}]], "code"),
-        Recipe("refinement", "toy", [["a.module", {"threshold": 0.3}]], "code"),
-        Recipe("seeds", "toy", [["a.module", {"threshold": 0.4}]], "code"),
-        Recipe("seeds", "toy", [["another.module", {"threshold": 0.3}]], "code"),
-        Recipe("seeds", "toy", [["a.module", {"threshold": 0.3}], ["another.module", {}]], "code"),
-        Recipe("seeds", "toy", [["a.module", {"threshold": 0.3}]], "other code"),
-        Recipe("seeds", "toy", [["a.module", {"threshold": 0.3}]], "code", {"torch": "2.12.0"}),
-        Recipe("seeds", "toy", [["a.module", {"threshold": 0.3}]], "code", {"torch": "2.13.0"}),
+        Computation("seeds", "toy", [["a.module", {"threshold": 0.3}]], "code"),
+        Computation("refinement", "toy", [["a.module", {"threshold": 0.3}]], "code"),
+        Computation("seeds", "toy", [["a.module", {"threshold": 0.4}]], "code"),
+        Computation("seeds", "toy", [["another.module", {"threshold": 0.3}]], "code"),
+        Computation("seeds", "toy", [["a.module", {"threshold": 0.3}], ["another.module", {}]], "code"),
+        Computation("seeds", "toy", [["a.module", {"threshold": 0.3}]], "other code"),
+        Computation("seeds", "toy", [["a.module", {"threshold": 0.3}]], "code", {"torch": "2.12.0"}),
+        Computation("seeds", "toy", [["a.module", {"threshold": 0.3}]], "code", {"torch": "2.13.0"}),
     ]
     parts = [[], ["image"], ["other image"], ["image", "map"], ["map", "image"], ["imagemap"]]
     keys = [recipe.key(read) for recipe in recipes for read in parts]
@@ -94,15 +94,16 @@ def test_a_key_depends_on_everything_that_a_result_depends_on(monkeypatch: pytes
         type(schema)(schema.version, schema.meaning, {"size": SIZE}),
     ):
         monkeypatch.setitem(SCHEMAS, "seeds", changed)
-        keys.append(Recipe("seeds", "toy", [["a.module", {"threshold": 0.3}]], "code").key([]))
+        keys.append(Computation("seeds", "toy", [["a.module", {"threshold": 0.3}]], "code").key([]))
     assert len(set(keys)) == len(keys) == 50
 
 
 def test_a_key_is_the_same_in_every_process(project: Path) -> None:
-    program = "from seedbed.store.store import Recipe; print(Recipe('seeds', 'toy', [['a', {'b': 0.1, 'c': [1]}]], 'code').key(['x']))"
+    made = "Computation('seeds', 'toy', [['a', {'b': 0.1, 'c': [1]}]], 'code')"
+    program = f"from seedbed.store.entries import Computation; print({made}.key(['x']))"
     variables = os.environ | {"PYTHONHASHSEED": "1"}
     done = subprocess.run([sys.executable, "-c", program], cwd=project, env=variables, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == Recipe("seeds", "toy", [["a", {"c": [1], "b": 0.1}]], "code").key(["x"])
+    assert done.stdout.strip() == Computation("seeds", "toy", [["a", {"c": [1], "b": 0.1}]], "code").key(["x"])
 
 
 def test_a_shard_is_named_after_its_images_their_order_and_its_layout() -> None:
@@ -123,7 +124,7 @@ def test_a_shard_is_named_after_its_images_their_order_and_its_layout() -> None:
 
 
 def test_an_entry_knows_its_recipe_its_keys_and_its_files(store: Store) -> None:
-    recipe = Recipe("seeds", "toy", [], "code", {"numpy": "2.4.6"}, ("stages.seeds",))
+    recipe = Computation("seeds", "toy", [], "code", {"numpy": "2.4.6"}, ("stages.seeds",))
     with store.building(recipe, ["key"], {}) as group:
         put(group, "size", SIZE, [[3, 4]])
     entry = store.entry(named("key"))
@@ -299,7 +300,7 @@ def test_shards_are_copied_where_there_are_no_hard_links(tmp_path: Path, monkeyp
 
 def test_a_network_is_published_whole(tmp_path: Path) -> None:
     store, state = Store("classifier", folder=tmp_path), {"conv.weight": np.ones((2, 3), np.float32), "steps": np.array(7)}
-    with store.building(Recipe("classifier", "toy", [], ""), ["key"], {}) as group:
+    with store.building(Computation("classifier", "toy", [], ""), ["key"], {}) as group:
         put(group, "log", SCHEMAS["classifier"].arrays["log"], [[2.0], [1.0]])
         put(group, "figures", SCHEMAS["classifier"].arrays["figures"], ["loss"])
         put_weights(group, state.items())
@@ -350,13 +351,13 @@ def test_no_image_at_all(store: Store) -> None:
     assert artifact.ids == []
     assert artifact.array("labels").shape == (0, 3, 4)
     assert artifact.array("size").shape == (0, 2)
-    assert store.joined([]) == {}
+    assert store.join([]) == {}
 
 
 def test_small_arrays_are_joined_from_all_entries(tmp_path: Path) -> None:
     published("seeds", tmp_path, rows(*(f"image {number}" for number in range(70))), extents=EXTENTS)
     store = Store("seeds", folder=tmp_path)
-    joined = store.joined(list(store.entries()))
+    joined = store.join(list(store.entries()))
     assert set(joined) == {"size", "digest"} and joined["size"].shape == (70, 2)
 
 

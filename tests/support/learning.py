@@ -14,8 +14,8 @@ from seedbed.learning.augmentation import Sample
 from seedbed.learning.batches import Batch
 from seedbed.learning.checkpoints import Checkpoints
 from seedbed.learning.learner import Learner, Trained
-from seedbed.learning.loop import Way, fit
-from seedbed.networks.weights import state_of
+from seedbed.learning.loop import Sampling, fit
+from seedbed.networks.weights import read_state
 from seedbed.run.machine import Machine
 from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import SCHEMAS
@@ -75,7 +75,7 @@ def trained(
     seconds: the least time between two checkpoints.
     """
     checkpoints = Checkpoints(folder / "checkpoint.safetensors", seconds=seconds)
-    way = Way(method.training, method.augmentation.view, Batch.of)
+    way = Sampling(method.training, method.augmentation.view, Batch.of)
     return fit(build, examples, way, machine=machine, name="test", checkpoints=checkpoints)
 
 
@@ -92,4 +92,4 @@ def gradients(learner: torch.nn.Module) -> Iterator[torch.Tensor]:
 
 def published(name: str, network: torch.nn.Module, folder: Path) -> Artifact:
     """The artifact of a trained network."""
-    return published_network(name, folder, dict(state_of(network)))
+    return published_network(name, folder, dict(read_state(network)))

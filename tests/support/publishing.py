@@ -13,7 +13,7 @@ from seedbed.reads import cut_columns
 from seedbed.run.fingerprint import running
 from seedbed.run.shards import Shard, Work, row_digest
 from seedbed.store.artifact import Artifact, MadeBy
-from seedbed.store.entries import Entry, Recipe, put, put_weights, shard_name
+from seedbed.store.entries import Computation, Entry, put, put_weights, shard_name
 from seedbed.store.schemas import FIXED, SCHEMAS, Columns
 from seedbed.store.store import Store
 
@@ -39,7 +39,7 @@ def published(
         return (columns[image] for image in images)
 
     store = Store(name, folder=folder)
-    work = Work(store, Recipe(name, "test", [], ""), compute, extents, (), running(()))
+    work = Work(store, Computation(name, "test", [], ""), compute, extents, (), running(()))
     ids, length = list(columns), SCHEMAS[name].images_per_shard(extents)
     entries = []
     for start in range(0, len(ids), length):
@@ -63,7 +63,7 @@ def published_network(
     """The artifact of a trained network."""
     store, key = Store(name, folder=folder), row_digest({**state, " loss": np.asarray(loss)})
     entry = shard_name([key], {})
-    with store.building(Recipe(name, "test", [], ""), [key], {}) as group:
+    with store.building(Computation(name, "test", [], ""), [key], {}) as group:
         put(group, "log", SCHEMAS[name].arrays["log"], [[one] for one in loss])
         put(group, "figures", SCHEMAS[name].arrays["figures"], ["loss"])
         put_weights(group, state.items())

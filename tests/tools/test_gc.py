@@ -17,11 +17,11 @@ from typer.testing import CliRunner
 
 from seedbed import cli
 from seedbed.errors import MachineError
-from seedbed.store.entries import Recipe, put, shard_name
+from seedbed.store.entries import Computation, put, shard_name
 from seedbed.store.schemas import SCHEMAS
 from seedbed.store.store import Store
 from seedbed.tools import gc as garbage
-from seedbed.tools.gc import Choice, collected, freed, surveyed, taken
+from seedbed.tools.gc import Choice, collect, measure_freed, measure_taken, survey
 from tests.stages.miniature import Project, new_project
 from tests.support.publishing import published_network
 
@@ -67,7 +67,7 @@ def switched(finished_twice: Project, tmp_path: Path) -> Project:
 
 def told(folder: Path, choice: Choice | None = None) -> list[tuple[str, str, str, int | None, bool]]:
     """Generations in short: stage, what, state, images, whether it goes."""
-    return [(one.stage, one.what, one.state, one.images, one.goes) for one in surveyed(choice or Choice(), folder=folder)]
+    return [(one.stage, one.what, one.state, one.images, one.goes) for one in survey(choice or Choice(), folder=folder)]
 
 
 def seedbed(project: Project, *arguments: str) -> tuple[int, str]:
@@ -137,7 +137,7 @@ def add(project: Project, name: str, **changes: Any) -> Path:
     name: tells it from others.
     """
     store = Store("superpixels", folder=project.data)
-    recipe = Recipe(**{**current_recipe(project), **changes})
+    recipe = Computation(**{**current_recipe(project), **changes})
     keys = [f"{name} a", f"{name} b"]
     with store.building(recipe, keys, {}) as group:
         put(group, "region_count", SCHEMAS["superpixels"].arrays["region_count"], np.array([1, 2]))
@@ -202,12 +202,12 @@ def test_trainings_and_what_they_left(tmp_path: Path) -> None:
     checkpoint.write_bytes(b"12345")
     checkpoint.with_name(f"{checkpoint.name}.unfinished").write_bytes(b"123")
     store.remember(list(store.entries()), [], {})
-    network, training = surveyed(Choice(), folder=tmp_path)
+    network, training = survey(Choice(), folder=tmp_path)
     assert (network.state, network.images, network.goes) == ("current", None, False)
     assert (training.what, training.state, training.images, training.goes) == ("unfinished training", "unfinished", None, True)
-    assert taken([training]) == freed([training]) == 8
-    assert not surveyed(Choice(keep=1), folder=tmp_path)[1].goes
-    assert [(stage, len(going), room) for stage, going, room in collected(Choice(), folder=tmp_path)] == [("classifier", 1, 8)]
+    assert measure_taken([training]) == measure_freed([training]) == 8
+    assert not survey(Choice(keep=1), folder=tmp_path)[1].goes
+    assert [(stage, len(going), room) for stage, going, room in collect(Choice(), folder=tmp_path)] == [("classifier", 1, 8)]
     assert not checkpoint.exists() and len(list(store.entries())) == 1
 
 
@@ -217,7 +217,7 @@ def test_entries_that_cannot_be_read_always_go(project: Project) -> None:
     (path.parent / "new-abc").mkdir()  # what a stage is making
     wrong = ("superpixels", "entries without a sound record", "unreadable", None, True)
     assert told(project.data, Choice(("superpixels",), keep=5))[1:] == [wrong]
-    list(collected(Choice(keep=5), folder=project.data))
+    list(collect(Choice(keep=5), folder=project.data))
     assert not path.exists()
 
 
@@ -229,23 +229,23 @@ def files_of(*folders: Path) -> list[os.stat_result]:
 
 
 def test_what_the_artifact_shares_is_not_freed(finished: Project) -> None:
-    for one in surveyed(Choice(), folder=finished.data):
+    for one in survey(Choice(), folder=finished.data):
         files = files_of(*one.paths)
-        assert taken([one]) == sum(file.st_size for file in files)
-        assert freed([one]) == sum(file.st_size for file in files if file.st_nlink == 1)
-        assert freed([one]) < taken([one]) or one.stage == "dataset"  # of which all arrays are joined
+        assert measure_taken([one]) == sum(file.st_size for file in files)
+        assert measure_freed([one]) == sum(file.st_size for file in files if file.st_nlink == 1)
+        assert measure_freed([one]) < measure_taken([one]) or one.stage == "dataset"  # of which all arrays are joined
 
 
 def test_links_are_counted_once(switched: Project, tmp_path: Path) -> None:
-    old = surveyed(Choice(("superpixels",)), folder=switched.data)[1]
+    old = survey(Choice(("superpixels",)), folder=switched.data)[1]
     (path,) = old.paths
-    room, shard = freed([old]), path / "regions/c/0/0/0"
-    assert room == taken([old])
+    room, shard = measure_freed([old]), path / "regions/c/0/0/0"
+    assert room == measure_taken([old])
     os.link(shard, path / "again")
-    assert taken([old]) == freed([old]) == room  # both names go
+    assert measure_taken([old]) == measure_freed([old]) == room  # both names go
     os.link(shard, tmp_path / "cache")
-    assert taken([old]) == room
-    assert freed([old]) == room - shard.stat().st_size
+    assert measure_taken([old]) == room
+    assert measure_freed([old]) == room - shard.stat().st_size
 
 
 # --- What goes ---
@@ -263,7 +263,7 @@ def test_without_delete_nothing_is_deleted(switched: Project) -> None:
 
 def test_delete_frees_what_was_said_and_the_next_run_reuses_the_rest(switched: Project, capfd: pytest.CaptureFixture[str]) -> None:
     before = sum(file.st_size for file in {file.st_ino: file for file in files_of(switched.data)}.values())
-    room = freed([one for one in surveyed(Choice(), folder=switched.data) if one.goes])
+    room = measure_freed([one for one in survey(Choice(), folder=switched.data) if one.goes])
     status, printed = seedbed(switched, "gc", "--delete")
     assert status == 0
     assert printed.splitlines()[-1] == f"superpixels: 1 generation deleted, {room / 1000:.1f} kB freed"
@@ -344,7 +344,7 @@ def test_a_kill_while_deleting_leaves_no_half_entry(switched: Project, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "rmtree", killed)
         with pytest.raises(KeyboardInterrupt):
-            list(collected(Choice(), folder=switched.data))
+            list(collect(Choice(), folder=switched.data))
     work = switched.data / ".work/superpixels"
     assert len(list(work.glob("new-*"))) == 1
     assert told(switched.data, Choice(("superpixels",))) == [("superpixels", "dino", "current", 9, False)]
@@ -358,7 +358,7 @@ def test_what_cannot_be_deleted_is_said(switched: Project, monkeypatch: pytest.M
 
     monkeypatch.setattr(shutil, "rmtree", refused)
     with pytest.raises(MachineError, match="found Permission denied; expected to be able to delete it"):
-        list(collected(Choice(), folder=switched.data))
+        list(collect(Choice(), folder=switched.data))
 
 
 # --- What was asked for ---

@@ -298,7 +298,7 @@ SMALLER = "let images be smaller: dataset.max_size, with dataset.larger: shrink"
     ],
 )
 def test_more_memory_than_there_is(content: Content, stage: str, edits: list[Edit], do: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "there", lambda device: 10 * 10**9)
+    monkeypatch.setattr(memory, "measure_available", lambda device: 10 * 10**9)
     assert list(preflight.shortages([stage], Params(content))) == []
     for edit in edits:
         edit(content)
@@ -308,7 +308,7 @@ def test_more_memory_than_there_is(content: Content, stage: str, edits: list[Edi
 
 @pytest.mark.usefixtures("folder")
 def test_a_sweep_that_fills_the_memory(content: Content, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "there", lambda device: 10**6)
+    monkeypatch.setattr(memory, "measure_available", lambda device: 10**6)
     at("dataset.max_size", [16, 16])(content)
     assert list(preflight.shortages(["evaluation"], Params(content))) == []
     at("evaluation.standard.sweep.count", 10_000)(content)

@@ -59,7 +59,7 @@ def run_of(params: Path) -> dict[str, Any]:
     """Everything that the stages read."""
     read = Params.read(params)
     found: dict[str, Any] = {"root": read.raw_root()}
-    for family in methods.families():
+    for family in methods.list_families():
         contract = importlib.import_module(f"seedbed.{family}")
         method: Any = read.method(contract.Method)
         found[family] = (method.name, methods.identity(method), read.settings(contract.Settings) if hasattr(contract, "Settings") else None)
@@ -76,7 +76,7 @@ def comments(params: Path) -> list[str]:
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_gives_every_value_of_what_it_selects(name: str) -> None:
     alone = Params.read(PROJECT / "recipes" / f"{name}.yaml")
-    assert sorted(alone.families()) == methods.families()
+    assert sorted(alone.families()) == methods.list_families()
     alone.check()
 
 

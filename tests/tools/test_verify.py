@@ -25,7 +25,7 @@ from seedbed.reads import read_entry
 from seedbed.run.shards import row_digest, write_images
 from seedbed.store import schemas
 from seedbed.store.artifact import Artifact, MadeBy, open_artifact
-from seedbed.store.entries import Recipe
+from seedbed.store.entries import Computation
 from seedbed.store.schemas import FIXED, SCHEMAS
 from seedbed.store.store import Store
 from seedbed.tools import verify as verification
@@ -588,7 +588,7 @@ def by_hand(name: str, folder: Path, rows: list[dict[str, Any]], harm: Callable[
         {key: np.asarray(value, object if arrays[key].dtype == "str" else arrays[key].dtype) for key, value in row.items() if key != "ids"}
         for row in rows
     ]
-    with store.building(Recipe(name, "test", [], ""), ids, extents) as group:
+    with store.building(Computation(name, "test", [], ""), ids, extents) as group:
         write_images(group, SCHEMAS[name], columns, extents=extents)
         harm(store.folder)
     store.publish(list(store.entries()), {"ids": ids}, images=len(ids), made_by=MadeBy(name, "test", {}), extents=extents)
