@@ -50,10 +50,10 @@ check: setup ## lint, check types, and that generated pages are fresh
 	ruff check .
 	ruff format --check .
 	mypy
-	python -m seedbed.documentation --check
+	python -m seedbed.tools.documentation --check
 
 docs: setup ## write the generated pages
-	python -m seedbed.documentation
+	python -m seedbed.tools.documentation
 
 mutants: setup ## put single faults into what computes, and say which ones no test notices (an hour or more)
 	OMP_NUM_THREADS=1 python -m tests.mutants

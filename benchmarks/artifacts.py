@@ -29,10 +29,13 @@ import scipy.spatial
 import zarr
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from seedbed.artifacts import Artifact, Columns, compressor, open_artifact
 from seedbed.methods import Method, method
 from seedbed.params import Params
-from seedbed.stage import Run
+from seedbed.reads import read_class_maps, read_entry
+from seedbed.run.stage import Run
+from seedbed.store.artifact import Artifact, open_artifact
+from seedbed.store.layout import compressor
+from seedbed.store.schemas import Columns
 from seedbed.types import BACKGROUND, IGNORE, ClassMaps, LabelMap, RegionMap, Size
 
 IMAGES = 2000
@@ -329,7 +332,9 @@ class Ours(Way):
     def reader(self, kind: str) -> Callable[[str], npt.NDArray[Any]]:
         """See `Way`."""
         artifact = self.artifact(kind)
-        return (lambda image: artifact.class_maps(image).maps) if kind == "cams" else lambda image: artifact.read("labels", image)
+        return (
+            (lambda image: read_class_maps(artifact, image).maps) if kind == "cams" else lambda image: read_entry(artifact, "labels", image)
+        )
 
 
 # Measuring.
@@ -456,7 +461,7 @@ def main() -> None:
             artifact = ours.artifact(kind)
 
             def enlarged(image: str, maps: Artifact = artifact, scenes: Scenes = ours.scenes) -> object:
-                return maps.class_maps(image).resized(scenes.size(image))
+                return read_class_maps(maps, image).resize(scenes.size(image))
 
             reads = read(ways, kind, extra={"artifact, enlarged to full size": enlarged} if kind == "cams" else {})
             print(f"{kind} of {count} images          files        MB  MB of disk   artifact/this   write, ms/image    read one, ms")

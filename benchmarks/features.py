@@ -12,8 +12,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks._rounds import medians, report
 from seedbed.features.vit import Reduction, Vit
-from seedbed.transformer import Transformer
-from seedbed.weights import InitialWeights
+from seedbed.networks.transformer import Transformer
+from seedbed.networks.weights import InitialWeights
 
 IMAGES, HEIGHT, WIDTH = 4, 224, 336
 

@@ -19,13 +19,14 @@ from ruamel.yaml import YAML
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.world import World
-from seedbed import dataset, features, metrics, predictions
+from seedbed import dataset, features, predictions
 from seedbed.features.texture import Texture
 from seedbed.features.vit import Vit
-from seedbed.params import Params, rebuilt
+from seedbed.networks.weights import InitialWeights
+from seedbed.params import Params, rebuild
+from seedbed.scoring import metrics
 from seedbed.superpixels.dino import discover
 from seedbed.types import Image, LabelMap, PatchFeatures
-from seedbed.weights import InitialWeights
 
 THRESHOLDS = (-0.2, -0.1, 0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 0.9, 0.95)
 COUNTS = (3, 5, 10, 20)
@@ -62,7 +63,7 @@ def sources(params: Params) -> Mapping[str, features.Method]:
     """What is compared."""
     chosen = params.method(features.Method)
     block: dict[str, Any] = YAML(typ="safe").load(Path("params.yaml"))["features"]["texture"]
-    texture = rebuilt(features.Method, "texture", block, where="params.yaml")
+    texture = rebuild(features.Method, "texture", block, where="params.yaml")
     assert isinstance(texture, Texture)
     compared: dict[str, features.Method] = {"colour": dataclasses.replace(texture, texture_weight=0.0), "colour and texture": texture}
     if isinstance(chosen, Vit):

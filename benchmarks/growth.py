@@ -19,19 +19,22 @@ import torch
 from PIL import Image as PillowImage
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from seedbed import drawing, metrics, segmenter
-from seedbed.artifacts import Artifact, open_artifact
-from seedbed.augmentation import Sample
+from seedbed import segmenter
 from seedbed.images import Images
-from seedbed.machine import Machine
-from seedbed.networks import Start
+from seedbed.learning.augmentation import Sample
+from seedbed.learning.batches import Batch
+from seedbed.learning.checkpoints import Checkpoints
+from seedbed.learning.loop import Sampling, fit
+from seedbed.learning.samples import Samples
+from seedbed.networks.start import InitialTrunk
 from seedbed.params import Params
-from seedbed.samples import Samples
+from seedbed.report import drawing
+from seedbed.run.machine import Machine
+from seedbed.scoring import metrics
+from seedbed.scoring.truth import Truth
 from seedbed.segmenter.region_growing import GrowingLearner, RegionGrowing
-from seedbed.training import Batch, Way, fit
-from seedbed.truth import Truth
+from seedbed.store.artifact import Artifact, open_artifact
 from seedbed.types import BACKGROUND, IGNORE, Image, LabelMap
-from seedbed.weights import Checkpoints
 
 POINTS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)  # shares of the training
 
@@ -88,7 +91,7 @@ class WatchedLearner(GrowingLearner):
         super().__init__(learner.network, learner.method)
         self._watch, self._steps = watch, steps
 
-    def stepped(self, progress: float) -> None:
+    def after_step(self, progress: float) -> None:
         """Look, when it is time."""
         done = round(progress * self._steps) + 1
         points = self._watch.points
@@ -141,13 +144,13 @@ def main() -> None:
     steps = max(1, round(method.training.epochs * len(ids) / method.training.batch_size))
 
     def build() -> WatchedLearner:
-        learner = method.learner(data.num_classes, start=Start(method.backbone, open_artifact(settings.start)).state())
+        learner = method.learner(data.num_classes, start=InitialTrunk(method.backbone, open_artifact(settings.start)).state())
         assert isinstance(learner, GrowingLearner)
         return WatchedLearner(learner, watch, steps)
 
     with tempfile.TemporaryDirectory() as folder:
         never = Checkpoints(Path(folder) / "checkpoint", seconds=float("inf"))
-        way = Way(method.training, method.augmentation.view, Batch.of)
+        way = Sampling(method.training, method.augmentation.view, Batch.of)
         fit(build, samples, way, machine=Machine(options.device), name="segmenter", checkpoints=never)
     seeds = [np.asarray(one.maps["labels"], np.uint8) for one in watch.samples]
     lines = [[*HEAD], ["---"] * len(HEAD), *(one.line(truths, seeds, data.num_classes) for one in [Growth(0, seeds), *watch.seen])]
@@ -155,7 +158,7 @@ def main() -> None:
     if target:
         shown = [one for one in options.shown if one < len(truths)]
         some = [Growth(one.steps, [one.labels[number] for number in shown]) for one in watch.seen[2::2]]
-        sheet = picture([watch.samples[number] for number in shown], [truths[number] for number in shown], some, data.whole("palette"))
+        sheet = picture([watch.samples[number] for number in shown], [truths[number] for number in shown], some, data.array("palette"))
         sheet.save(target, optimize=True)
 
 

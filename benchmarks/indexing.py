@@ -33,7 +33,7 @@ PROGRAM = """
 import json, time
 from pathlib import Path
 from seedbed.params import Params
-from seedbed.stage import Run, _processors
+from seedbed.run.stage import Run, _processors
 import stages.dataset
 started = time.perf_counter()
 stages.dataset.main(Run("dataset", Params.read(), workers=_processors()))

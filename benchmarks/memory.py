@@ -24,10 +24,11 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from seedbed.artifacts import Columns, Labels
 from seedbed.methods import Method, method
 from seedbed.params import Params
-from seedbed.stage import Run
+from seedbed.reads import Labels
+from seedbed.run.stage import Run
+from seedbed.store.schemas import Columns
 from seedbed.types import LabelMap
 
 FEW, MANY = 500, 10_000

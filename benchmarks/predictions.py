@@ -22,15 +22,18 @@ from torch import Tensor
 from zarr.storage import MemoryStore
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from seedbed import evaluation, metrics, predictions
-from seedbed.artifacts import Artifact, compressor, open_artifact
+from seedbed import evaluation, predictions
 from seedbed.images import Images
-from seedbed.metrics import Counts
-from seedbed.networks import SegmentationNetwork
+from seedbed.networks.contracts import SegmentationNetwork
 from seedbed.params import Params
-from seedbed.predicting import trained_segmenter
 from seedbed.predictions.multiscale import Multiscale
-from seedbed.truth import Truth
+from seedbed.reads import read_entry, read_probabilities
+from seedbed.scoring import metrics
+from seedbed.scoring.metrics import Counts
+from seedbed.scoring.truth import Truth
+from seedbed.store.artifact import Artifact, open_artifact
+from seedbed.store.layout import compressor
+from seedbed.tools.predict import trained_segmenter
 from seedbed.types import Image, Probabilities, Size, cells
 
 CHECKOUT = Path(__file__).parents[1]
@@ -120,7 +123,7 @@ class Inquiry:
         params, data, stored = Params.read(), open_artifact("dataset"), open_artifact("predictions")
         method, judge = params.method(predictions.Method), params.method(evaluation.Method)
         assert isinstance(method, Multiscale), "another method, if there is one, wants ways of its own"
-        pictures, network = Images(params.raw_root(), data), trained_segmenter("cpu").loaded()
+        pictures, network = Images(params.raw_root(), data), trained_segmenter("cpu").load()
         return cls(method, judge, network, data, stored, pictures, Truth.of_images(pictures))
 
     def tried(self, images: Sequence[str]) -> dict[str, Tally]:
@@ -133,9 +136,9 @@ class Inquiry:
                 [answer] = method.predict(network, [picture], device="cpu")
                 kept = way.kept(answer)
                 self._count(tallies, str(way), image, picture, way.read(kept), way.kilobytes(kept, self.data.max_size))
-            kept = self.stored.read("probabilities", image)
+            kept = read_entry(self.stored, "probabilities", image)
             size = Way(self.method.stride, str(kept.dtype)).kilobytes(kept, self.data.max_size)
-            self._count(tallies, STORED, image, picture, self.stored.probabilities(image), size)
+            self._count(tallies, STORED, image, picture, read_probabilities(self.stored, image), size)
             print(f"\r{1 + number} of {len(images)} images", end="", file=sys.stderr, flush=True)
         print(file=sys.stderr)
         return tallies
@@ -144,7 +147,7 @@ class Inquiry:
         truth = self.truth[image]
         assert truth is not None, "images without one were left out"
         tally = tallies.setdefault(name, Tally({}, []))
-        for kind, labels in self.judge.from_probabilities(picture, answer.resized(self.data.size(image))).items():
+        for kind, labels in self.judge.from_probabilities(picture, answer.resize(self.data.size(image))).items():
             counts = metrics.confusion(truth, labels, num_classes=self.data.num_classes)
             tally.counts[kind] = tally.counts.get(kind, np.zeros_like(counts)) + counts
         tally.kilobytes.append(kilobytes)

@@ -13,8 +13,8 @@ import skimage.data
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks._rounds import medians, report
-from seedbed.crf import NUMBERS, PRESETS, DenseCrf
-from seedbed.executor import Place, completed
+from seedbed.algorithms.crf import NUMBERS, PRESETS, DenseCrf
+from seedbed.run.executor import Workers, run_tasks
 from seedbed.types import Image
 
 HEIGHT, WIDTH = 375, 500  # a VOC image
@@ -45,8 +45,8 @@ def refine(number: int, *, classes: int = PRESENT) -> npt.NDArray[np.int64]:
 
 def with_processes(count: int, images: int) -> None:
     """All images, present classes alone, in so many processes of one thread each."""
-    place = Place(workers=count)
-    for _ in completed(refine, range(images), place=place, named=str, size=lambda _: 1, advance=lambda _: None):
+    place = Workers(workers=count)
+    for _ in run_tasks(refine, range(images), place=place, named=str, size=lambda _: 1, advance=lambda _: None):
         pass
 
 

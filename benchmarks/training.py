@@ -18,15 +18,18 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks._rounds import medians, report
 from seedbed import segmenter
-from seedbed.augmentation import Sample
-from seedbed.machine import Machine
-from seedbed.methods import available
-from seedbed.networks import SegmentationNetwork
-from seedbed.params import rebuilt
-from seedbed.segmenter.region_growing import balanced, grown
-from seedbed.training import Batch, Learner, Scheduled, Way, arranged, fit
+from seedbed.learning.augmentation import Sample
+from seedbed.learning.batches import Batch
+from seedbed.learning.checkpoints import Checkpoints
+from seedbed.learning.learner import Learner
+from seedbed.learning.loop import Sampling, arrange_memory, fit
+from seedbed.learning.optimisers import Scheduled
+from seedbed.methods import list_available
+from seedbed.networks.contracts import SegmentationNetwork
+from seedbed.params import rebuild
+from seedbed.run.machine import Machine
+from seedbed.segmenter.region_growing import balanced_loss, grow
 from seedbed.types import IGNORE
-from seedbed.weights import Checkpoints
 
 NUM_CLASSES = 20
 IMAGES = 16
@@ -63,7 +66,7 @@ def chosen(name: str, options: argparse.Namespace) -> segmenter.Method:
     epochs = (UNCOUNTED + options.steps) * options.batch_size / IMAGES
     block["training"] |= {"epochs": epochs, "batch_size": options.batch_size, "precision": options.precision}
     block |= {"rates": list(RATES), "augmentation": block["augmentation"] | {"crop": options.crop}}
-    return rebuilt(segmenter.Method, name, block, where="params.yaml")
+    return rebuild(segmenter.Method, name, block, where="params.yaml")
 
 
 class Bare:
@@ -72,7 +75,7 @@ class Bare:
     def __init__(self, method: segmenter.Method, batches: Sequence[Batch], device: str) -> None:
         torch.manual_seed(method.training.seed)
         self._device, self._batches = device, batches
-        self._learner = arranged(method.learner(NUM_CLASSES, start={}).train().to(device), torch.device(device))
+        self._learner = arrange_memory(method.learner(NUM_CLASSES, start={}).train().to(device), torch.device(device))
         [self._scheduled] = self._learner.optimizers()
         self._highest = [dict(group) for group in self._scheduled.optimizer.param_groups]
         self._low = method.training.precision == "bf16-mixed"
@@ -105,14 +108,14 @@ class Interrupted(Learner[SegmentationNetwork, Batch]):
         """The learner's own."""
         return self.learner.optimizers()
 
-    def stepped(self, progress: float) -> None:
+    def after_step(self, progress: float) -> None:
         """The learner's own, and then the other thing."""
-        self.learner.stepped(progress)
+        self.learner.after_step(progress)
         self._then()
 
-    def watched(self) -> dict[str, Tensor]:
+    def figures_of_step(self) -> dict[str, Tensor]:
         """The learner's own."""
-        return self.learner.watched()
+        return self.learner.figures_of_step()
 
 
 def in_turn(method: segmenter.Method, views: Sequence[Sample], options: argparse.Namespace) -> dict[str, float]:
@@ -140,7 +143,7 @@ def in_turn(method: segmenter.Method, views: Sequence[Sample], options: argparse
     def build() -> Interrupted:
         return Interrupted(method.learner(NUM_CLASSES, start={}), stepped)
 
-    way: Way[Sample, Sample, Batch] = Way(method.training, lambda view, _: view, Batch.of)
+    way: Sampling[Sample, Sample, Batch] = Sampling(method.training, lambda view, _: view, Batch.of)
     machine, checkpoints = Machine(options.device, readers=options.readers), Checkpoints(Path("there is none"), seconds=math.inf)
     fit(build, views, way, machine=machine, name=method.name, checkpoints=checkpoints)
     return {name: statistics.median(each[UNCOUNTED:]) for name, each in seconds.items()}
@@ -171,14 +174,14 @@ def losses(options: argparse.Namespace) -> None:
     def plain() -> None:
         nn.functional.cross_entropy(logits, labels, ignore_index=IGNORE).backward()
 
-    def growing(*, grow: bool) -> None:
+    def growing(*, with_growth: bool) -> None:
         answers = logits.log_softmax(dim=1)
         wanted = labels
-        if grow:
+        if with_growth:
             with torch.no_grad():
                 present = batch.labels_BK.bool()
-                wanted = grown(labels, regions, answers.exp(), present_BK=present, foreground=0.7, background=0.7)
-        balanced(answers, wanted).backward()
+                wanted = grow(labels, regions, answers.exp(), present_BK=present, foreground=0.7, background=0.7)
+        balanced_loss(answers, wanted).backward()
 
     def waited(way: Callable[[], None]) -> Callable[[], None]:
         def run() -> None:
@@ -190,8 +193,8 @@ def losses(options: argparse.Namespace) -> None:
 
     ways = {
         "cross-entropy": waited(plain),
-        "balanced": waited(lambda: growing(grow=False)),
-        "grown and balanced": waited(lambda: growing(grow=True)),
+        "balanced": waited(lambda: growing(with_growth=False)),
+        "grown and balanced": waited(lambda: growing(with_growth=True)),
     }
     report(f"losses of {count} x {1 + NUM_CLASSES} x {options.crop} x {options.crop} logits:", medians(ways), base="cross-entropy")
 
@@ -207,6 +210,6 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=20)
     options = parser.parse_args()
     print(f"on {options.device}, {torch.get_num_threads()} threads, {options.readers} readers")
-    for name in available("segmenter"):
+    for name in list_available("segmenter"):
         compare(name, options)
     losses(options)

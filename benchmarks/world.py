@@ -25,15 +25,20 @@ from ruamel.yaml import YAML
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from seedbed import cams, classifier, dataset, drawing, evaluation, images, judgement, metrics, predictions, segmenter
-from seedbed.augmentation import Augmentation, Sample
+from seedbed import cams, classifier, dataset, evaluation, images, predictions, segmenter
 from seedbed.dataset import Entry, Index
 from seedbed.evaluation.standard import Standard
-from seedbed.machine import Machine
+from seedbed.learning.augmentation import Augmentation, Sample
+from seedbed.learning.batches import Batch
+from seedbed.learning.checkpoints import Checkpoints
+from seedbed.learning.learner import Learner
+from seedbed.learning.loop import Sampling, fit
+from seedbed.learning.training import Training
 from seedbed.params import Params
-from seedbed.training import Batch, Learner, Training, Way, fit
+from seedbed.report import drawing
+from seedbed.run.machine import Machine
+from seedbed.scoring import judgement, metrics
 from seedbed.types import BACKGROUND, BACKGROUND_COLOUR, BACKGROUND_NAME, IGNORE, ClassMaps, Image, LabelMap
-from seedbed.weights import Checkpoints
 
 N = TypeVar("N", bound=nn.Module)
 THRESHOLDS = np.linspace(0.05, 0.95, 19)
@@ -99,7 +104,7 @@ def trained(
     with tempfile.TemporaryDirectory() as folder:
         never = Checkpoints(Path(folder) / "checkpoint", seconds=float("inf"))
         started = time.perf_counter()
-        way = Way(training, augmentation.view, Batch.of)
+        way = Sampling(training, augmentation.view, Batch.of)
         result = fit(build, samples, way, machine=Machine(device), name=name, checkpoints=never)
     seconds = time.perf_counter() - started
     print(f"{name}: {len(result.losses)} steps in {seconds:.0f} s, last losses {np.mean(result.losses[-20:]):.3f}", flush=True)
@@ -112,7 +117,7 @@ def class_map_counts(made: Mapping[str, ClassMaps], world: World, split: str, cu
     counts = [np.zeros((len(world.class_names), 1 + len(world.class_names)), np.int64) for _ in THRESHOLDS]
     for entry in world.split(split):
         truth = world.truth(entry)
-        maps = made[entry.id].resized((truth.shape[0], truth.shape[1]))
+        maps = made[entry.id].resize((truth.shape[0], truth.shape[1]))
         for total, one in zip(counts, cuts, strict=True):
             total += metrics.confusion(truth, one.from_class_maps(maps), num_classes=len(world.index.class_names))
     return counts
@@ -160,7 +165,7 @@ def judge_segmenter(params: Params, world: World, *, seed: int | None, device: s
     for entry in world.split(params.settings(predictions.Settings).split):
         truth = world.truth(entry)
         (probabilities,) = predictor.predict(network, [world.pictures[entry.id]], device=device)
-        predicted = probabilities.resized((truth.shape[0], truth.shape[1])).maps.argmax(axis=0).astype(np.uint8)
+        predicted = probabilities.resize((truth.shape[0], truth.shape[1])).maps.argmax(axis=0).astype(np.uint8)
         total += metrics.confusion(truth, predicted, num_classes=len(world.index.class_names))
     return total
 

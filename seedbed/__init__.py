@@ -2,7 +2,7 @@
 
 import os
 
-from seedbed import fingerprint as fingerprint  # the first, so that it knows what the process began with
+from seedbed.run import fingerprint as fingerprint  # the first, so that it knows what the process began with
 
 # Threads that wait for work shall sleep: where they spin, and other programs want the processors too, a training takes many times longer.
 # To be said before torch is loaded, and no matter of results.

@@ -14,9 +14,9 @@ from typing import Annotated, ParamSpec
 
 import typer
 
-from seedbed import interruption
 from seedbed.errors import USER_ERROR, SeedbedError, of_system
-from seedbed.interruption import Interrupted
+from seedbed.run import interruption
+from seedbed.run.interruption import Interrupted
 
 P = ParamSpec("P")
 MARKS = {True: "[green]ok[/]", False: "[red]!![/]"}
@@ -30,7 +30,7 @@ def one_line_errors(command: Callable[P, None]) -> Callable[P, None]:
     @wraps(command)
     def wrapped(*arguments: P.args, **options: P.kwargs) -> None:
         try:
-            with interruption.heeded():
+            with interruption.heed_signals():
                 command(*arguments, **options)
         except SeedbedError as error:
             print(f"error: {error}", file=sys.stderr)
@@ -53,7 +53,7 @@ def methods(family: Annotated[str, typer.Argument(help="Show one family, with ev
     """List the methods that each stage can use, and their parameters."""
     from rich.console import Console
 
-    from seedbed import documentation
+    from seedbed.tools import documentation
 
     console = Console(soft_wrap=True)
     for line in documentation.methods_listing(family):
@@ -64,12 +64,12 @@ def methods(family: Annotated[str, typer.Argument(help="Show one family, with ev
 @one_line_errors
 def init(path: Annotated[Path, typer.Argument(help="A folder with images: your own, VOC's devkit, or COCO.")]) -> None:
     """Look at a folder of images, write what is missing to learn from it, and let params.yaml name it."""
-    from seedbed import starting
+    from seedbed.tools import init as starting
 
     start = starting.begin(path)
     for line in start.done:
         print(f"wrote {line}")
-    for line in starting.looked_at(start):
+    for line in starting.inspect(start):
         print(line)
 
 
@@ -77,7 +77,7 @@ def init(path: Annotated[Path, typer.Argument(help="A folder with images: your o
 @one_line_errors
 def recipe(name: Annotated[str, typer.Argument(help="One of recipes/; all are listed, if none.")] = "") -> None:
     """Lay settings for photographs over params.yaml, and say what that changes."""
-    from seedbed import recipes
+    from seedbed.tools import recipe as recipes
 
     for line in recipes.laid(name) if name else recipes.listing():
         print(line)
@@ -89,7 +89,7 @@ def doctor() -> None:
     """Check the machine: packages, GPU, DVC, disk. Exit status 2 where something will not work."""
     from rich.console import Console
 
-    from seedbed.doctor import examine
+    from seedbed.tools.doctor import examine
 
     findings = examine()
     console = Console(soft_wrap=True)
@@ -110,14 +110,14 @@ def plan() -> None:
     """
     from rich.console import Console
 
-    from seedbed import preflight
     from seedbed.params import Params
-    from seedbed.plan import advice, cost, costs_table, planned, remarks, table, total, untouched, welcome
+    from seedbed.tools import preflight
+    from seedbed.tools.plan import advice, cost, costs_table, has_never_run, plan_stages, remarks, table, total, welcome
 
     params, console = Params.read(), Console()
     preflight.check(params)
-    plan = planned(params)
-    if untouched(plan):
+    plan = plan_stages(params)
+    if has_never_run(plan):
         console.print(welcome(plan, params), highlight=False)
     else:
         costs = {one.stage: cost(one.stage, params) for one in plan}
@@ -144,7 +144,7 @@ def summary() -> None:
     """Show the figures of the last run, and name what to open."""
     from rich.console import Console
 
-    from seedbed.summary import figures_table, what_to_open
+    from seedbed.tools.summary import figures_table, what_to_open
 
     console = Console(soft_wrap=True)
     console.print(figures_table())
@@ -170,14 +170,14 @@ def predict(
 
     Pictures that cannot be used are named at the end, with exit status 2.
     """
-    from seedbed import predicting
     from seedbed.params import Params
-    from seedbed.stage import Run
+    from seedbed.run.stage import Run
+    from seedbed.tools import predict as predicting
 
     params, unusable = Params.read(), []
     place = Run("predictions", params, device_wanted=device).device
-    wanted = predicting.Wanted(folder, with_crf=with_crf, overlay=overlay, longest_side=size)
-    for one in predicting.segmented(pictures, wanted, params=params, device=place):
+    wanted = predicting.Request(folder, with_crf=with_crf, overlay=overlay, longest_side=size)
+    for one in predicting.segment_pictures(pictures, wanted, params=params, device=place):
         if isinstance(one, SeedbedError):
             unusable.append(one)
         else:
@@ -195,12 +195,12 @@ def export_model(
     size: Annotated[tuple[int, int] | None, typer.Option("--size", help="Height and width of the only images it takes; else any.")] = None,
 ) -> None:
     """Write the trained segmenter as a program of torch.export, which runs without Seedbed, and check its answers."""
-    from seedbed import export_model as program
-    from seedbed.predicting import trained_segmenter
+    from seedbed.tools import export_model as program
+    from seedbed.tools.predict import trained_segmenter
 
     trained = trained_segmenter("cpu")
     program.check(file, size)
-    furthest = program.exported(trained.loaded(), file, size=size)
+    furthest = program.export(trained.load(), file, size=size)
     print(f"{file}: from RGB in [0, 1] (batch, 3, height, width) to logits of every pixel; at most {furthest:.1g} from the network's")
 
 
@@ -211,16 +211,9 @@ def weights(
     file: Annotated[Path, typer.Argument(help="Where to write them: a .safetensors file.")],
 ) -> None:
     """Write the weights that a stage has trained to a file, for other programs or as initial weights; prints what params.yaml needs."""
-    from seedbed import files
-    from seedbed.artifacts import SCHEMAS, open_artifact
-    from seedbed.errors import ArtifactError, listed
-    from seedbed.weights import save_state
+    from seedbed.tools.weights import save_state, trained_artifact
 
-    trained = [name for name, schema in SCHEMAS.items() if schema.weights]
-    if stage not in trained:
-        raise ArtifactError("seedbed weights", found=repr(stage), expected=f"one of: {listed(trained)}", do="correct it")
-    artifact = open_artifact(stage)
-    files.check(file)
+    artifact = trained_artifact(stage)
     print(f'initial_weights: {{source: file, file: "{file}", sha256: "{save_state(artifact, file)}"}}')
 
 
@@ -232,24 +225,10 @@ def components(
     images: Annotated[int, typer.Option("--images", min=1, help="Fit them to so many images of the data set, evenly spread.")] = 1000,
 ) -> None:
     """Fit principal components to data/features.zarr, to reduce features from now on; prints what params.yaml needs."""
-    import numpy as np
+    from seedbed.store.artifact import open_artifact
+    from seedbed.tools.components import write_components
 
-    from seedbed import files
-    from seedbed.artifacts import open_artifact
-    from seedbed.components import Components
-    from seedbed.errors import ParamsError
-    from seedbed.weights import save_components
-
-    features = open_artifact("features")
-    width = features.patches(features.ids[0]).values.shape[-1]
-    if count > width:
-        raise ParamsError(
-            "seedbed components", found=f"{count}", expected=f"at most the {width} channels of the features", do="ask for less"
-        )
-    files.check(file)
-    chosen = [features.ids[place] for place in np.unique(np.linspace(0, len(features) - 1, min(images, len(features))).round().astype(int))]
-    fitted = Components.of((features.patches(image).values.reshape(-1, width) for image in chosen), count)
-    print(f'components: {{count: {count}, fit: file, file: "{file}", sha256: "{save_components(fitted, file)}"}}')
+    print(write_components(open_artifact("features"), count, file, images=images))
 
 
 @app.command()
@@ -260,17 +239,17 @@ def verify(
     store: Annotated[bool, typer.Option("--store", help="Look at what is kept in data/.work, too.")] = False,
 ) -> None:
     """Check what is on disk: files, checksums, what made it, and content image by image. Exit status 2 where something is wrong."""
-    from seedbed import verification
     from seedbed.params import Params
+    from seedbed.tools import verify as checking
 
-    names = verification.names_of(artifacts or ())
+    names = checking.names_of(artifacts or ())
     params = Params.read() if raw or Path("params.yaml").is_file() else None
     root = params.raw_root() if raw and params else None
     reports = []
-    for report in verification.reports(names, params=params, root=root, store=store):
+    for report in checking.verify_all(names, params=params, root=root, store=store):
         print(report, flush=True)
         reports.append(report)
-    for line in verification.advice(reports):
+    for line in checking.advice(reports):
         print(line)
     if not all(report.sound for report in reports):
         raise typer.Exit(USER_ERROR)
@@ -287,16 +266,16 @@ def gc(
     """Show what data/.work keeps of earlier parameters, code and images, and delete it. Exit status 2 where a stage is at work."""
     from rich.console import Console
 
-    from seedbed import garbage
+    from seedbed.tools import gc as garbage
 
     choice, console = garbage.Choice(tuple(stage or ()), keep, everything), Console()
-    generations = garbage.surveyed(choice)
+    generations = garbage.survey(choice)
     console.print(garbage.table(generations))
     if not delete:
         print(garbage.advice(choice, generations))
         return
-    for what in garbage.collected(choice):
-        print(garbage.done(*what))
+    for what in garbage.collect(choice):
+        print(garbage.describe_done(*what))
     if everything:
         print("Artifacts stay as they are; `dvc repro --force` computes them anew.")
 

@@ -86,17 +86,17 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" (nearest: {close[0]})" if close else ""
 
 
-def shown(problems: Sequence[str]) -> str:
+def list_problems(problems: Sequence[str]) -> str:
     """The first of many for a message."""
-    return "; ".join(map(shortened, problems[:SHOWN])) + (f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else "")
+    return "; ".join(map(shorten, problems[:SHOWN])) + (f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else "")
 
 
-def shortened(text: str) -> str:
+def shorten(text: str) -> str:
     """A text for a message, which may quote whatever a file says."""
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text):,} letters)"
 
 
-def listed(names: Iterable[str]) -> str:
+def join_names(names: Iterable[str]) -> str:
     """Names for a message, in order, or 'nothing'."""
     return ", ".join(names) or "nothing"
 

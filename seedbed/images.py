@@ -22,9 +22,9 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image as PillowImage
 
-from seedbed import raw
-from seedbed.artifacts import Artifact
-from seedbed.errors import DataError, shown
+from seedbed.errors import DataError, list_problems
+from seedbed.store import raw
+from seedbed.store.artifact import Artifact
 from seedbed.types import Image, Size
 
 SMALLEST_SIDE = 2  # pixels
@@ -51,14 +51,14 @@ def decode(content: bytes, *, where: str) -> Image:
 
     where: the file, for the message.
     """
-    if announced := announced_size(io.BytesIO(content)):
+    if announced := read_announced_size(io.BytesIO(content)):
         _check_size(announced, where)
     if found := damage(content):
         raise DataError(where, found=found, expected="a whole image file", do="replace the file")
-    return _unpacked(content, where)
+    return _decode_safely(content, where)
 
 
-def _unpacked(content: bytes, where: str) -> Image:
+def _decode_safely(content: bytes, where: str) -> Image:
     """Pixels of an image that is known to be sound, as far as that can be known."""
     try:
         bgr = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
@@ -119,7 +119,7 @@ def _check_size(size: Size, where: str) -> None:
         )
 
 
-def announced_size(file: Path | BinaryIO, *, upright: bool = False) -> Size | None:
+def read_announced_size(file: Path | BinaryIO, *, upright: bool = False) -> Size | None:
     """Height and width as the head of a file says, before anything is unpacked; None where Pillow cannot tell.
 
     upright: turned as the EXIF tag says.
@@ -143,7 +143,7 @@ def _lies(picture: PillowImage.Image) -> bool:
     return isinstance(value, int) and value >= LYING
 
 
-def fitted(size: Size, bound: Size) -> Size:
+def fit_size(size: Size, bound: Size) -> Size:
     """The size of an image that was shrunk until it fits; its proportions stay as they are."""
     scale = min(1.0, bound[0] / size[0], bound[1] / size[1])
     height, width = (max(SMALLEST_SIDE, min(limit, round(scale * side))) for side, limit in zip(size, bound, strict=True))
@@ -230,12 +230,12 @@ def review(
     if wrong:
         raise DataError(
             where,
-            found="; ".join(f"{len(found[kind])} {kind}: {shown(found[kind])}" for kind in wrong),
+            found="; ".join(f"{len(found[kind])} {kind}: {list_problems(found[kind])}" for kind in wrong),
             expected="; ".join(expected[kind] for kind in wrong),
             do=do,
         )
     if broken:
-        print(f"dataset: leaving out {len(broken)} broken images: {shown(broken)}", file=sys.stderr)
+        print(f"dataset: leaving out {len(broken)} broken images: {list_problems(broken)}", file=sys.stderr)
 
 
 def read(path: Path, *, expected_digest: str) -> Image:
@@ -245,7 +245,7 @@ def read(path: Path, *, expected_digest: str) -> Image:
     content = raw.read(path)
     if digest(content) != expected_digest:
         raise DataError(str(path), found="another file than was indexed", expected="the same content", do="run `dvc repro dataset`")
-    return _unpacked(content, str(path))
+    return _decode_safely(content, str(path))
 
 
 @dataclass(frozen=True)
@@ -266,11 +266,11 @@ class Images:
 
     def digest(self, image: str) -> str:
         """Identity of an image's file."""
-        return str(self.data.whole("image_digest")[self.data.row(image)])
+        return str(self.data.array("image_digest")[self.data.row(image)])
 
     def file(self, image: str) -> str:
         """Where an image is, relative to the root."""
-        return str(self.data.whole("file")[self.data.row(image)])
+        return str(self.data.array("file")[self.data.row(image)])
 
     def __getitem__(self, image: str) -> Image:
         pixels, size = read(self.root / self.file(image), expected_digest=self.digest(image)), self.data.size(image)

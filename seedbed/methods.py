@@ -23,10 +23,11 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform, get_type_hints
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-from seedbed.errors import MethodError, listed, nearest
+from seedbed.errors import MethodError, join_names, nearest
 from seedbed.packages import INSTALLED_AS
 
 PACKAGE = Path(__file__).parent
+CONTRACT = "\nclass Method("  # by which a family is told from another folder
 LOCATION = "says where something lies, not what it is"  # marks such a parameter: Annotated[str, LOCATION]
 T = TypeVar("T")
 
@@ -91,12 +92,12 @@ def blocks(block: object, address: str) -> Iterator[tuple[str, Any]]:
             yield from blocks(value, f"{address}.{field.name}")
 
 
-def families() -> list[str]:
-    """Folders of `seedbed/` that hold a contract, in alphabetical order."""
-    return sorted(folder.parent.name for folder in PACKAGE.glob("*/__init__.py"))
+def list_families() -> list[str]:
+    """Folders of `seedbed/` that hold a contract, in alphabetical order; other folders are rooms."""
+    return sorted(file.parent.name for file in PACKAGE.glob("*/__init__.py") if CONTRACT in file.read_text(encoding="utf-8"))
 
 
-def available(family: str) -> list[str]:
+def list_available(family: str) -> list[str]:
     """Names of the methods of a family, whether or not they can be imported here."""
     return sorted(file.stem for file in (PACKAGE / family).glob("*.py") if not file.stem.startswith("_"))
 
@@ -107,12 +108,12 @@ def load(family: str, name: str, *, where: str | None = None) -> type[Method]:
     where: how the user asked for it, for the message when that fails.
     """
     where = where or f"params.yaml: {family}.method"
-    known = available(family)
+    known = list_available(family)
     if name not in known:
         raise MethodError(
             where,
             found=repr(name),
-            expected=f"one of: {listed(known)}{nearest(name, known)}",
+            expected=f"one of: {join_names(known)}{nearest(name, known)}",
             do="run `seedbed methods` to see what there is",
         )
     module_name = f"seedbed.{family}.{name}"
@@ -177,12 +178,12 @@ class Declaration:
         return ""
 
 
-def declared(family: str, name: str) -> Declaration:
+def read_declaration(family: str, name: str) -> Declaration:
     """What a method's file declares."""
     return _declaration(f"seedbed.{family}.{name}", marked_with="method")
 
 
-def declared_settings(family: str) -> Declaration | None:
+def read_settings_declaration(family: str) -> Declaration | None:
     """What a family declares beside its methods, in a class `Settings`; None where it has no such class."""
     module = f"seedbed.{family}"
     if any(node.name == "Settings" for node in _classes(module)):
@@ -191,7 +192,7 @@ def declared_settings(family: str) -> Declaration | None:
 
 
 @cache
-def _parsed(module: str) -> tuple[ast.Module, tuple[str, ...]]:
+def _parse(module: str) -> tuple[ast.Module, tuple[str, ...]]:
     path = PACKAGE.parent.joinpath(*module.split("."))
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     text = path.read_text(encoding="utf-8")
@@ -199,11 +200,11 @@ def _parsed(module: str) -> tuple[ast.Module, tuple[str, ...]]:
 
 
 def _classes(module: str) -> Iterator[ast.ClassDef]:
-    return (node for node in _parsed(module)[0].body if isinstance(node, ast.ClassDef))
+    return (node for node in _parse(module)[0].body if isinstance(node, ast.ClassDef))
 
 
 def _declaration(module: str, *, marked_with: str = "", class_name: str = "") -> Declaration:
-    tree, lines = _parsed(module)
+    tree, lines = _parse(module)
     for node in _classes(module):
         marks = {ast.unparse(decorator).split("(")[0].split(".")[-1] for decorator in node.decorator_list}
         if node.name == class_name or (marked_with and marked_with in marks):
@@ -221,14 +222,14 @@ def _parameter(module: str, field: ast.AnnAssign, lines: tuple[str, ...]) -> Par
     assert isinstance(field.target, ast.Name)
     written = ast.unparse(field.annotation)
     _, _, comment = lines[(field.end_lineno or field.lineno) - 1].partition("  # ")
-    return Parameter(name=field.target.id, type=written, comment=comment.strip(), nested=_nested(module, written))
+    return Parameter(name=field.target.id, type=written, comment=comment.strip(), nested=_find_nested(module, written))
 
 
-def _nested(module: str, annotation: str) -> Declaration | None:
+def _find_nested(module: str, annotation: str) -> Declaration | None:
     """The block of parameters that an annotation names, if it names one of ours."""
     if any(node.name == annotation for node in _classes(module)):
         return _declaration(module, class_name=annotation)
-    for node in _parsed(module)[0].body:
+    for node in _parse(module)[0].body:
         if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("seedbed."):
             continue
         if annotation in (alias.asname or alias.name for alias in node.names):

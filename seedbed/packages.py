@@ -23,7 +23,7 @@ INSTALLED_AS = {
 COMPUTE_NOTHING = frozenset({"pydantic", "safetensors"})
 
 
-def computing(imported: Iterable[str], *, ours: Iterable[str]) -> set[str]:
+def select_computing(imported: Iterable[str], *, ours: Iterable[str]) -> set[str]:
     """Packages of others among imported names that compute something."""
     first = {name.partition(".")[0] for name in imported}
     return first - sys.stdlib_module_names - set(ours) - COMPUTE_NOTHING - {""}
@@ -34,12 +34,12 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
 
     Without what is written behind a plus sign, which says for which processor it was built.
     """
-    changed = _changed()
-    found = (_installed(package, changed) for package in packages)
+    changed = _last_change()
+    found = (_find_installed(package, changed) for package in packages)
     return {name: version.partition("+")[0] for name, version in sorted(found)}
 
 
-def _changed() -> tuple[int, ...]:
+def _last_change() -> tuple[int, ...]:
     """When something was last installed or removed."""
     times = []
     for folder in sys.path:
@@ -49,7 +49,7 @@ def _changed() -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=64)
-def _installed(package: str, changed: tuple[int, ...]) -> tuple[str, str]:
+def _find_installed(package: str, changed: tuple[int, ...]) -> tuple[str, str]:
     """Name and version.
 
     changed: when that may have become another.

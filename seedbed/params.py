@@ -18,8 +18,9 @@ from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from seedbed import methods, raw
-from seedbed.errors import MethodError, ParamsError, listed, nearest
+from seedbed import methods
+from seedbed.errors import MethodError, ParamsError, join_names, nearest
+from seedbed.store import raw
 
 T = TypeVar("T")
 M = TypeVar("M", bound=methods.Method)
@@ -89,7 +90,7 @@ class Params:
             raise ParamsError(
                 f"{self._source}: {family}.method",
                 found="nothing" if name is None else repr(name),
-                expected=f"one of: {listed(methods.available(family))}",
+                expected=f"one of: {join_names(methods.list_available(family))}",
                 do=LOOK,
             )
         return name
@@ -112,15 +113,15 @@ class Params:
         settings: the family's `Settings`.
         """
         family = _family(settings)
-        names = methods.available(family)
+        names = methods.list_available(family)
         own = {key: value for key, value in self._section(family).items() if key != "method" and key not in names}
         made = _make(settings, own, f"{self._source}: {family}")
         assert isinstance(made, settings)
         return made
 
-    def selected(self, family: str) -> dict[str, Any]:
+    def select(self, family: str) -> dict[str, Any]:
         """All that counts of a section, by address: which method is selected, its parameters, and the family's own settings."""
-        name, others = self.method_name(family), methods.available(family)
+        name, others = self.method_name(family), methods.list_available(family)
         chosen = {key: value for key, value in self._section(family).items() if key == name or key not in others}
         return dict(_flat(chosen, f"{family}."))
 
@@ -134,7 +135,7 @@ class Params:
 
     def splits(self) -> dict[str, str]:
         """The split that each family works on, of those that have such a setting. Says nothing of what is wrong with them."""
-        declared = {family: methods.declared_settings(family) for family in self._sections if family in methods.families()}
+        declared = {family: methods.read_settings_declaration(family) for family in self._sections if family in methods.list_families()}
         named = {
             family: self._section(family).get(SPLIT) for family, settings in declared.items() if settings and SPLIT in settings.names()
         }
@@ -146,12 +147,12 @@ class Params:
         Slow, because it imports all methods and looks at all files.
         """
         raw.check(self.raw_root())
-        for family in methods.families():
+        for family in methods.list_families():
             module = importlib.import_module(f"seedbed.{family}")
             self.method(module.Method)
-            if methods.declared_settings(family):
+            if methods.read_settings_declaration(family):
                 self.settings(module.Settings)
-            for name in methods.available(family):
+            for name in methods.list_available(family):
                 block = self._section(family).get(name)
                 if block is not None and name != self.method_name(family):
                     self._check_given(family, name, block)
@@ -199,17 +200,17 @@ class Params:
             left += [(f"{address}.{key}" if address else str(key), one, within) for key, one in reversed(list(inner))]
 
     def _check_names(self) -> None:
-        known = methods.families()
+        known = methods.list_families()
         for family in self._sections:
             self._check_known(str(family), known, "")
             section = self._section(family)
-            names = methods.available(family)
-            declared_settings = methods.declared_settings(family)
+            names = methods.list_available(family)
+            declared_settings = methods.read_settings_declaration(family)
             settings = declared_settings.parameters if declared_settings else ()
             for key, value in section.items():
                 self._check_known(str(key), ["method", *(item.name for item in settings), *names], f"{family}.")
                 if key in names:
-                    self._check_block(value, methods.declared(family, key).parameters, f"{family}.{key}")
+                    self._check_block(value, methods.read_declaration(family, key).parameters, f"{family}.{key}")
             for item in settings:
                 if item.nested and item.name in section:
                     self._check_block(section[item.name], item.nested.parameters, f"{family}.{item.name}")
@@ -227,7 +228,7 @@ class Params:
             raise ParamsError(
                 f"{self._source}: {parent}{key}",
                 found="a name that nothing reads",
-                expected=f"one of: {listed(known)}{nearest(key, known)}",
+                expected=f"one of: {join_names(known)}{nearest(key, known)}",
                 do=f"correct or remove it, or {LOOK}",
             )
 
@@ -241,7 +242,7 @@ def _flat(block: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{name}", value
 
 
-def rebuilt(contract: type[M], name: str, block: Mapping[str, Any], *, where: str) -> M:
+def rebuild(contract: type[M], name: str, block: Mapping[str, Any], *, where: str) -> M:
     """A method with the parameters that an artifact was made with.
 
     where: the artifact, for messages.
@@ -264,11 +265,11 @@ def _make(kind: type[T], block: Any, address: str, *, complete: bool = True) -> 
     except ValidationError as error:
         for problem in error.errors():
             if complete or problem["type"] not in MISSING:
-                raise _explained(problem, address) from None
+                raise _explain(problem, address) from None
         return None
 
 
-def _explained(problem: Any, address: str) -> ParamsError:
+def _explain(problem: Any, address: str) -> ParamsError:
     full = ".".join([address, *(str(part) for part in problem["loc"])])
     if problem["type"] in MISSING:
         return ParamsError(full, found="nothing", expected="a value", do=f"add it, or {LOOK}")

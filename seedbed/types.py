@@ -77,7 +77,7 @@ class ClassMaps:
     classes: tuple[int, ...]  # in the data set's numbering, ascending, never 0
     maps: npt.NDArray[np.float32]  # (class, y, x), one map per entry of classes
 
-    def resized(self, size: Size) -> ClassMaps:
+    def resize(self, size: Size) -> ClassMaps:
         """The same maps at another size, bilinear."""
         height, width = size
         if self.maps.shape[1:] == size:
@@ -137,7 +137,7 @@ class Probabilities:
         """The likeliest class of every pixel; of equals the first."""
         return np.asarray(self.maps.argmax(axis=0), np.uint8)
 
-    def resized(self, size: Size) -> Probabilities:
+    def resize(self, size: Size) -> Probabilities:
         """The same maps at another size, bilinear."""
         height, width = size
         maps = [cv2.resize(single, (width, height), interpolation=cv2.INTER_LINEAR) for single in self.maps]

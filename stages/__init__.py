@@ -2,7 +2,7 @@
 
 import sys
 
-from seedbed import interruption
+from seedbed.run import interruption
 
 if sys.argv[0] == "-m":  # a stage that runs as a program has not begun yet, but to import what it needs, which takes seconds
     interruption.leave_at_once()

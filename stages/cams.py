@@ -2,19 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 
-from seedbed import cams, classifier, remarks
-from seedbed.artifacts import Columns, Labels
+from seedbed import cams, classifier
 from seedbed.images import Images
-from seedbed.inference import TrainedNetwork
-from seedbed.networks import ClassifierNetwork
-from seedbed.stage import Run, run_stage
+from seedbed.networks.contracts import ClassifierNetwork
+from seedbed.networks.inference import TrainedNetwork
+from seedbed.reads import Labels
+from seedbed.run import remarks
+from seedbed.run.stage import Run, run_stage
+from seedbed.store.schemas import Columns
 
 
 def compute(
     method: cams.Method, pictures: Images, labels: Labels, trained: TrainedNetwork[ClassifierNetwork], images: Sequence[str]
 ) -> Iterator[Columns]:
     """Class maps of images."""
-    network = trained.loaded()
+    network = trained.load()
     classes = [labels[image] for image in images]
     for maps, scores in method.compute(network, [pictures[image] for image in images], classes, device=trained.device):
         yield {"maps": maps.spread(trained.num_classes), "present": maps.present(trained.num_classes), "scores": scores}
@@ -25,7 +27,7 @@ def main(run: Run) -> None:
     method = run.params.method(cams.Method)
     data, trained = run.open("dataset"), run.open("classifier")
     network: TrainedNetwork[ClassifierNetwork] = TrainedNetwork(
-        run.trained(classifier.Method, trained), data.num_classes, trained, run.device
+        run.rebuild_trained(classifier.Method, trained), data.num_classes, trained, run.device
     )
     reads = (run.images(data), Labels(data), network)
     made = run.per_image(method, compute, method, *reads, images=data.labelled, extents=method.extents(data.max_size))

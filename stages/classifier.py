@@ -3,21 +3,26 @@
 from functools import partial
 from pathlib import Path
 
-from seedbed import classifier, export
-from seedbed.artifacts import Columns
-from seedbed.export import PLOTS
-from seedbed.machine import Machine
-from seedbed.samples import Samples
-from seedbed.stage import Run, run_stage
-from seedbed.training import Batch, Way, columns, fit
-from seedbed.weights import Checkpoints
+from seedbed import classifier
+from seedbed.learning.batches import Batch
+from seedbed.learning.checkpoints import Checkpoints
+from seedbed.learning.learner import collect_columns
+from seedbed.learning.loop import Sampling, fit
+from seedbed.learning.samples import Samples
+from seedbed.report import export
+from seedbed.report.export import PLOTS
+from seedbed.run.machine import Machine
+from seedbed.run.stage import Run, run_stage
+from seedbed.store.schemas import Columns
 
 
 def learn(method: classifier.Method, num_classes: int, samples: Samples, *, machine: Machine, checkpoint: Path, seconds: float) -> Columns:
     """Train a network."""
     build, view = partial(method.learner, num_classes), method.augmentation.view
-    way = Way(method.training, view, Batch.of)
-    return columns(fit(build, samples, way, machine=machine, name="classifier", checkpoints=Checkpoints(checkpoint, seconds=seconds)))
+    way = Sampling(method.training, view, Batch.of)
+    return collect_columns(
+        fit(build, samples, way, machine=machine, name="classifier", checkpoints=Checkpoints(checkpoint, seconds=seconds))
+    )
 
 
 def main(run: Run) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from seedbed import dataset, images
-from seedbed.artifacts import Columns
 from seedbed.images import RawFiles
-from seedbed.stage import Run, run_stage
-from seedbed.truth import Truth
+from seedbed.run.stage import Run, run_stage
+from seedbed.scoring.truth import Truth
+from seedbed.store.schemas import Columns
 from seedbed.types import BACKGROUND_COLOUR, BACKGROUND_NAME
 
 
@@ -21,7 +21,7 @@ def inspect(files: RawFiles, truth: Truth, bound: tuple[int, ...], ids: Sequence
     """
     for image in ids:
         original, problem = files.inspect(image)
-        size = images.fitted(original, (bound[0], bound[1])) if bound and not problem else original
+        size = images.fit_size(original, (bound[0], bound[1])) if bound and not problem else original
         mask_problem = "" if problem else truth.problem(image, original)
         yield {"size": size, "original_size": original, "problem": problem, "mask_problem": mask_problem}
 

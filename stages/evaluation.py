@@ -2,24 +2,28 @@
 
 from collections.abc import Iterator, Sequence
 
-from seedbed import evaluation, judgement, report
-from seedbed.artifacts import Artifact, Columns, Labels
+from seedbed import evaluation
 from seedbed.evaluation import CONFUSED, KINDS
 from seedbed.images import Images
-from seedbed.judgement import REFINED, Chosen, Judge, Verdict
-from seedbed.stage import Run, run_stage
-from seedbed.truth import Truth
+from seedbed.reads import Labels, read_class_maps, read_entry, read_probabilities
+from seedbed.report import overview as report
+from seedbed.run.stage import Run, run_stage
+from seedbed.scoring import judgement
+from seedbed.scoring.judgement import REFINED, Judge, Scores, Selection
+from seedbed.scoring.truth import Truth
+from seedbed.store.artifact import Artifact
+from seedbed.store.schemas import Columns
 from seedbed.types import LabelMap, Probabilities
 
 
-def enlarged(predictions: Artifact, image: str) -> Probabilities:
+def enlarge(predictions: Artifact, image: str) -> Probabilities:
     """A prediction at the size of its image."""
-    return predictions.probabilities(image).resized(predictions.size(image))
+    return read_probabilities(predictions, image).resize(predictions.size(image))
 
 
 def judge(
     method: evaluation.Method,
-    chosen: Chosen,
+    chosen: Selection,
     pictures: Images,
     truth: Truth,
     contained: Labels,
@@ -36,11 +40,11 @@ def judge(
     for image in images:
         kinds, class_maps, partition = {}, None, None
         if image in chosen:
-            class_maps, partition = maps.class_maps(image).resized(maps.size(image)), regions.read("regions", image)
-            made = (method.from_class_maps(class_maps), seeds.read("labels", image), masks.read("labels", image))
+            class_maps, partition = read_class_maps(maps, image).resize(maps.size(image)), read_entry(regions, "regions", image)
+            made = (method.from_class_maps(class_maps), read_entry(seeds, "labels", image), read_entry(masks, "labels", image))
             kinds = dict(zip(("class_maps", "seeds", "masks"), made, strict=True))
         if image in predictions:
-            kinds |= method.from_probabilities(pictures[image], enlarged(predictions, image))
+            kinds |= method.from_probabilities(pictures[image], enlarge(predictions, image))
         yield how.columns(truth[image], kinds, contained=contained.get(image), class_maps=class_maps, regions=partition)
 
 
@@ -51,12 +55,12 @@ def main(run: Run) -> None:
     data, maps, seeds, masks = run.open("dataset"), run.open("cams"), run.open("seeds"), run.open("refinement")
     regions, predictions = run.open("superpixels"), run.open("predictions")
     pictures = run.images_and_more(data)
-    truth, chosen = Truth.of_images(pictures), Chosen(frozenset(data.learnable(settings.split)))
+    truth, chosen = Truth.of_images(pictures), Selection(frozenset(data.learnable(settings.split)))
     reads = (chosen, pictures, truth, Labels(data), maps, seeds, masks, regions, predictions, data.num_classes)
     images = [image for image in data.usable if image in chosen or image in predictions]
     whole = {"kinds": KINDS, "thresholds": method.sweep.thresholds, "threshold": method.threshold}
     judged = run.per_image(method, judge, method, *reads, images=images, extents=method.extents(data.max_size), whole=whole)
-    verdict = Verdict(judged, data.class_names)
+    verdict = Scores(judged, data.class_names)
     report.write(judgement.of_classifier(maps, data, predictions.ids), verdict, confused=CONFUSED)
 
     def true(image: str) -> dict[str, LabelMap]:
@@ -64,10 +68,10 @@ def main(run: Run) -> None:
         return {} if labels is None else {"truth": labels}
 
     def masked(image: str) -> dict[str, LabelMap]:
-        return {"masks": masks.read("labels", image)}
+        return {"masks": read_entry(masks, "labels", image)}
 
     def predicted(image: str) -> dict[str, LabelMap]:
-        return {"predictions": enlarged(predictions, image).labels, REFINED: judged.read("refined", image)}
+        return {"predictions": enlarge(predictions, image).labels, REFINED: read_entry(judged, "refined", image)}
 
     drawn, made = data.split(settings.split)[: settings.pictures], {"seeds": seeds, "masks": masks}
     report.draw_training_images(pictures, drawn, maps=maps, regions=regions, labels=made, truth=true)

@@ -3,15 +3,15 @@
 from collections.abc import Iterator, Sequence
 
 from seedbed import features
-from seedbed.artifacts import Columns
-from seedbed.frozen import Frozen
 from seedbed.images import Images
-from seedbed.stage import Run, run_stage
+from seedbed.networks.frozen import Frozen
+from seedbed.run.stage import Run, run_stage
+from seedbed.store.schemas import Columns
 
 
 def describe(method: features.Method, frozen: Frozen, pictures: Images, images: Sequence[str]) -> Iterator[Columns]:
     """Features of images."""
-    for described in method.describe([pictures[image] for image in images], frozen.loaded(), device=frozen.device):
+    for described in method.describe([pictures[image] for image in images], frozen.load(), device=frozen.device):
         yield {"patches": described.values}
 
 

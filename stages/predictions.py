@@ -3,18 +3,18 @@
 from collections.abc import Iterator, Sequence
 
 from seedbed import predictions, segmenter
-from seedbed.artifacts import Columns
 from seedbed.images import Images
-from seedbed.inference import TrainedNetwork
-from seedbed.networks import SegmentationNetwork
-from seedbed.stage import Run, run_stage
+from seedbed.networks.contracts import SegmentationNetwork
+from seedbed.networks.inference import TrainedNetwork
+from seedbed.run.stage import Run, run_stage
+from seedbed.store.schemas import Columns
 
 
 def predict(
     method: predictions.Method, pictures: Images, trained: TrainedNetwork[SegmentationNetwork], images: Sequence[str]
 ) -> Iterator[Columns]:
     """Probabilities of images."""
-    network = trained.loaded()
+    network = trained.load()
     for predicted in method.predict(network, [pictures[image] for image in images], device=trained.device):
         yield {"probabilities": predicted.parts}
 
@@ -25,7 +25,7 @@ def main(run: Run) -> None:
     method = run.params.method(predictions.Method)
     data, trained = run.open("dataset"), run.open("segmenter")
     network: TrainedNetwork[SegmentationNetwork] = TrainedNetwork(
-        run.trained(segmenter.Method, trained), data.num_classes, trained, run.device
+        run.rebuild_trained(segmenter.Method, trained), data.num_classes, trained, run.device
     )
     images, extents = data.split(settings.split), method.extents(data.max_size)
     run.per_image(method, predict, method, run.images(data), network, images=images, extents=extents)

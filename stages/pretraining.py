@@ -2,19 +2,20 @@
 
 from pathlib import Path
 
-from seedbed import export, pretraining
-from seedbed.artifacts import Columns
-from seedbed.export import PLOTS
-from seedbed.machine import Machine
-from seedbed.samples import Pixels
-from seedbed.stage import Run, run_stage
-from seedbed.training import columns
-from seedbed.weights import Checkpoints
+from seedbed import pretraining
+from seedbed.learning.checkpoints import Checkpoints
+from seedbed.learning.learner import collect_columns
+from seedbed.learning.samples import Pixels
+from seedbed.report import export
+from seedbed.report.export import PLOTS
+from seedbed.run.machine import Machine
+from seedbed.run.stage import Run, run_stage
+from seedbed.store.schemas import Columns
 
 
 def learn(method: pretraining.Method, pixels: Pixels, *, machine: Machine, checkpoint: Path, seconds: float) -> Columns:
     """Train a network, if one is to be trained."""
-    return columns(method.learn(pixels, machine=machine, checkpoints=Checkpoints(checkpoint, seconds=seconds)))
+    return collect_columns(method.learn(pixels, machine=machine, checkpoints=Checkpoints(checkpoint, seconds=seconds)))
 
 
 def main(run: Run) -> None:

@@ -3,15 +3,17 @@
 from collections.abc import Iterator, Sequence
 
 from seedbed import refinement
-from seedbed.artifacts import Artifact, Columns
 from seedbed.images import Images
-from seedbed.stage import Run, run_stage
+from seedbed.reads import read_class_maps
+from seedbed.run.stage import Run, run_stage
+from seedbed.store.artifact import Artifact
+from seedbed.store.schemas import Columns
 
 
 def refine(method: refinement.Method, pictures: Images, maps: Artifact, images: Sequence[str]) -> Iterator[Columns]:
     """Pseudo masks of images."""
     for image in images:
-        made = method.refine(pictures[image], maps.class_maps(image).resized(maps.size(image)))
+        made = method.refine(pictures[image], read_class_maps(maps, image).resize(maps.size(image)))
         yield {"labels": made.labels, "confidence": made.confidence}
 
 

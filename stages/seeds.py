@@ -3,14 +3,16 @@
 from collections.abc import Iterator, Sequence
 
 from seedbed import seeds
-from seedbed.artifacts import Artifact, Columns
-from seedbed.stage import Run, run_stage
+from seedbed.reads import read_class_maps, read_entry
+from seedbed.run.stage import Run, run_stage
+from seedbed.store.artifact import Artifact
+from seedbed.store.schemas import Columns
 
 
 def label(method: seeds.Method, maps: Artifact, regions: Artifact, images: Sequence[str]) -> Iterator[Columns]:
     """Seeds of images."""
     for image in images:
-        yield {"labels": method.label(maps.class_maps(image).resized(maps.size(image)), regions.read("regions", image))}
+        yield {"labels": method.label(read_class_maps(maps, image).resize(maps.size(image)), read_entry(regions, "regions", image))}
 
 
 def main(run: Run) -> None:

@@ -3,25 +3,30 @@
 from functools import partial
 from pathlib import Path
 
-from seedbed import export, segmenter
-from seedbed.artifacts import Columns
-from seedbed.export import PLOTS
-from seedbed.machine import Machine
-from seedbed.networks import Start
-from seedbed.samples import Samples
-from seedbed.slots import check_start
-from seedbed.stage import Run, run_stage
-from seedbed.training import Batch, Way, columns, fit
-from seedbed.weights import Checkpoints
+from seedbed import segmenter
+from seedbed.learning.batches import Batch
+from seedbed.learning.checkpoints import Checkpoints
+from seedbed.learning.learner import collect_columns
+from seedbed.learning.loop import Sampling, fit
+from seedbed.learning.samples import Samples
+from seedbed.networks.start import InitialTrunk
+from seedbed.report import export
+from seedbed.report.export import PLOTS
+from seedbed.run.machine import Machine
+from seedbed.run.slots import check_start
+from seedbed.run.stage import Run, run_stage
+from seedbed.store.schemas import Columns
 
 
 def learn(
-    method: segmenter.Method, num_classes: int, samples: Samples, start: Start, *, machine: Machine, checkpoint: Path, seconds: float
+    method: segmenter.Method, num_classes: int, samples: Samples, start: InitialTrunk, *, machine: Machine, checkpoint: Path, seconds: float
 ) -> Columns:
     """Train a network."""
     build, view = partial(method.learner, num_classes, start=start.state()), method.augmentation.view
-    way = Way(method.training, view, Batch.of)
-    return columns(fit(build, samples, way, machine=machine, name="segmenter", checkpoints=Checkpoints(checkpoint, seconds=seconds)))
+    way = Sampling(method.training, view, Batch.of)
+    return collect_columns(
+        fit(build, samples, way, machine=machine, name="segmenter", checkpoints=Checkpoints(checkpoint, seconds=seconds))
+    )
 
 
 def main(run: Run) -> None:
@@ -32,7 +37,7 @@ def main(run: Run) -> None:
     maps = run.maps(method.wanted_maps, settings.maps)
     samples = Samples(data, run.images(data), data.learnable(settings.split), maps=maps)
     check_start("segmenter", method.backbone.initial_weights.source, settings.start)
-    start = Start(method.backbone, run.open(settings.start))
+    start = InitialTrunk(method.backbone, run.open(settings.start))
     made = run.training(method, learn, method, data.num_classes, samples, start)
     export.training_log(made, PLOTS / "segmenter.csv")
 

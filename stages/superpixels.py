@@ -4,15 +4,17 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from seedbed import superpixels
-from seedbed.artifacts import Artifact, Columns
 from seedbed.images import Images
-from seedbed.stage import Run, run_stage
+from seedbed.reads import read_patches
+from seedbed.run.stage import Run, run_stage
+from seedbed.store.artifact import Artifact
+from seedbed.store.schemas import Columns
 
 
 def segment(method: superpixels.Method, pictures: Images, patches: Artifact, images: Sequence[str]) -> Iterator[Columns]:
     """Regions of images."""
     for image in images:
-        regions = method.partition(pictures[image], patches.patches(image))
+        regions = method.partition(pictures[image], read_patches(patches, image))
         yield {"regions": regions, "region_count": regions.max() + 1}
 
 
@@ -21,7 +23,7 @@ def main(run: Run) -> None:
     method = run.params.method(superpixels.Method)
     data, patches = run.open("dataset"), run.open("features")
     made = run.per_image(method, segment, method, run.images(data), patches, images=data.usable)
-    alone = int((made.whole("region_count") == 1).sum())
+    alone = int((made.array("region_count") == 1).sum())
     if alone > len(made) / 2:
         advice = "features that all resemble each other? See features.vit.centred"
         print(f"superpixels: {alone} of {len(made)} images are one superpixel each: {advice}", file=sys.stderr)

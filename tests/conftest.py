@@ -16,10 +16,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from seedbed import params
-from seedbed.artifacts import Artifact, MadeBy
 from seedbed.errors import MethodError
-from tests.publishing import published
-from tests.small import shrunk
+from seedbed.store.artifact import Artifact, MadeBy
+from tests.support.publishing import published
+from tests.support.small import shrunk
 
 PROJECT = Path(__file__).parents[1]
 
@@ -63,7 +63,7 @@ def small_method(original: dict[str, Any]) -> Callable[[str, str], Any]:
         assert block is not None, f"params.yaml has no block {family}.{name}, from which the tests of {family}/{name}.py take parameters"
         contract = importlib.import_module(f"seedbed.{family}").Method
         try:
-            return params.rebuilt(contract, name, shrunk(block), where="params.yaml")
+            return params.rebuild(contract, name, shrunk(block), where="params.yaml")
         except MethodError as error:
             pytest.skip(str(error))
 

@@ -4,7 +4,7 @@ Of tools that do the like, mutmut leaves decorated functions and constants of mo
 cosmic-ray edits the checkout; neither exchanges parameters, which is the fault of this field.
 
     python -m tests.mutants                              # a sample of all modules
-    python -m tests.mutants seedbed/crf.py --number 20   # of some
+    python -m tests.mutants seedbed/algorithms/crf.py --number 20   # of some
     python -m tests.mutants --seed 1 --jobs 4            # another sample, several at a time
 
 A fault is dead when a test fails or does not end. Those that change nothing that could be noticed are in EQUIVALENT, with the reason.
@@ -31,7 +31,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import PROJECT, Fault, faults
+from tests.support.faults import PROJECT, Fault, faults
 
 COMPUTING = (  # beside methods
     *("augmentation", "boundaries", "components", "crf", "deeplab", "inference", "judgement", "metrics", "networks"),
@@ -44,7 +44,7 @@ RESIZED_TO_ITS_SIZE = (
     "return image if image.shape[1::-1] == size else np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)"
 )
 EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can notice
-    "seedbed/boundaries.py: 0 -> (1) in `nothing = places[:0]`": "where all is void, the one place more is filled from itself",
+    "seedbed/scoring/boundaries.py: 0 -> (1) in `nothing = places[:0]`": "where all is void, the one place more is filled from itself",
     f"seedbed/features/vit.py: 1 -> (2) in `{RESIZED_TO_ITS_SIZE}`": "an image that is resized to its own size stays as it is",
     "seedbed/features/vit.py: 1 -> (2) in `flat = values.reshape(-1, values.shape[-1])`": "any negative length is the one to be found",
 }
@@ -92,7 +92,7 @@ def belonging(module: str) -> list[str]:
 
 def load() -> None:
     """Import what is slow to import, so that processes have it that are forked from this one."""
-    importlib.import_module("seedbed.torchvision_repair").apply()
+    importlib.import_module("seedbed.networks.repaired")
     for name in SLOW:
         importlib.import_module(name)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,10 +40,10 @@ def test_help_imports_nothing_heavy() -> None:
 def test_methods_lists_family_method_paper_and_parameters() -> None:
     done = seedbed("methods")
     assert done.returncode == 0, done.stderr
-    for family in methods.families():
+    for family in methods.list_families():
         assert f"\n{family}\n" in f"\n{done.stdout}"
-        for name in methods.available(family):
-            assert f"  {name}  {methods.declared(family, name).summary()}" in done.stdout
+        for name in methods.list_available(family):
+            assert f"  {name}  {methods.read_declaration(family, name).summary()}" in done.stdout
     assert "paper: Krähenbühl and Koltun" in done.stdout
     assert "parameters: background_power, crf" in done.stdout
     assert done.stdout.index("dataset") < done.stdout.index("superpixels") < done.stdout.index("evaluation"), "in the pipeline's order"
@@ -103,21 +104,25 @@ def test_summary_before_any_run(tmp_path: Path) -> None:
     assert done.stderr == "error: data/metrics/evaluation.json: found no such file; expected the figures of a run; run `dvc repro`\n"
 
 
-@pytest.mark.parametrize("page", ["methods.md", "artifacts.md"])
+@pytest.mark.parametrize("page", ["docs/methods.md", "docs/artifacts.md", "dvc.yaml"])
 def test_a_stale_page_is_found_and_written_anew(tmp_path: Path, page: str) -> None:
     def documentation(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "seedbed.documentation", *arguments]
+        command = [sys.executable, "-m", "seedbed.tools.documentation", *arguments]
         environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
+    written = (PROJECT / page).read_text(encoding="utf-8")
+    shutil.copy(PROJECT / "dvc.yaml", tmp_path)
     assert documentation().returncode == 0
     assert documentation("--check").returncode == 0
-    (tmp_path / "docs" / page).write_text("old", encoding="utf-8")
+    (tmp_path / page).write_text(
+        written.replace("seedbed/images.py", "seedbed/pictures.py") if page == "dvc.yaml" else "old", encoding="utf-8"
+    )
     stale = documentation("--check")
     assert stale.returncode == 1
-    assert stale.stdout == f"docs/{page} is stale: run `make docs`\n"
+    assert stale.stdout == f"{page} is stale: run `make docs`\n"
     documentation()
-    assert (tmp_path / "docs" / page).read_text(encoding="utf-8") == (PROJECT / "docs" / page).read_text(encoding="utf-8")
+    assert (tmp_path / page).read_text(encoding="utf-8") == written
 
 
 def test_summary_of_broken_figures(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedbed.errors import DataError, SeedbedError, listed, nearest, of_system, shortened, shown
+from seedbed.errors import DataError, SeedbedError, join_names, list_problems, nearest, of_system, shorten
 
 
 def test_a_message_says_where_what_was_found_what_was_expected_and_what_to_do() -> None:
@@ -35,8 +35,8 @@ def test_nearest_names_what_resembles() -> None:
 
 
 def test_listed_says_so_when_there_is_nothing() -> None:
-    assert listed(["b", "a"]) == "b, a"
-    assert listed([]) == "nothing"
+    assert join_names(["b", "a"]) == "b, a"
+    assert join_names([]) == "nothing"
 
 
 @pytest.mark.parametrize(
@@ -70,5 +70,5 @@ def test_a_name_that_is_not_utf_8_can_be_printed_and_kept() -> None:
 
 
 def test_what_is_quoted_is_no_longer_than_a_message_may_be() -> None:
-    assert shortened("a" * 300) == "a" * 300
-    assert shown(["b", "a" * 100_000]) == f"b; {'a' * 300}... (100,000 letters)"
+    assert shorten("a" * 300) == "a" * 300
+    assert list_problems(["b", "a" * 100_000]) == f"b; {'a' * 300}... (100,000 letters)"

@@ -17,9 +17,9 @@ import pytest
 from PIL import Image as PillowImage
 
 from seedbed import images
-from seedbed.artifacts import Artifact
 from seedbed.errors import DataError
 from seedbed.images import Images, RawFiles
+from seedbed.store.artifact import Artifact
 
 RANDOM = np.random.default_rng(0)
 COLOURS = RANDOM.integers(0, 256, (5, 7, 3), dtype=np.uint8)
@@ -236,7 +236,7 @@ def test_wrong_heads_of_formats_that_pillow_knows(kind: str) -> None:
             images.decode(bytes(changed), where="a.file")
         except DataError as error:
             assert str(error).startswith("a.file: found ")  # noqa: PT017 (some are read all the same)
-        images.announced_size(io.BytesIO(bytes(changed)), upright=True)
+        images.read_announced_size(io.BytesIO(bytes(changed)), upright=True)
 
 
 def test_no_photograph_of_voc_is_taken_for_a_broken_one() -> None:
@@ -455,7 +455,7 @@ def test_an_image_that_is_shrunk_is_another_image(tmp_path: Path, write_dataset:
     [((30, 40), (30, 40), (30, 40)), ((3, 4), (30, 40), (3, 4)), ((60, 40), (30, 40), (30, 20)), ((1000, 3), (100, 100), (100, 2))],
 )
 def test_proportions_stay_when_an_image_is_shrunk(size: tuple[int, int], bound: tuple[int, int], expected: tuple[int, int]) -> None:
-    assert images.fitted(size, bound) == expected
+    assert images.fit_size(size, bound) == expected
 
 
 def test_images_are_found_from_any_folder(indexed: Images, monkeypatch: pytest.MonkeyPatch) -> None:

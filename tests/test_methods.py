@@ -18,7 +18,7 @@ from seedbed.errors import MethodError
 from seedbed.methods import Declaration
 from seedbed.params import Params
 
-EVERY_METHOD = [(family, name) for family in methods.families() for name in methods.available(family)]
+EVERY_METHOD = [(family, name) for family in methods.list_families() for name in methods.list_available(family)]
 
 
 @pytest.fixture
@@ -28,9 +28,9 @@ def family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Path) -> It
     shutil.copytree(project / "seedbed", package, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(methods, "PACKAGE", package)
     monkeypatch.setattr(superpixels, "__path__", [*superpixels.__path__, str(package / "superpixels")])
-    methods._parsed.cache_clear()
+    methods._parse.cache_clear()
     yield package / "superpixels"
-    methods._parsed.cache_clear()
+    methods._parse.cache_clear()
     for name in [name for name in sys.modules if name.startswith("seedbed.superpixels.added")]:
         del sys.modules[name]
 
@@ -45,7 +45,7 @@ Differs from the paper: not applicable.
 import numpy as np
 
 from seedbed import superpixels
-from seedbed.crf import DenseCrf
+from seedbed.algorithms.crf import DenseCrf
 from seedbed.methods import method
 from seedbed.types import Image, PatchFeatures, RegionMap, cells
 
@@ -62,10 +62,10 @@ class Blocks(superpixels.Method):
 
 def test_a_new_file_is_a_new_method(family: Path, content: dict[str, Any]) -> None:
     (family / "added_blocks.py").write_text(BLOCKS.format(imports="", mark="@method"))
-    assert methods.available("superpixels") == ["added_blocks", "dino"]
+    assert methods.list_available("superpixels") == ["added_blocks", "dino"]
     kind = methods.load("superpixels", "added_blocks")
     assert kind.name == "added_blocks"
-    assert methods.declared("superpixels", "added_blocks").names() == ["edge", "crf"]
+    assert methods.read_declaration("superpixels", "added_blocks").names() == ["edge", "crf"]
     crf = content["superpixels"]["dino"]["crf"]
     content["superpixels"] = {"method": "added_blocks", "added_blocks": {"edge": 4, "crf": crf}}
     assert isinstance(Params(content).method(superpixels.Method), kind)
@@ -73,7 +73,7 @@ def test_a_new_file_is_a_new_method(family: Path, content: dict[str, Any]) -> No
 
 def test_files_that_begin_with_an_underscore_are_no_methods(family: Path) -> None:
     (family / "_added.py").write_text("")
-    assert methods.available("superpixels") == ["dino"]
+    assert methods.list_available("superpixels") == ["dino"]
 
 
 def test_a_missing_package_is_named_as_pip_names_it(family: Path) -> None:
@@ -94,8 +94,8 @@ def test_a_missing_package_whose_import_name_differs_is_named_as_pip_names_it(fa
 
 def test_a_method_with_a_missing_package_disturbs_nobody_else(family: Path, content: dict[str, Any]) -> None:
     (family / "added_needy.py").write_text(BLOCKS.format(imports="import seedbed_has_no_such_package\n", mark="@method"))
-    assert methods.available("superpixels") == ["added_needy", "dino"]
-    assert methods.declared("superpixels", "added_needy").names() == ["edge", "crf"]
+    assert methods.list_available("superpixels") == ["added_needy", "dino"]
+    assert methods.read_declaration("superpixels", "added_needy").names() == ["edge", "crf"]
     content["superpixels"]["added_needy"] = {"edge": 4}
     params = Params(content)
     params.check()
@@ -115,7 +115,7 @@ def test_a_file_without_a_marked_class_is_refused(family: Path) -> None:
 
 
 def test_a_mistake_of_our_own_is_no_missing_package(family: Path) -> None:
-    (family / "added_blocks.py").write_text(BLOCKS.format(imports="from seedbed.crf import NoSuchThing\n", mark="@method"))
+    (family / "added_blocks.py").write_text(BLOCKS.format(imports="from seedbed.algorithms.crf import NoSuchThing\n", mark="@method"))
     with pytest.raises(ImportError, match="NoSuchThing"):
         methods.load("superpixels", "added_blocks")
 
@@ -128,9 +128,9 @@ def test_an_unknown_method_is_answered_with_those_that_there_are() -> None:
     assert "(nearest: dino)" in message
 
 
-@pytest.mark.parametrize("family", methods.families())
+@pytest.mark.parametrize("family", methods.list_families())
 def test_the_settings_that_are_declared_are_those_that_the_class_has(family: str) -> None:
-    settings = methods.declared_settings(family)
+    settings = methods.read_settings_declaration(family)
     module = importlib.import_module(f"seedbed.{family}")
     assert (settings is not None) == hasattr(module, "Settings")
     if settings is not None:
@@ -170,12 +170,12 @@ def test_what_is_declared_is_what_the_class_has(family: str, name: str) -> None:
         kind = methods.load(family, name)
     except MethodError as error:
         pytest.skip(str(error))
-    assert_declares(methods.declared(family, name), kind)
+    assert_declares(methods.read_declaration(family, name), kind)
 
 
 @pytest.mark.parametrize(("family", "name"), EVERY_METHOD)
 def test_every_method_says_its_paper_and_how_it_differs(family: str, name: str) -> None:
-    declaration = methods.declared(family, name)
+    declaration = methods.read_declaration(family, name)
     assert declaration.paper()
     assert "\nDiffers from the paper: " in declaration.docstring
     assert len(declaration.summary()) > 20
@@ -183,13 +183,15 @@ def test_every_method_says_its_paper_and_how_it_differs(family: str, name: str) 
 
 @pytest.mark.parametrize(("family", "name"), EVERY_METHOD)
 def test_every_parameter_is_explained(family: str, name: str) -> None:
-    unexplained = [address for address, comment in every_parameter(methods.declared(family, name), f"{family}.{name}") if not comment]
+    unexplained = [
+        address for address, comment in every_parameter(methods.read_declaration(family, name), f"{family}.{name}") if not comment
+    ]
     assert unexplained == []
 
 
-@pytest.mark.parametrize("family", methods.families())
+@pytest.mark.parametrize("family", methods.list_families())
 def test_every_setting_is_explained(family: str) -> None:
-    settings = methods.declared_settings(family)
+    settings = methods.read_settings_declaration(family)
     unexplained = [address for address, comment in every_parameter(settings, family) if not comment] if settings else []
     assert unexplained == []
 

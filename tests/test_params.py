@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from seedbed import classifier, dataset, methods, segmenter, superpixels
 from seedbed.errors import MethodError, SeedbedError
-from seedbed.params import Params, rebuilt
+from seedbed.params import Params, rebuild
 from seedbed.superpixels.dino import Dino
 
 
@@ -42,13 +42,13 @@ def test_the_project_s_own_file_is_right(original: dict[str, Any], project: Path
     read_params = Params.read(project / "params.yaml")
     read_params.check()
     assert read_params.families() == list(original)
-    assert set(read_params.families()) == set(methods.families())
+    assert set(read_params.families()) == set(methods.list_families())
 
 
 def test_every_method_has_a_complete_block_in_the_project_s_file(original: dict[str, Any]) -> None:
-    for family in methods.families():
-        for name in methods.available(family):
-            assert list(original[family][name]) == methods.declared(family, name).names(), f"{family}.{name}"
+    for family in methods.list_families():
+        for name in methods.list_available(family):
+            assert list(original[family][name]) == methods.read_declaration(family, name).names(), f"{family}.{name}"
 
 
 def test_numbers_are_read_as_dvc_reads_them(original: dict[str, Any], tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_a_missing_mask_of_method_is_named(content: dict[str, Any]) -> None:
     assert refusal(Params(content).check).startswith("params.yaml: superpixels.method: found nothing; expected one of: ")
 
 
-@pytest.mark.parametrize("family", methods.families())
+@pytest.mark.parametrize("family", methods.list_families())
 def test_a_missing_section_is_named_when_its_stage_asks_for_it(content: dict[str, Any], family: str) -> None:
     del content[family]
     contract = importlib.import_module(f"seedbed.{family}").Method
@@ -406,10 +406,10 @@ def test_values_that_no_machine_can_serve_are_refused(content: dict[str, Any], a
     assert message.startswith(f"params.yaml: {place}: found {found!r}; expected {expected}; ")
 
 
-@pytest.mark.parametrize("family", methods.families())
+@pytest.mark.parametrize("family", methods.list_families())
 def test_every_number_has_a_bound_on_either_side(family: str) -> None:
     """Whatever is larger or smaller is a slip of the hand, and better told than waited for."""
-    for name in methods.available(family):
+    for name in methods.list_available(family):
         for address, field in numbers(methods.load(family, name)):
             bounds = [one for one in field.metadata if isinstance(one, Ge | Gt | Le | Lt)]
             upper, lower = (any(isinstance(one, kind) for one in bounds) for kind in (Le | Lt, Ge | Gt))
@@ -501,12 +501,12 @@ def test_raw_data_that_dvc_would_wait_for(content: dict[str, Any], tmp_path: Pat
 
 
 def test_a_method_is_rebuilt_from_the_parameters_that_it_had(original: dict[str, Any]) -> None:
-    made = rebuilt(superpixels.Method, "dino", original["superpixels"]["dino"], where="data/superpixels.zarr")
+    made = rebuild(superpixels.Method, "dino", original["superpixels"]["dino"], where="data/superpixels.zarr")
     assert isinstance(made, Dino)
     assert made == Params(original).method(superpixels.Method)
 
 
 def test_parameters_that_no_longer_fit_name_the_artifact(original: dict[str, Any]) -> None:
     old = {"tau": 0.3, **original["superpixels"]["dino"]}
-    message = refusal(lambda: rebuilt(superpixels.Method, "dino", old, where="data/superpixels.zarr"))
+    message = refusal(lambda: rebuild(superpixels.Method, "dino", old, where="data/superpixels.zarr"))
     assert message.startswith("data/superpixels.zarr: superpixels.dino.tau: found 0.3")

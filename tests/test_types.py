@@ -92,12 +92,12 @@ def test_patches_that_do_not_cover_the_image_are_refused() -> None:
 
 def test_class_maps_of_the_right_size_stay_as_they_are() -> None:
     maps = ClassMaps(classes=(2,), maps=np.random.default_rng(0).random((1, 5, 7), np.float32))
-    assert np.array_equal(maps.resized((5, 7)).maps, maps.maps)
+    assert np.array_equal(maps.resize((5, 7)).maps, maps.maps)
 
 
 def test_resizing_takes_height_first_and_keeps_what_is_constant() -> None:
     maps = ClassMaps(classes=(1, 2), maps=np.stack([np.full((3, 4), value, np.float32) for value in (0.25, 1.0)]))
-    resized = maps.resized((6, 10))
+    resized = maps.resize((6, 10))
     assert resized.classes == (1, 2)
     assert resized.maps.shape == (2, 6, 10)
     assert np.array_equal(resized.maps[:, 0, 0], [0.25, 1.0])
@@ -105,7 +105,7 @@ def test_resizing_takes_height_first_and_keeps_what_is_constant() -> None:
 
 
 def test_class_maps_of_no_class_can_be_resized() -> None:
-    assert ClassMaps(classes=(), maps=np.zeros((0, 3, 4), np.float32)).resized((6, 10)).maps.shape == (0, 6, 10)
+    assert ClassMaps(classes=(), maps=np.zeros((0, 3, 4), np.float32)).resize((6, 10)).maps.shape == (0, 6, 10)
 
 
 def test_class_maps_are_spread_over_all_classes() -> None:
@@ -132,6 +132,6 @@ def test_probabilities_are_kept_in_255ths_to_the_nearest() -> None:
 
 def test_resized_probabilities_still_sum_to_one() -> None:
     first = np.random.default_rng(0).random((3, 4), np.float32)
-    resized = Probabilities(maps=np.stack([first, 1 - first])).resized((7, 5)).maps
+    resized = Probabilities(maps=np.stack([first, 1 - first])).resize((7, 5)).maps
     assert resized.shape == (2, 7, 5)
     assert np.allclose(resized.sum(axis=0), 1)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seedbed import methods
-from seedbed.networks import ClassifierNetwork
+from seedbed.networks.contracts import ClassifierNetwork
 from seedbed.types import ClassMaps, Image, Size, cells
 
 

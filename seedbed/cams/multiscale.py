@@ -18,10 +18,10 @@ from pydantic import Field
 from torch import Tensor
 
 from seedbed import cams
-from seedbed.augmentation import Scale
-from seedbed.inference import combine_views, footprint, together
+from seedbed.learning.augmentation import Scale
 from seedbed.methods import method
-from seedbed.networks import ClassifierNetwork
+from seedbed.networks.contracts import ClassifierNetwork
+from seedbed.networks.inference import combine_views, estimate_memory, group_by_size
 from seedbed.types import ClassMaps, Image, cells
 
 SMALLEST_MAXIMUM = 1e-5  # below it a class map is nothing but noise and is not raised to 1
@@ -37,14 +37,14 @@ class Multiscale(cams.Method):
     stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of the maps that are kept
 
     def memory(self, extents: Mapping[str, int]) -> int:
-        return footprint(extents, scales=self.scales, flip=self.flip)
+        return estimate_memory(extents, scales=self.scales, flip=self.flip)
 
     @torch.inference_mode()
     def compute(
         self, network: ClassifierNetwork, images: Sequence[Image], classes: Sequence[tuple[int, ...]], *, device: str
     ) -> list[tuple[ClassMaps, npt.NDArray[np.float32]]]:
         made: dict[int, tuple[ClassMaps, npt.NDArray[np.float32]]] = {}
-        for places in together(images, device=device):
+        for places in group_by_size(images, device=device):
             all_maps, all_scores = self._run(network, [images[place] for place in places], device)
             for place, maps, scores in zip(places, all_maps, all_scores, strict=True):
                 present = maps[[one - 1 for one in classes[place]]]

@@ -9,10 +9,14 @@ from typing import ClassVar
 import torch
 
 from seedbed import methods
-from seedbed.augmentation import Augmentation
+from seedbed.learning.augmentation import Augmentation
+from seedbed.learning.batches import Batch
+from seedbed.learning.footprint import SAVES_MEMORY, estimate_memory
+from seedbed.learning.learner import Learner
+from seedbed.learning.training import Training
 from seedbed.methods import parameters
-from seedbed.networks import ClassifierNetwork, Trunk
-from seedbed.training import SAVES_MEMORY, Batch, Learner, Training, footprint
+from seedbed.networks.backbones import Trunk
+from seedbed.networks.contracts import ClassifierNetwork
 
 
 @parameters
@@ -39,7 +43,7 @@ class Method(methods.Method):
     def memory(self, extents: Mapping[str, int]) -> int:
         with torch.device("meta"):
             network = self.network(extents["class"] - 1)
-        return footprint(network, self.training, [self.augmentation.crop])
+        return estimate_memory(network, self.training, [self.augmentation.crop])
 
     @abstractmethod
     def network(self, num_classes: int) -> ClassifierNetwork:

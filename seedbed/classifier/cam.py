@@ -15,10 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seedbed import classifier
-from seedbed.augmentation import Augmentation
+from seedbed.learning.augmentation import Augmentation
+from seedbed.learning.batches import Batch
+from seedbed.learning.learner import Learner
+from seedbed.learning.optimisers import Descent, Scheduled
+from seedbed.learning.training import Training
 from seedbed.methods import method
-from seedbed.networks import Backbone, ClassifierNetwork, Trunk
-from seedbed.training import Batch, Descent, Learner, Scheduled, Training
+from seedbed.networks.backbones import Backbone, Trunk
+from seedbed.networks.contracts import ClassifierNetwork
 
 
 @method
@@ -31,10 +35,10 @@ class Cam(classifier.Method):
     descent: Descent
 
     def network(self, num_classes: int) -> CamNetwork:
-        return CamNetwork(self.backbone.built(), num_classes)
+        return CamNetwork(self.backbone.build(), num_classes)
 
     def learner(self, num_classes: int) -> Learner[ClassifierNetwork, Batch]:
-        return CamLearner(CamNetwork(self.backbone.initialised(start={}), num_classes), self.descent)
+        return CamLearner(CamNetwork(self.backbone.initialise(start={}), num_classes), self.descent)
 
 
 class CamNetwork(ClassifierNetwork):
@@ -66,4 +70,4 @@ class CamLearner(Learner[ClassifierNetwork, Batch]):
         return {"classes": functional.binary_cross_entropy_with_logits(logits_BK, batch.labels_BK[:, 1:])}
 
     def optimizers(self) -> list[Scheduled]:
-        return [self._descent.scheduled(self.network.backbone, self.network.head)]
+        return [self._descent.schedule(self.network.backbone, self.network.head)]

@@ -1,7 +1,7 @@
 """Data sets: which images there are, what each contains, and to which splits it belongs.
 
 A method of this family reads one layout of raw data. It may read files; it never reads a pixel label. Where true masks of a layout
-lie is known to `seedbed/truth.py` alone; a reader says what their values mean.
+lie is known to `seedbed/scoring/truth.py` alone; a reader says what their values mean.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from seedbed import methods, raw
-from seedbed.errors import DataError, ParamsError, listed, nearest, shortened, shown
+from seedbed import methods
+from seedbed.errors import DataError, ParamsError, join_names, list_problems, nearest, shorten
 from seedbed.methods import parameters
+from seedbed.store import raw
 from seedbed.types import BACKGROUND, IGNORE
 
 EXPECTED = "existing images once each, with known classes"
@@ -39,7 +40,7 @@ class Settings:
 
 
 @cache
-def shared(words: frozenset[str]) -> frozenset[str]:
+def find_shared_words(words: frozenset[str]) -> frozenset[str]:
     """The same set for the same words, for there are many images and few sets."""
     return words
 
@@ -99,7 +100,7 @@ class Index:
         """Refuse a data set in which something is wrong."""
         if self.problems:
             raise DataError(
-                str(where), found=f"{len(self.problems)} problems: {shown(self.problems)}", expected=EXPECTED, do="correct them"
+                str(where), found=f"{len(self.problems)} problems: {list_problems(self.problems)}", expected=EXPECTED, do="correct them"
             )
 
     def restricted(self, names: Sequence[str]) -> Index:
@@ -113,7 +114,9 @@ class Index:
             self,
             class_names=tuple(names),
             palette=tuple(self.palette[place] for place in positions),
-            entries=tuple(replace(one, labels=None if one.labels is None else shared(one.labels & kept)) for one in self.entries),
+            entries=tuple(
+                replace(one, labels=None if one.labels is None else find_shared_words(one.labels & kept)) for one in self.entries
+            ),
             values=(values[BACKGROUND], *(values[1 + place] for place in positions)),
             left_out=(*self.left_out, *others),
         )
@@ -129,7 +132,7 @@ def check_classes(names: Sequence[str], known: Sequence[str]) -> None:
             raise ParamsError(
                 "params.yaml: dataset.classes",
                 found=repr(name) + (" twice" if name in known else nearest(name, known)),
-                expected=f"some of: {listed(known)}",
+                expected=f"some of: {join_names(known)}",
                 do="correct it",
             )
 
@@ -175,7 +178,7 @@ class Problems:
 
         where: the file, and the line if there is one.
         """
-        self.found.append(shortened(f"{where}: {problem}"))
+        self.found.append(shorten(f"{where}: {problem}"))
 
 
 def check_root(root: Path, *, holds: str, do: str) -> None:

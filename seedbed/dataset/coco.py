@@ -18,10 +18,11 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from seedbed import dataset, raw
+from seedbed import dataset
 from seedbed.dataset import Entry, Index, Preview, Problems, check_root, class_colours
-from seedbed.errors import DataError, shortened
+from seedbed.errors import DataError, shorten
 from seedbed.methods import method
+from seedbed.store import raw
 from seedbed.types import BACKGROUND, BACKGROUND_NAME, IGNORE
 
 
@@ -80,7 +81,7 @@ class Coco(dataset.Method):
             problems.add(f"{where}, line {error.lineno}", f"it is no JSON, or cut short: {error.msg}")
             return []
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            problems.add(where, f"it is not what COCO calls instances: {shortened(repr(error))}")
+            problems.add(where, f"it is not what COCO calls instances: {shorten(repr(error))}")
             return []
         if not _learn(categories, names, where, problems):
             return []
@@ -106,7 +107,12 @@ class Coco(dataset.Method):
                 problems.add(where, f"image {number} of {height} x {width} pixels")
             else:
                 entries.append(
-                    Entry(Path(name).with_suffix("").as_posix(), f"{below}/{name}", dataset.shared(frozenset(labels[number])), splits)
+                    Entry(
+                        Path(name).with_suffix("").as_posix(),
+                        f"{below}/{name}",
+                        dataset.find_shared_words(frozenset(labels[number])),
+                        splits,
+                    )
                 )
             seen.add(number)
         return entries

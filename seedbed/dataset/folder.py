@@ -32,10 +32,11 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from seedbed import dataset, raw
+from seedbed import dataset
 from seedbed.dataset import Entry, Index, Preview, Problems, check_root, class_colours, is_below
-from seedbed.errors import DataError, listed, nearest, shortened
+from seedbed.errors import DataError, join_names, nearest, shorten
 from seedbed.methods import method
+from seedbed.store import raw
 from seedbed.types import BACKGROUND_NAME, IGNORE
 
 CSV, JSON_LINES = "labels.csv", "labels.jsonl"
@@ -108,8 +109,8 @@ class Folder(dataset.Method):
         return Entry(
             id=Path(name).with_suffix("").as_posix() if Path(name).name else name,
             file=file.as_posix(),
-            labels=dataset.shared(frozenset(labels)) if labels or self.complete else None,
-            splits=dataset.shared(frozenset(splits or [SPLIT])),
+            labels=dataset.find_shared_words(frozenset(labels)) if labels or self.complete else None,
+            splits=dataset.find_shared_words(frozenset(splits or [SPLIT])),
         )
 
 
@@ -140,7 +141,7 @@ def _csv_rows(table: Path, text: str, problems: Problems) -> Iterator[tuple[int,
             columns = [one.strip().lower() for one in given]
             if columns not in (COLUMNS, COLUMNS[:-1]):
                 expected = f"the header {','.join(COLUMNS)}, of which {COLUMNS[-1]} may be left out"
-                found = shortened(repr(given)) if given else "nothing"
+                found = shorten(repr(given)) if given else "nothing"
                 raise DataError(f"{table}, line 1", found=found, expected=expected, do="correct that line")
             last = reader.line_num
             for cells in reader:
@@ -173,7 +174,7 @@ def _json_rows(name: str, text: str, problems: Problems) -> Iterator[tuple[int, 
             problems.add(where, "no JSON that anybody would write")
             continue
         if not isinstance(row, dict) or "image" not in row or row.keys() - set(COLUMNS):
-            problems.add(where, f"not an object with {listed(COLUMNS)}")
+            problems.add(where, f"not an object with {join_names(COLUMNS)}")
         elif not isinstance(row["image"], str) or not all(_is_text(row.get(column)) for column in COLUMNS):
             problems.add(where, "something that is neither text nor a list of texts")
         else:

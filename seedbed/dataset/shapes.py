@@ -32,11 +32,12 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 from pydantic import Field, model_validator
 
-from seedbed import dataset, raw
+from seedbed import dataset
 from seedbed.dataset import Index, Preview, class_colours
 from seedbed.dataset.folder import COLUMNS, Folder
-from seedbed.errors import DataError, listed
+from seedbed.errors import DataError, join_names
 from seedbed.methods import method
+from seedbed.store import raw
 from seedbed.types import BACKGROUND, Image, LabelMap, Size
 
 DRAWING_VERSION = 3  # raise it with every change of what is drawn, so that worlds on disk are drawn again
@@ -151,7 +152,7 @@ def _refuse_foreign(root: Path) -> None:
     if foreign:
         raise DataError(
             str(root),
-            found=f"files that are not a drawn world: {listed(foreign[:5])}",
+            found=f"files that are not a drawn world: {join_names(foreign[:5])}",
             expected=f"an empty folder, or one with a {RECORD}",
             do="set dataset.root to another folder, or choose the dataset method that reads these files",
         )

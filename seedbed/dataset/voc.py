@@ -21,10 +21,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from seedbed import dataset, raw
+from seedbed import dataset
 from seedbed.dataset import Entry, Index, Preview, Problems, check_root
 from seedbed.errors import DataError, nearest
 from seedbed.methods import method
+from seedbed.store import raw
 
 NAMES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -92,7 +93,10 @@ class Voc(dataset.Method):
         except (ValueError, LookupError, ET.ParseError) as error:
             problems.add(where, f"it cannot be read: {error}")
         return Entry(
-            image, f"JPEGImages/{image}.jpg", None if labels is None else dataset.shared(frozenset(labels)), dataset.shared(splits)
+            image,
+            f"JPEGImages/{image}.jpg",
+            None if labels is None else dataset.find_shared_words(frozenset(labels)),
+            dataset.find_shared_words(splits),
         )
 
 

@@ -1,4 +1,4 @@
-"""Evaluation: which labels to hold against the truth. The counting is in `seedbed/metrics.py` and `seedbed/boundaries.py`."""
+"""Evaluation: which labels to hold against the truth. Counting is in `seedbed/scoring/metrics.py` and `seedbed/scoring/boundaries.py`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from seedbed import methods
-from seedbed.boundaries import Boundaries
 from seedbed.methods import parameters
+from seedbed.scoring.boundaries import Boundaries
 from seedbed.types import ClassMaps, Image, LabelMap, Probabilities, Size
 
 KINDS = ("class_maps", "seeds", "masks", "predictions", "predictions_crf")  # of labels, in the order of the report

@@ -15,10 +15,10 @@ import numpy as np
 from pydantic import Field
 
 from seedbed import evaluation
-from seedbed.boundaries import Boundaries
-from seedbed.crf import DenseCrf
+from seedbed.algorithms.crf import DenseCrf
 from seedbed.evaluation import Sweep
 from seedbed.methods import method
+from seedbed.scoring.boundaries import Boundaries
 from seedbed.types import BACKGROUND, ClassMaps, Image, LabelMap, Probabilities
 
 

@@ -24,14 +24,14 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from seedbed import features
-from seedbed.components import Components
+from seedbed.algorithms.components import Components
 from seedbed.errors import ParamsError
-from seedbed.inference import together
 from seedbed.methods import LOCATION, method, parameters
-from seedbed.networks import check_source
-from seedbed.transformer import Transformer, width_of
+from seedbed.networks.backbones import check_source
+from seedbed.networks.inference import group_by_size
+from seedbed.networks.transformer import Transformer, width_of
+from seedbed.networks.weights import InitialWeights, load_components, read_pinned_components
 from seedbed.types import Alignment, Image, PatchFeatures, cells
-from seedbed.weights import InitialWeights, load_components, pinned_components
 
 
 @parameters
@@ -52,7 +52,7 @@ class Reduction:
     def check_file(self) -> None:
         """Refuse a file that is not there, or is not the one that is meant."""
         if self.count and self.fit == "file":
-            pinned_components(self.file, self.sha256)
+            read_pinned_components(self.file, self.sha256)
 
 
 @method
@@ -87,7 +87,7 @@ class Vit(features.Method):
             network = Transformer(self.architecture, patch_size=self.patch_size, what=self.what, block=self.block)
         if self.components.count and self.components.fit == "file":
             network.components = self._components()
-        return network if self.pretrained else network.initialised(self.initial_weights)
+        return network if self.pretrained else network.initialise(self.initial_weights)
 
     def _components(self) -> Components:
         components = load_components(self.components.file, self.components.sha256)
@@ -104,12 +104,12 @@ class Vit(features.Method):
     def describe(self, images: Sequence[Image], network: Transformer, *, device: str) -> list[PatchFeatures]:
         described: dict[int, npt.NDArray[np.float32]] = {}
         views = [self._view(image) for image in images]
-        for places in together(views, device=device):
+        for places in group_by_size(views, device=device):
             batch = torch.from_numpy(np.stack([views[place] for place in places])).to(device).permute(0, 3, 1, 2).float() / 255
             with torch.inference_mode():
                 values = network(batch).float().cpu().numpy()
             described |= dict(zip(places, values, strict=True))
-        finished = [self._finished(described[place], network) for place in range(len(images))]
+        finished = [self._finish(described[place], network) for place in range(len(images))]
         return [PatchFeatures(values=values, patch_size=self.patch_size, alignment=self.alignment) for values in finished]
 
     def _view(self, image: Image) -> Image:
@@ -117,7 +117,7 @@ class Vit(features.Method):
         size = columns * self.patch_size, rows * self.patch_size
         return image if image.shape[1::-1] == size else np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
 
-    def _finished(self, values: npt.NDArray[np.float32], network: Transformer) -> npt.NDArray[np.float32]:
+    def _finish(self, values: npt.NDArray[np.float32], network: Transformer) -> npt.NDArray[np.float32]:
         """Values (patch_y, patch_x, channel), centred and reduced as wanted."""
         if self.centred:
             values = values - values.mean(axis=(0, 1))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from seedbed import methods
 from seedbed.methods import parameters
-from seedbed.networks import SegmentationNetwork
+from seedbed.networks.contracts import SegmentationNetwork
 from seedbed.types import Image, Probabilities, Size, cells
 
 

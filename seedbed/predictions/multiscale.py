@@ -19,10 +19,10 @@ from pydantic import Field
 from torch import Tensor
 
 from seedbed import predictions
-from seedbed.augmentation import Scale
-from seedbed.inference import combine_views, footprint, together
+from seedbed.learning.augmentation import Scale
 from seedbed.methods import method
-from seedbed.networks import SegmentationNetwork
+from seedbed.networks.contracts import SegmentationNetwork
+from seedbed.networks.inference import combine_views, estimate_memory, group_by_size
 from seedbed.types import Image, Probabilities, cells
 
 
@@ -36,12 +36,12 @@ class Multiscale(predictions.Method):
     stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of the maps that are kept
 
     def memory(self, extents: Mapping[str, int]) -> int:
-        return footprint(extents, scales=self.scales, flip=self.flip)
+        return estimate_memory(extents, scales=self.scales, flip=self.flip)
 
     @torch.inference_mode()
     def predict(self, network: SegmentationNetwork, images: Sequence[Image], *, device: str) -> list[Probabilities]:
         made: dict[int, Probabilities] = {}
-        for places in together(images, device=device):
+        for places in group_by_size(images, device=device):
             same = [images[place] for place in places]
             made |= {place: Probabilities(maps=maps) for place, maps in zip(places, self._maps(network, same, device), strict=True)}
         return [made[place] for place in range(len(images))]

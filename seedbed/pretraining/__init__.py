@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from torch import nn
 
 from seedbed import methods
-from seedbed.machine import Machine
+from seedbed.learning.checkpoints import Checkpoints
+from seedbed.learning.learner import Trained
 from seedbed.methods import parameters
-from seedbed.training import Trained
+from seedbed.run.machine import Machine
 from seedbed.types import Image
-from seedbed.weights import Checkpoints
 
 
 @parameters

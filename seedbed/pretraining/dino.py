@@ -28,14 +28,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seedbed import pretraining
-from seedbed.augmentation import Colours, Share
-from seedbed.machine import Machine
+from seedbed.learning.augmentation import Colours, Share
+from seedbed.learning.checkpoints import Checkpoints
+from seedbed.learning.footprint import FLOAT, SAVES_MEMORY, estimate_memory
+from seedbed.learning.learner import Learner, Trained
+from seedbed.learning.loop import Sampling, fit
+from seedbed.learning.optimisers import Scheduled
+from seedbed.learning.training import Training
 from seedbed.methods import method, parameters
-from seedbed.networks import check_source
-from seedbed.training import FLOAT, SAVES_MEMORY, Learner, Scheduled, Trained, Training, Way, fit, footprint
-from seedbed.transformer import Tokens
+from seedbed.networks.backbones import check_source
+from seedbed.networks.transformer import Tokens
+from seedbed.networks.weights import InitialWeights
+from seedbed.run.machine import Machine
 from seedbed.types import Image
-from seedbed.weights import Checkpoints, InitialWeights
 
 Positive = Annotated[float, Field(gt=0, le=1000)]
 Decay = Annotated[float, Field(ge=0, le=1000)]
@@ -132,10 +137,10 @@ class Dino(pretraining.Method):
             tokens = Tokens(self.architecture, patch_size=self.patch_size)
         views = [self.large.edge] * self.large.count + [self.small.edge] * self.small.count
         last = self.prototypes * self.bottleneck + self.bottleneck * self.hidden + self.hidden**2
-        return 5 * FLOAT * last + footprint(tokens, self.training, views)  # 5: two moments, and a teacher
+        return 5 * FLOAT * last + estimate_memory(tokens, self.training, views)  # 5: two moments, and a teacher
 
     def learn(self, images: Sequence[Image], *, machine: Machine, checkpoints: Checkpoints) -> Trained[nn.Module]:
-        way = Way(self.training, self.view, Views.of)
+        way = Sampling(self.training, self.view, Views.of)
         return fit(partial(DinoLearner, self), images, way, machine=machine, name="pretraining", checkpoints=checkpoints)
 
     def view(self, image: Image, random: np.random.Generator) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
@@ -164,7 +169,7 @@ class Branch(nn.Module):
     def __init__(self, method: Dino) -> None:
         super().__init__()
         tokens = Tokens(method.architecture, patch_size=method.patch_size, drop_path=method.drop_path)
-        self.tokens = tokens.initialised(method.initial_weights)
+        self.tokens = tokens.initialise(method.initial_weights)
         width = self.tokens.width
         self.head = nn.Sequential(
             *(nn.Linear(width, method.hidden), nn.GELU(), nn.Linear(method.hidden, method.hidden), nn.GELU()),
@@ -179,7 +184,7 @@ class Branch(nn.Module):
 
     def forward(self, crops_VBCYX: Tensor) -> Tensor:
         """Answers (V, B, prototype): cosines with the prototypes."""
-        features_ND = self.tokens.whole(crops_VBCYX.flatten(0, 1))
+        features_ND = self.tokens.summarise(crops_VBCYX.flatten(0, 1))
         answers = functional.linear(
             functional.normalize(self.head(features_ND), dim=-1), functional.normalize(self.prototypes.weight, dim=-1)
         )
@@ -230,7 +235,7 @@ class DinoLearner(Learner[nn.Module, Views]):
         ]
         return {"distillation": torch.stack(pairs).mean()}
 
-    def stepped(self, progress: float) -> None:
+    def after_step(self, progress: float) -> None:
         """Let the teacher and the centre follow."""
         method = self.method
         keep = 1 - (1 - method.teacher_momentum) * _cosine(progress)

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seedbed import pretraining
-from seedbed.machine import Machine
+from seedbed.learning.checkpoints import Checkpoints
 from seedbed.methods import method
+from seedbed.run.machine import Machine
 from seedbed.types import Image
-from seedbed.weights import Checkpoints
 
 
 @method

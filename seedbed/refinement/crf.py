@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field
 
 from seedbed import refinement
-from seedbed.crf import DenseCrf
+from seedbed.algorithms.crf import DenseCrf
 from seedbed.methods import method
 from seedbed.types import BACKGROUND, ClassMaps, Image, PseudoMask
 

@@ -9,10 +9,14 @@ from typing import ClassVar, Literal
 import torch
 
 from seedbed import methods
-from seedbed.augmentation import Augmentation
+from seedbed.learning.augmentation import Augmentation
+from seedbed.learning.batches import Batch
+from seedbed.learning.footprint import FLOAT, SAVES_MEMORY, estimate_memory
+from seedbed.learning.learner import Learner
+from seedbed.learning.training import Training
 from seedbed.methods import parameters
-from seedbed.networks import SegmentationNetwork, State, Trunk
-from seedbed.training import FLOAT, SAVES_MEMORY, Batch, Learner, Training, footprint
+from seedbed.networks.backbones import Trunk
+from seedbed.networks.contracts import SegmentationNetwork, State
 
 
 @parameters
@@ -48,7 +52,7 @@ class Method(methods.Method):
             network = self.network(extents["class"] - 1)
         crop, training = self.augmentation.crop, self.training
         answers = len(self.scales) * extents["class"] * FLOAT * crop**2 * (training.batch_size // training.parts)  # at the labels' size
-        return answers + footprint(network, training, [round(crop * scale) for scale in self.scales])
+        return answers + estimate_memory(network, training, [round(crop * scale) for scale in self.scales])
 
     @abstractmethod
     def network(self, num_classes: int) -> SegmentationNetwork:

@@ -18,11 +18,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from seedbed import segmenter
-from seedbed.augmentation import Augmentation, Scale
-from seedbed.deeplab import DeepLab, at_scales, combine_losses
+from seedbed.learning.augmentation import Augmentation, Scale
+from seedbed.learning.batches import Batch
+from seedbed.learning.learner import Learner
+from seedbed.learning.optimisers import Descent, Scheduled
+from seedbed.learning.training import Training
 from seedbed.methods import method
-from seedbed.networks import SegmentationNetwork, State, Trunk
-from seedbed.training import Batch, Descent, Learner, Scheduled, Training
+from seedbed.networks.backbones import Trunk
+from seedbed.networks.contracts import SegmentationNetwork, State
+from seedbed.networks.deeplab import DeepLab, at_scales, combine_losses
 from seedbed.types import IGNORE, PARTS
 
 
@@ -44,10 +48,10 @@ class PseudoMasks(segmenter.Method):
         return self.maps if self.least_confidence else ("labels",)
 
     def network(self, num_classes: int) -> DeepLab:
-        return DeepLab(self.backbone.built(), num_classes, self.rates)
+        return DeepLab(self.backbone.build(), num_classes, self.rates)
 
     def learner(self, num_classes: int, *, start: State) -> Learner[SegmentationNetwork, Batch]:
-        return CrossEntropyLearner(DeepLab(self.backbone.initialised(start=start), num_classes, self.rates), self)
+        return CrossEntropyLearner(DeepLab(self.backbone.initialise(start=start), num_classes, self.rates), self)
 
 
 class CrossEntropyLearner(Learner[SegmentationNetwork, Batch]):
@@ -71,4 +75,4 @@ class CrossEntropyLearner(Learner[SegmentationNetwork, Batch]):
         return {"labels": combine_losses(totals, self.method.over_scales) / (labels_BYX != IGNORE).sum().clamp(min=1)}
 
     def optimizers(self) -> list[Scheduled]:
-        return [self.method.descent.scheduled(self.network.backbone, self.network.branches)]
+        return [self.method.descent.schedule(self.network.backbone, self.network.branches)]

@@ -23,11 +23,15 @@ from pydantic import Field
 from torch import Tensor
 
 from seedbed import segmenter
-from seedbed.augmentation import Augmentation, Scale
-from seedbed.deeplab import DeepLab, at_scales, combine_losses
+from seedbed.learning.augmentation import Augmentation, Scale
+from seedbed.learning.batches import Batch
+from seedbed.learning.learner import Learner
+from seedbed.learning.optimisers import Descent, Scheduled
+from seedbed.learning.training import Training
 from seedbed.methods import method
-from seedbed.networks import SegmentationNetwork, State, Trunk
-from seedbed.training import Batch, Descent, Learner, Scheduled, Training
+from seedbed.networks.backbones import Trunk
+from seedbed.networks.contracts import SegmentationNetwork, State
+from seedbed.networks.deeplab import DeepLab, at_scales, combine_losses
 from seedbed.types import BACKGROUND, IGNORE
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -49,10 +53,10 @@ class RegionGrowing(segmenter.Method):
     descent: Descent
 
     def network(self, num_classes: int) -> SegmentationNetwork:
-        return DeepLab(self.backbone.built(), num_classes, self.rates)
+        return DeepLab(self.backbone.build(), num_classes, self.rates)
 
     def learner(self, num_classes: int, *, start: State) -> Learner[SegmentationNetwork, Batch]:
-        return GrowingLearner(DeepLab(self.backbone.initialised(start=start), num_classes, self.rates), self)
+        return GrowingLearner(DeepLab(self.backbone.initialise(start=start), num_classes, self.rates), self)
 
 
 class GrowingLearner(Learner[SegmentationNetwork, Batch]):
@@ -73,14 +77,14 @@ class GrowingLearner(Learner[SegmentationNetwork, Batch]):
             "seeded": (batch.maps_BYX["labels"] != IGNORE)[shown].float().mean(),
             "labelled": (labels_BYX != IGNORE)[shown].float().mean(),
         }
-        return {"seeds": combine_losses([balanced(answer, labels_BYX) for answer in answers], self.method.over_scales)}
+        return {"seeds": combine_losses([balanced_loss(answer, labels_BYX) for answer in answers], self.method.over_scales)}
 
     def answered(self, batch: Batch) -> tuple[list[Tensor], Tensor]:
         """Logarithms of probabilities (B, 1 + K, Y, X) for every size of the input, and what the seeds grow to by them."""
         method = self.method
         answers = [logits.log_softmax(dim=1) for logits in at_scales(self.network, batch.images_BCYX, method.scales)]
         with torch.no_grad():
-            labels_BYX = grown(
+            labels_BYX = grow(
                 batch.maps_BYX["labels"],
                 batch.maps_BYX["regions"],
                 torch.stack([answer.exp() for answer in answers]).mean(dim=0),
@@ -91,13 +95,13 @@ class GrowingLearner(Learner[SegmentationNetwork, Batch]):
         return answers, labels_BYX
 
     def optimizers(self) -> list[Scheduled]:
-        return [self.method.descent.scheduled(self.network.backbone, self.network.branches)]
+        return [self.method.descent.schedule(self.network.backbone, self.network.branches)]
 
-    def watched(self) -> dict[str, Tensor]:
+    def figures_of_step(self) -> dict[str, Tensor]:
         return self._watched
 
 
-def grown(
+def grow(
     seeds_BYX: Tensor, regions_BYX: Tensor, answers_BKYX: Tensor, *, present_BK: Tensor, foreground: float, background: float
 ) -> Tensor:
     """Seeds, and beside them the labels of superpixels that the network is sure of.
@@ -126,7 +130,7 @@ def grown(
     return torch.where(free_BYX, labels_R[places_BYX], seeds_BYX)
 
 
-def balanced(logs_BKYX: Tensor, labels_BYX: Tensor) -> Tensor:
+def balanced_loss(logs_BKYX: Tensor, labels_BYX: Tensor) -> Tensor:
     """Mean over images of the cross-entropy of background pixels and that of all others, each a mean over its pixels.
 
     logs_BKYX: logarithms of probabilities.

@@ -21,7 +21,7 @@ from pydantic import Field
 from skimage.segmentation import relabel_sequential
 
 from seedbed import superpixels
-from seedbed.crf import DenseCrf
+from seedbed.algorithms.crf import DenseCrf
 from seedbed.methods import method
 from seedbed.types import Image, PatchFeatures, RegionMap
 

@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from seedbed.cams.multiscale import Multiscale
-from seedbed.networks import ClassifierNetwork
+from seedbed.networks.contracts import ClassifierNetwork
 from seedbed.types import Image
-from tests.toys import LeaningClassifier, ToyClassifier
+from tests.support.toys import LeaningClassifier, ToyClassifier
 
 METHOD = Multiscale(scales=(1.0, 0.5, 1.5), interpolation="bilinear", flip=True, stride=1)
 

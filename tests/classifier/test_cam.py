@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from seedbed.augmentation import Sample
 from seedbed.classifier.cam import Cam, CamNetwork
-from seedbed.machine import Machine
-from seedbed.training import Batch, Descent
-from tests.learning import NUM_CLASSES, batch, samples, trained
+from seedbed.learning.augmentation import Sample
+from seedbed.learning.batches import Batch
+from seedbed.learning.optimisers import Descent
+from seedbed.run.machine import Machine
+from tests.support.learning import NUM_CLASSES, batch, samples, trained
 
 
 @pytest.fixture

@@ -20,22 +20,23 @@ import safetensors.torch
 import torch
 
 from seedbed import methods
-from seedbed.augmentation import Sample
-from seedbed.components import Components
+from seedbed.algorithms.components import Components
 from seedbed.errors import MethodError
 from seedbed.evaluation import KINDS
-from seedbed.judgement import Judge
-from seedbed.machine import Machine
-from seedbed.networks import Backbone
-from seedbed.transformer import Tokens
+from seedbed.learning.augmentation import Sample
+from seedbed.learning.checkpoints import Checkpoints
+from seedbed.networks.backbones import Backbone
+from seedbed.networks.transformer import Tokens
+from seedbed.run.machine import Machine
+from seedbed.scoring.judgement import Judge
+from seedbed.tools.components import save_components
 from seedbed.types import Alignment, ClassMaps, LabelMap, PatchFeatures, Probabilities, Size
-from seedbed.weights import Checkpoints, save_components
-from tests.layouts import LAYOUTS
-from tests.learning import NUM_CLASSES, samples, trained
-from tests.leaves import Plain, Trial, leaves, with_values
-from tests.oracles import photograph
-from tests.small import shrunk
-from tests.toys import LeaningClassifier, LeaningSegmenter
+from tests.support.layouts import LAYOUTS
+from tests.support.learning import NUM_CLASSES, samples, trained
+from tests.support.leaves import Plain, Trial, leaves, with_values
+from tests.support.oracles import photograph
+from tests.support.small import shrunk
+from tests.support.toys import LeaningClassifier, LeaningSegmenter
 
 # Parameters that change no result, by their place in the family or by the class of the block that they stand in. They are tried all the
 # same: one that does change a result is no excuse.
@@ -46,7 +47,7 @@ EXCUSED = {
     "Reduction.file": "where components lie; which they are is said by their digest",
 }
 
-# Values with which parameters can show, where neither params.yaml's nor those of tests/small.py are such.
+# Values with which parameters can show, where neither params.yaml's nor those of tests/support/small.py are such.
 LIVELY: dict[str, Any] = {
     "Training.epochs": 2,  # three steps of two of three images
     "Training.clip": 0.1,  # shorter than gradients are
@@ -91,7 +92,7 @@ LIVELY: dict[str, Any] = {
 def class_maps(size: Size = (40, 56)) -> ClassMaps:
     """Smooth maps of two classes of three, with a maximum of 1 each."""
     random = np.random.default_rng(1)
-    maps = ClassMaps(classes=(1, 3), maps=random.random((2, 5, 7), np.float32)).resized(size).maps
+    maps = ClassMaps(classes=(1, 3), maps=random.random((2, 5, 7), np.float32)).resize(size).maps
     return ClassMaps(classes=(1, 3), maps=maps / maps.max(axis=(1, 2), keepdims=True))
 
 
@@ -103,7 +104,7 @@ def true_labels() -> LabelMap:
 def raw_data(name: str, root: Path) -> None:
     """Raw data in the layout of a reader, in which everything occurs that its parameters are about."""
     if name not in LAYOUTS:
-        return  # it makes its own, or tests/layouts.py should know it
+        return  # it makes its own, or tests/support/layouts.py should know it
     LAYOUTS[name](root)
     if name == "voc":
         shutil.copytree(root / "ImageSets" / "Segmentation", root / "ImageSets" / "Main")
@@ -174,7 +175,7 @@ def predictions(method: Any, folder: Path) -> Any:
 
 def evaluation(method: Any, folder: Path) -> Any:
     maps = np.random.default_rng(4).random((4, 5, 7), np.float32) ** 2
-    probabilities = Probabilities(maps=maps / maps.sum(axis=0)).resized((40, 56))
+    probabilities = Probabilities(maps=maps / maps.sum(axis=0)).resize((40, 56))
     kinds = {"class_maps": method.from_class_maps(class_maps()), **method.from_probabilities(photograph(), probabilities)}
     regions = np.arange(20, dtype=np.int32).reshape(4, 5).repeat(10, axis=0).repeat(12, axis=1)[:, :56]
     judge = Judge(KINDS, 3, method.boundaries, method.sweep.thresholds)
@@ -236,7 +237,7 @@ def other_values(family: str) -> dict[str, list[Any]]:
         "Reduction.fit": [{"count": 3, "fit": "file", **pinned("components_one.safetensors")}],
         "Reduction.sha256": [pinned("components_two.safetensors")],
         "Reduction.file": ["copy/components_one.safetensors"],
-        "DenseCrf.preset": ["psa"],  # the numbers of each are held against those published in tests/test_crf.py
+        "DenseCrf.preset": ["psa"],  # the numbers of each are held against those published in tests/algorithms/test_crf.py
         "Voc.lists": ["ImageSets/Main"],
         "Folder.classes": [["dog", "cat"], ["cat", "dog", "bird"]],
         "Shapes.num_train": [2, 4],
@@ -286,7 +287,7 @@ def lively(block: Plain, kind: type, family: str, name: str) -> Plain:
     return plain
 
 
-METHODS = [(family, name) for family in methods.families() for name in methods.available(family)]
+METHODS = [(family, name) for family in methods.list_families() for name in methods.list_available(family)]
 
 
 @pytest.mark.parametrize(("family", "name"), METHODS)
@@ -323,4 +324,4 @@ def test_every_name_of_the_tables_is_that_of_a_parameter(files: Path, monkeypatc
     tables = [set(EXCUSED), set(LIVELY), *(set(other_values(family)) for family in RESULTS)]
     assert not set().union(*tables) - named
     assert not set().union(*(situations(family) for family in RESULTS)) - blocks
-    assert set(RESULTS) == set(methods.families())
+    assert set(RESULTS) == set(methods.list_families())

@@ -10,9 +10,9 @@ import pytest
 
 from seedbed import methods
 from seedbed.types import Image, Size, cells
-from tests.toys import ToyClassifier
+from tests.support.toys import ToyClassifier
 
-NAMES = methods.available("cams")
+NAMES = methods.list_available("cams")
 
 
 def image(size: Size) -> Image:

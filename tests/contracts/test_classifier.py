@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from seedbed import methods
-from seedbed.networks import ClassifierNetwork
-from seedbed.weights import restored
-from tests.learning import NUM_CLASSES, batch, gradients, published, samples, trained
+from seedbed.networks.contracts import ClassifierNetwork
+from seedbed.networks.weights import restore
+from tests.support.learning import NUM_CLASSES, batch, gradients, published, samples, trained
 
-NAMES = methods.available("classifier")
+NAMES = methods.list_available("classifier")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -49,7 +49,7 @@ def test_a_trained_network_comes_back_from_its_artifact_exactly(name: str, small
     examples = samples(method.maps)
     left = trained(method, partial(method.learner, NUM_CLASSES), examples, tmp_path)
     artifact = published("classifier", left.network, tmp_path)
-    again = restored(method.network(NUM_CLASSES), artifact, device="cpu")
+    again = restore(method.network(NUM_CLASSES), artifact, device="cpu")
     images = torch.rand(1, 3, 40, 56)
     with torch.inference_mode():
         for one, other in zip(left.network(images), again(images), strict=True):

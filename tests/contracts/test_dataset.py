@@ -14,7 +14,7 @@ from seedbed import methods
 from seedbed.dataset import Index
 from seedbed.errors import DataError
 
-NAMES = methods.available("dataset")
+NAMES = methods.list_available("dataset")
 
 
 def assert_index(index: Index, root: Path) -> None:

@@ -12,7 +12,7 @@ from seedbed import methods
 from seedbed.evaluation import CONFUSED, KINDS
 from seedbed.types import ClassMaps, Probabilities
 
-NAMES = methods.available("evaluation")
+NAMES = methods.list_available("evaluation")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -11,7 +11,7 @@ import pytest
 from seedbed import methods
 from seedbed.types import Alignment, Image, PatchFeatures, cells
 
-NAMES = methods.available("features")
+NAMES = methods.list_available("features")
 SIZES = [(24, 40), (17, 33), (41, 9), (3, 50)]  # whole patches, one pixel too many, and less than a patch
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from seedbed import methods
 from seedbed.types import Size, cells
-from tests.toys import ToySegmenter
+from tests.support.toys import ToySegmenter
 
-NAMES = methods.available("predictions")
+NAMES = methods.list_available("predictions")
 
 
 @pytest.mark.parametrize("name", NAMES)

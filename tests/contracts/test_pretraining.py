@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from seedbed import methods
-from seedbed.machine import Machine
-from seedbed.weights import Checkpoints
+from seedbed.learning.checkpoints import Checkpoints
+from seedbed.run.machine import Machine
 
-NAMES = methods.available("pretraining")
+NAMES = methods.list_available("pretraining")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -11,7 +11,7 @@ import pytest
 from seedbed import methods
 from seedbed.types import ClassMaps, Image
 
-NAMES = methods.available("refinement")
+NAMES = methods.list_available("refinement")
 CLASSES: list[tuple[int, ...]] = [(), (2,), (1, 3), (1, 2, 3)]
 
 

@@ -11,7 +11,7 @@ import pytest
 from seedbed import methods
 from seedbed.types import ClassMaps, RegionMap
 
-NAMES = methods.available("seeds")
+NAMES = methods.list_available("seeds")
 CLASSES: list[tuple[int, ...]] = [(), (2,), (1, 3), (1, 2, 3)]
 
 

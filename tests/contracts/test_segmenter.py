@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from seedbed import methods
-from seedbed.networks import SegmentationNetwork
-from seedbed.training import arranged
+from seedbed.learning.loop import arrange_memory
+from seedbed.networks.contracts import SegmentationNetwork
+from seedbed.networks.weights import restore
 from seedbed.types import IGNORE
-from seedbed.weights import restored
-from tests.learning import NUM_CLASSES, PADDING, batch, gradients, published, samples, trained
+from tests.support.learning import NUM_CLASSES, PADDING, batch, gradients, published, samples, trained
 
-NAMES = methods.available("segmenter")
+NAMES = methods.list_available("segmenter")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -104,20 +104,20 @@ def test_as_it_lies_in_the_memory_of_a_gpu_it_learns_the_same(name: str, small_m
     examples = samples(method.maps, count=4)
 
     def as_on_a_gpu() -> Any:
-        return arranged(method.learner(NUM_CLASSES, start={}), torch.device("cuda"))
+        return arrange_memory(method.learner(NUM_CLASSES, start={}), torch.device("cuda"))
 
     def lying(learner: Any) -> set[bool]:
         convolutions = [one.weight for one in learner.modules() if isinstance(one, torch.nn.Conv2d) and one.kernel_size != (1, 1)]
         return {one.is_contiguous(memory_format=torch.channels_last) for one in convolutions if one.shape[1] > 1}
 
     assert lying(as_on_a_gpu()) == {True}
-    assert lying(arranged(method.learner(NUM_CLASSES, start={}), torch.device("cpu"))) == {False}
+    assert lying(arrange_memory(method.learner(NUM_CLASSES, start={}), torch.device("cpu"))) == {False}
     plain = trained(method, partial(method.learner, NUM_CLASSES, start={}), examples, tmp_path / "plain")
     left = trained(method, as_on_a_gpu, examples, tmp_path / "gpu", seconds=0)
     assert lying(left.network) == {True}
     assert left.losses == pytest.approx(plain.losses, rel=1e-4)
     images = torch.rand(1, 3, 40, 56)
-    again = restored(method.network(NUM_CLASSES), published("segmenter", left.network, tmp_path), device="cpu")
+    again = restore(method.network(NUM_CLASSES), published("segmenter", left.network, tmp_path), device="cpu")
     with torch.inference_mode():
         assert torch.allclose(again(images), plain.network(images), rtol=1e-3, atol=1e-4)
 
@@ -158,7 +158,7 @@ def test_a_trained_network_comes_back_from_its_artifact_exactly(name: str, small
     examples = samples(method.maps)
     left = trained(method, partial(method.learner, NUM_CLASSES, start={}), examples, tmp_path)
     artifact = published("segmenter", left.network, tmp_path)
-    again = restored(method.network(NUM_CLASSES), artifact, device="cpu")
+    again = restore(method.network(NUM_CLASSES), artifact, device="cpu")
     images = torch.rand(1, 3, 40, 56)
     with torch.inference_mode():
         assert torch.equal(left.network(images), again(images))

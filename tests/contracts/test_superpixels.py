@@ -11,7 +11,7 @@ import pytest
 from seedbed import methods
 from seedbed.types import Alignment, Image, PatchFeatures, RegionMap, Size, cells
 
-NAMES = methods.available("superpixels")
+NAMES = methods.list_available("superpixels")
 SIZES = [(24, 40), (17, 33), (41, 9), (26, 31), (1, 1), (3, 2)]  # whole patches, one pixel too many, odd remainders, specks
 PATCH = 8
 

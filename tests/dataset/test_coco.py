@@ -13,7 +13,7 @@ import pytest
 from seedbed.dataset import Index
 from seedbed.dataset.coco import Coco
 from seedbed.errors import DataError
-from tests import layouts
+from tests.support import layouts
 
 pytest.importorskip("pycocotools")
 

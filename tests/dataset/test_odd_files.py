@@ -19,9 +19,9 @@ from seedbed.dataset.shapes import Shapes
 from seedbed.dataset.voc import Voc
 from seedbed.errors import DataError
 from seedbed.images import RawFiles
-from seedbed.raw import MOST_BYTES
-from seedbed.truth import Truth
-from tests import layouts
+from seedbed.scoring.truth import Truth
+from seedbed.store.raw import MOST_BYTES
+from tests.support import layouts
 
 READERS: dict[str, dataset.Method] = {
     "folder": Folder(classes=("cat", "dog"), complete=True),

@@ -10,7 +10,7 @@ import pytest
 from seedbed.dataset import Index
 from seedbed.dataset.voc import NAMES, Voc
 from seedbed.errors import DataError
-from tests import layouts
+from tests.support import layouts
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seedbed import metrics
-from seedbed.boundaries import Boundaries, FilledTruth
-from seedbed.crf import DenseCrf
+from seedbed.algorithms.crf import DenseCrf
 from seedbed.evaluation import Sweep
 from seedbed.evaluation.standard import Standard
+from seedbed.scoring import metrics
+from seedbed.scoring.boundaries import Boundaries, FilledTruth
 from seedbed.types import ClassMaps, Probabilities
-from tests.oracles import dense_crf, photograph
+from tests.support.oracles import dense_crf, photograph
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_the_whole_of_class_maps_written_down_pixel_by_pixel() -> None:
 def test_the_whole_of_predictions_is_pydensecrf_called_plainly() -> None:
     image, random = photograph((24, 40)), np.random.default_rng(1)
     maps = random.random((4, 3, 5), np.float32) ** 2 + np.float32(0.01)
-    probabilities = Probabilities(maps=maps / maps.sum(axis=0)).resized((24, 40))
+    probabilities = Probabilities(maps=maps / maps.sum(axis=0)).resize((24, 40))
     energy = -np.log(np.clip(probabilities.maps, 1e-5, 1))
     refined = dense_crf(image, energy, smooth=(2, 1.5), colour=(17, 21, 2.5), iterations=3).argmax(axis=0)
     kinds = OWN.from_probabilities(image, probabilities)

@@ -11,7 +11,7 @@ from benchmarks.grouping import accuracy, at
 from benchmarks.world import World
 from seedbed.dataset.shapes import Shapes
 from seedbed.features.vit import Reduction, Vit
-from seedbed.weights import InitialWeights
+from seedbed.networks.weights import InitialWeights
 
 PROJECT = Path(__file__).parents[2]
 FILE = PROJECT / "data" / "weights" / "shapes_vit.safetensors"

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from seedbed.features.texture import Texture
 from seedbed.types import Alignment, Image
-from tests.oracles import photograph
+from tests.support.oracles import photograph
 
 
 @pytest.fixture

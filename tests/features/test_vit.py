@@ -15,14 +15,15 @@ import pytest
 import safetensors.torch
 import torch
 
-from seedbed import transformer
-from seedbed.components import Components
+from seedbed.algorithms.components import Components
 from seedbed.errors import ParamsError, WeightsError
 from seedbed.features.vit import Reduction, Vit
-from seedbed.transformer import Transformer, keys
+from seedbed.networks import transformer
+from seedbed.networks.transformer import Transformer, keys
+from seedbed.networks.weights import InitialWeights
+from seedbed.tools.components import save_components
 from seedbed.types import Alignment, Image
-from seedbed.weights import InitialWeights, save_components
-from tests.oracles import photograph
+from tests.support.oracles import photograph
 
 NONE = InitialWeights(source="none", file="", sha256="")
 SIZES = [(40, 33), (16, 64), (1, 17)]

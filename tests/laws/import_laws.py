@@ -6,29 +6,31 @@ import ast
 from collections import deque
 from collections.abc import Iterator
 
-from tests.laws.source_tree import TOOLS, SourceTree, Use
+from tests.laws.source_tree import SourceTree, Use
 
-TRUTH = "seedbed.truth"
-MAY_READ_TRUTH = ("seedbed.truth", "stages.evaluation", "stages.dataset")  # and benchmarks; the last only looks for what is wrong
+# Rooms and words of the vocabulary, each of which imports only what stands before it, and itself.
+ORDER = (
+    *("errors", "packages", "types", "methods", "store", "params", "images", "reads"),
+    *("run", "algorithms", "networks", "learning", "scoring", "report"),
+    *("families", "stages", "tools", "cli"),
+)
+COMMANDS = ("tools", "cli")
+TRUTH = "seedbed.scoring.truth"
+MAY_READ_TRUTH = (TRUTH, "stages.evaluation", "stages.dataset")  # and benchmarks; the last only looks for what is wrong
 DRAWS_TRUTH = "seedbed.dataset.shapes"
-LEAVES_TRUTH_OUT = "seedbed.starting"  # of the images that it lists
+LEAVES_TRUTH_OUT = "seedbed.tools.init"  # of the images that it lists
 NAMES_KINDS = "seedbed.evaluation"  # of labels: one of them has that word
-IMPORTS_BY_NAME = {"seedbed.methods", "seedbed.params", "seedbed.torchvision_repair", *TOOLS}
+IMPORTS_BY_NAME = ("seedbed.methods", "seedbed.params", "seedbed.networks.torchvision_repair")
 DYNAMIC = ("importlib", "runpy", "pkgutil", "builtins", "__import__", "exec", "eval", "compile")
 HARMLESS = ("importlib.metadata", "importlib.resources")
-FRONT_DOORS = {  # what a stage reads goes through its run, where the laws of the pipeline see it
-    "seedbed.artifacts.open_artifact": {"seedbed.artifacts", "seedbed.stage", "seedbed.store"},
-    "seedbed.store": {"seedbed.shards", "seedbed.stage", "seedbed.store"},
-    "seedbed.shards": {"seedbed.shards", "seedbed.stage"},
-    "seedbed.methods.load": {"seedbed.methods", "seedbed.params"},
-    "seedbed.params": {"seedbed.inputs", "seedbed.params", "seedbed.stage"},
-    "seedbed.inputs": {"seedbed.inputs", "seedbed.stage"},
-    "seedbed.stage": {"stages"},
-}
+# What a stage reads goes through its run, where the laws of the pipeline see it.
+BEHIND_THE_RUN = ("seedbed.store.artifact.open_artifact", "seedbed.store.store", "seedbed.methods.load", "seedbed.params")
+OF_THE_RUN = ("seedbed.run.inputs", "seedbed.run.shards")
+MAY_GO_BEHIND = ("store", "methods", "params", "run", *COMMANDS)
 
 
 def import_directions(tree: SourceTree) -> list[str]:
-    """Stages and tools import families and core, families themselves and core, the core itself; nothing tools, tests or benchmarks."""
+    """Rooms import those that stand before them; no family imports another; nothing imports stages, tests or benchmarks."""
     return [
         f"{tree.at(module, line)}: remove the import of {target}: {reason}"
         for module in _pipeline(tree)
@@ -45,13 +47,33 @@ def _outside(tree: SourceTree, module: str) -> dict[str, int]:
 def _objection(own: str, other: str, families: list[str]) -> str:
     if other in ("tests", "benchmarks"):
         return f"the pipeline stands without {other}"
-    if other == "tools" and own != "tools":
-        return "the pipeline stands without the tools of the command line"
     if other == "stages":
         return "nothing imports a stage; what two stages need belongs to seedbed/"
-    if own in ("stages", "tools") or other not in families or own == other:
+    if "" in (own, other) or own == other:  # the package itself
         return ""
-    return f"family {own} imports no other family" if own in families else "the core imports no family"
+    if own in families and other in families:
+        return f"family {own} imports no other family"
+    if own in families and other == "report":
+        return "a method draws nothing"
+    place, before = (ORDER.index("families" if room in families else room) for room in (own, other))
+    return "" if before < place else f"{own} comes before {other}, and a room imports only what stands before it"
+
+
+def every_room_has_a_place(tree: SourceTree) -> list[str]:
+    """A folder below seedbed/ is a family, or one of the rooms that are known, and says what lives there."""
+    rooms = {tree.room(module): tree.file(module) for module in sorted(tree.modules, reverse=True) if tree.room(module)}
+    found = [
+        f"{file}: give {room} a place among the rooms of tests/laws/import_laws.py, or a class Method"
+        for room, file in sorted(rooms.items())
+        if room not in (*ORDER, *tree.families, "benchmarks")
+    ]
+    return found + [
+        f"seedbed/{room}/__init__.py: say in two sentences what lives there and who may import it"
+        for room in sorted(rooms)
+        if (tree.root / "seedbed" / room).is_dir()
+        and room not in tree.families
+        and (ast.get_docstring(tree.sources[f"seedbed.{room}"].syntax) or "").count(".") < 2
+    ]
 
 
 def dynamic_imports(tree: SourceTree) -> list[str]:
@@ -59,7 +81,7 @@ def dynamic_imports(tree: SourceTree) -> list[str]:
     return [
         f"{tree.at(module, use.line)}: remove {use.name}: only seedbed/methods.py imports by name"
         for module in _pipeline(tree)
-        if module not in IMPORTS_BY_NAME
+        if module not in IMPORTS_BY_NAME and tree.room(module) not in COMMANDS
         for use in tree.uses[module]
         if begins(use.name, *DYNAMIC) and not begins(use.name, *HARMLESS)
     ]
@@ -67,11 +89,16 @@ def dynamic_imports(tree: SourceTree) -> list[str]:
 
 def no_back_doors(tree: SourceTree) -> list[str]:
     """Artifacts, parameters and methods are asked for by a stage's run, so that dvc.yaml can be held against the code."""
+    doors = {
+        **dict.fromkeys(BEHIND_THE_RUN, MAY_GO_BEHIND),
+        **dict.fromkeys(OF_THE_RUN, ("run", *COMMANDS)),
+        "seedbed.run.stage": ("stages", *COMMANDS),
+    }
     return [
-        f"{tree.at(module, use.line)}: remove {use.name}: only {' and '.join(sorted(allowed))} may use {door}"
+        f"{tree.at(module, use.line)}: remove {use.name}: only {' and '.join(allowed)} may use {door}"
         for module in _pipeline(tree)
-        for door, allowed in FRONT_DOORS.items()
-        if not {module, tree.room(module)} & {*allowed, "tools"}
+        for door, allowed in doors.items()
+        if tree.room(module) not in allowed and module != door
         for use in tree.uses[module]
         if begins(use.name, door)
     ]
@@ -120,7 +147,7 @@ FORMATS = (
     *(f"torch.{name}" for name in ("load", "save", "serialization", "jit.load", "jit.save")),
 )
 
-FOREIGN = "seedbed.weights"  # reads what others have pickled, in one place and nothing but weights
+FOREIGN = "seedbed.networks.weights"  # reads what others have pickled, in one place and nothing but weights
 PICKLES_TO_COMPARE = "benchmarks.artifacts"  # measures ours against the pickled dictionaries of this field; only it may make any
 
 

@@ -14,18 +14,21 @@ from tests.laws.source_tree import SourceTree, dotted
 
 N = TypeVar("N", bound=ast.AST)
 ROOT = "${dataset.root}"  # of the raw data
+CARRYING = ("run", "store", "report", "tools", "cli", "errors", "methods", "packages", "params")  # results, which they change in nothing
+SHARED = ("algorithms", "networks", "learning", "scoring")  # rooms that are one dep
+DECODER, SCHEMAS = "seedbed.reads", "seedbed/store/schemas.py"  # of every stage
 WATCHED = ("images_and_more", "read_raw")  # how a run gives all of them
 
 
 # Code that a stage runs.
 
 
-def module_deps_are_complete(tree: SourceTree) -> list[str]:
-    """Every file that a stage can run is among its deps, and no other."""
+def code_deps_are_complete(tree: SourceTree) -> list[str]:
+    """All code that can change what a stage makes is among its deps, and no other: files, and rooms that stages share."""
     found = []
     for stage in tree.stages:
-        listed = {dep for dep in tree.dvc[stage]["deps"] if dep.endswith(".py")}
-        found += differences(stage, "deps", listed, module_deps(tree, stage), why="the stage cannot reach that file")
+        listed = {dep for dep in tree.dvc[stage]["deps"] if is_code(dep)}
+        found += differences(stage, "deps", listed, code_deps(tree, stage), why="nothing there can change what the stage makes")
         found += [
             f'stage {stage}: "- {dep}" of deps is {file}, which does not exist'
             for dep in sorted(listed)
@@ -34,15 +37,44 @@ def module_deps_are_complete(tree: SourceTree) -> list[str]:
     return found
 
 
-def module_deps(tree: SourceTree, stage: str) -> set[str]:
-    """Files that a stage can run. Of methods, those that others import too; the selected one is a pattern."""
-    modules = tree.reachable(f"stages.{stage}")
-    patterns = set()
+def is_code(dep: str) -> bool:
+    """Whether a dep is ours."""
+    return dep.startswith(("seedbed/", "stages/"))
+
+
+def code_deps(tree: SourceTree, stage: str) -> set[str]:
+    """Code that a stage depends on. Of methods, those that others import too; the selected one is a pattern."""
+    modules, seen = computing(tree, f"stages.{stage}")
+    reads, _ = computing(tree, DECODER)
+    modules |= reads
+    patterns = {SCHEMAS}
     for family, names in tree.contracts(stage).items():
         if "Method" in names:
             patterns.add(f"seedbed/{family}/${{{family}.method}}.py")
-            modules |= {one for method in tree.methods(family) for one in tree.reachable(method) - {method}}
-    return patterns | {tree.file(module) for module in modules}
+            for method in tree.methods(family):
+                more, also = computing(tree, method)
+                modules, seen = modules | (more - {method}), seen | also
+    if "report" in {tree.room(module) for module in seen}:
+        patterns.add("seedbed/report")
+    return patterns | {_dep(tree, module) for module in modules}
+
+
+def computing(tree: SourceTree, start: str) -> tuple[set[str], set[str]]:
+    """Modules that importing one runs, not by way of those that carry results, and the carriers that are met."""
+    found, met, left = set[str](), set[str](), {start}
+    while left:
+        one = left.pop()
+        if tree.room(one) in CARRYING or one in ("seedbed", "stages"):
+            met.add(one)
+            continue
+        found.add(one)
+        left |= tree.runs[one] - found
+    return found, met
+
+
+def _dep(tree: SourceTree, module: str) -> str:
+    room = tree.room(module)
+    return f"seedbed/{room}" if room in SHARED else tree.file(module)
 
 
 def filled_in(tree: SourceTree, dep: str) -> str:
@@ -57,7 +89,7 @@ def data_deps_are_complete(tree: SourceTree) -> list[str]:
     """Every artifact that a stage opens is among its deps, and no other; so is the raw data where it is read as a whole."""
     found = []
     for stage in tree.stages:
-        listed = {dep for dep in tree.dvc[stage]["deps"] if not dep.endswith(".py")}
+        listed = {dep for dep in tree.dvc[stage]["deps"] if not is_code(dep)}
         names, untraceable = opened(tree, stage)
         expected = {f"data/{name}.zarr" for name in names} | ({ROOT} if reads_raw_data(tree, stage) else set())
         found += [*untraceable, *differences(stage, "deps", listed, expected, why="the stage does not open it")]
@@ -178,7 +210,7 @@ def _bound(target: ast.expr, value: ast.expr, name: str) -> Iterator[ast.expr]:
 def of_run(tree: SourceTree, module: str, attribute: str) -> Iterator[ast.Attribute]:
     """Every time that a stage names an attribute of its run."""
     annotated = ((one.arg, one.annotation) for one in nodes(tree, module, ast.arg) if one.annotation)
-    runs = {name for name, annotation in annotated if tree.sources[module].resolved(annotation) == "seedbed.stage.Run"}
+    runs = {name for name, annotation in annotated if tree.sources[module].resolved(annotation) == "seedbed.run.stage.Run"}
     for node in nodes(tree, module, ast.Attribute):
         if node.attr == attribute and isinstance(node.value, ast.Name) and node.value.id in runs:
             yield node
@@ -243,7 +275,7 @@ def outs_have_schemas(tree: SourceTree) -> list[str]:
     """Every artifact of dvc.yaml is described in SCHEMAS and the reverse; dimensions are those of DIMENSIONS."""
     outs = {name for stage in tree.dvc for name in artifacts(tree, stage)}
     schemas, dimensions, used = keys(tree, "SCHEMAS"), keys(tree, "DIMENSIONS"), dimensions_used(tree)
-    where = tree.file("seedbed.artifacts")
+    where = tree.file("seedbed.store.schemas")
     return [
         *(f"{where}: add {name!r} to SCHEMAS: data/{name}.zarr is an out in dvc.yaml" for name in sorted(outs - schemas)),
         *(f"{where}: remove {name!r} from SCHEMAS: no stage of dvc.yaml leaves data/{name}.zarr" for name in sorted(schemas - outs)),
@@ -259,15 +291,15 @@ def artifacts(tree: SourceTree, stage: str) -> list[str]:
 
 
 def keys(tree: SourceTree, table: str) -> set[str]:
-    """Keys of a table of artifacts.py."""
-    [value] = bindings(tree, "seedbed.artifacts", table)
+    """Keys of a table of schemas.py."""
+    [value] = bindings(tree, "seedbed.store.schemas", table)
     assert isinstance(value, ast.Dict)
     return {str(ast.literal_eval(key)) for key in value.keys if key}
 
 
 def dimensions_used(tree: SourceTree) -> set[str]:
-    """Dimensions of every array of artifacts.py, shared ones too."""
-    arrays = [call for call in nodes(tree, "seedbed.artifacts", ast.Call) if dotted(call.func) == "Array"]
+    """Dimensions of every array of schemas.py, shared ones too."""
+    arrays = [call for call in nodes(tree, "seedbed.store.schemas", ast.Call) if dotted(call.func) == "Array"]
     return {str(name) for call in arrays for name in ast.literal_eval(call.args[0])}
 
 

@@ -13,25 +13,7 @@ from ruamel.yaml import YAML
 
 PROJECT = Path(__file__).parents[2]
 PACKAGES = ("seedbed", "stages", "benchmarks")
-TOOLS = frozenset(  # no stage needs them
-    f"seedbed.{name}"
-    for name in (
-        "cli",
-        "doctor",
-        "documentation",
-        "editing",
-        "export_model",
-        "garbage",
-        "plan",
-        "predicting",
-        "preflight",
-        "provenance",
-        "recipes",
-        "starting",
-        "summary",
-        "verification",
-    )
-)
+CONTRACT = "\nclass Method("  # by which a family is told from another folder
 
 
 class Use(NamedTuple):
@@ -135,17 +117,16 @@ class SourceTree:
         return f"{self.file(module)}:{line}"
 
     def room(self, module: str) -> str:
-        """Where a module belongs: `stages`, `benchmarks`, `tools`, the name of its family, or `core`."""
+        """The folder below `seedbed/` that a module lies in, itself where it lies in none; `stages`, `benchmarks`."""
         first, _, rest = module.partition(".")
-        if first != "seedbed":
-            return first
-        family = rest.partition(".")[0]
-        return "tools" if module in TOOLS else family if family in self.families else "core"
+        return rest.partition(".")[0] if first == "seedbed" else first
 
     @cached_property
     def families(self) -> list[str]:
         """Folders of seedbed/ with a contract."""
-        return sorted(file.parent.name for file in (self.root / "seedbed").glob("*/__init__.py"))
+        return sorted(
+            file.parent.name for file in (self.root / "seedbed").glob("*/__init__.py") if CONTRACT in file.read_text(encoding="utf-8")
+        )
 
     def methods(self, family: str) -> list[str]:
         """Modules that are methods of a family."""

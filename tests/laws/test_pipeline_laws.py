@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from seedbed.run import fingerprint
+from seedbed.tools.dependencies import code_of, pipeline_file
 from tests.laws import pipeline_laws
 from tests.laws.broken_copy import BrokenCopy, Law
 from tests.laws.source_tree import SourceTree
 
 LAWS: list[Law] = [
-    pipeline_laws.module_deps_are_complete,
+    pipeline_laws.code_deps_are_complete,
     pipeline_laws.data_deps_are_complete,
     pipeline_laws.raw_data_are_watched,
     pipeline_laws.maps_have_slots,
@@ -33,52 +36,57 @@ def test_the_project_keeps_the_law(law: Law, checkout: SourceTree) -> None:
 @pytest.mark.parametrize(
     ("stage", "dep"),
     [
-        ("superpixels", "seedbed/crf.py"),  # only a method imports it
+        ("superpixels", "seedbed/algorithms"),  # only a method imports it
         ("superpixels", "seedbed/superpixels/${superpixels.method}.py"),
         ("superpixels", "seedbed/superpixels/__init__.py"),
-        ("superpixels", "stages/__init__.py"),
+        ("superpixels", "seedbed/reads.py"),
+        ("superpixels", "seedbed/store/schemas.py"),
         ("dataset", "seedbed/dataset/folder.py"),  # a method that another method imports
         ("cams", "seedbed/classifier/${classifier.method}.py"),  # loaded as the artifact's method
-        ("classifier", "seedbed/weights.py"),
+        ("classifier", "seedbed/networks"),
+        ("evaluation", "seedbed/report"),
     ],
 )
 def test_a_missing_module_is_found(broken: BrokenCopy, stage: str, dep: str) -> None:
     broken.change_stage(stage, f"- {dep}", "")
-    assert broken.new(pipeline_laws.module_deps_are_complete) == [f'stage {stage}: add "- {dep}" to deps']
+    assert broken.new(pipeline_laws.code_deps_are_complete) == [f'stage {stage}: add "- {dep}" to deps']
 
 
 @pytest.mark.parametrize(
     ("file", "text"),
     [
-        ("stages/seeds.py", "import seedbed.crf"),
-        ("seedbed/stage.py", "def later():\n    from seedbed.crf import DenseCrf"),
-        ("seedbed/seeds/superpixel_background.py", "from seedbed import crf"),
-        ("seedbed/seeds/__init__.py", "from ..crf import DenseCrf"),
-        ("seedbed/seeds/second.py", "from seedbed import crf"),  # a method that is not selected
+        ("stages/seeds.py", "import seedbed.algorithms.crf"),
+        ("seedbed/images.py", "def later():\n    from seedbed.algorithms.crf import DenseCrf"),
+        ("seedbed/seeds/superpixel_background.py", "from seedbed.algorithms import crf"),
+        ("seedbed/seeds/__init__.py", "from ..algorithms.crf import DenseCrf"),
+        ("seedbed/seeds/second.py", "from seedbed.algorithms import crf"),  # a method that is not selected
     ],
 )
 def test_a_module_that_is_newly_used_is_found(broken: BrokenCopy, file: str, text: str) -> None:
+    broken.append("stages/seeds.py", "from seedbed import images")
     broken.append(file, text)
-    assert 'stage seeds: add "- seedbed/crf.py" to deps' in broken.new(pipeline_laws.module_deps_are_complete)
+    assert 'stage seeds: add "- seedbed/algorithms" to deps' in broken.new(pipeline_laws.code_deps_are_complete)
 
 
 def test_a_sibling_of_a_method_is_found(broken: BrokenCopy) -> None:
     broken.append("seedbed/seeds/_shared.py", "")
     broken.append("seedbed/seeds/superpixel_background.py", "from seedbed.seeds import _shared")
-    assert broken.new(pipeline_laws.module_deps_are_complete) == ['stage seeds: add "- seedbed/seeds/_shared.py" to deps']
+    assert broken.new(pipeline_laws.code_deps_are_complete) == ['stage seeds: add "- seedbed/seeds/_shared.py" to deps']
 
 
-@pytest.mark.parametrize("dep", ["seedbed/crf.py", "seedbed/no_such.py", "seedbed/cams/${cams.method}.py", "seedbed/cams/multiscale.py"])
+@pytest.mark.parametrize(
+    "dep", ["seedbed/algorithms", "seedbed/run", "seedbed/no_such.py", "seedbed/cams/${cams.method}.py", "seedbed/cams/multiscale.py"]
+)
 def test_a_module_too_many_is_found(broken: BrokenCopy, dep: str) -> None:
     broken.change_stage("seeds", "- stages/seeds.py", f"- stages/seeds.py\n- {dep}")
-    assert broken.new(pipeline_laws.module_deps_are_complete) == [
-        f'stage seeds: remove "- {dep}" from deps: the stage cannot reach that file'
+    assert broken.new(pipeline_laws.code_deps_are_complete) == [
+        f'stage seeds: remove "- {dep}" from deps: nothing there can change what the stage makes'
     ]
 
 
 def test_a_pattern_without_a_file_is_found(broken: BrokenCopy) -> None:
     broken.replace("params.yaml", "method: superpixel_background", "method: absent")
-    assert broken.new(pipeline_laws.module_deps_are_complete) == [
+    assert broken.new(pipeline_laws.code_deps_are_complete) == [
         'stage seeds: "- seedbed/seeds/${seeds.method}.py" of deps is seedbed/seeds/absent.py, which does not exist'
     ]
 
@@ -94,11 +102,15 @@ print(*(name for name in sys.modules if name.split(".")[0] in ("seedbed", "stage
 
 
 def unlisted(tree: SourceTree, stage: str) -> list[str]:
-    """Files that a stage's process really loaded and that are not among its deps."""
-    command = [sys.executable, "-c", LOADED.format(stage=stage)]
-    loaded = subprocess.run(command, cwd=tree.root, capture_output=True, text=True, check=True).stdout.split()
+    """Modules that compute, that a stage's process really loaded, whatever it does, and that are not among its deps."""
+    texts = (LOADED.format(stage=stage), "import sys, seedbed.run.stage\nprint(*sys.modules)")
+    loaded, of_every_run = (
+        subprocess.run([sys.executable, "-c", text], cwd=tree.root, capture_output=True, text=True, check=True).stdout.split()
+        for text in texts
+    )
     listed = {pipeline_laws.filled_in(tree, dep) for dep in tree.dvc[stage]["deps"]}
-    return sorted({tree.file(module) for module in loaded} - listed)
+    computing = (tree.file(module) for module in {*loaded} - {*of_every_run} if not fingerprint.carries(module))
+    return sorted(file for file in computing if not {file, *map(str, Path(file).parents)} & listed)
 
 
 @pytest.mark.parametrize("stage", ["seeds", "evaluation"])
@@ -106,11 +118,19 @@ def test_a_running_stage_loads_nothing_else(checkout: SourceTree, stage: str) ->
     assert unlisted(checkout, stage) == []
 
 
+def test_the_file_is_written_as_the_law_wants_it(checkout: SourceTree, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(checkout.root)
+    assert pipeline_file() == Path("dvc.yaml").read_text(encoding="utf-8")
+    assert {stage: set(code_of(stage)) for stage in checkout.stages} == {
+        stage: pipeline_laws.code_deps(checkout, stage) for stage in checkout.stages
+    }
+
+
 def test_a_running_stage_shows_what_is_missing(broken: BrokenCopy) -> None:
     broken.append("seedbed/rounding.py", "")
     broken.append("seedbed/seeds/superpixel_background.py", "import seedbed.rounding")
-    broken.change_stage("seeds", "- seedbed/types.py", "")
-    assert unlisted(broken.tree, "seeds") == ["seedbed/rounding.py", "seedbed/types.py"]
+    broken.change_stage("seeds", "- seedbed/seeds/__init__.py", "")
+    assert unlisted(broken.tree, "seeds") == ["seedbed/rounding.py", "seedbed/seeds/__init__.py"]
 
 
 # Data that a stage reads.
@@ -226,16 +246,16 @@ def test_a_parameter_read_in_disguise_is_found(broken: BrokenCopy, reading: str)
 def test_an_out_without_a_schema_is_found(broken: BrokenCopy) -> None:
     broken.change_stage("seeds", "- data/seeds.zarr", "- data/sprouts.zarr")
     assert broken.new(pipeline_laws.outs_have_schemas) == [
-        "seedbed/artifacts.py: add 'sprouts' to SCHEMAS: data/sprouts.zarr is an out in dvc.yaml",
-        "seedbed/artifacts.py: remove 'seeds' from SCHEMAS: no stage of dvc.yaml leaves data/seeds.zarr",
+        "seedbed/store/schemas.py: add 'sprouts' to SCHEMAS: data/sprouts.zarr is an out in dvc.yaml",
+        "seedbed/store/schemas.py: remove 'seeds' from SCHEMAS: no stage of dvc.yaml leaves data/seeds.zarr",
     ]
 
 
 def test_dimensions_without_and_beyond_a_vocabulary_are_found(broken: BrokenCopy) -> None:
-    broken.replace("seedbed/artifacts.py", '("step", ', '("time", ')
+    broken.replace("seedbed/store/schemas.py", '("step", ', '("time", ')
     assert broken.new(pipeline_laws.outs_have_schemas) == [
-        "seedbed/artifacts.py: add 'time' to DIMENSIONS: an array has it",
-        "seedbed/artifacts.py: remove 'step' from DIMENSIONS: no array has it",
+        "seedbed/store/schemas.py: add 'time' to DIMENSIONS: an array has it",
+        "seedbed/store/schemas.py: remove 'step' from DIMENSIONS: no array has it",
     ]
 
 
@@ -257,7 +277,7 @@ def test_a_stage_of_which_nothing_is_there_is_found(broken: BrokenCopy) -> None:
 
 def test_what_belongs_to_no_stage_is_found(broken: BrokenCopy) -> None:
     broken.append("stages/sprouts.py", "")
-    broken.append("seedbed/sprouts/__init__.py", "")
+    broken.append("seedbed/sprouts/__init__.py", "\nclass Method(Base): ...")
     broken.append("params.yaml", "sprouts: {}")
     assert broken.new(pipeline_laws.one_word_per_step) == [
         f"{what}: remove it, or add a stage sprouts to dvc.yaml"

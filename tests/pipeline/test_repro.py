@@ -20,9 +20,10 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
 from seedbed import cli
-from seedbed.artifacts import Artifact, digest, open_artifact
-from seedbed.store import Store
-from tests.small import shrunk
+from seedbed.store.artifact import Artifact, open_artifact
+from seedbed.store.layout import digest
+from seedbed.store.store import Store
+from tests.support.small import shrunk
 
 PROJECT = Path(__file__).parents[2]
 COPIED = ("seedbed", "stages", "dvc.yaml", ".dvcignore", ".dvc/config", "data/raw/shapes/.gitignore")
@@ -388,7 +389,7 @@ def test_one_changed_mask_trains_nothing_again(checkout: Checkout) -> None:
     """Truth is nothing that any stage but the evaluation could notice."""
     params = checkout.params()
     params["dataset"]["method"] = "folder"
-    params["dataset"]["folder"]["classes"] = [str(one) for one in checkout.artifact("dataset").whole("class_names")[1:]]
+    params["dataset"]["folder"]["classes"] = [str(one) for one in checkout.artifact("dataset").array("class_names")[1:]]
     checkout.write(params)
     checkout.repro()  # the same images, read as a folder of one's own: a drawn world would draw its mask again
     mask = next((checkout.root / "data/raw/shapes/masks").glob("train*.png"))

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from seedbed.networks import SegmentationNetwork
+from seedbed.networks.contracts import SegmentationNetwork
 from seedbed.predictions.multiscale import Multiscale
-from tests.toys import LeaningSegmenter, ToySegmenter
+from tests.support.toys import LeaningSegmenter, ToySegmenter
 
 METHOD = Multiscale(scales=(1.0, 0.75, 1.25), flip=True, over_scales="mean_probability", stride=2)
 IMAGE = np.random.default_rng(0).integers(0, 256, (13, 22, 3), dtype=np.uint8)
@@ -52,7 +52,7 @@ def test_a_coarser_map_is_the_same_seen_with_fewer_cells() -> None:
     fine, coarse = (dataclasses.replace(METHOD, stride=stride).predict(Bright(), [slope], device="cpu")[0] for stride in (1, 4))
     assert coarse.maps.shape == (2, 4, 6)
     inner = np.s_[:, 4:-4, 4:-4]
-    assert np.allclose(coarse.resized((16, 24)).maps[inner], fine.maps[inner], atol=5e-3)
+    assert np.allclose(coarse.resize((16, 24)).maps[inner], fine.maps[inner], atol=5e-3)
 
 
 def test_a_mirror_image_has_mirrored_probabilities() -> None:

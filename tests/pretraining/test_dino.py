@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from seedbed.machine import Machine
+from seedbed.learning.checkpoints import Checkpoints
 from seedbed.pretraining.dino import Crops, Dino, DinoLearner, Views
+from seedbed.run.machine import Machine
 from seedbed.types import Image
-from seedbed.weights import Checkpoints
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_the_teacher_follows_ever_more_slowly(dino: Dino, progress: float, kept:
     before = learner.teacher.prototypes.weight.clone()
     with torch.no_grad():
         learner.student.prototypes.weight += 1
-    learner.stepped(progress)
+    learner.after_step(progress)
     assert torch.allclose(learner.teacher.prototypes.weight, before + (1 - kept), atol=1e-6)
 
 
@@ -157,9 +157,9 @@ def test_the_centre_follows_the_teacher_s_mean_answer(dino: Dino, parts: int) ->
     for part in range(parts):
         whole = slice(None) if parts == 1 else slice(part, part + 1)
         learner(Views(batch.large_VBCYX[:, whole], batch.small_VBCYX[:, whole]), 0.0)
-    learner.stepped(0.0)
+    learner.after_step(0.0)
     assert torch.allclose(learner.centre, 0.25 * said, atol=1e-5)
-    learner.stepped(0.0)
+    learner.after_step(0.0)
     assert torch.allclose(learner.centre, 0.75 * 0.25 * said, atol=1e-5)  # nothing was said since
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seedbed.crf import DenseCrf
+from seedbed.algorithms.crf import DenseCrf
 from seedbed.refinement.crf import Crf
 from seedbed.types import ClassMaps
-from tests.oracles import dense_crf, photograph
+from tests.support.oracles import dense_crf, photograph
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_inference_makes_labels_follow_the_image(plain: Crf) -> None:
 
 def test_the_whole_is_pydensecrf_called_plainly() -> None:
     image, random = photograph((24, 40)), np.random.default_rng(1)
-    maps = ClassMaps(classes=(2, 7), maps=random.random((2, 3, 5), np.float32)).resized((24, 40))
+    maps = ClassMaps(classes=(2, 7), maps=random.random((2, 3, 5), np.float32)).resize((24, 40))
     beliefs = np.zeros((3, 24, 40))
     beliefs[0] = (1 - np.maximum(maps.maps[0], maps.maps[1])) ** 2.5
     beliefs[1:] = maps.maps

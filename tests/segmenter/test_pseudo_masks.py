@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from seedbed.augmentation import Sample
-from seedbed.deeplab import DeepLab
+from seedbed.learning.augmentation import Sample
+from seedbed.learning.batches import Batch
+from seedbed.learning.optimisers import Descent
+from seedbed.networks.deeplab import DeepLab
 from seedbed.segmenter.pseudo_masks import PseudoMasks
-from seedbed.training import Batch, Descent
-from tests.learning import NUM_CLASSES, at_size, batch, gradients, trained
-from tests.oracles import deeplab, made_sure
+from tests.support.learning import NUM_CLASSES, at_size, batch, gradients, trained
+from tests.support.oracles import deeplab, made_sure
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from seedbed.params import Params
-from seedbed.stage import Run
-from seedbed.store import WORK
-from tests.small import shrunk
+from seedbed.run.stage import Run
+from seedbed.store.store import WORK
+from tests.support.small import shrunk
 
 CHECKOUT = Path(__file__).parents[2]
 STAGES = (

@@ -22,10 +22,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from seedbed.executor import Place
 from seedbed.params import Params
-from seedbed.stage import Run
-from seedbed.store import Store
+from seedbed.run.executor import Workers
+from seedbed.run.stage import Run
+from seedbed.store.store import Store
 from tests.stages.miniature import CHECKOUT, Project, new_project
 
 PATIENCE = 90.0  # seconds until what must happen has not happened; importing torch alone can take ten
@@ -118,7 +118,7 @@ class Counts:
         return cls(*map(int, found))
 
 
-def heard(project: Project, stage: str, *, place: Place = Place()) -> str:  # noqa: B008 (it never changes)
+def heard(project: Project, stage: str, *, place: Workers = Workers()) -> str:  # noqa: B008 (it never changes)
     """What a stage says that is run by this process."""
     if stage == "features":
         heard(project, "pretraining", place=place)  # which learns nothing here, and says nothing of images

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 import torch
 
-from seedbed import memory
-from seedbed.artifacts import digest, open_artifact
 from seedbed.errors import ArtifactError, DataError, MachineError, ParamsError, TrainingError
 from seedbed.params import Params
-from seedbed.stage import Run, run_stage
+from seedbed.run import memory
+from seedbed.run.stage import Run, run_stage
+from seedbed.store.artifact import open_artifact
+from seedbed.store.layout import digest
 from tests.stages.miniature import Project
 from tests.stages.surviving import change_params
 
@@ -379,7 +380,7 @@ def test_a_gpu_is_used_where_there_is_one_and_it_is_wanted(fresh: Project, wante
 def test_more_memory_than_there_is_is_said_at_the_beginning(
     own: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(memory, "there", lambda device: 1000)
+    monkeypatch.setattr(memory, "measure_available", lambda device: 1000)
     own.run("features", "superpixels", "classifier")
     said = [line for line in capsys.readouterr().err.splitlines() if " warning: " in line]
     do = ("let images be smaller", "choose features with larger patches", "raise the parts of its training")
@@ -437,7 +438,7 @@ def test_artifacts_of_two_data_sets_are_not_mixed(finished: Project, tmp_path: P
     content = own.params()
     content["dataset"] |= {
         "method": "folder",
-        "folder": {"classes": [str(one) for one in open_artifact("dataset", folder=own.data).whole("class_names")[1:]], "complete": True},
+        "folder": {"classes": [str(one) for one in open_artifact("dataset", folder=own.data).array("class_names")[1:]], "complete": True},
     }
     own.write_params(content)
     header, *lines = table.read_text(encoding="utf-8").splitlines()

@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from seedbed.artifacts import Artifact, Labels, open_artifact
 from seedbed.errors import DataError, ParamsError
 from seedbed.images import Images
-from seedbed.truth import Truth
+from seedbed.reads import Labels, read_entry
+from seedbed.scoring.truth import Truth
+from seedbed.store.artifact import Artifact, open_artifact
 from seedbed.types import LabelMap
-from tests import layouts
 from tests.stages.miniature import STAGES, Project, new_project, tree
 from tests.stages.surviving import change_params
+from tests.support import layouts
 
 pytest.importorskip("pycocotools")
 TRAIN = {"folder": "train", "voc": "train_aug", "coco": "train"}
@@ -133,7 +134,7 @@ def test_larger_images_are_shrunk_with_their_truth(reader: str, tmp_path: Path, 
     assert mask.shape == (15, 22)
     assert set(np.unique(mask)) == {0, NUMBERS[reader][0], 255}, "classes are not mixed"
     project.run("pretraining", "features", "superpixels")
-    assert open_artifact("superpixels", folder=project.data).read("regions", "one").shape == (15, 22)
+    assert read_entry(open_artifact("superpixels", folder=project.data), "regions", "one").shape == (15, 22)
 
 
 def test_larger_images_are_refused_otherwise(tmp_path: Path, original: dict[str, Any]) -> None:

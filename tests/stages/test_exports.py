@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import nn
 
-from seedbed import export_model
-from seedbed.deeplab import DeepLab
 from seedbed.errors import WeightsError
-from seedbed.networks import Backbone
+from seedbed.networks.backbones import Backbone
+from seedbed.networks.deeplab import DeepLab
+from seedbed.tools import export_model
 from tests.stages.commands import program, said
 from tests.stages.miniature import Project
 from tests.stages.test_predicting import draw
@@ -73,10 +73,10 @@ def test_a_resnet_is_exported_for_images_of_any_size(tmp_path: Path) -> None:
     network, file = DeepLab(Backbone("resnet18", output_stride=16), 2, (1, 2)).eval(), tmp_path / "model.pt2"
     if not any_size_can_be_pooled():
         with pytest.raises(WeightsError, match="name one size, as with --size 480 640"):
-            export_model.exported(network, file, size=None)
+            export_model.export(network, file, size=None)
         assert list(tmp_path.iterdir()) == []
         return
-    assert export_model.exported(network, file, size=None) < 1e-3
+    assert export_model.export(network, file, size=None) < 1e-3
     exported, whole = torch.export.load(file).module(), export_model.Exported(network).eval()
     for size in ((1, 3, 64, 80), (3, 3, 101, 77)):
         images = torch.rand(size)

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from seedbed import fingerprint, packages
-from seedbed.store import Store
+from seedbed import packages
+from seedbed.run import fingerprint
+from seedbed.store.store import Store
 from tests.stages.miniature import CHECKOUT, Project
 from tests.stages.surviving import Counts, change_params, counts, heard, images_in, new_album, photos, raw, show, started, traces, until
 
@@ -80,8 +81,8 @@ def test_what_a_stage_does_not_read_may_change(own: Project, checkout: Path) -> 
         change_params(own, "seeds", method="threshold")
         change_params(own, "dataset", coco={"year": 2014}, root="elsewhere")
         edited(own.root / "params.yaml", "superpixels:", "# a comment\nsuperpixels:")
-        edited(checkout / "seedbed/crf.py", '"""', '"""In other words: ')
-        edited(checkout / "seedbed/metrics.py", "import numpy as np", "import numpy as np\n\nX = 1")
+        edited(checkout / "seedbed/algorithms/crf.py", '"""', '"""In other words: ')
+        edited(checkout / "seedbed/scoring/metrics.py", "import numpy as np", "import numpy as np\n\nX = 1")
         raw(own, "image_0900").write_bytes(b"an image that nobody has indexed")
 
     status, said = meanwhile(own, "superpixels", edit, checkout=checkout)
@@ -90,11 +91,11 @@ def test_what_a_stage_does_not_read_may_change(own: Project, checkout: Path) -> 
 
 
 def test_code_of_a_stage_that_computes_images(own: Project, checkout: Path) -> None:
-    crf = checkout / "seedbed/crf.py"
+    crf = checkout / "seedbed/algorithms/crf.py"
     before = crf.read_bytes()
     status, said = meanwhile(own, "superpixels", lambda: edited(crf, "\n@parameters", "\nX = 1\n\n\n@parameters"), checkout=checkout)
     expected = f"found other code; expected the code with which this stage began; {AGAIN}"
-    assert (status, said) == (2, f"error: seedbed/crf.py: {expected}")
+    assert (status, said) == (2, f"error: seedbed/algorithms/crf.py: {expected}")
     assert not (own.data / "superpixels.zarr").exists()
     crf.write_bytes(before)
     assert counts(own, "superpixels") == [Counts(0, IMAGES)]
@@ -164,9 +165,9 @@ def test_what_changes_after_the_artifact_is_published(finished: Project, tmp_pat
     told = f"data/raw/shapes/masks/more.png: found a new file; expected none, as when this stage began; {AGAIN}"
     assert (status, said) == (2, f"error: {told}")
     status, said = published_meanwhile(
-        own, lambda: edited(checkout / "seedbed/charts.py", 'BAR = "#222222"', 'BAR = "#222223"'), checkout=checkout
+        own, lambda: edited(checkout / "seedbed/report/charts.py", 'BAR = "#222222"', 'BAR = "#222223"'), checkout=checkout
     )
-    assert (status, said.partition(";")[0]) == (2, "error: seedbed/charts.py: found other code")
+    assert (status, said.partition(";")[0]) == (2, "error: seedbed/report/charts.py: found other code")
     shutil.rmtree(own.data / "evaluation.zarr")
     assert counts(own, "evaluation") == [Counts(0, 9)]
 
@@ -180,11 +181,11 @@ def forgetful() -> Iterator[None]:
 
 @pytest.mark.usefixtures("forgetful")
 def test_an_upgraded_package_recomputes_what_uses_it(indexed: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own, installed = indexed.copy_to(tmp_path), packages._installed
+    own, installed = indexed.copy_to(tmp_path), packages._find_installed
     assert counts(own, "features", "superpixels") == [Counts(9, 0)] * 2
     for upgraded, computed in {"timm": (0, 0), "torch": (9, 0), "pydensecrf": (0, 9)}.items():
         fingerprint.running.cache_clear()
-        monkeypatch.setattr(packages, "_installed", lambda one, when: (one, "99") if one == upgraded else installed(one, when))  # noqa: B023
+        monkeypatch.setattr(packages, "_find_installed", lambda one, when: (one, "99") if one == upgraded else installed(one, when))  # noqa: B023
         assert [one.computed for one in counts(own, "features", "superpixels")] == list(computed), upgraded
     [entry] = [Store("superpixels", folder=own.data).entry(name) for name in Store("superpixels", folder=own.data).last()["entries"]]
     assert entry is not None and entry.recipe["packages"]["pydensecrf"] == "99"

@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from seedbed import drawing, predicting
-from seedbed.artifacts import open_artifact
 from seedbed.predictions.multiscale import Multiscale
+from seedbed.reads import read_probabilities
+from seedbed.report import drawing
+from seedbed.store.artifact import open_artifact
+from seedbed.tools import predict as predicting
 from seedbed.types import Image, LabelMap, Probabilities, Size
 from tests.stages.commands import program, said
 from tests.stages.miniature import Project, tree
@@ -50,7 +52,7 @@ def test_a_picture_that_was_never_seen_gets_a_mask_of_its_size(finished: Project
         palette = np.array(mask.getpalette()).reshape(-1, 3)
     data = open_artifact("dataset", folder=finished.data)
     assert labels_in(out / "my holiday.png").max() <= data.num_classes
-    assert np.array_equal(palette[: 1 + data.num_classes], data.whole("palette")) and palette[255].tolist() == [128, 128, 128]
+    assert np.array_equal(palette[: 1 + data.num_classes], data.array("palette")) and palette[255].tolist() == [128, 128, 128]
     overlay = cv2.imread(str(out / "my holiday_overlay.png"))
     assert overlay is not None and overlay.shape == (70, 110, 3)
     assert sorted(one.name for one in out.iterdir()) == ["my holiday.png", "my holiday_overlay.png"]
@@ -62,7 +64,7 @@ def test_a_picture_of_the_data_set_is_segmented_as_in_the_pipeline(finished: Pro
     done = said(finished, "predict", f"data/raw/shapes/images/{image}.png", "--to", str(tmp_path), "--device", "cpu")
     assert done.status == 0, done.error
     labels = labels_in(tmp_path / f"{image}.png")
-    kept = predicted.probabilities(image).resized(predicted.size(image)).maps
+    kept = read_probabilities(predicted, image).resize(predicted.size(image)).maps
     said_of = np.take_along_axis(kept, labels[None].astype(np.int64), axis=0)[0]
     assert (said_of > kept.max(axis=0) - 1.01 / 255).all(), "what is kept is rounded to a 255th"
 
@@ -247,7 +249,7 @@ def test_labels_after_the_crf_are_made_at_the_size_that_the_network_sees_and_enl
             assert image.shape == (3, 4, 3) and probabilities.maps.shape == (2, 3, 4)
             return {"predictions_crf": half}
 
-        def loaded(self) -> None: ...
+        def load(self) -> None: ...
 
         device = "cpu"
 
@@ -265,7 +267,7 @@ def test_the_likeliest_class_in_blocks_of_rows_is_that_of_all_rows_at_once(
 ) -> None:
     monkeypatch.setattr(predicting, "NUMBERS", numbers)
     probabilities = Probabilities(np.random.default_rng(1).random((4, 11, 13), np.float32))
-    assert np.array_equal(predicting.likeliest(probabilities, size), probabilities.resized(size).labels)
+    assert np.array_equal(predicting.likeliest(probabilities, size), probabilities.resize(size).labels)
 
 
 def test_enlarging_takes_hardly_more_memory_than_what_comes_out(monkeypatch: pytest.MonkeyPatch) -> None:

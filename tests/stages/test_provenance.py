@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from seedbed import fingerprint, provenance
-from seedbed.artifacts import open_artifact
 from seedbed.errors import MachineError
 from seedbed.params import Params
-from seedbed.store import Store
-from seedbed.verification import reports, verify
+from seedbed.run import fingerprint
+from seedbed.store.artifact import open_artifact
+from seedbed.store.store import Store
+from seedbed.tools import provenance
+from seedbed.tools.verify import verify, verify_all
 from tests.stages.miniature import STAGES, Project
 
 Edit = Callable[[dict[str, Any]], object]
@@ -26,7 +27,7 @@ def outdated(project: Project, stage: str, edit: Edit = lambda _: None) -> list[
     content = project.params()
     edit(content)
     artifact = open_artifact(stage, folder=project.data)
-    return list(provenance.outdated(artifact, Params(content), folder=project.data))
+    return list(provenance.find_outdated(artifact, Params(content), folder=project.data))
 
 
 def test_nothing_is_said_of_what_is_as_it_would_be_made_now(finished: Project) -> None:
@@ -206,7 +207,7 @@ def test_a_module_that_is_gone_is_named(finished: Project, monkeypatch: pytest.M
 def test_a_stale_artifact_is_a_finding(finished: Project) -> None:
     content = finished.params()
     content["superpixels"]["dino"]["threshold"] = 0.6
-    (report,) = reports(["superpixels"], params=Params(content), folder=finished.data)
+    (report,) = verify_all(["superpixels"], params=Params(content), folder=finished.data)
     assert str(report) == "superpixels: params.yaml: made with threshold 0.7, where params.yaml says 0.6"
     assert [one.do for one in report.findings] == ["run `dvc repro --force --single-item superpixels`, then `dvc repro`"]
 
@@ -237,11 +238,11 @@ def test_a_record_of_dvc_that_cannot_be_read(tmp_path: Path, text: str) -> None:
     with pytest.raises(
         MachineError, match=r"^dvc.lock: found what DVC did not write: .*; expected a record of what ran; restore it from git"
     ):
-        provenance.recorded(tmp_path / "data")
+        provenance.read_recorded(tmp_path / "data")
 
 
 def test_what_dvc_tells_of(tmp_path: Path) -> None:
     with contextlib.chdir(tmp_path):
-        assert provenance.recorded() == frozenset()
+        assert provenance.read_recorded() == frozenset()
         Path("dvc.lock").write_text("schema: '2.0'\nstages:\n  seeds: {cmd: x}\n", encoding="utf-8")
-        assert provenance.recorded() == {"seeds"}
+        assert provenance.read_recorded() == {"seeds"}

@@ -15,9 +15,9 @@ import pytest
 
 from seedbed import methods
 from seedbed.errors import SeedbedError
-from tests import layouts
-from tests.leaves import Plain, Trial
 from tests.stages.miniature import Project, tree
+from tests.support import layouts
+from tests.support.leaves import Plain, Trial
 
 EXCUSED = {
     "classifier.maps": "the one method there is learns no map along, and slots that it does not read name the data set",
@@ -50,7 +50,7 @@ def test_settings_of_the_family_change_what_its_stage_leaves(finished: Project, 
         content["pretraining"]["method"] = "dino"
     settings = importlib.import_module(f"seedbed.{family}").Settings
     section = content[family]
-    declared = methods.declared_settings(family)
+    declared = methods.read_settings_declaration(family)
     assert declared is not None
 
     def left(made: Any) -> dict[str, str]:
@@ -78,4 +78,4 @@ def test_settings_of_the_family_change_what_its_stage_leaves(finished: Project, 
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    metafunc.parametrize("family", [family for family in methods.families() if methods.declared_settings(family)])
+    metafunc.parametrize("family", [family for family in methods.list_families() if methods.read_settings_declaration(family)])

@@ -19,16 +19,20 @@ import pytest
 from ruamel.yaml import YAML
 from torch import Tensor
 
-from seedbed import crf, drawing, images, metrics
 from seedbed import evaluation as family
-from seedbed.artifacts import Artifact, Labels, open_artifact
+from seedbed import images
+from seedbed.algorithms import crf
 from seedbed.classifier.cam import CamNetwork
-from seedbed.drawing import TITLE_HEIGHT
 from seedbed.errors import DataError
 from seedbed.evaluation import CONFUSED, KINDS
 from seedbed.images import Images
 from seedbed.params import Params
-from seedbed.store import WORK
+from seedbed.reads import Labels, read_class_maps, read_entry, read_patches, read_probabilities
+from seedbed.report import drawing
+from seedbed.report.drawing import TITLE_HEIGHT
+from seedbed.scoring import metrics
+from seedbed.store.artifact import Artifact, open_artifact
+from seedbed.store.store import WORK
 from seedbed.types import Alignment
 from tests.stages.miniature import CHECKOUT, CROWD, STAGES, Project, new_project, tree
 
@@ -84,7 +88,7 @@ def test_the_index_is_that_of_the_raw_images(finished: Project) -> None:
 def test_features_cover_every_image(finished: Project) -> None:
     features = opened(finished, "features")
     for image in IDS:
-        patches = features.patches(image)
+        patches = read_patches(features, image)
         height, width = features.size(image)
         expected = (math.ceil(height / patches.patch_size), math.ceil(width / patches.patch_size))
         assert patches.values.shape[:2] == expected and patches.alignment is Alignment.PADDED
@@ -93,11 +97,11 @@ def test_features_cover_every_image(finished: Project) -> None:
 
 def test_regions_are_numbered_without_gaps(finished: Project) -> None:
     superpixels = opened(finished, "superpixels")
-    for image, count in zip(IDS, superpixels.whole("region_count"), strict=True):
-        regions = superpixels.read("regions", image)
+    for image, count in zip(IDS, superpixels.array("region_count"), strict=True):
+        regions = read_entry(superpixels, "regions", image)
         assert regions.dtype == np.int32 and regions.shape == superpixels.size(image)
         assert np.unique(regions).tolist() == list(range(count))
-    assert superpixels.whole("regions").min() == -1  # padding
+    assert superpixels.array("regions").min() == -1  # padding
 
 
 def test_a_classifier_that_has_collapsed_is_told_of_before_anything_learns_from_it(
@@ -121,12 +125,12 @@ def test_a_classifier_that_has_collapsed_is_told_of_before_anything_learns_from_
 def test_class_maps_are_of_the_image_s_classes(finished: Project) -> None:
     cams, labels = opened(finished, "cams"), Labels(opened(finished, "dataset"))
     for image in IDS:
-        maps = cams.class_maps(image)
+        maps = read_class_maps(cams, image)
         assert maps.classes == labels[image] != ()
         assert all(single.max() == 1 or not single.any() for single in maps.maps) and maps.maps.min() >= 0
-        absent = cams.read("maps", image)[~cams.whole("present")[cams.row(image)]]
+        absent = read_entry(cams, "maps", image)[~cams.array("present")[cams.row(image)]]
         assert len(absent) == 7 - len(maps.classes) and not absent.any()
-    scores = cams.whole("scores")
+    scores = cams.array("scores")
     assert scores.shape == (9, 7) and (scores[:, 0] == 0).all() and ((scores[:, 1:] > 0) & (scores[:, 1:] < 1)).all()
 
 
@@ -134,7 +138,7 @@ def test_class_maps_are_of_the_image_s_classes(finished: Project) -> None:
 def test_labels_are_of_the_image_s_classes(finished: Project, name: str, others: set[int]) -> None:
     made, data = opened(finished, name), opened(finished, "dataset")
     for image in IDS:
-        read = made.read("labels", image)
+        read = read_entry(made, "labels", image)
         assert read.dtype == np.uint8 and read.shape == data.size(image)
         assert set(np.unique(read).tolist()) <= {*Labels(data)[image], *others}
 
@@ -144,7 +148,7 @@ def test_predictions_are_of_their_split_alone_and_sum_to_one(finished: Project) 
     assert predictions.ids == IDS[6:]
     for image in predictions.ids:
         assert predictions.size(image) == data.size(image)
-        maps = predictions.probabilities(image).maps
+        maps = read_probabilities(predictions, image).maps
         assert maps.shape[0] == 7
         assert np.allclose(maps.sum(axis=0), 1, atol=7 / 2 / 255)  # each rounded
 
@@ -152,9 +156,9 @@ def test_predictions_are_of_their_split_alone_and_sum_to_one(finished: Project) 
 @pytest.mark.parametrize(("name", "steps"), [("classifier", 2), ("segmenter", 2)])
 def test_networks_record_the_loss_of_every_step(finished: Project, name: str, steps: int) -> None:
     trained = opened(finished, name)
-    assert trained.whole("figures")[0] == "loss"
-    assert trained.whole("log").shape == (steps, len(trained.whole("figures")))
-    assert np.isfinite(trained.whole("log")).all()
+    assert trained.array("figures")[0] == "loss"
+    assert trained.array("log").shape == (steps, len(trained.array("figures")))
+    assert np.isfinite(trained.array("log")).all()
     assert all(np.isfinite(value).all() for value in trained.weights().values())
 
 
@@ -231,18 +235,18 @@ def test_the_oracle_is_at_least_as_good_as_the_declared_threshold(finished: Proj
 def test_every_pixel_is_counted_for_every_kind(finished: Project) -> None:
     evaluation, data = opened(finished, "evaluation"), opened(finished, "dataset")
     assert evaluation.ids == IDS
-    assert evaluation.whole("kinds").tolist() == list(KINDS)
-    assert evaluation.whole("with_truth").all()
-    for image, judged in zip(IDS, evaluation.whole("judged"), strict=True):
+    assert evaluation.array("kinds").tolist() == list(KINDS)
+    assert evaluation.array("with_truth").all()
+    for image, judged in zip(IDS, evaluation.array("judged"), strict=True):
         predicted = image in IDS[6:]
         assert judged.tolist() == [kind.startswith("predictions") == predicted for kind in KINDS]
         pixels = math.prod(data.size(image))
-        assert evaluation.read("confusion", image).sum(axis=(1, 2)).tolist() == [pixels * int(one) for one in judged]
-        assert evaluation.read("boundary_overlap", image).any(axis=(1, 2)).tolist() == judged.tolist()
-        declared = evaluation.whole("thresholds").tolist().index(pytest.approx(0.3))
-        swept = evaluation.read("sweep", image)[declared]
-        assert np.array_equal(swept, metrics.overlap(evaluation.read("confusion", image)[0])), "the same, counted in another way"
-        assert (evaluation.whole("region_count")[evaluation.row(image)] == 0) == predicted
+        assert read_entry(evaluation, "confusion", image).sum(axis=(1, 2)).tolist() == [pixels * int(one) for one in judged]
+        assert read_entry(evaluation, "boundary_overlap", image).any(axis=(1, 2)).tolist() == judged.tolist()
+        declared = evaluation.array("thresholds").tolist().index(pytest.approx(0.3))
+        swept = read_entry(evaluation, "sweep", image)[declared]
+        assert np.array_equal(swept, metrics.overlap(read_entry(evaluation, "confusion", image)[0])), "the same, counted in another way"
+        assert (evaluation.array("region_count")[evaluation.row(image)] == 0) == predicted
 
 
 def test_the_table_of_images_has_every_image_s_mean_iou_and_begins_with_the_worst(finished: Project) -> None:
@@ -255,7 +259,7 @@ def test_the_table_of_images_has_every_image_s_mean_iou_and_begins_with_the_wors
         assert {row["image"] for row in listed} == set(IDS[6:] if kind.startswith("predictions") else IDS[:6])
         assert [float(row["miou"]) for row in listed] == sorted(float(row["miou"]) for row in listed)
         for row in listed:
-            counts = evaluation.read("confusion", row["image"])[KINDS.index(kind)]
+            counts = read_entry(evaluation, "confusion", row["image"])[KINDS.index(kind)]
             assert float(row["miou"]) == metrics.summary(counts, [*"0123456"])["miou"]
 
 
@@ -270,7 +274,7 @@ def test_the_table_of_the_plot_repeats_the_figures(finished: Project) -> None:
 @pytest.mark.parametrize("kind", CONFUSED)
 def test_the_table_of_a_confusion_matrix_repeats_what_was_counted(finished: Project, kind: str) -> None:
     evaluation = opened(finished, "evaluation")
-    counts = sum(evaluation.read("confusion", image)[KINDS.index(kind)] for image in IDS)
+    counts = sum(read_entry(evaluation, "confusion", image)[KINDS.index(kind)] for image in IDS)
     with (finished.data / "plots" / f"confusion_{kind}.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert sum(int(row["pixels"]) for row in rows) == np.sum(counts)
@@ -304,7 +308,7 @@ def test_a_training_s_log_has_a_row_for_every_step_while_they_are_few(finished: 
     with (finished.data / "plots" / "classifier.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert list(rows[0]) == ["step", "loss", "classes", "learning_rate"]
-    assert [float(row["loss"]) for row in rows] == pytest.approx(trained.whole("log")[:, 0].tolist(), rel=1e-4)
+    assert [float(row["loss"]) for row in rows] == pytest.approx(trained.array("log")[:, 0].tolist(), rel=1e-4)
     assert (finished.data / "plots" / "pretraining.csv").read_text(encoding="utf-8") == "step,loss\n"
 
 
@@ -325,9 +329,9 @@ def test_labels_after_the_crf_are_kept_and_drawn_without_another(
     pictures = Images(finished.raw, opened(finished, "dataset"))
     method = Params(finished.params()).method(family.Method)
     for image in IDS[6:]:
-        labels = method.from_probabilities(pictures[image], predictions.probabilities(image).resized(predictions.size(image)))
-        assert np.array_equal(evaluation.read("refined", image), labels["predictions_crf"])
-    assert (evaluation.whole("refined")[:6] == 255).all()
+        labels = method.from_probabilities(pictures[image], read_probabilities(predictions, image).resize(predictions.size(image)))
+        assert np.array_equal(read_entry(evaluation, "refined", image), labels["predictions_crf"])
+    assert (evaluation.array("refined")[:6] == 255).all()
 
     def refuse(*_: Any) -> None:
         raise AssertionError("a CRF was run")
@@ -417,8 +421,8 @@ def test_without_masks_there_is_still_something_to_say(finished: Project, tmp_pa
     assert empty == empty[:1] * 4, "which say that there is nothing to show"
     evaluation = opened(project, "evaluation")
     assert len(evaluation) == 9
-    assert not evaluation.whole("with_truth").any() and evaluation.whole("with_labels").all()
-    assert not any(evaluation.whole(name).any() for name in ("confusion", "boundary_overlap", "sweep", "region_boundary"))
+    assert not evaluation.array("with_truth").any() and evaluation.array("with_labels").all()
+    assert not any(evaluation.array(name).any() for name in ("confusion", "boundary_overlap", "sweep", "region_boundary"))
     assert (project.data / "plots" / "training_images.png").is_file()
 
 
@@ -462,7 +466,7 @@ def test_as_many_broken_images_as_are_allowed_are_left_out_of_everything(finishe
     data = opened(project, "dataset")
     left = [image for image in IDS if image not in ("train_0002", "val_0001")]
     assert data.ids == IDS and data.usable == left
-    broken = [str(one) for one in data.whole("problem") if one]
+    broken = [str(one) for one in data.array("problem") if one]
     assert broken == ["a PNG file that is cut short", "0 bytes that are not an image"]
     for name in ("features", "superpixels", "cams", "seeds", "refinement", "evaluation"):
         assert opened(project, name).ids == left

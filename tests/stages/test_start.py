@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seedbed.artifacts import open_artifact
+from seedbed.store.artifact import open_artifact
 from tests.stages.miniature import Project
 from tests.stages.surviving import change_params, heard
 

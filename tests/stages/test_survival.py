@@ -21,10 +21,10 @@ from typing import Any
 import pytest
 import safetensors
 
-from seedbed.artifacts import open_artifact
 from seedbed.errors import ArtifactError, DataError
-from seedbed.executor import Place
-from seedbed.store import Store
+from seedbed.run.executor import Workers
+from seedbed.store.artifact import open_artifact
+from seedbed.store.store import Store
 from tests.stages.miniature import CHECKOUT, Project, tree
 from tests.stages.miniature import STAGES as ALL_STAGES
 from tests.stages.surviving import (
@@ -302,7 +302,7 @@ def test_room_for_larger_images_computes_nothing(chain: Project, tmp_path: Path)
     change_params(own, "dataset", max_size=[64, 56])
     nothing = {stage: Counts(0, 12) for stage in STAGES}
     assert after(own) == nothing | {"classifier": "reused,", "segmenter": "reused,", "predictions": Counts(0, 4)}
-    assert open_artifact("superpixels", folder=own.data).whole("regions").shape == (12, 64, 56)
+    assert open_artifact("superpixels", folder=own.data).array("regions").shape == (12, 64, 56)
     assert_as_from_nothing(own, tmp_path / "anew", *STAGES)
 
 
@@ -598,7 +598,7 @@ def said_by(project: Project, stage: str, scheduler: str, checkout: Path) -> str
 
 def test_class_maps_are_the_same_everywhere(own_hundred: Project, tmp_path: Path, cluster: str) -> None:
     own_hundred.run("classifier")
-    places = {"here": Place(), "processes": Place(workers=2), "cluster": Place(scheduler=cluster)}
+    places = {"here": Workers(), "processes": Workers(workers=2), "cluster": Workers(scheduler=cluster)}
     projects = {name: own_hundred.copy_to(tmp_path / name) for name in places}
     for name, place in places.items():
         assert Counts.of(heard(projects[name], "cams", place=place)) == Counts(100, 0)
@@ -644,8 +644,8 @@ def test_a_broken_image_that_is_allowed_is_left_out(tmp_path: Path, original: di
     assert "dataset: leaving out 1 broken images: images/image_0002.png: 8 bytes that are not an image\n" in said
     data = open_artifact("dataset", folder=project.data)
     usable = [image for image in photos(*range(6)) if image != "image_0002"]
-    assert [problem for problem in data.whole("problem") if problem] == ["8 bytes that are not an image"]
-    assert data.whole("problem")[data.row("image_0002")]
+    assert [problem for problem in data.array("problem") if problem] == ["8 bytes that are not an image"]
+    assert data.array("problem")[data.row("image_0002")]
     assert data.usable == data.split("train") == usable
     project.run("pretraining", "features", "superpixels")
     assert open_artifact("superpixels", folder=project.data).ids == usable

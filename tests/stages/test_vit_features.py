@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from seedbed.artifacts import open_artifact
+from seedbed.reads import read_patches
+from seedbed.store.artifact import open_artifact
 from seedbed.types import Alignment
 from tests.stages.miniature import CHECKOUT, Project, new_project, tree
 from tests.stages.surviving import change_params, heard
@@ -35,8 +36,8 @@ def test_the_same_bytes_wherever_it_runs(project: Project, tmp_path: Path) -> No
     patches = open_artifact("features", folder=project.data)
     image = patches.ids[0]
     height, width = patches.size(image)
-    assert patches.patches(image).patch_size == 16 and patches.patches(image).alignment is Alignment.RESIZED
-    assert patches.patches(image).values.shape == (-(-height // 16), -(-width // 16), 64)
+    assert read_patches(patches, image).patch_size == 16 and read_patches(patches, image).alignment is Alignment.RESIZED
+    assert read_patches(patches, image).values.shape == (-(-height // 16), -(-width // 16), 64)
 
 
 def test_images_of_one_superpixel_are_told(project: Project) -> None:
@@ -66,7 +67,7 @@ def test_components_are_fitted_once_and_then_frozen(project: Project, tmp_path: 
     change_params(project, "features", vit=project.params()["features"]["vit"] | {"components": components})
     project.run("features")
     patches = open_artifact("features", folder=project.data)
-    assert patches.whole("patches").shape[-1] == 5
+    assert patches.array("patches").shape[-1] == 5
     many = subprocess.run([*command, "6", "other"], cwd=project.root, env=environment, capture_output=True, text=True, check=False)
     assert many.returncode == 2
     assert many.stderr == "error: seedbed components: found 6; expected at most the 5 channels of the features; ask for less\n"

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from pydensecrf.utils import unary_from_labels
 
 from seedbed import superpixels
-from seedbed.crf import DenseCrf
+from seedbed.algorithms.crf import DenseCrf
 from seedbed.features.texture import Texture
 from seedbed.superpixels.dino import Dino, discover
 from seedbed.types import Alignment, Image, PatchFeatures, RegionMap
-from tests.oracles import dense_crf, photograph
+from tests.support.oracles import dense_crf, photograph
 
 Vectors = npt.NDArray[np.float32]
 

@@ -1,0 +1,25 @@
+"""Images at another size, in the ways that works of this field do it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import cv2
+import numpy as np
+from PIL import Image as PillowImage
+
+from seedbed.types import Image, Size
+
+Interpolation = Literal["bilinear", "antialiased_cubic"]
+
+
+def resize(image: Image, size: Size, *, interpolation: Interpolation) -> Image:
+    """An image at another size.
+
+    interpolation: `bilinear` looks at four pixels, so fine structures of an image that becomes much smaller flicker;
+    `antialiased_cubic` looks at all pixels that a smaller one covers.
+    """
+    height, width = size
+    if interpolation == "bilinear":
+        return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    return np.asarray(PillowImage.fromarray(image).resize((width, height), PillowImage.Resampling.BICUBIC), np.uint8)

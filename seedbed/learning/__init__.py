@@ -1,0 +1,4 @@
+"""What every training shares: the loop, optimisers, views and batches, checkpoints.
+
+Methods that train, stages and tools import it; it knows no method.
+"""

@@ -1,0 +1,40 @@
+"""Memory that a training needs, told without computing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from seedbed.learning.training import Training
+
+FLOAT = 4  # bytes
+SAVES_MEMORY = "raise the parts of its training, or lower its batch_size or the size of its views"
+
+
+def estimate_memory(network: nn.Module, training: Training, edges: Sequence[int]) -> int:
+    """Bytes that a training holds at once, about: the weights, and what a network keeps of a part of a batch for its gradient.
+
+    network: on the device `meta`, which computes nothing; edges: of the square views that are learned from an image.
+    """
+    weights = sum(one.numel() for one in network.parameters())
+    images, size = training.batch_size // training.parts, 2 if training.precision == "bf16-mixed" else FLOAT
+    return 3 * FLOAT * weights + sum(_measure_kept(network, edge) for edge in edges) * images * size // FLOAT  # 3: gradient and momentum
+
+
+def _measure_kept(network: nn.Module, edge: int) -> int:
+    """Bytes that a network keeps of one view for its gradient."""
+    own = {one.untyped_storage()._cdata for one in (*network.parameters(), *network.buffers())}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in own:
+            kept[storage._cdata] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        answer = network.train()(torch.empty(2, 3, edge, edge, device="meta"))  # two, for batch norm has no use for one
+    del answer  # until here, for what is freed makes room that another tensor would be counted for
+    return sum(kept.values()) // 2

@@ -1,0 +1,254 @@
+"""The one training loop.
+
+A stage gives it samples and something that learns; it knows neither classes nor losses. Every random choice is drawn from the
+seed and the position in the training, so that it does not matter who computes it or when, and a training that was interrupted
+goes on from its checkpoint to the same weights.
+
+A batch may be computed in parts, one after another, and by several processes, each with its GPU. What a part contributes is weighed
+alike, so for losses that are means over images neither changes more than the last digits - unless the network has batch norm that
+learns along, which sees a part at a time, or draws by chance, which each part does for itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any, Generic, TypeVar
+
+import lightning_fabric
+import numpy as np
+import torch
+from lightning_fabric.strategies.ddp import DDPStrategy
+from torch import Tensor, nn
+from torch.multiprocessing.spawn import ProcessException
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from seedbed.errors import TrainingError
+from seedbed.learning.checkpoints import Checkpoints
+from seedbed.learning.learner import TOTAL, B, Learner, N, Trained
+from seedbed.learning.optimisers import clip_gradients, learned_parameters
+from seedbed.learning.state import TrainingState
+from seedbed.learning.training import Training
+from seedbed.run import fingerprint, interruption
+from seedbed.run.machine import Machine
+from seedbed.run.progress import Progress
+
+FORGIVEN = 60.0  # seconds of work that an interruption may cost without a warning
+AHEAD = 4  # batches that are read before they are needed
+
+L = TypeVar("L", bound=nn.Module)
+S = TypeVar("S")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True)
+class Sampling(Generic[S, V, B]):
+    """How samples become batches, and how long that goes on."""
+
+    training: Training
+    view: Callable[[S, np.random.Generator], V]  # what is learned from a sample this time
+    gather: Callable[[Sequence[V]], B]  # puts views side by side
+
+
+@dataclass(frozen=True)
+class _Job(Generic[N, B, S, V]):
+    """A whole training."""
+
+    build: Callable[[], Learner[N, B]]
+    samples: Sequence[S]
+    way: Sampling[S, V, B]
+    readers: int
+    name: str
+    checkpoints: Checkpoints
+
+    @property
+    def training(self) -> Training:
+        return self.way.training
+
+    @property
+    def steps(self) -> int:
+        return max(1, round(self.training.epochs * len(self.samples) / self.training.batch_size))
+
+
+def fit(
+    build: Callable[[], Learner[N, B]],
+    samples: Sequence[S],
+    way: Sampling[S, V, B],
+    *,
+    machine: Machine,
+    name: str,
+    checkpoints: Checkpoints,
+) -> Trained[N]:
+    """Train, from the beginning or from where this training was interrupted.
+
+    build: makes the learner, once the random state is set.
+    samples: read one at a time, as often as needed.
+    checkpoints: of this training and no other; to be removed once its result is safe.
+    """
+    job = _Job(build, samples, way, machine.readers, name, checkpoints)
+    shares = way.training.batch_size // way.training.parts
+    devices = max(count for count in range(1, machine.devices + 1) if shares % count == 0)  # of which each has as much to do
+    # Weights may get no gradient, such as those of timm's heads that are left out; without this, processes would wait for it and fail.
+    strategy: Any = DDPStrategy(start_method="spawn", find_unused_parameters=True) if devices > 1 else "auto"
+    fabric = lightning_fabric.Fabric(accelerator=machine.device, devices=devices, strategy=strategy, precision=way.training.precision)
+    if devices == 1:
+        return _train(fabric, job)
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else every process warns of that where all weights get one
+    logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)  # it says which processes it ends
+    try:
+        interruption.supervise(partial(fabric.launch, partial(_train_share, job=job, sources=fingerprint.at_first())))
+    except ProcessException as error:
+        *_, last = str(error).strip().splitlines()
+        raise TrainingError(
+            name, found=f"a process that failed: {last}", expected="all to finish", do="see above, or use one device"
+        ) from error
+    # The processes are gone with what they had; the last checkpoint is the end of the training.
+    return _train(lightning_fabric.Fabric(accelerator="cpu", devices=1), job)
+
+
+def _train_share(fabric: lightning_fabric.Fabric, *, job: _Job[N, B, S, V], sources: str) -> None:
+    """One of several processes that train together.
+
+    sources: of ours that the process which started it found.
+    """
+    interruption.follow_parent()
+    fingerprint.check_sources(sources)
+    _train(fabric, job)
+
+
+def _train(fabric: lightning_fabric.Fabric, job: _Job[N, B, S, V]) -> Trained[N]:
+    """Train, or do this process's share of it."""
+    training, steps = job.training, job.steps
+    torch.manual_seed(training.seed)
+    learner = arrange_memory(job.build(), fabric.device)
+    learner.train()
+    scheduled = learner.optimizers()
+    module, *optimizers = fabric.setup(learner, *(one.optimizer for one in scheduled))
+    highest = [[dict(group) for group in one.optimizer.param_groups] for one in scheduled]
+    state = TrainingState(learner, _start_average(learner.network, training.averaging), [one.optimizer for one in scheduled])
+    # The training that a checkpoint must be a part of.
+    whole = {**dataclasses.asdict(training), "steps": steps, "images": len(job.samples), "optimizers": len(optimizers)}
+    log = state.resume(job.checkpoints, whole=whole, name=job.name)
+    start, first, alone = len(log), fabric.global_rank == 0, fabric.world_size == 1
+    told = not first  # whether checkpoints are rare
+    with Progress(job.name, total=steps, unit="steps", done=start, quiet=not first) as progress:
+        for step, parts in enumerate(_batches(job, range(start, steps), rank=fabric.global_rank, ranks=fabric.world_size), start):
+            for one, most in zip(scheduled, highest, strict=True):
+                one.set(step / steps, most)
+                one.optimizer.zero_grad(set_to_none=True)
+            figures = []
+            try:
+                for part, batch in enumerate(parts):
+                    last = part + 1 == len(parts)
+                    torch.manual_seed(_derive_seed(training.seed, step, fabric.global_rank * len(parts) + part))
+                    with fabric.no_backward_sync(module, enabled=not last and not alone):
+                        terms: dict[str, Tensor] = module(batch.to(fabric.device), step / steps)
+                        total = torch.stack(list(terms.values())).sum()
+                        fabric.backward(total / len(parts))
+                    figures.append({TOTAL: total, **terms, **learner.figures_of_step()})
+                if training.clip:
+                    clip_gradients(learned_parameters(learner), training)
+                for optimizer in optimizers:
+                    optimizer.step()
+            except torch.OutOfMemoryError as error:
+                # A smaller batch would fit, but is another training: that is for params.yaml to say.
+                raise TrainingError(
+                    f"{job.name}, step {step}",
+                    found="a GPU without enough memory for a batch",
+                    expected=f"room for {training.batch_size} images of a view's size",
+                    do="raise its parts or lower its batch_size or crop in params.yaml, or use a larger GPU",
+                ) from error
+            learner.after_step(step / steps)
+            if state.averaged is not None:
+                state.averaged.update_parameters(learner.network)
+            log.hold(figures, rate=scheduled[0].optimizer.param_groups[0]["lr"], fabric=fabric)
+            due = first and job.checkpoints.due() and step + 1 < steps
+            if due or log.full or step + 1 == steps:
+                log.settle(job.name)
+            progress.advance(loss=log.recent_loss())
+            if not told and (left := progress.left()) is not None:
+                told = True
+                _warn_of_rare_checkpoints(job, left)
+            if due or (step + 1 == steps and first and not alone):
+                state.save(job.checkpoints, whole=whole, log=log)
+    network: Any = learner.network if state.averaged is None else state.averaged.module
+    return Trained(network=network.eval().cpu(), log=log.figures)
+
+
+def _warn_of_rare_checkpoints(job: _Job[N, B, S, V], left: float) -> None:
+    """Say so where the rest of a training will be over before the next checkpoint, though it takes long.
+
+    left: seconds that it will take.
+    """
+    if left > FORGIVEN and not job.checkpoints.due_within(left):
+        print(
+            f"{job.name}: some {left:.0f} s are left, and a checkpoint is kept every {job.checkpoints.seconds:.0f} s, so an interruption "
+            f"would cost whatever it has done by then: set SEEDBED_CHECKPOINT_SECONDS, or --checkpoint-seconds, to {FORGIVEN:.0f}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def arrange_memory(learner: L, device: torch.device) -> L:
+    """A learner whose convolutions lie in memory as its device wants them: on a GPU by channels last, as images do.
+
+    In place. Changes no more than last digits, so it is no parameter.
+    """
+    if device.type == "cuda":
+        module: Any = learner  # torch declares no module that is brought into another format
+        module.to(memory_format=torch.channels_last)
+    return learner
+
+
+def _start_average(network: nn.Module, share: float) -> AveragedModel | None:
+    """A running mean of a network's weights and buffers, if one is wanted."""
+    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(share), use_buffers=True) if share else None
+
+
+def _batches(job: _Job[N, B, S, V], steps: range, *, rank: int, ranks: int) -> Iterator[list[B]]:
+    """The parts of every batch that are this process's.
+
+    steps: those whose batches are wanted; nothing is read for the ones before.
+    """
+    parts = job.training.parts
+    size = job.training.batch_size // (parts * ranks)
+    threads = ThreadPoolExecutor(job.readers)
+
+    def read(step: int) -> list[B]:
+        begins = [step * job.training.batch_size + (rank * parts + part) * size for part in range(parts)]
+        return [job.way.gather([_read_view(job, position) for position in range(begin, begin + size)]) for begin in begins]
+
+    try:
+        waiting: deque[Future[list[B]]] = deque()
+        for step in steps:
+            while len(waiting) < AHEAD and step + len(waiting) < steps.stop:
+                waiting.append(threads.submit(read, step + len(waiting)))
+            yield waiting.popleft().result()
+    finally:
+        threads.shutdown(cancel_futures=True)
+
+
+def _read_view(job: _Job[N, B, S, V], position: int) -> V:
+    """The view at a position of an endless sequence of shuffled passes, cut into batches so that none is ever smaller."""
+    turn = position % len(job.samples)
+    order = _shuffle(job.training.seed, position - turn, len(job.samples))
+    return job.way.view(job.samples[order[-1 - turn]], np.random.default_rng([job.training.seed, position, 1]))
+
+
+@lru_cache(maxsize=4)
+def _shuffle(seed: int, begin: int, count: int) -> list[int]:
+    """Images in the order of a pass."""
+    order: list[int] = np.random.default_rng([seed, begin, 0]).permutation(count).tolist()
+    return order
+
+
+def _derive_seed(seed: int, step: int, share: int) -> int:
+    """Seed of whatever torch draws for a part of a batch: known from its place alone, so that resuming needs no generator's state."""
+    return int(np.random.default_rng([seed, step, 2, share]).integers(2**63))

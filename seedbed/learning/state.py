@@ -1,0 +1,70 @@
+"""Everything that later steps of a training need, in a checkpoint and back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from seedbed.learning.checkpoints import Checkpoints
+from seedbed.learning.log import Log
+
+LEARNER, AVERAGED, LOG = "learner.", "averaged.", "log."  # what entries of a checkpoint belong to
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Everything that later steps need. Learning rates are not among it: every step sets its own."""
+
+    learner: nn.Module
+    averaged: AveragedModel | None
+    optimizers: Sequence[torch.optim.Optimizer]
+
+    def save(self, checkpoints: Checkpoints, *, whole: Mapping[str, Any], log: Log) -> None:
+        """Keep it."""
+        values: dict[str, Any] = {f"{LEARNER}{name}": value for name, value in self.learner.state_dict().items()}
+        if self.averaged is not None:
+            values |= {f"{AVERAGED}{name}": value for name, value in self.averaged.state_dict().items()}
+        for number, optimizer in enumerate(self.optimizers):
+            for parameter, state in optimizer.state_dict()["state"].items():
+                values |= {f"optimizer.{number}.{parameter}.{name}": value for name, value in state.items()}
+        tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
+        tensors |= {f"{LOG}{name}": torch.tensor(series, dtype=torch.float64) for name, series in log.figures.items()}
+        others = {name: value for name, value in values.items() if name not in tensors}
+        checkpoints.save(tensors, {"whole": whole, "others": others, "log": list(log.figures)})
+
+    def resume(self, checkpoints: Checkpoints, *, whole: Mapping[str, Any], name: str) -> Log:
+        """Figures of the steps that need not be done again, after which everything is as it was."""
+        found = checkpoints.load()
+        if found is None:
+            return Log({})
+        tensors, rest = found
+        learner, averaged = _below(tensors, LEARNER), _below(tensors, AVERAGED)
+        now = {} if self.averaged is None else self.averaged.state_dict()
+        if rest["whole"] != whole or _shapes(learner) != _shapes(self.learner.state_dict()) or _shapes(averaged) != _shapes(now):
+            print(f"{name}: the checkpoint is of another training, starting anew", file=sys.stderr, flush=True)
+            return Log({})
+        self.learner.load_state_dict(learner)
+        if self.averaged is not None:
+            self.averaged.load_state_dict(averaged)
+        states: list[dict[int, dict[str, Any]]] = [{} for _ in self.optimizers]
+        for key, value in (tensors | rest["others"]).items():
+            if key.startswith("optimizer."):
+                _, number, parameter, entry = key.split(".", 3)
+                states[int(number)].setdefault(int(parameter), {})[entry] = value
+        for optimizer, state in zip(self.optimizers, states, strict=True):
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+        return Log({one: tensors[f"{LOG}{one}"].tolist() for one in rest["log"]})
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in state.items()}

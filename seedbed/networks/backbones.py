@@ -1,0 +1,230 @@
+"""Networks: timm backbones behind one door, and the two kinds of network that stages hand to each other.
+
+Shapes: B images, C image channels, K classes without background, D features, Y X pixels, y x cells of a coarser grid.
+Images enter as RGB in [0, 1]; the backbone standardises them itself.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Any, Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from seedbed.errors import ParamsError, WeightsError, nearest
+from seedbed.methods import parameters
+from seedbed.networks.contracts import State
+from seedbed.networks.repaired import timm
+from seedbed.networks.weights import InitialWeights, fit_entries, load_file
+from seedbed.run.slots import CLASSIFIER
+
+Norms = Literal["none", "statistics", "all"]  # what of batch norms does not learn
+PUBLISHED = ("url", "file", "hf_hub_id")  # where timm says that weights are
+READ_BY = {"pretraining": "features", CLASSIFIER: "segmenter"}  # whose weights -> the stage that may start from them
+
+
+@parameters
+class Trunk:
+    """A network of timm without its head, and what of it does not learn."""
+
+    network: str  # any convolutional network or vision transformer of timm
+    output_stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of its map: 8, 16 or 32; of a transformer, the edge of its patches
+    dilated: bool  # whether convolutions behind strides that output_stride takes away reach as far as with them; true for transformers
+    initial_weights: InitialWeights
+    frozen_norms: Literal["none", "statistics", "all"]  # what batch norms keep as it came: nothing, their statistics, or their weights too
+    frozen_stages: Annotated[int, Field(ge=0, le=1000)]  # so many first stages do not learn; the stem is one
+
+    @model_validator(mode="after")
+    def _something_to_freeze(self) -> Self:
+        if self.initial_weights.source == "none" and (self.frozen_norms != "none" or self.frozen_stages):
+            raise ValueError("nothing frozen (frozen_norms: none, frozen_stages: 0) where initial_weights.source is none")
+        return self
+
+    def check(self, stage: str) -> None:
+        """Refuse a network that does not exist, or that can be known not to get its initial weights.
+
+        stage: that it belongs to.
+        """
+        with torch.device("meta"):
+            check_source(self.build().trunk, self.initial_weights, stage)
+
+    def build(self) -> Backbone:
+        """The network with any weights."""
+        return Backbone(self.network, output_stride=self.output_stride, dilated=self.dilated)
+
+    def initialise(self, *, start: State) -> Backbone:
+        """The network as training starts from it.
+
+        start: the state that an earlier stage has left (see `Start`); empty where it comes from elsewhere.
+        """
+        backbone = self.build()
+        if start:
+            backbone.trunk.load_state_dict(start)
+        else:
+            initialise(backbone.trunk, self.initial_weights)
+        backbone.freeze(norms=self.frozen_norms, stages=self.frozen_stages)
+        return backbone
+
+
+class Backbone(nn.Module):
+    """A timm network without its head: a map of features."""
+
+    trunk: Any
+    num_features: int
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, name: str, *, output_stride: int, dilated: bool = True) -> None:
+        """dilated: whether convolutions behind strides that `output_stride` takes away reach as far as with them."""
+        super().__init__()
+        if not timm.is_model(name.partition(".")[0]):
+            raise ParamsError(
+                "params.yaml: network",
+                found=repr(name),
+                expected=f"a network of timm {timm.__version__}{nearest(name, timm.list_models())}",
+                do="see timm.list_models()",
+            )
+        self.trunk = _convolutional(name, output_stride, dilated) or _transformer(name, output_stride, dilated)
+        self._frozen: list[nn.Module] = []  # norms that go on with the statistics that they came with
+        # Not the network's own `num_features`: some widen their map once more on the way to the head, which is left out.
+        self.num_features = int(self.trunk.feature_info[-1]["num_chs"])
+        configuration: dict[str, Any] = self.trunk.pretrained_cfg
+        self.register_buffer("mean", torch.tensor(configuration["mean"]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(configuration["std"]).view(1, 3, 1, 1), persistent=False)
+
+    def freeze(self, *, norms: Norms, stages: int) -> None:
+        """Let batch norms or their statistics alone, and the first stages with their norms, stay as they are."""
+        groups = timm.models.group_parameters(self.trunk, self.trunk.group_matcher(coarse=True))
+        fixed = {name for number in sorted(groups)[:stages] for name in groups[number]}
+        for name, parameter in self.trunk.named_parameters():
+            if name in fixed:
+                parameter.requires_grad_(False)
+        for module in self.trunk.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                if norms == "all":
+                    module.requires_grad_(False)
+                if norms != "none" or not any(one.requires_grad for one in module.parameters()):
+                    self._frozen.append(module)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training, all but what is frozen."""
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        return self
+
+    def forward(self, images_BCYX: Tensor) -> Tensor:
+        """Features (B, D, y, x)."""
+        maps: list[Tensor] = self.trunk.forward_intermediates(
+            (images_BCYX - self.mean) / self.deviation, indices=1, norm=True, output_fmt="NCHW", intermediates_only=True
+        )
+        return maps[-1]
+
+
+def _convolutional(name: str, output_stride: int, dilated: bool) -> Any:
+    """A convolutional network of timm; None where the name is a transformer's."""
+    try:
+        network: Any = timm.create_model(name, num_classes=0, global_pool="", output_stride=output_stride)
+    except (AssertionError, NotImplementedError, TypeError) as error:  # each is how some networks of timm say that they cannot
+        if _check_patches(name):
+            return None
+        raise ParamsError(
+            "params.yaml: network",
+            found=f"{name!r}, which does not take the output stride {output_stride}",
+            expected="a convolutional network of timm that takes it",
+            do="choose another, such as a resnet, or another output_stride",
+        ) from error
+    return network if dilated else _remove_dilation(network, name)
+
+
+def _remove_dilation(network: Any, name: str) -> Any:
+    """A network of timm whose convolutions reach as far as where no stride is taken away, with maps of the same size. In place."""
+    with torch.device("meta"):
+        whole: Any = timm.create_model(name, num_classes=0, global_pool="")
+    dilations = {place: one.dilation for place, one in whole.named_modules() if isinstance(one, nn.Conv2d)}
+    for place, one in network.named_modules():
+        if isinstance(one, nn.Conv2d) and one.dilation != dilations[place]:
+            one.dilation = dilations[place]
+            if any(one.padding):  # those of timm that find out how much they pad when they run have 0
+                one.padding = "same"
+    return network
+
+
+def _check_patches(name: str) -> bool:
+    """Whether a network of timm is a transformer over patches."""
+    with torch.device("meta"):
+        network = timm.create_model(name, num_classes=0)
+    return hasattr(network, "blocks") and hasattr(network, "patch_embed")
+
+
+def _transformer(name: str, output_stride: int, dilated: bool) -> Any:
+    """A vision transformer of timm that takes images of any size."""
+    if not dilated:
+        raise ParamsError(
+            "params.yaml: dilated",
+            found=f"false for {name!r}",
+            expected="true, for a transformer has no strides that could be taken away",
+            do="correct it",
+        )
+    network: Any = timm.create_model(name, num_classes=0, dynamic_img_size=True, dynamic_img_pad=True)
+    edge = int(network.patch_embed.patch_size[0])
+    if edge != output_stride:
+        raise ParamsError(
+            "params.yaml: output_stride",
+            found=f"{output_stride} for {name!r}",
+            expected=f"{edge}, the edge of its patches",
+            do="correct it",
+        )
+    return network
+
+
+def initialise(trunk: Any, weights: InitialWeights) -> None:
+    """Give a network of timm its initial weights."""
+    if weights.source == "hub":
+        where = "params.yaml: initial_weights.source"
+        try:
+            # Whole or not at all: left to itself, timm takes what fits where it has to leave a head out.
+            timm.models.load_pretrained(trunk, num_classes=0, filter_fn=partial(_is_published, where=where))
+        except (OSError, ValueError, RuntimeError) as error:  # the last: timm has none
+            raise WeightsError(
+                where,
+                found=f"hub, from which weights for this network could not be had ({type(error).__name__})",
+                expected="a network that timm has weights for, and a connection or a filled cache",
+                do="see timm.list_pretrained(), or use source: file",
+            ) from error
+    elif weights.source == "file":
+        load_file(trunk, weights)
+    else:
+        check_source(trunk, weights)
+
+
+def check_source(trunk: Any, weights: InitialWeights, stage: str = "") -> None:
+    """Refuse initial weights that a network of timm can be known not to get, before it is time to give it any.
+
+    stage: that it belongs to, if that may have read what another has made.
+    """
+    where = "params.yaml: initial_weights.source"
+    if weights.source in READ_BY and READ_BY[weights.source] != stage:
+        raise ParamsError(
+            where,
+            found=repr(weights.source),
+            expected=f"none, hub or file, because only `{READ_BY[weights.source]}` reads what that stage has made",
+            do="correct it",
+        )
+    if weights.source == "hub" and not any(trunk.pretrained_cfg.get(name) for name in PUBLISHED):
+        raise WeightsError(
+            where,
+            found="hub, where timm has no weights for this network",
+            expected="a network that timm has weights for",
+            do="see timm.list_pretrained(), or use source: file",
+        )
+
+
+def _is_published(given: dict[str, Tensor], trunk: Any, *, where: str) -> dict[str, Tensor]:
+    """A whole state of what timm has downloaded."""
+    heads = trunk.pretrained_cfg.get("classifier") or ()
+    names = tuple(f"{head}." for head in ((heads,) if isinstance(heads, str) else heads))
+    return fit_entries(trunk, {name: value for name, value in given.items() if not name.startswith(names)}, where=f"{where}: hub")

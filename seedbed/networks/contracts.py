@@ -1,0 +1,26 @@
+"""The two kinds of network that stages hand to each other."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+State = Mapping[str, Tensor]  # of a network, by name of its entries
+
+
+class ClassifierNetwork(nn.Module, ABC):
+    """Scores of classes over the image, and one score per class for the whole."""
+
+    @abstractmethod
+    def forward(self, images_BCYX: Tensor) -> tuple[Tensor, Tensor]:
+        """Score maps (B, K, y, x), whose positive part is the class map, and logits (B, K); class c is at index c - 1."""
+
+
+class SegmentationNetwork(nn.Module, ABC):
+    """Logits of background and all classes over the image."""
+
+    @abstractmethod
+    def forward(self, images_BCYX: Tensor) -> Tensor:
+        """Logits (B, 1 + K, y, x); background is at index 0."""

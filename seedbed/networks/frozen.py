@@ -1,0 +1,38 @@
+"""A network that is used as it is: built once per process, wherever the work runs. No torch is imported for what runs none."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from seedbed.methods import identity
+from seedbed.store.artifact import Artifact
+
+_LOADED: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A method's network. It travels as the method's parameters."""
+
+    method: Any  # of the family `features`
+    device: str  # changes no result, so it is no part of the identity
+    pretraining: Artifact
+
+    def key(self, image: str) -> str:
+        """Identity of weights that do not follow from the method's parameters, the same for all images."""
+        return self.pretraining.weights_digest if self.method.pretrained else ""
+
+    def load(self) -> Any:
+        """The network on its device, or None where the method runs none."""
+        place = json.dumps([type(self.method).__module__, identity(self.method), self.device, self.key("")])
+        if place not in _LOADED:
+            network = self.method.network()
+            if self.method.pretrained:
+                from seedbed.networks.weights import restore
+
+                restore(network.trunk, self.pretraining, device="cpu")
+            _LOADED.clear()  # one at a time
+            _LOADED[place] = None if network is None else network.to(self.device).eval()
+        return _LOADED[place]

@@ -1,0 +1,97 @@
+"""Trained networks where they are used: loaded once per process, run on images at several scales with their mirror images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seedbed.algorithms.resizing import Interpolation, resize
+from seedbed.methods import Method
+from seedbed.networks.weights import restore
+from seedbed.store.artifact import Artifact
+from seedbed.types import Image, Size
+
+N = TypeVar("N", bound=nn.Module)
+RGB_FLOATS = 3 * 4  # bytes
+_LOADED: dict[tuple[str, str], Any] = {}  # by artifact and device
+
+
+@dataclass(frozen=True)
+class TrainedNetwork(Generic[N]):
+    """A network that a stage trained. It travels as the name of its artifact and is loaded where it is needed."""
+
+    method: Method  # that trained it, with the parameters that it had
+    num_classes: int
+    artifact: Artifact
+    device: str
+
+    def key(self, image: str) -> str:
+        """Identity of its weights, the same for all images."""
+        return f"{self.num_classes} {self.artifact.weights_digest}"
+
+    def load(self) -> N:
+        """The network on its device, ready to be used."""
+        place = (self.artifact.digest, self.device)
+        if place not in _LOADED:
+            builder: Any = self.method
+            _LOADED.clear()  # one at a time
+            _LOADED[place] = restore(builder.network(self.num_classes), self.artifact, device=self.device)
+        network: N = _LOADED[place]
+        return network
+
+
+def group_by_size(images: Sequence[Image], *, device: str) -> list[list[int]]:
+    """Which images a network is given at once: on a GPU those of one size; on a CPU, where it would change last digits, none."""
+    if device == "cpu":
+        return [[place] for place in range(len(images))]
+    by_size: dict[tuple[int, ...], list[int]] = {}
+    for place, image in enumerate(images):
+        by_size.setdefault(image.shape, []).append(place)
+    return list(by_size.values())
+
+
+def estimate_memory(extents: Mapping[str, int], *, scales: Sequence[float], flip: bool) -> int:
+    """Bytes that `combine_views` holds at once, about, for an image of the largest size: its largest view, with what it becomes.
+
+    extents: lengths of dimensions by name.
+    """
+    pixels = extents["y"] * extents["x"] * max(scales) ** 2
+    return round(2 * RGB_FLOATS * pixels * (2 if flip else 1))
+
+
+def combine_views(
+    run: Callable[[Tensor], Tensor],
+    images: Sequence[Image],
+    *,
+    scales: Sequence[float],
+    flip: bool,
+    size: Size,
+    device: str,
+    interpolation: Interpolation,
+    by: Callable[[Tensor, Tensor], Tensor],
+) -> Iterator[npt.NDArray[np.float32]]:
+    """A network's maps of scaled and mirrored views of every image, each brought to one size and combined.
+
+    run: from images (B, C, Y, X) in [0, 1] to maps (B, channel, y, x); mirror images are the second half.
+    images: of one size.
+    interpolation: how images are scaled.
+    by: makes one map of two, in whatever order: `torch.add` their sum, `torch.maximum` the larger value at every place.
+    """
+    total: Tensor | None = None
+    for scale in scales:
+        height, width = (max(1, round(length * scale)) for length in images[0].shape[:2])
+        scaled = np.stack([resize(image, (height, width), interpolation=interpolation) for image in images])
+        views_BCYX = torch.from_numpy(scaled).to(device).permute(0, 3, 1, 2).float() / 255
+        both_BCYX = torch.cat([views_BCYX, views_BCYX.flip(-1)]) if flip else views_BCYX
+        maps = functional.interpolate(run(both_BCYX).float(), size=size, mode="bilinear", align_corners=False)
+        both = by(maps[: len(images)], maps[len(images) :].flip(-1)) if flip else maps
+        total = both if total is None else by(total, both)
+    assert total is not None, "there is at least one scale"
+    yield from total.cpu().numpy()

@@ -1,0 +1,50 @@
+"""What a training starts from besides its parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from seedbed.errors import WeightsError
+from seedbed.networks.backbones import Trunk
+from seedbed.networks.contracts import State
+from seedbed.networks.weights import fit_entries
+from seedbed.run.slots import CLASSIFIER
+from seedbed.store.artifact import Artifact
+
+TRUNK = "backbone.trunk."  # before the names of a network of timm within one of ours
+
+
+@dataclass(frozen=True)
+class InitialTrunk:
+    """What a training starts from besides its parameters: the trunk of the classifier, where they say so."""
+
+    trunk: Trunk
+    given: Artifact  # the classifier; the data set where that is not wanted
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the trunk starts from what is given."""
+        return self.trunk.initial_weights.source == CLASSIFIER
+
+    def key(self, image: str) -> str:
+        """Identity of the weights that it starts from; empty where these follow from the parameters."""
+        return self.given.weights_digest if self.wanted else ""
+
+    def state(self) -> State:
+        """The state to start from; empty where it comes from elsewhere."""
+        if not self.wanted:
+            return {}
+        where, network = str(self.given.path), self.given.made_by.parameters.get("backbone", {}).get("network")
+        if network != self.trunk.network:
+            raise WeightsError(
+                where,
+                found=f"weights of the network {network!r}",
+                expected=f"{self.trunk.network!r}, which is to start from them",
+                do="name the same network for both in params.yaml",
+            )
+        weights = self.given.weights().items()
+        entries = {name.removeprefix(TRUNK): torch.from_numpy(np.array(value)) for name, value in weights if name.startswith(TRUNK)}
+        return fit_entries(self.trunk.build().trunk, entries, where=where)

@@ -1,0 +1,121 @@
+"""What artifacts hold, as the types that methods take, and back.
+
+Whatever is stored passes through here, so this module belongs to the code of every stage: it alone rounds, pads and cuts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seedbed.store import schemas
+from seedbed.store.artifact import Artifact
+from seedbed.store.schemas import SPATIAL, Array, Columns
+from seedbed.types import BACKGROUND, Alignment, ClassMaps, PatchFeatures, Probabilities
+
+# To what is stored.
+
+
+def encode(arrays: Mapping[str, Array], columns: Columns) -> dict[str, npt.NDArray[Any]]:
+    """Columns of an image in the types of their arrays."""
+    return {name: np.asarray(value, object if arrays[name].dtype == "str" else arrays[name].dtype) for name, value in columns.items()}
+
+
+def pad(spec: Array, entries: Sequence[npt.NDArray[Any]], shape: Sequence[int]) -> npt.NDArray[Any]:
+    """Entries of different extents in one block."""
+    block = np.full(shape, spec.fill, spec.dtype)
+    for place, entry in enumerate(entries):
+        corner: Any = (place, *(slice(0, length) for length in entry.shape))
+        block[corner] = entry
+    return block
+
+
+# And back.
+
+
+def cut(spec: Array, entry: npt.NDArray[Any], extent: npt.ArrayLike) -> npt.NDArray[Any]:
+    """An entry without its padding; leading dimensions that were chosen already may be missing.
+
+    extent: true height and width.
+    """
+    height, width = (int(length) for length in np.asarray(extent))
+    axis = next(index for index, name in enumerate(spec.dimensions) if name in SPATIAL) - (len(spec.dimensions) - entry.ndim)
+    return np.asarray(entry[(slice(None),) * axis + (slice(0, height), slice(0, width))])
+
+
+def cut_columns(arrays: Mapping[str, Array], columns: Columns) -> dict[str, npt.NDArray[Any]]:
+    """Columns of an image without their padding."""
+    return {
+        name: cut(arrays[name], value, columns[arrays[name].extent]) if arrays[name].extent else value for name, value in columns.items()
+    }
+
+
+def read_entry(artifact: Artifact, name: str, image_id: str) -> npt.NDArray[Any]:
+    """An image's entry of an array, cut to its true extent."""
+    row = artifact.row(image_id)
+    return _cut(artifact, name, row, artifact.entry(name, row))
+
+
+def read_patches(artifact: Artifact, image_id: str) -> PatchFeatures:
+    """Features of an image."""
+    values = read_entry(artifact, "patches", image_id).astype(np.float32)
+    return PatchFeatures(values, int(artifact.array("patch_size")), Alignment(str(artifact.array("alignment"))))
+
+
+def read_class_maps(artifact: Artifact, image_id: str) -> ClassMaps:
+    """Class maps of an image, at the resolution in which they are stored."""
+    row = artifact.row(image_id)
+    classes = tuple(int(one) for one in np.flatnonzero(artifact.array("present")[row]))
+    height, width = artifact.array("map_size")[row]
+    maps = np.zeros((len(classes), height, width), np.float32)
+    for index, one in enumerate(classes):
+        maps[index] = _cut(artifact, "maps", row, artifact.entry("maps", (row, one)))
+    return ClassMaps(classes=classes, maps=maps)
+
+
+def read_probabilities(artifact: Artifact, image_id: str) -> Probabilities:
+    """A segmenter's output for an image, at the resolution in which it is stored."""
+    return Probabilities.of_parts(read_entry(artifact, "probabilities", image_id))
+
+
+def read_shards(artifact: Artifact, name: str) -> Iterator[npt.NDArray[Any]]:
+    """An array with an entry per image, a shard at a time."""
+    for start in range(0, len(artifact), schemas.SHARD_IMAGES):
+        yield artifact.entry(name, slice(start, start + schemas.SHARD_IMAGES))
+
+
+def read_total(artifact: Artifact, name: str) -> npt.NDArray[np.int64]:
+    """Sum of an array of counts over all images, of which a shard at most is in memory."""
+    total = np.zeros(artifact.entry(name, slice(0, 0)).shape[1:], np.int64)
+    for shard in read_shards(artifact, name):
+        total += shard.sum(axis=0)
+    return total
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Image-level labels of a data set."""
+
+    data: Artifact
+
+    def key(self, image_id: str) -> str:
+        """Identity of what is known of an image."""
+        row = self.data.row(image_id)
+        return "".join("01"[int(one)] for one in self.data.array("labels")[row]) if self.data.array("labelled")[row] else "unknown"
+
+    def get(self, image_id: str) -> tuple[int, ...] | None:
+        """Classes that an image contains, without background; None where nobody knows them."""
+        return self[image_id] if self.data.array("labelled")[self.data.row(image_id)] else None
+
+    def __getitem__(self, image_id: str) -> tuple[int, ...]:
+        """Classes that an image contains, without background."""
+        return tuple(int(one) for one in np.flatnonzero(self.data.array("labels")[self.data.row(image_id)]) if one != BACKGROUND)
+
+
+def _cut(artifact: Artifact, name: str, row: int, entry: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    spec = artifact.schema.arrays[name]
+    return cut(spec, entry, artifact.array(spec.extent)[row]) if spec.extent else entry

@@ -1,0 +1,4 @@
+"""Labels against the truth: the reader of pixel labels, boundaries, counts and scores.
+
+The only room that sees pixel labels: evaluation and `report` import it, and nothing that makes labels or learns from them.
+"""

@@ -1,0 +1,117 @@
+"""Files of a zarr group: how arrays are laid out, what a group says of itself, and whether its files are those on record."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import zarr
+import zarr.codecs
+import zarr.errors
+from zarr.abc.store import ByteRequest
+from zarr.core.buffer import Buffer, BufferPrototype
+from zarr.storage import LocalStore
+
+from seedbed.errors import ArtifactError
+from seedbed.store.schemas import Array
+
+SMALL_ENTRIES = 65_536  # per chunk and file of an array that is not large
+
+
+def misfits(path: Path, record: Mapping[str, Any]) -> Iterator[str]:
+    """Files of an artifact that are missing, of another length, or not its own."""
+    present = {relative: file.stat().st_size for relative, file in files_below(path)}
+    for relative, (size, sha) in record["files"].items():
+        if relative not in present:
+            yield f"no {relative}"
+        elif present[relative] != size:
+            yield f"{relative} with {present[relative]} bytes instead of {size}"
+        elif relative.endswith("zarr.json") and sha256(path / relative) != sha:
+            yield f"{relative} with another content than was published"
+    for relative in sorted(present.keys() - record["files"].keys()):
+        yield f"{relative}, which does not belong there"
+
+
+def record_of(path: Path) -> dict[str, Any]:
+    """What a group says of itself; empty where that is nothing, or not what was once written."""
+    try:
+        record: dict[str, Any] = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]["seedbed"]
+        content = {name: value for name, value in record.items() if name != "digest"}
+        return record if record["digest"] == digest(content) else {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+class Recorded(LocalStore):
+    """Files of a group, of which a missing one is an error where it is on record: zarr would read it as padding."""
+
+    def __init__(self, root: Path, files: Mapping[str, Any], *, read_only: bool = True) -> None:
+        super().__init__(root, read_only=read_only)
+        self._files = files
+
+    def with_read_only(self, read_only: bool = False) -> Recorded:
+        """The same files."""
+        return Recorded(self.root, self._files, read_only=read_only)
+
+    async def get(self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None) -> Buffer | None:
+        """A file's content, or a part of it."""
+        found = await super().get(key, prototype, byte_range)
+        if found is None and key in self._files:
+            raise ArtifactError(
+                str(self.root), found=f"no {key}, which was there before", expected="nobody to change it", do="run `dvc repro` again"
+            )
+        return found
+
+
+def create_array(
+    group: zarr.Group, name: str, spec: Array, *, shape: Sequence[int], per_shard: int, extents: Mapping[str, int]
+) -> zarr.Array[Any]:
+    """An empty array.
+
+    per_shard: images in a shard, where the array is large.
+    """
+    chunks = [*shape]
+    shards = None
+    if spec.large:
+        inner = spec.cells(extents)
+        chunks, shards = [1, *((1, *inner[1:]) if spec.apart else inner)], (per_shard, *inner)
+    elif chunks:
+        chunks[0] = min(SMALL_ENTRIES, chunks[0])
+    return group.create_array(
+        name,
+        shape=tuple(shape),
+        dtype=str if spec.dtype == "str" else spec.dtype,
+        chunks=tuple(max(1, n) for n in chunks),
+        shards=shards,
+        fill_value=spec.fill,
+        dimension_names=spec.dimensions,
+        compressors=compressor(),
+        attributes={"meaning": spec.meaning},
+    )
+
+
+def compressor() -> zarr.codecs.ZstdCodec:
+    """What every chunk is packed with; the checksum makes a flipped bit an error when it is read."""
+    return zarr.codecs.ZstdCodec(level=5, checksum=True)
+
+
+def files_below(path: Path) -> Iterator[tuple[str, Path]]:
+    """Every file below a group but its own metadata, by relative name, in order."""
+    for file in sorted(path.rglob("*")):
+        relative = file.relative_to(path).as_posix()
+        if file.is_file() and relative != "zarr.json":
+            yield relative, file
+
+
+def digest(content: Any) -> str:
+    """Identity of plain data."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def sha256(file: Path) -> str:
+    """Identity of a file's content."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

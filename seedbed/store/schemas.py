@@ -1,0 +1,220 @@
+"""What is on disk: arrays of every kind of artifact, their dimensions and what they mean. docs/artifacts.md is printed from it.
+
+Arrays along `image` hold one chunk per image and one shard per run of images, so that a viewer reads one mask and a data set is few
+files. Images differ in size, so pixel arrays are padded to the data set's `max_size`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Columns = Mapping[str, Any]  # one image's entries, by array
+SHARD_BYTES = 256 * 2**20  # uncompressed
+SHARD_IMAGES = 64  # also what a worker does at a time, and what a killed run loses
+LARGE = ("y", "map_y", "patch_y", "predicted", "intersection_union")  # an array with one of these dimensions has a chunk per image
+SPATIAL = ("y", "map_y", "patch_y")
+DIMENSIONS = {
+    "image": "images, in the data set's order",
+    "class": "classes: 0 is background, 1..K are the data set's",
+    "predicted": "classes, as predicted, and last `unlabelled`",
+    "split": "splits of the data set",
+    "value": "values that a byte can have",
+    "y": "pixel rows, padded to dataset.max_size",
+    "x": "pixel columns, padded to dataset.max_size",
+    "map_y": "rows of a map of lower resolution, padded",
+    "map_x": "columns of a map of lower resolution, padded",
+    "patch_y": "rows of the patch grid, padded",
+    "patch_x": "columns of the patch grid, padded",
+    "channel": "entries of a feature vector",
+    "height_width": "height, width",
+    "rgb": "red, green, blue",
+    "step": "steps of a training",
+    "figure": "what is known of every step",
+    "kind": "kinds of labels that are held against the truth",
+    "threshold": "thresholds of class maps that are swept, ascending",
+    "intersection_union": "pixels in the intersection of labels and truth, pixels in their union",
+    "overlap": "pixels that agree with the main class of their region, pixels that leak out of it, pixels in all",
+    "boundary": "true boundary pixels that a region boundary meets, all of them; region boundary pixels that meet a true one, all of them",
+}
+FIXED = {"height_width": 2, "rgb": 3, "intersection_union": 2, "overlap": 3, "boundary": 4}  # lengths that follow from the meaning
+
+
+@dataclass(frozen=True)
+class Array:
+    """One array of an artifact."""
+
+    dimensions: tuple[str, ...]
+    dtype: str
+    fill: int | float | bool | str  # value of padding
+    meaning: str
+    extent: str = ""  # the array that holds each image's true extent in the last two spatial dimensions
+    apart: bool = False  # every entry of the second dimension has a chunk of its own, so that one of zeros takes no room
+
+    @property
+    def large(self) -> bool:
+        """Whether there is a chunk per image, in shards."""
+        return bool(set(LARGE) & set(self.dimensions))
+
+    @property
+    def per_image(self) -> bool:
+        """Whether there is an entry for every image."""
+        return self.dimensions[:1] == ("image",)
+
+    def cells(self, extents: Mapping[str, int]) -> tuple[int, ...]:
+        """Lengths of all dimensions but the first."""
+        return tuple(extents[one] for one in self.dimensions[1:])
+
+    def bytes(self, extents: Mapping[str, int]) -> int:
+        """Bytes of one entry of the first dimension, before compression."""
+        return 0 if self.dtype == "str" else np.dtype(self.dtype).itemsize * int(np.prod(self.cells(extents)))
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What one stage's artifact holds. Raise the version when the arrays or their meaning change."""
+
+    version: int
+    meaning: str
+    arrays: Mapping[str, Array]
+    weights: bool = False  # also a group `weights`: one array per entry of a network's state
+
+    def images_per_shard(self, extents: Mapping[str, int]) -> int:
+        """Images in a shard, the same for every array, so that a run of images is a file in each."""
+        largest = max((one.bytes(extents) for one in self.arrays.values() if one.large), default=1)
+        return max(1, min(SHARD_IMAGES, SHARD_BYTES // largest))
+
+    def bytes_per_image(self, extents: Mapping[str, int]) -> int:
+        """Bytes of one image in all arrays, before compression."""
+        return sum(one.bytes(extents) for one in self.arrays.values() if one.per_image)
+
+
+IDS = Array(("image",), "str", "", "the image's id")
+SIZE = Array(("image", "height_width"), "int32", 0, "true size of the image in pixels")
+PER_IMAGE = {"ids": IDS, "size": SIZE, "digest": Array(("image",), "str", "", "SHA-256 of all that the stage computed of the image")}
+LOG = {
+    "log": Array(("step", "figure"), "float32", 0.0, "what is known of every step of the training; the first is its loss"),
+    "figures": Array(("figure",), "str", "", "name of the figure"),
+}
+MAP_SIZE = Array(("image", "height_width"), "int32", 0, "true extent of the image's maps")
+LABELS = Array(("image", "y", "x"), "uint8", 255, "class of the pixel; 255 is unlabelled or padding", "size")
+SCHEMAS: dict[str, Schema] = {
+    "dataset": Schema(
+        3,
+        "Index of a raw data set: what every later stage trusts. Holds no pixels and nothing of any pixel label.",
+        {
+            "ids": IDS,
+            "size": Array(("image", "height_width"), "int32", 0, "size of the image in pixels, as it is used"),
+            "original_size": Array(("image", "height_width"), "int32", 0, "size in its file, which is larger where it is shrunk"),
+            "file": Array(("image",), "str", "", "image file, relative to dataset.root"),
+            "image_digest": Array(("image",), "str", "", "SHA-256 of the image file"),
+            "labels": Array(("image", "class"), "bool", False, "whether the image contains the class; background is always true"),
+            "labelled": Array(("image",), "bool", False, "whether it is known which classes the image contains"),
+            "splits": Array(("image", "split"), "bool", False, "whether the image belongs to the split"),
+            "split_names": Array(("split",), "str", "", "name of the split"),
+            "class_names": Array(("class",), "str", "", "name of the class; the first is background"),
+            "palette": Array(("class", "rgb"), "uint8", 0, "colour of the class in pictures"),
+            "mask_meaning": Array(("value",), "int16", -1, "class of every value in true masks; 255 counts nowhere, -1 must not occur"),
+            "max_size": Array(("height_width",), "int32", 0, "no image is larger: what pixel arrays are padded to"),
+            "problem": Array(("image",), "str", "", "why the file cannot be used, else empty; later stages leave such an image out"),
+            "mask_problem": Array(("image",), "str", "", "always empty: a data set with a wrong mask is refused"),
+        },
+    ),
+    "pretraining": Schema(1, "Weights of a transformer that learned from the images alone, or none.", LOG, weights=True),
+    "features": Schema(
+        3,
+        "One vector per patch of every image.",
+        {
+            **PER_IMAGE,
+            "patches": Array(("image", "patch_y", "patch_x", "channel"), "float16", 0.0, "feature of the patch", "patch_grid"),
+            "patch_grid": Array(("image", "height_width"), "int32", 0, "patches that the image really has"),
+            "patch_size": Array((), "int32", 0, "edge of a patch in pixels"),
+            "alignment": Array(
+                (), "str", "", "resized: patches cover equal parts of the image; padded: the last row and column reach beyond its border"
+            ),
+        },
+    ),
+    "superpixels": Schema(
+        2,
+        "One region map per image.",
+        {
+            **PER_IMAGE,
+            "regions": Array(("image", "y", "x"), "int32", -1, "region of the pixel, 0..n-1 within its image; -1 is padding", "size"),
+            "region_count": Array(("image",), "int32", 0, "regions of the image"),
+        },
+    ),
+    "classifier": Schema(2, "Weights of the image-level classifier.", LOG, weights=True),
+    "cams": Schema(
+        2,
+        "Class maps of the classes that each image contains, and the classifier's scores.",
+        {
+            **PER_IMAGE,
+            "scores": Array(("image", "class"), "float32", 0.0, "probability of the class in the image; background is always 0"),
+            "present": Array(("image", "class"), "bool", False, "whether there is a map of the class"),
+            "map_size": MAP_SIZE,
+            "maps": Array(
+                ("image", "class", "map_y", "map_x"),
+                "float16",
+                0.0,
+                "class map in [0, 1], at a lower resolution; classes that are not present take no room",
+                "map_size",
+                apart=True,
+            ),
+        },
+    ),
+    "seeds": Schema(2, "Partial labels: confident pixels only.", {**PER_IMAGE, "labels": LABELS}),
+    "refinement": Schema(
+        3,
+        "Pseudo masks: a label for every pixel, or 255 where the method declines.",
+        {
+            **PER_IMAGE,
+            "labels": LABELS,
+            "confidence": Array(
+                ("image", "y", "x"), "uint8", 0, "probability of the pixel's label: 255 is 1; 0 where there is none", "size"
+            ),
+        },
+    ),
+    "segmenter": Schema(2, "Weights of the segmentation network.", LOG, weights=True),
+    "predictions": Schema(
+        3,
+        "Class probabilities of the images that are evaluated, at a lower resolution.",
+        {
+            **PER_IMAGE,
+            "map_size": MAP_SIZE,
+            "probabilities": Array(
+                ("image", "class", "map_y", "map_x"), "uint8", 0, "probability of the class in 255ths, background first", "map_size"
+            ),
+        },
+    ),
+    "evaluation": Schema(
+        5,
+        "What was counted on every image that is evaluated, and labels after the CRF. Without a truth, what needs one is 0.",
+        {
+            **PER_IMAGE,
+            "kinds": Array(("kind",), "str", "", "name of the kind of labels"),
+            "thresholds": Array(("threshold",), "float64", 0.0, "threshold of class maps in the sweep"),
+            "threshold": Array((), "float64", 0.0, "threshold of class maps that was declared beforehand"),
+            "judged": Array(("image", "kind"), "bool", False, "whether the image has labels of the kind"),
+            "with_truth": Array(("image",), "bool", False, "whether the image has a truth"),
+            "with_labels": Array(("image",), "bool", False, "whether it is known which classes the image contains"),
+            "coverage": Array(("image", "kind"), "float64", 0.0, "share of labelled pixels"),
+            "violations": Array(("image", "kind"), "int64", 0, "pixels labelled with a class that the image is known not to contain"),
+            "confusion": Array(("image", "kind", "class", "predicted"), "int64", 0, "pixels of a true class by predicted class"),
+            "boundary_overlap": Array(
+                ("image", "kind", "class", "intersection_union"), "int64", 0, "how labels fit the true class along its contours"
+            ),
+            "sweep": Array(
+                ("image", "threshold", "class", "intersection_union"), "int64", 0, "how class maps fit the true class at each threshold"
+            ),
+            "region_count": Array(("image",), "int32", 0, "superpixels of the image; 0 where they are not judged"),
+            "region_overlap": Array(("image", "overlap"), "int64", 0, "how superpixels fit the true classes"),
+            "region_boundary": Array(("image", "boundary"), "int64", 0, "how boundaries of superpixels meet those of the true classes"),
+            "refined": Array(
+                ("image", "y", "x"), "uint8", 255, "class of the pixel as predicted, after the CRF; 255 is padding or not predicted", "size"
+            ),
+        },
+    ),
+}

@@ -1,0 +1,282 @@
+"""The store: what was computed once is kept beside the artifacts, and nothing is computed twice.
+
+An entry is a small zarr group below `data/.work/<stage>/`: the results for a run of images - one shard of the artifact - or of
+one training. Its name is the digest of all that its content depends on (`Recipe`, `shard_name`), and follows from its record, so that
+an entry can be told from any other. It is built aside, checked, and put in place by renaming, so it is there whole or not at all, and
+never changes.
+
+An artifact is its entries in a row: their shards by hard link, their small arrays joined. So a run that was killed goes on with the
+entries that it left, a parameter that is switched back finds its entries, and an image that moved or got new neighbours is copied
+from the entry that has it. DVC deletes outs before it runs a stage; it does not see the store.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+
+from seedbed.errors import ArtifactError
+from seedbed.store.artifact import FOLDER, Artifact, MadeBy, open_artifact
+from seedbed.store.entries import Computation, Entry, link, put, shard_name, sign
+from seedbed.store.layout import create_array, files_below, sha256
+from seedbed.store.schemas import SCHEMAS, Array
+
+WORK = ".work"  # beside the artifacts, so that links and renaming stay within one file system
+LAST, OF_LAST = "last.json", ("entries", "images")  # what the published artifact was made of
+RUNS = "runs.jsonl"  # how long runs took
+LOCK = "lock"
+NEW = "new-"  # what is being built
+SECONDS_BETWEEN_TRIES = 0.2
+
+
+class Store:
+    """The entries of one stage."""
+
+    def __init__(self, stage: str, *, folder: Path = FOLDER) -> None:
+        self.stage = stage
+        self.data = folder.absolute()
+        self.folder = self.data / WORK / stage
+
+    @contextmanager
+    def locked(self, *, wait: bool = True) -> Iterator[None]:
+        """Be the only one that writes this stage's artifact. The lock goes with its process, however that ends.
+
+        wait: for whoever holds it, else refuse.
+        """
+        self._check_books()
+        with (self.folder / LOCK).open("a+", encoding="utf-8", errors="replace") as lock:
+            said = False
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as error:
+                    lock.seek(0)
+                    holder = lock.read().strip() or "another process"
+                    if not wait:
+                        raise ArtifactError(
+                            str(self.folder), found=f"{holder}, which is writing", expected="nobody", do="wait for it, or end it"
+                        ) from error
+                    if not said:
+                        print(f"{self.stage}: waiting for {holder}, which is writing data/{self.stage}.zarr", file=sys.stderr, flush=True)
+                        said = True
+                    time.sleep(SECONDS_BETWEEN_TRIES)
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+            lock.flush()
+            for left in sorted(self.folder.glob(f"{NEW}*")):  # by a run that was killed: its own would hold the lock
+                self.discard(left)
+            yield
+
+    def _check_books(self) -> None:
+        """Refuse a store in which something else stands where its own files are to be: what it holds is wrong can be written anew."""
+        self._make_folder()
+        for name in (LOCK, LAST, RUNS):
+            file = self.folder / name
+            if file.exists() and not file.is_file():
+                found = "a folder" if file.is_dir() else "something that is no file"
+                raise ArtifactError(str(file), found=found, expected="a file, which the store writes itself", do="remove it")
+
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            way = (*reversed(self.folder.parents), self.folder)
+            wrong = next((one for one in way if os.path.lexists(one) and not one.is_dir()), self.folder)
+            raise ArtifactError(str(wrong), found="no folder", expected="one to keep results in", do="remove or rename it") from error
+
+    # Entries.
+
+    def entry(self, name: str) -> Entry | None:
+        """An entry, or None."""
+        return Entry.read(self.folder / name)
+
+    def entries(self) -> Iterator[Entry]:
+        """All of them."""
+        for path in sorted(self.folder.iterdir() if self.folder.is_dir() else ()):
+            entry = None if path.name.startswith(NEW) else Entry.read(path)
+            if entry:
+                yield entry
+
+    def sound(self, names: Iterable[str]) -> dict[str, Entry]:
+        """Those of some entries that are there and are as they were written; what is not is thrown away, and said."""
+        names = [name for name in dict.fromkeys(names) if (self.folder / name).exists()]
+        with ThreadPoolExecutor() as threads:  # checksums are computed outside Python's lock
+            found = dict(zip(names, threads.map(Entry.examined, map(self.folder.joinpath, names)), strict=True))
+        for name, (_, damage) in found.items():
+            if damage:
+                print(f"{self.stage}: computing again what is damaged: {name}: {damage}", file=sys.stderr, flush=True)
+                self.discard(self.folder / name)
+        return {name: entry for name, (entry, damage) in found.items() if entry is not None and not damage}
+
+    @contextmanager
+    def building(self, recipe: Computation, keys: Sequence[str], extents: Mapping[str, int]) -> Iterator[zarr.Group]:
+        """A group to fill, which becomes the entry of these keys, laid out so, when the block ends without an error."""
+        name = shard_name(keys, extents)
+        with self._aside() as work:
+            group = zarr.open_group(work, mode="a", zarr_format=3)
+            unfinished = work / f"{NEW}{name}"
+            unfinished.touch()
+            yield group
+            written = (one for one in files_below(work) if one[1] != unfinished)
+            files = {relative: [file.stat().st_size, sha256(file)] for relative, file in written}
+            described = {**asdict(recipe), "schema": SCHEMAS[self.stage].version}
+            sign(group, {"recipe": described, "keys": list(keys), "extents": dict(extents), "files": files})
+            try:
+                unfinished.unlink()
+            except FileNotFoundError as error:  # zarr has written on where nothing was left
+                raise ArtifactError(
+                    str(self.folder), found="that another run has cleared it away", expected="to be the only one", do="run it again"
+                ) from error
+            target = self.folder / name
+            if target.exists() and self.entry(name) is None:
+                self.discard(target)  # its record is damaged
+            try:
+                work.rename(target)
+            except OSError:
+                if self.entry(name) is None:  # else somebody else has computed the same meanwhile
+                    raise
+
+    def discard(self, path: Path) -> None:
+        """Remove an entry, at once for whoever looks: neither a reader nor a writer ever has half of one."""
+        gone = Path(tempfile.mkdtemp(prefix=NEW, dir=self.folder))
+        with suppress(FileNotFoundError):  # a worker that outlived its program has just put it in place
+            path.rename(gone / path.name)
+        shutil.rmtree(gone)
+
+    def checkpoint(self, name: str) -> Path:
+        """Where a training that will become an entry keeps its state."""
+        return self.folder / f"checkpoint-{name}.safetensors"
+
+    def forget_checkpoint(self, name: str) -> None:
+        """Remove the state of a training that is finished."""
+        for file in self.folder.glob(f"{self.checkpoint(name).name}*"):  # also what a kill left half-written
+            file.unlink(missing_ok=True)
+
+    # The artifact.
+
+    def publish(
+        self, entries: Sequence[Entry], whole: Mapping[str, Any], *, images: int, made_by: MadeBy, extents: Mapping[str, int]
+    ) -> Artifact:
+        """Make the artifact of entries, in this order.
+
+        whole: arrays that are in no entry.
+        """
+        schema = SCHEMAS[self.stage]
+        files: dict[str, tuple[int, str]] = {}
+        with self._aside() as work:
+            group = zarr.open_group(work, mode="a", zarr_format=3)
+            for name, spec in schema.arrays.items():
+                if name in whole:
+                    put(group, name, spec, whole[name])
+                elif spec.large:
+                    self._check(name, entries)
+                    shape, per_shard = (images, *spec.cells(extents)), schema.images_per_shard(extents)
+                    create_array(group, name, spec, shape=shape, per_shard=per_shard, extents=extents)
+                    for place, entry in enumerate(entries):
+                        files |= link(entry, f"{name}/c/0/", work, f"{name}/c/{place}/")
+                else:
+                    put(group, name, spec, self._join(name, spec, entries, extents))
+            if schema.weights:
+                files |= link(entries[0], "weights/", work, "weights/")
+            files |= {name: (file.stat().st_size, sha256(file)) for name, file in files_below(work) if name not in files}
+            listing = {name: list(files[name]) for name in sorted(files)}
+            sign(group, {"schema": schema.version, "made_by": asdict(made_by), "files": listing})
+            target = self.data / f"{self.stage}.zarr"
+            replaced = work.with_name(f"{work.name}-replaced")
+            if target.exists():
+                target.rename(replaced)
+            work.rename(target)
+            shutil.rmtree(replaced, ignore_errors=True)
+        return open_artifact(self.stage, folder=self.data)
+
+    def join(self, entries: Sequence[Entry]) -> dict[str, npt.NDArray[Any]]:
+        """Small arrays of entries."""
+        arrays = SCHEMAS[self.stage].arrays
+        names = [name for name in (entries[0].group if entries else ()) if name in arrays and not arrays[name].large]
+        return {name: self._join(name, arrays[name], entries, {}) for name in names}
+
+    def _join(self, name: str, spec: Array, entries: Sequence[Entry], extents: Mapping[str, int]) -> npt.NDArray[Any]:
+        """A small array, from all entries."""
+        self._check(name, entries if spec.per_image else entries or [None])
+        if not entries:
+            return np.zeros((0, *spec.cells(extents)), object if spec.dtype == "str" else spec.dtype)
+        return np.concatenate([np.asarray(entry.group[name][...]) for entry in entries])  # type: ignore[index]
+
+    def _check(self, name: str, entries: Sequence[Entry | None]) -> None:
+        """A stage that forgets an array would leave padding: its own mistake, so no error of the user's."""
+        if any(entry is None or name not in entry.group for entry in entries):
+            raise ValueError(f"stage {self.stage} left out {name}")
+
+    @contextmanager
+    def _aside(self) -> Iterator[Path]:
+        """A folder to build in, which is gone afterwards unless it was renamed."""
+        self._make_folder()
+        work = Path(tempfile.mkdtemp(prefix=NEW, dir=self.folder))
+        work.chmod(0o755)  # others may read it, as they may read everything else
+        try:
+            yield work
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+    # What is remembered of runs. It is about this machine and never part of an artifact.
+
+    def last(self) -> dict[str, list[str]]:
+        """What the artifact that was published last was made of: names of its entries, ids of its images."""
+        noted = _parse(_read_text(self.folder / LAST))
+        if all(isinstance(noted.get(what), list) and all(isinstance(one, str) for one in noted[what]) for what in OF_LAST):
+            return {what: noted[what] for what in OF_LAST}
+        return {what: [] for what in OF_LAST}
+
+    def remember(self, entries: Sequence[Entry], images: Sequence[str], speed: Mapping[str, Any]) -> None:
+        """Note what was published.
+
+        speed: how long it took; left out where nothing was computed.
+        """
+        for entry in entries:
+            os.utime(entry.path)  # when it was last of use
+        written = self.folder / f"{NEW}{LAST}"
+        written.write_text(json.dumps({"entries": [entry.path.name for entry in entries], "images": list(images)}), encoding="utf-8")
+        written.replace(self.folder / LAST)
+        if speed:
+            with (self.folder / RUNS).open("a", encoding="utf-8") as runs:
+                runs.write(json.dumps(speed) + "\n")
+
+    def speeds(self) -> list[dict[str, Any]]:
+        """How long runs took, the last one last."""
+        runs = map(_parse, _read_text(self.folder / RUNS).splitlines())
+        return [run for run in runs if _is_amount(run.get("computed")) and _is_amount(run.get("seconds"))]
+
+
+def _read_text(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+
+
+def _parse(text: str) -> dict[str, Any]:
+    """What was remembered; nothing where a machine lost power while it was written, or somebody else wrote it."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _is_amount(value: Any) -> bool:
+    """Whether it is a number to reckon with."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")

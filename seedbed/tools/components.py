@@ -1,0 +1,35 @@
+"""`seedbed components`: principal components of features, fitted once and kept in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from seedbed.algorithms.components import Components
+from seedbed.errors import ParamsError
+from seedbed.reads import read_patches
+from seedbed.store import files
+from seedbed.store.artifact import Artifact
+from seedbed.tools.weights import save_entries
+
+
+def write_components(features: Artifact, count: int, file: Path, *, images: int) -> str:
+    """Fit components to features and write them. Returns what params.yaml needs.
+
+    images: that they are fitted to, evenly spread over the data set.
+    """
+    width = read_patches(features, features.ids[0]).values.shape[-1]
+    if count > width:
+        raise ParamsError(
+            "seedbed components", found=f"{count}", expected=f"at most the {width} channels of the features", do="ask for less"
+        )
+    files.check(file)
+    places = np.unique(np.linspace(0, len(features) - 1, min(images, len(features))).round().astype(int))
+    fitted = Components.of((read_patches(features, features.ids[place]).values.reshape(-1, width) for place in places), count)
+    return f'components: {{count: {count}, fit: file, file: "{file}", sha256: "{save_components(fitted, file)}"}}'
+
+
+def save_components(components: Components, file: Path) -> str:
+    """Write principal components to a file. Returns its SHA-256."""
+    return save_entries({"mean": components.mean, "directions": components.directions}, file)

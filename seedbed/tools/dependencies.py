@@ -1,0 +1,58 @@
+"""What of the code each stage depends on, as dvc.yaml lists it: found by imports, so that nobody keeps these lists by hand.
+
+A room that several stages share is one line, its folder: whether an edit there concerns a stage, the digest of its code decides, and
+DVC's new run of it then takes seconds. What carries results and changes none is not listed, except for schemas, and for pictures where
+the stage draws some.
+"""
+
+from __future__ import annotations
+
+import re
+from io import StringIO
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from seedbed import methods
+from seedbed.run import fingerprint
+
+PIPELINE = Path("dvc.yaml")
+CODE = ("seedbed/", "stages/")
+SCHEMAS, REPORT = "seedbed/store/schemas.py", "seedbed/report"
+
+
+def pipeline_file() -> str:
+    """dvc.yaml with the code that every stage depends on."""
+    yaml = YAML()
+    yaml.width = 140
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    content = yaml.load(PIPELINE)
+    for stage, section in content["stages"].items():
+        data = [dep for dep in section["deps"] if not dep.startswith(CODE)]
+        section["deps"] = [*data, *code_of(stage)]
+    text = StringIO()
+    yaml.dump(content, text)
+    return text.getvalue()
+
+
+def code_of(stage: str) -> list[str]:
+    """Files and folders of ours that can change what a stage makes, as deps of dvc.yaml."""
+    text = (fingerprint.ROOT / "stages" / f"{stage}.py").read_text(encoding="utf-8")
+    asked = [family for family in methods.list_families() if re.search(rf"\b{family}\.Method\b", text)]
+    reached = fingerprint.find_reached([f"stages.{stage}", fingerprint.DECODER])
+    for family in asked:
+        for name in methods.list_available(family):
+            method = f"seedbed.{family}.{name}"
+            reached |= fingerprint.find_reached([method]) - {method}
+    listed = {_listed(module) for module in reached if not fingerprint.carries(module)}
+    drawn = {REPORT} if any(module.startswith("seedbed.report") for module in reached) else set()
+    return sorted({*listed, *drawn, SCHEMAS, *(f"seedbed/{family}/${{{family}.method}}.py" for family in asked)})
+
+
+def _listed(module: str) -> str:
+    """A module as a dep: itself, or the room that it is in."""
+    parts = module.split(".")
+    if len(parts) > 1 and parts[0] == "seedbed" and parts[1] not in methods.list_families() and (methods.PACKAGE / parts[1]).is_dir():
+        return f"seedbed/{parts[1]}"
+    path = Path(*parts)
+    return (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).as_posix()

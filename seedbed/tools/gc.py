@@ -1,0 +1,314 @@
+"""What the store keeps: results of every recipe that was ever run, and which of them are still of use.
+
+Entries of a stage that were computed alike are a generation. Those that the published artifact is made of are current. All others
+only wait for a parameter to be switched back, so they may go when the disk is full; what is missing then is computed again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from rich import filesize
+from rich.markup import escape
+from rich.table import Table
+
+from seedbed.errors import ArtifactError, MachineError, ParamsError, join_names, nearest
+from seedbed.run.fingerprint import other_versions
+from seedbed.store.artifact import FOLDER
+from seedbed.store.entries import Entry
+from seedbed.store.layout import digest
+from seedbed.store.schemas import SCHEMAS
+from seedbed.store.store import LAST, NEW, Store
+
+State = Literal["current", "old", "unfinished", "unreadable"]
+COLOURS: dict[State, str] = {"current": "green", "old": "yellow", "unfinished": "cyan", "unreadable": "red"}
+CHECKPOINTS = "checkpoint-*"
+SHOWN = 3  # parameters in a description
+UNITS = {"days": 86_400, "h": 3600, "min": 60}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is to be deleted."""
+
+    stages: tuple[str, ...] = ()  # or all
+    keep: int = 0  # so many of each stage's old generations stay, those that were of use last, and unfinished trainings with them
+    everything: bool = False  # current ones too
+
+    def __post_init__(self) -> None:
+        for stage in self.stages:
+            if stage not in SCHEMAS:
+                expected = f"one of: {join_names(SCHEMAS)}{nearest(stage, SCHEMAS)}"
+                raise ParamsError("seedbed gc --stage", found=repr(stage), expected=expected, do="correct the name")
+        if self.everything and self.keep:
+            raise ParamsError("seedbed gc --all", found=f"--keep {self.keep} beside it", expected="one of them", do="leave one out")
+
+    def stores(self, folder: Path) -> list[Store]:
+        """Where to look."""
+        stores = [Store(stage, folder=folder) for stage in SCHEMAS if not self.stages or stage in self.stages]
+        return [store for store in stores if store.folder.is_dir()]
+
+    @property
+    def command(self) -> str:
+        """What a user types for it."""
+        stages = [f"--stage {stage}" for stage in self.stages]
+        return " ".join(["seedbed gc --delete", *["--all"] * self.everything, *[f"--keep {self.keep}"] * bool(self.keep), *stages])
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Entries of a stage that belong together, or what else lies beside them."""
+
+    stage: str
+    what: str  # for people: how they were computed, by the difference to what is current
+    state: State
+    paths: tuple[Path, ...]
+    recipe: str = ""  # its identity, where they are entries
+    images: int | None = None  # None where they are not results of images
+    goes: bool = False  # chosen to be deleted
+
+    @property
+    def last_used(self) -> float:
+        """When, in seconds since the epoch."""
+        return max(map(_time, self.paths), default=0.0)
+
+
+def survey(choice: Choice, *, folder: Path = FOLDER) -> list[Generation]:
+    """What the store keeps; of each stage, current entries first, then what was of use last."""
+    return [one for store in choice.stores(folder) for one in _choose(choice, _generations(store))]
+
+
+def collect(choice: Choice, *, folder: Path = FOLDER) -> Iterator[tuple[str, list[Generation], int]]:
+    """Delete what is chosen: stage by stage, what went and how many bytes that gave back.
+
+    Raises an error in the end for all stages that are at work, which are left alone.
+    """
+    busy = []
+    for store in choice.stores(folder):
+        try:
+            with store.locked(wait=False):
+                going = [one for one in _choose(choice, _generations(store)) if one.goes]  # as it is now
+                room = measure_freed(going)
+                _delete(store, [path for one in going for path in one.paths])
+        except ArtifactError as error:
+            busy.append(f"{store.stage}: {error.found}")
+        else:
+            if going:
+                yield store.stage, going, room
+    if busy:
+        raise MachineError(
+            "seedbed gc",
+            found=f"stages that are at work: {join_names(busy)}",
+            expected="nobody there",
+            do="run it again when they are done",
+        )
+
+
+def _delete(store: Store, paths: Iterable[Path]) -> None:
+    for path in paths:
+        try:
+            if path.is_dir():
+                store.discard(path)
+            else:
+                path.unlink()
+        except OSError as error:
+            raise MachineError(str(path), found=str(error.strerror), expected="to be able to delete it", do="see who owns it") from error
+
+
+# Which generations there are.
+
+
+def _generations(store: Store) -> list[Generation]:
+    entries, published = list(store.entries()), store.last()["entries"]
+    own = next((entry.recipe for entry in entries if entry.path.name in published), None)
+    groups: dict[tuple[bool, str], list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault((entry.path.name in published, digest(entry.recipe)), []).append(entry)
+    found = [_generation(store, members, own, recipe=recipe, current=current) for (current, recipe), members in groups.items()]
+
+    known = {entry.path for entry in entries}
+    unreadable = [one for one in store.folder.iterdir() if one.is_dir() and one not in known and not one.name.startswith(NEW)]
+    if unreadable:
+        found.append(Generation(store.stage, "entries without a sound record", "unreadable", tuple(sorted(unreadable))))
+    checkpoints = sorted(store.folder.glob(CHECKPOINTS))
+    if checkpoints:
+        found.append(Generation(store.stage, "unfinished training", "unfinished", tuple(checkpoints)))
+    return sorted(found, key=lambda one: (one.state != "current", -one.last_used))
+
+
+def _generation(store: Store, members: Sequence[Entry], own: Mapping[str, Any] | None, *, recipe: str, current: bool) -> Generation:
+    what, paths = _describe(members[0].recipe, own, current=current), tuple(entry.path for entry in members)
+    images = None if SCHEMAS[store.stage].weights else sum(len(entry.keys) for entry in members)
+    made = Generation(store.stage, what, "current" if current else "old", paths, recipe, images)
+    if not current and made.last_used > _time(store.folder / LAST):  # nothing was published since it was computed
+        return replace(made, state="unfinished")
+    return made
+
+
+def _choose(choice: Choice, generations: Sequence[Generation]) -> list[Generation]:
+    """Generations of a stage, those that shall go marked."""
+    left, marked = choice.keep, []
+    for one in generations:
+        if one.state == "current":
+            stays = True
+        elif one.state == "unreadable":
+            stays = False
+        elif not one.recipe:
+            stays = choice.keep > 0
+        else:
+            stays, left = left > 0, left - 1
+        marked.append(replace(one, goes=choice.everything or not stays))
+    return marked
+
+
+# What a generation is.
+
+
+def _describe(recipe: Mapping[str, Any], own: Mapping[str, Any] | None, *, current: bool) -> str:
+    """A recipe in words.
+
+    own: of the current entries, if there are any.
+    """
+    method = str(recipe["method"])
+    if current or own is None or method != own["method"]:
+        return method
+    differences, packages = list(_differences(recipe["parameters"], own["parameters"])), other_versions(own["packages"], recipe["packages"])
+    beside = [*([] if recipe["code"] == own["code"] else ["other code"]), *packages]
+    if not differences and recipe["schema"] != own["schema"]:
+        return f"{method}: same parameters, schema {recipe['schema']} instead of {own['schema']}"
+    if not differences:
+        return f"{method}: {join_names(['same parameters', *beside]) if beside else 'other images or inputs'}"
+    more = [f"{len(differences) - SHOWN} more"] if len(differences) > SHOWN else []
+    return f"{method}: {join_names([*differences[:SHOWN], *more, *beside])}"
+
+
+def _differences(these: Any, own: Any) -> Iterator[str]:
+    """Parameters that are not the same."""
+    there, here = dict(_flat(these)), dict(_flat(own))
+    for name in dict.fromkeys([*there, *here]):
+        if there.get(name, _differences) != here.get(name, _differences):
+            yield f"{name} {there.get(name, 'missing')} instead of {here.get(name, 'missing')}"
+
+
+def _flat(parameters: Any) -> Iterator[tuple[str, Any]]:
+    """Parameters of all methods that take part, by name; those of the stage's own method come first and need no prefix."""
+    for place, (module, block) in enumerate(parameters):
+        yield from _fields(block, f"{module.removeprefix('seedbed.')}." if place else "")
+
+
+def _fields(block: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in block.items():
+        if isinstance(value, Mapping):
+            yield from _fields(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+# How much room they take.
+
+
+@dataclass(frozen=True)
+class File:
+    """A file, which may have several names."""
+
+    size: int
+    names: int  # that it has anywhere: in an artifact and in DVC's cache too
+    found: int  # of these, among what was looked at
+
+
+def measure_taken(generations: Iterable[Generation]) -> int:
+    """Bytes on disk."""
+    return sum(file.size for file in _files(generations))
+
+
+def measure_freed(generations: Iterable[Generation]) -> int:
+    """Bytes that deleting really gives back: those of files that have no other name."""
+    return sum(file.size for file in _files(generations) if file.found == file.names)
+
+
+def _files(generations: Iterable[Generation]) -> list[File]:
+    """Every file once, however many names it has."""
+    found: Counter[tuple[int, int]] = Counter()
+    files: dict[tuple[int, int], File] = {}
+    for path in (path for one in generations for path in one.paths):
+        for name in [path, *path.rglob("*")] if path.is_dir() else [path]:
+            try:
+                about = name.lstat()
+            except FileNotFoundError:  # the stage is at work
+                continue
+            if not name.is_dir():
+                key = about.st_dev, about.st_ino
+                found[key] += 1
+                files[key] = File(about.st_size, about.st_nlink, found[key])
+    return list(files.values())
+
+
+def _time(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+# Words.
+
+
+def table(generations: Sequence[Generation]) -> Table:
+    """Generations for people."""
+    made = Table(box=None, header_style="bold", pad_edge=False, collapse_padding=True)
+    made.add_column("stage", no_wrap=True)
+    made.add_column("generation")
+    for column in ("images", "on disk", "frees"):
+        made.add_column(column, justify="right", no_wrap=True)
+    made.add_column("last used", no_wrap=True)
+    made.add_column("is", no_wrap=True)
+    for one in generations:
+        made.add_row(
+            one.stage,
+            escape(one.what),
+            "" if one.images is None else str(one.images),
+            filesize.decimal(measure_taken([one])),
+            filesize.decimal(measure_freed([one])),
+            ago(time.time() - one.last_used),
+            f"[{COLOURS[one.state]}]{one.state}[/]{_exception(one)}",
+        )
+    return made
+
+
+def _exception(one: Generation) -> str:
+    """Where its state does not say whether it goes."""
+    expected = one.state != "current"
+    return "" if one.goes == expected else ", goes" if one.goes else ", stays"
+
+
+def advice(choice: Choice, generations: Sequence[Generation]) -> str:
+    """What deleting would do, and how to do it."""
+    going = [one for one in generations if one.goes]
+    if not going:
+        return "Nothing is to be deleted."
+    return (
+        f"{_count(going)} would go, which frees {filesize.decimal(measure_freed(going))}. Nothing is deleted yet; run `{choice.command}`."
+    )
+
+
+def describe_done(stage: str, going: Sequence[Generation], room: int) -> str:
+    """What was done."""
+    return f"{stage}: {_count(going)} deleted, {filesize.decimal(room)} freed"
+
+
+def ago(seconds: float) -> str:
+    """How long something is past, for people."""
+    for unit, length in UNITS.items():
+        if seconds >= length:
+            count = int(seconds // length)
+            return f"{count} {unit.removesuffix('s') if count == 1 else unit} ago"
+    return "just now"
+
+
+def _count(generations: Sequence[Generation]) -> str:
+    return f"{len(generations)} generation{'s' if len(generations) != 1 else ''}"

@@ -1,0 +1,241 @@
+"""`seedbed predict`: the trained segmenter on pictures that belong to no data set.
+
+The network sees a picture at no more than a bounded size. What it says is enlarged to the picture's own size a few rows at a time, so
+that a large picture takes little more memory than some copies of itself.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image as PillowImage
+from PIL.PngImagePlugin import PngInfo
+
+from seedbed import evaluation, images, predictions, segmenter
+from seedbed.errors import DataError, MachineError, ParamsError, SeedbedError
+from seedbed.networks.contracts import SegmentationNetwork
+from seedbed.networks.inference import TrainedNetwork
+from seedbed.params import Params, rebuild
+from seedbed.report import drawing
+from seedbed.report.drawing import UNLABELLED, Palette
+from seedbed.run import memory
+from seedbed.store import files
+from seedbed.store.artifact import Artifact, open_artifact
+from seedbed.types import IGNORE, Image, LabelMap, Probabilities, Size
+
+MARK = ("Software", "seedbed predict")  # a note in every file that is written, so that no other is ever replaced
+HEAD = 128  # bytes of a file, among which Pillow puts that note
+NUMBERS = 2**22  # of probabilities in a block of rows: 16 MB
+PIXELS = 2**20  # in a block of rows that is drawn on
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is made of every picture, and where it goes."""
+
+    folder: Path
+    with_crf: bool = False  # whether a dense CRF, the evaluation's, has the last word
+    overlay: bool = False  # whether pictures are written beside the masks, for people
+    longest_side: int | None = None  # at which the network sees a picture; None: that which images of the data set may have
+
+    def mask(self, picture: Path) -> Path:
+        """The file for a picture's mask."""
+        return self.folder / f"{picture.stem}.png"
+
+    def drawn(self, picture: Path) -> Path:
+        """The file for what people look at."""
+        return self.folder / f"{picture.stem}_overlay.png"
+
+    def outputs(self, picture: Path) -> list[Path]:
+        """All files that are written of a picture."""
+        return [self.mask(picture), self.drawn(picture)] if self.overlay else [self.mask(picture)]
+
+
+@dataclass(frozen=True)
+class SegmentedPicture:
+    """A picture whose mask is written."""
+
+    mask: Path
+    shares: dict[str, float]  # of its pixels, by name of the classes that are there
+
+
+@dataclass(frozen=True)
+class Model:
+    """The trained network, and what makes labels of its answers."""
+
+    trained: TrainedNetwork[SegmentationNetwork]
+    method: predictions.Method
+    judge: evaluation.Method
+
+    def labels(self, image: Image, *, bound: Size, with_crf: bool) -> LabelMap:
+        """A class for every pixel.
+
+        bound: height and width at which the network sees the image, if that is larger.
+        """
+        size = (image.shape[0], image.shape[1])
+        seen = images.fit_size(size, bound)
+        shrunk = image if seen == size else np.asarray(cv2.resize(image, seen[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+        [answer] = self.method.predict(self.trained.load(), [shrunk], device=self.trained.device)
+        if not with_crf:
+            return likeliest(answer, size)
+        labels = self.judge.from_probabilities(shrunk, answer.resize(seen))["predictions_crf"]
+        if seen == size:
+            return labels
+        classes = np.arange(len(answer.maps), dtype=np.uint8)[:, None, None]
+        return likeliest(Probabilities((labels == classes).astype(np.float32)), size)
+
+
+def trained_segmenter(device: str) -> TrainedNetwork[SegmentationNetwork]:
+    """The network that the pipeline has trained."""
+    data, artifact = open_artifact("dataset"), open_artifact("segmenter")
+    made_by = artifact.made_by
+    method = rebuild(segmenter.Method, made_by.method, made_by.parameters, where=str(artifact.path))
+    return TrainedNetwork(method, data.num_classes, artifact, device)
+
+
+def segment_pictures(
+    pictures: Sequence[Path], wanted: Request, *, params: Params, device: str
+) -> Iterator[SegmentedPicture | SeedbedError]:
+    """Segment pictures and write a mask for each. What is wrong with one is yielded, and the others are segmented all the same."""
+    side = wanted.longest_side
+    if side is not None and not images.SMALLEST_SIDE <= side <= images.LARGEST_SIDE:
+        expected = f"{images.SMALLEST_SIDE} to {images.LARGEST_SIDE:,} pixels"
+        raise ParamsError("seedbed predict --size", found=str(side), expected=expected, do="correct it")
+    data, trained = open_artifact("dataset"), trained_segmenter(device)
+    model = Model(trained, params.method(predictions.Method), params.method(evaluation.Method))
+    check_outputs(pictures, wanted)
+    trained.load()
+    for picture in pictures:
+        try:
+            yield _segment_picture(picture, wanted, model, data)
+        except DataError as error:
+            yield error
+        except (MemoryError, RuntimeError, cv2.error) as error:
+            if not (memory.is_lack(error) or isinstance(error, torch.OutOfMemoryError)):
+                raise
+            found, do = "too little memory for what is made of it", "name a smaller --size, or use a larger machine"
+            yield MachineError(str(picture), found=found, expected="enough", do=do)
+
+
+def _segment_picture(picture: Path, wanted: Request, model: Model, data: Artifact) -> SegmentedPicture:
+    image = images.decode(_read_content(picture), where=str(picture))
+    side = wanted.longest_side
+    labels = model.labels(image, bound=(side, side) if side else data.max_size, with_crf=wanted.with_crf)
+    palette = data.array("palette")
+    files.write(_mask(labels, palette), wanted.mask(picture))
+    if wanted.overlay:
+        draw_over(image, labels, palette)
+        files.write(_png(PillowImage.fromarray(image)), wanted.drawn(picture))
+    counts = np.sum([np.bincount(row, minlength=IGNORE + 1) for row in labels], axis=0)
+    shares = {name: float(count / labels.size) for name, count in zip(data.class_names, counts, strict=False) if count}
+    return SegmentedPicture(wanted.mask(picture), shares)
+
+
+def check_outputs(pictures: Sequence[Path], wanted: Request) -> None:
+    """Refuse what would overwrite anything but what an earlier run has written, before anything is computed."""
+    names = [picture.stem for picture in pictures]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(
+            twice[0], found="two pictures of that name", expected="names that differ", do="give them one folder after the other"
+        )
+    outputs = [file for picture in pictures for file in wanted.outputs(picture)]
+    if twice := sorted({str(file) for file in outputs if outputs.count(file) > 1}):
+        found = "the mask of a picture and the overlay of another under that name"
+        raise DataError(twice[0], found=found, expected="names that differ", do="give them one folder after the other")
+    given = {identity for picture in pictures if (identity := _identity(picture))}
+    elsewhere = "name another folder, as with --to masks"
+    for file in outputs:
+        if _identity(file) in given:
+            raise DataError(str(file), found="a picture that is to be segmented", expected="a place for what is made of it", do=elsewhere)
+        if os.path.lexists(file) and not _is_ours(file):
+            expected = "nothing, or what it wrote earlier"
+            raise DataError(
+                str(file), found="something that `seedbed predict` did not write", expected=expected, do=f"move it, or {elsewhere}"
+            )
+    files.check_folder(wanted.folder)
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """What tells a file from others whatever it is called; None where there is none."""
+    try:
+        about = file.stat()
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether `seedbed predict` wrote a file."""
+    try:
+        with file.open("rb") as stream:
+            return b"\0".join(one.encode() for one in MARK) in stream.read(HEAD)
+    except OSError:
+        return False
+
+
+def _read_content(picture: Path) -> bytes:
+    where = str(picture)
+    try:
+        if picture.is_dir():
+            raise DataError(where, found="a folder", expected="a picture", do="name the pictures in it")
+        if not picture.is_file():
+            raise DataError(where, found="no such file", expected="a picture", do="correct the path")
+        return picture.read_bytes()
+    except OSError as error:
+        raise DataError(
+            where, found=f"a file that cannot be read: {error.strerror}", expected="a picture", do="correct the path"
+        ) from error
+
+
+# Pictures of any size, a block of rows at a time.
+
+
+def likeliest(probabilities: Probabilities, size: Size) -> LabelMap:
+    """The likeliest class of every pixel, at another size: as from `Probabilities.resized`, without having all of that in memory."""
+    count, rows = probabilities.maps.shape[:2]
+    height, width = size
+    places = np.clip((np.arange(height) + 0.5) * rows / height - 0.5, 0, rows - 1)
+    above = places.astype(np.int64)
+    below, share = np.minimum(above + 1, rows - 1), (places - above).astype(np.float32)[:, None]
+    labels, step = np.empty(size, np.uint8), max(1, NUMBERS // (count * width))
+    for start in range(0, height, step):
+        block, first, last = slice(start, start + step), above[start], below[start : start + step][-1] + 1
+        wide = Probabilities(probabilities.maps[:, first:last]).resize((last - first, width)).maps  # rows stay as they are
+        upper, lower = wide[:, above[block] - first], wide[:, below[block] - first]
+        lower -= upper
+        lower *= share[block]
+        lower += upper
+        labels[block] = lower.argmax(axis=0)
+    return labels
+
+
+def draw_over(image: Image, labels: LabelMap, palette: Palette) -> None:
+    """Draw labels over an image in place, as `drawing.overlay` does."""
+    height, step = len(image), max(1, PIXELS // image.shape[1])
+    for start in range(0, height, step):
+        first, last = max(0, start - 1), min(height, start + step + 1)  # a row more on either side, whose labels make borders
+        drawn = drawing.overlay(image[first:last], labels[first:last], palette)
+        image[start : start + step] = drawn[start - first :][:step]
+
+
+def _mask(labels: LabelMap, palette: Palette) -> bytes:
+    """Labels as a PNG file of class numbers, which programs that show it show in the classes' colours."""
+    colours = np.full((IGNORE + 1, 3), UNLABELLED, np.uint8)
+    colours[: len(palette)] = palette
+    picture = PillowImage.fromarray(labels)
+    picture.putpalette(colours.tobytes())
+    return _png(picture)
+
+
+def _png(picture: PillowImage.Image) -> bytes:
+    note, content = PngInfo(), io.BytesIO()
+    note.add_text(*MARK)
+    picture.save(content, format="PNG", pnginfo=note)
+    return content.getvalue()

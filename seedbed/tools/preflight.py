@@ -1,0 +1,166 @@
+"""What can be known to fail before anything runs: said by `seedbed plan`, not after an hour of training.
+
+Whatever is asked here is quick. No image is opened, no weights are read into a network, and no data set is read through.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
+
+from seedbed import classifier, dataset, features, pretraining, segmenter
+from seedbed.dataset import Preview
+from seedbed.errors import ArtifactError, ParamsError, SeedbedError
+from seedbed.methods import Method, blocks, identity
+from seedbed.params import Params
+from seedbed.run import memory
+from seedbed.run.slots import CLASSIFIER, check_maps, check_start, wrong_splits
+from seedbed.store.artifact import Artifact, open_artifact
+from seedbed.store.schemas import FIXED, SCHEMAS
+
+PRETRAINING = "pretraining"
+
+
+# What is checked before DVC is asked, which would stumble over it.
+
+
+def check(params: Params) -> None:
+    """Refuse what is wrong with params.yaml by itself, and raw data that DVC cannot read."""
+    params.check()
+    check_slots(params)
+
+
+def check_slots(params: Params) -> None:
+    """Refuse settings that name artifacts which do not fit the selected methods."""
+    learning, its = params.method(classifier.Method), params.settings(classifier.Settings)
+    check_maps("classifier", learning.maps, its.maps)
+    method, settings = params.method(segmenter.Method), params.settings(segmenter.Settings)
+    check_maps("segmenter", method.wanted_maps, settings.maps)
+    source = method.backbone.initial_weights.source
+    check_start("segmenter", source, settings.start)
+    if source == CLASSIFIER:
+        _check_same("segmenter", method, "backbone.network", learning.backbone.network, "the classifier's", source)
+    described, pretrained = params.method(features.Method), params.method(pretraining.Method)
+    if described.pretrained:
+        learned = identity(pretrained)
+        if not learned:
+            raise ParamsError(
+                "params.yaml: pretraining.method",
+                found=repr(pretrained.name),
+                expected=f"one that trains, because features.{described.name}.initial_weights.source is {PRETRAINING}",
+                do="correct one of the two",
+            )
+        for name in ("architecture", "patch_size"):
+            _check_same("features", described, name, learned.get(name), "that of pretraining", PRETRAINING)
+
+
+def _check_same(stage: str, method: Method, address: str, wanted: Any, whose: str, source: str) -> None:
+    """Refuse a network that is not the one whose weights it is to start from."""
+    found: Any = method
+    for name in address.split("."):
+        found = getattr(found, name, None)
+    if found != wanted:
+        raise ParamsError(
+            f"params.yaml: {stage}.{method.name}.{address}",
+            found=repr(found),
+            expected=f"{wanted!r}, {whose}, because initial_weights.source is {source}",
+            do="name the same network for both" if address.endswith("network") else "let both be the same",
+        )
+
+
+# What is said beside the plan, all of it.
+
+
+def problems(stages: Collection[str], params: Params) -> Iterator[SeedbedError]:
+    """What stages can be known to fail at.
+
+    stages: those that may run.
+    """
+    before = preview(params) if "dataset" in stages else None
+    if isinstance(before, SeedbedError):
+        yield before
+    elif before is not None and before.class_names is not None:
+        classes, names = params.settings(dataset.Settings).classes, before.class_names
+        yield from _refusals(lambda: dataset.check_classes(classes, names))
+    splits = before.splits if isinstance(before, Preview) else _indexed_splits() if before is None else None
+    if splits is not None:
+        yield from wrong_splits({stage: split for stage, split in params.splits().items() if stage in stages}, splits)
+    for stage in stages:
+        method: Any = params.method(importlib.import_module(f"seedbed.{stage}").Method)
+        own = f"{stage}.{method.name}"
+        yield from (_located(error, method, own) for error in _refusals(method.check))
+        for address, block in blocks(method, own):
+            if hasattr(block, "check_file"):
+                yield from (_located(error, block, address) for error in _refusals(block.check_file))
+
+
+def shortages(stages: Collection[str], params: Params) -> Iterator[str]:
+    """Of which stages it is known that they need more memory than this machine has.
+
+    stages: those that may run.
+    """
+    extents = _extents(params)
+    for stage in stages if extents else ():
+        method: Any = params.method(importlib.import_module(f"seedbed.{stage}").Method)
+        own = method.extents((extents["y"], extents["x"])) if hasattr(method, "extents") else {}
+        device = "cuda" if SCHEMAS[stage].weights and _has_gpu() else "cpu"  # elsewhere, batches are halved until they fit
+        if said := memory.describe_shortage(stage, method, {**extents, **own}, device=device):
+            yield said
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _extents(params: Params) -> dict[str, int]:
+    """Lengths of dimensions that the data set fixes, and the largest grid of patches; nothing where they are not known."""
+    settings, data, before = params.settings(dataset.Settings), index(), preview(params)
+    names = settings.classes or (before.class_names if isinstance(before, Preview) else None)
+    names = names or (tuple(data.class_names[1:]) if data is not None else None)
+    if names is None:
+        return {}
+    patches = params.method(features.Method).extents(settings.max_size)
+    height, width = settings.max_size
+    return {**FIXED, "y": height, "x": width, "class": 1 + len(names), "predicted": 2 + len(names), **patches}
+
+
+def preview(params: Params) -> Preview | SeedbedError:
+    """What is known of the raw data, or why nothing is."""
+    try:
+        return params.method(dataset.Method).preview(params.raw_root())
+    except SeedbedError as error:
+        return error
+
+
+def index() -> Artifact | None:
+    """The data set, if it is there."""
+    try:
+        return open_artifact("dataset")
+    except ArtifactError:
+        return None
+
+
+def _indexed_splits() -> dict[str, bool] | None:
+    data = index()
+    return None if data is None else data.splits_labelled
+
+
+def _refusals(*acts: Callable[[], object]) -> Iterator[SeedbedError]:
+    for act in acts:
+        try:
+            act()
+        except SeedbedError as error:
+            yield error
+
+
+def _located(error: SeedbedError, block: object, address: str) -> SeedbedError:
+    """The same error with the address of the parameter, of which blocks, which do not know where they stand, say only the end."""
+    end = re.sub(r"^params.yaml: ", "", error.where)
+    places = [f"{place}.{name}" for place, one in blocks(block, address) for name in identity(one)]
+    whole = [place for place in places if place == end or place.endswith(f".{end}")]
+    where = f"params.yaml: {whole[0] if len(whole) == 1 else f'{address}: {end}'}"
+    return type(error)(where, found=error.found, expected=error.expected, do=error.do)

@@ -1,0 +1,132 @@
+"""The dense CRF: what it leaves alone, and what it smooths."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from pydensecrf.utils import unary_from_labels
+
+from seedbed.algorithms.crf import NUMBERS, PRESETS, DenseCrf
+from tests.support.oracles import dense_crf, photograph
+
+FIELD = DenseCrf(preset="own", smooth_distance=2, smooth_weight=3, colour_distance=20, colour_difference=10, colour_weight=4, iterations=5)
+RANDOM = np.random.default_rng(0)
+IMAGE = RANDOM.integers(0, 256, (6, 10, 3), dtype=np.uint8)
+GREY = np.full((6, 10, 3), 128, np.uint8)
+
+
+def test_no_iterations_leave_beliefs_as_they_are_but_for_their_sum() -> None:
+    beliefs = 0.1 + 0.9 * RANDOM.random((3, 6, 10), np.float32)
+    probabilities = dataclasses.replace(FIELD, iterations=0).probabilities(IMAGE, beliefs)
+    assert np.allclose(probabilities, beliefs / beliefs.sum(axis=0), atol=1e-5)
+    assert np.array_equal(probabilities.argmax(axis=0), beliefs.argmax(axis=0))
+
+
+def test_no_iterations_leave_labels_as_they_are() -> None:
+    labels = RANDOM.integers(0, 4, (6, 10)).astype(np.int32)
+    assert np.array_equal(dataclasses.replace(FIELD, iterations=0).labels(IMAGE, labels, count=4, certainty=0.7), labels)
+
+
+def test_no_weight_changes_no_label() -> None:
+    weightless = dataclasses.replace(FIELD, smooth_weight=0, colour_weight=0)
+    beliefs = RANDOM.random((3, 6, 10), np.float32)
+    assert np.array_equal(weightless.probabilities(IMAGE, beliefs).argmax(axis=0), beliefs.argmax(axis=0))
+    labels = RANDOM.integers(0, 4, (6, 10)).astype(np.int32)
+    assert np.array_equal(weightless.labels(IMAGE, labels, count=4, certainty=0.7), labels)
+
+
+def test_in_an_image_of_one_colour_a_lone_pixel_gives_way() -> None:
+    labels = np.zeros((6, 10), np.int32)
+    labels[3, 4] = 1
+    smoothed = dataclasses.replace(FIELD, colour_weight=0).labels(GREY, labels, count=2, certainty=0.7)
+    assert not smoothed.any()
+    assert labels[3, 4] == 1  # the input stays
+
+
+def test_without_smoothness_labels_follow_the_colours() -> None:
+    image = np.zeros((6, 10, 3), np.uint8)
+    image[:, 6:] = 255
+    labels = (np.arange(10) >= 6).astype(np.int32) + np.zeros((6, 1), np.int32)
+    rough = labels.copy()
+    rough[2, 2], rough[4, 8] = 1, 0
+    assert np.array_equal(dataclasses.replace(FIELD, smooth_weight=0).labels(image, rough, count=2, certainty=0.7), labels)
+
+
+def test_height_and_width_are_not_exchanged() -> None:
+    image = np.zeros((4, 12, 3), np.uint8)
+    image[0] = 255
+    labels = np.zeros((4, 12), np.int32)
+    labels[0] = 1
+    assert np.array_equal(FIELD.labels(image, labels, count=2, certainty=0.9), labels)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_one_label_stays_the_only_one(count: int) -> None:
+    labels = np.zeros((6, 10), np.int32)
+    assert np.array_equal(FIELD.labels(IMAGE, labels, count=count, certainty=0.7), labels)
+
+
+@pytest.mark.parametrize("beliefs", [np.zeros((3, 6, 10)), np.full((3, 6, 10), 7.0), np.ones((1, 6, 10))])
+def test_probabilities_sum_to_one_whatever_was_believed(beliefs: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
+    probabilities = FIELD.probabilities(IMAGE, beliefs.astype(np.float32))
+    assert probabilities.dtype == np.float32 and probabilities.shape == beliefs.shape
+    assert np.allclose(probabilities.sum(axis=0), 1, atol=1e-5)
+    assert np.allclose(probabilities, 1 / len(beliefs), atol=1e-5)
+
+
+def test_an_image_that_is_a_view_is_read_aright() -> None:
+    beliefs = RANDOM.random((2, 6, 10), np.float32)
+    turned = np.ascontiguousarray(IMAGE[:, ::-1])
+    mirrored = FIELD.probabilities(turned[:, ::-1], beliefs)
+    assert np.array_equal(mirrored, FIELD.probabilities(IMAGE, beliefs))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_has_its_published_numbers_and_no_others(name: str) -> None:
+    numbers = dict(zip(NUMBERS, PRESETS[name], strict=True))
+    assert DenseCrf(preset=name, **numbers).iterations == PRESETS[name][-1]  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=rf"the numbers of the preset {name} \(smooth_distance: .*\), or preset: own"):
+        DenseCrf(preset=name, **(numbers | {"colour_weight": 7}))  # type: ignore[arg-type]
+
+
+def test_presets_are_those_that_were_published() -> None:
+    """Smoothness: distance, weight; colour: distance, difference, weight; iterations. As read in the works' own code."""
+    assert NUMBERS == ("smooth_distance", "smooth_weight", "colour_distance", "colour_difference", "colour_weight", "iterations")
+    assert PRESETS == {
+        "psa": (3, 3, 80, 13, 10, 10),
+        "irn": (3, 3, 50, 5, 10, 10),
+        "deeplab": (1, 3, 67, 3, 4, 10),
+        "toco": (1, 1, 121, 5, 4, 10),
+        "mctformer": (4, 3, 83, 5, 3, 10),
+        "seam": (3, 3, 32, 13, 10, 1),
+        "superpixels": (10, 10, 20, 5, 10, 20),
+    }
+
+
+# --- As a whole ---
+
+OWN = DenseCrf(
+    preset="own", smooth_distance=2, smooth_weight=1.5, colour_distance=17, colour_difference=21, colour_weight=2.5, iterations=3
+)
+
+
+def test_probabilities_are_those_of_pydensecrf_called_plainly() -> None:
+    image, beliefs = photograph((24, 40)), np.random.default_rng(1).random((4, 24, 40), np.float32) ** 3
+    beliefs[:, 3, 5] = 0
+    energy = -np.log(np.minimum(np.maximum(beliefs, 1e-5), 1))
+    expected = dense_crf(image, energy, smooth=(2, 1.5), colour=(17, 21, 2.5), iterations=3)
+    assert np.allclose(OWN.probabilities(image, beliefs), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_labels_are_those_of_pydensecrf_s_energy_of_labels(count: int) -> None:
+    image, random = photograph((24, 40)), np.random.default_rng(2)
+    labels = random.integers(0, count, (4, 7)).astype(np.int32).repeat(7, 0).repeat(6, 1)[:24, :40]
+    labels[random.random((24, 40)) < 0.1] = 0
+    energy = unary_from_labels(labels, count, gt_prob=0.6, zero_unsure=False).reshape(count, 24, 40)
+    expected = dense_crf(image, energy, smooth=(2, 1.5), colour=(17, 21, 2.5), iterations=3).argmax(axis=0)
+    found = OWN.labels(image, labels, count=count, certainty=0.6)
+    assert np.array_equal(found, expected) and found.dtype == np.int32
+    assert not np.array_equal(found, labels)

@@ -1,0 +1,228 @@
+"""Backbones: any convolutional network of timm, standardising its images itself."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+
+from seedbed.errors import ParamsError, WeightsError
+from seedbed.networks import backbones as networks
+from seedbed.networks.backbones import Backbone, Norms, Trunk, initialise
+from seedbed.networks.start import InitialTrunk
+from seedbed.networks.weights import InitialWeights, read_state
+from seedbed.store.artifact import Artifact, MadeBy
+from tests.support.publishing import published_network
+
+
+@pytest.mark.parametrize("stride", [8, 16, 32])
+def test_features_have_the_stride_that_was_asked_for(stride: int) -> None:
+    backbone = Backbone("test_resnet", output_stride=stride).eval()
+    assert backbone(torch.rand(1, 3, 64, 96)).shape == (1, backbone.num_features, 64 // stride, 96 // stride)
+
+
+def test_images_are_standardised_inside() -> None:
+    backbone = Backbone("test_resnet", output_stride=32).eval()
+    images = torch.rand(1, 3, 32, 64)
+    by_hand = backbone.trunk((images - backbone.mean) / backbone.deviation)
+    assert torch.equal(backbone(images), by_hand)
+    assert backbone.mean.shape == backbone.deviation.shape == (1, 3, 1, 1)
+    assert not {"mean", "deviation"} & set(backbone.state_dict())  # they belong to the architecture, not to the weights
+
+
+def dilations(network: torch.nn.Module) -> dict[str, Any]:
+    """How far convolutions reach."""
+    return {name: one.dilation for name, one in network.named_modules() if isinstance(one, torch.nn.Conv2d)}
+
+
+def moved(backbone: Backbone) -> Backbone:
+    """The same with branches that timm begins at 0, and which would let nothing through, at other values."""
+    for index, parameter in enumerate(backbone.trunk.parameters()):
+        torch.nn.init.normal_(parameter, std=0.2, generator=torch.Generator().manual_seed(index))
+    return backbone.eval()
+
+
+@pytest.mark.parametrize("stride", [8, 16])
+def test_strides_that_are_taken_away_are_made_up_for_or_not(stride: int) -> None:
+    """What the flag says, by hand: a network whose last strides are 1, as in the code of IRN."""
+    images = torch.rand(1, 3, 50, 75)
+    by_hand = moved(Backbone("resnet26", output_stride=32))
+    for name in ("layer3", "layer4") if stride == 8 else ("layer4",):
+        for one in getattr(by_hand.trunk, name).modules():
+            if isinstance(one, torch.nn.Conv2d):
+                one.stride = (1, 1)
+    plain, dilated = (moved(Backbone("resnet26", output_stride=stride, dilated=flag)) for flag in (False, True))
+    assert torch.equal(plain(images), by_hand(images))
+    assert plain(images).shape == dilated(images).shape and not torch.allclose(plain(images), dilated(images))
+    assert set(dilations(plain).values()) == {(1, 1)} and (32 // stride,) * 2 in dilations(dilated).values()
+
+
+@pytest.mark.parametrize("name", ["test_convnext", "test_efficientnet", "test_byobnet", "test_nfnet", "skresnet18"])
+def test_any_convolutional_network_can_do_without_dilation_on_maps_of_the_same_size(name: str) -> None:
+    whole, plain, dilated = (
+        moved(Backbone(name, output_stride=stride, dilated=flag)) for stride, flag in ((32, True), (8, False), (8, True))
+    )
+    assert dilations(plain) == dilations(whole) != dilations(dilated)
+    with torch.inference_mode():
+        images = torch.rand(1, 3, 64, 96)
+        assert plain(images).shape == dilated(images).shape == (1, plain.num_features, 8, 12)
+
+
+def test_a_transformer_has_no_strides_to_make_up_for() -> None:
+    with pytest.raises(ParamsError) as raised:
+        Backbone("test_vit", output_stride=16, dilated=False)
+    assert str(raised.value) == (
+        "params.yaml: dilated: found false for 'test_vit'; expected true, for a transformer has no strides that could be taken away; "
+        "correct it"
+    )
+
+
+def test_an_unknown_network_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ParamsError) as raised:
+        Backbone("resnet51", output_stride=32)
+    message = str(raised.value)
+    assert "network: found 'resnet51'; expected a network of timm " in message
+    assert "(nearest: resnet" in message
+
+
+def test_weights_from_a_file_fill_the_backbone(tmp_path: Path) -> None:
+    source, backbone = Backbone("test_resnet", output_stride=8), Backbone("test_resnet", output_stride=32)
+    path = tmp_path / "test_resnet.safetensors"
+    path.write_bytes(safetensors.torch.save(dict(source.trunk.state_dict())))
+    initialise(backbone.trunk, InitialWeights(source="file", file=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest()))
+    assert all(torch.equal(value, backbone.trunk.state_dict()[name]) for name, value in source.trunk.state_dict().items())
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    path.write_bytes(safetensors.torch.save({"stem.weight": torch.ones(2)}))
+    backbone = Backbone("test_resnet", output_stride=8)
+    with pytest.raises(WeightsError, match="entries that do not fit"):
+        initialise(backbone.trunk, InitialWeights(source="file", file=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest()))
+
+
+def test_without_a_source_weights_stay_random() -> None:
+    backbone = Backbone("test_resnet", output_stride=8)
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    initialise(backbone.trunk, InitialWeights(source="none", file="", sha256=""))
+    assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
+
+
+def test_a_network_that_knows_no_stride_is_refused() -> None:
+    with pytest.raises(ParamsError, match="network: found 'vgg11', which does not take the output stride 8"):
+        Backbone("vgg11", output_stride=8)
+
+
+def test_a_transformer_gives_a_map_with_a_cell_for_every_patch() -> None:
+    backbone = Backbone("test_vit", output_stride=16).eval()
+    assert backbone(torch.rand(2, 3, 40, 65)).shape == (2, backbone.num_features, 3, 5)
+    with pytest.raises(ParamsError, match="output_stride: found 8 for 'test_vit'; expected 16, the edge of its patches; correct it"):
+        Backbone("test_vit", output_stride=8)
+
+
+def trunk(*, norms: Norms, stages: int, source: str = "hub") -> Trunk:
+    weights = InitialWeights(source=source, file="", sha256="")  # type: ignore[arg-type]
+    return Trunk(network="test_resnet", output_stride=16, dilated=True, initial_weights=weights, frozen_norms=norms, frozen_stages=stages)
+
+
+@pytest.mark.parametrize(("norms", "stages"), [("all", 0), ("none", 2), ("all", 3), ("statistics", 0), ("statistics", 2)])
+def test_what_is_frozen_stays_through_a_step_and_all_else_learns(norms: Norms, stages: int) -> None:
+    backbone = Backbone("test_resnet", output_stride=16)
+    for norm in backbone.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            torch.nn.init.ones_(norm.weight)  # timm begins with some at 0, which lets nothing through to what lies before
+    backbone.freeze(norms=norms, stages=stages)
+    before = {name: value.clone() for name, value in backbone.trunk.state_dict().items()}
+    backbone.train()
+    optimizer = torch.optim.SGD([one for one in backbone.parameters() if one.requires_grad], lr=0.1)
+    backbone(torch.rand(2, 3, 64, 96)).square().mean().backward()
+    optimizer.step()
+    first = ("conv1", "bn1", "layer1", "layer2")[: (0, 2, 3, 4)[stages]]  # the stem is conv1 and bn1
+    norm_names = {name for name, one in backbone.trunk.named_modules() if isinstance(one, torch.nn.BatchNorm2d)}
+    for name, value in backbone.trunk.state_dict().items():
+        frozen = name.startswith(first) if first else False
+        place, _, entry = name.rpartition(".")
+        frozen |= place in norm_names and (norms == "all" or (norms == "statistics" and entry not in ("weight", "bias")))
+        assert torch.equal(value, before[name]) == frozen, name
+    assert backbone.training and not backbone.eval().training
+
+
+def test_norms_are_frozen_at_once_whatever_mode_the_network_is_in() -> None:
+    backbone = Backbone("test_resnet", output_stride=16).train()
+    backbone.freeze(norms="statistics", stages=0)
+    norms = [one for one in backbone.modules() if isinstance(one, torch.nn.BatchNorm2d)]
+    assert norms and not any(one.training for one in norms) and backbone.training
+
+
+def test_nothing_is_frozen_of_weights_that_were_drawn() -> None:
+    for given in ({"norms": "all", "stages": 0}, {"norms": "statistics", "stages": 0}, {"norms": "none", "stages": 1}):
+        with pytest.raises(ValueError, match="nothing frozen"):
+            trunk(**given, source="none")  # type: ignore[arg-type]
+    assert trunk(norms="all", stages=2).frozen_stages == 2
+
+
+def test_weights_of_pretraining_are_for_features_alone() -> None:
+    with pytest.raises(ParamsError, match="found 'pretraining'; expected none, hub or file, because only `features` reads"):
+        trunk(norms="none", stages=0, source="pretraining").initialise(start={})
+
+
+# --- From the classifier ---
+
+
+def classifier(folder: Path, *, network: str = "test_resnet", without: str = "-") -> Artifact:
+    """A trained classifier, of which something may be missing."""
+    torch.manual_seed(5)
+    built = torch.nn.ModuleDict({"backbone": Backbone(network, output_stride=16), "head": torch.nn.Linear(2, 2)})
+    state = {name: value for name, value in read_state(built) if without not in name}
+    return published_network("classifier", folder, state, made_by=MadeBy("classifier", "cam", {"backbone": {"network": network}}))
+
+
+def test_a_trunk_starts_from_that_of_the_classifier(tmp_path: Path) -> None:
+    wanted, given = trunk(norms="all", stages=2, source="classifier"), classifier(tmp_path)
+    start = InitialTrunk(wanted, given)
+    backbone = wanted.initialise(start=start.state())
+    torch.manual_seed(5)
+    left = Backbone("test_resnet", output_stride=16).trunk.state_dict()
+    assert all(torch.equal(value, left[name]) for name, value in backbone.trunk.state_dict().items())
+    assert start.key("") == given.weights_digest
+    assert not backbone.trunk.conv1[0].weight.requires_grad
+
+
+def test_a_trunk_that_starts_elsewhere_reads_no_classifier(tmp_path: Path, write_dataset: Callable[..., Artifact]) -> None:
+    start = InitialTrunk(trunk(norms="none", stages=0, source="none"), write_dataset(tmp_path, sizes={"a": (20, 30)}))
+    assert (start.state(), start.key("")) == ({}, "")
+
+
+def test_a_classifier_of_another_network_or_without_an_entry_is_refused(tmp_path: Path) -> None:
+    wanted = trunk(norms="none", stages=0, source="classifier")
+    with pytest.raises(WeightsError) as other:
+        InitialTrunk(wanted, classifier(tmp_path / "other", network="test_vit")).state()
+    assert str(other.value) == (
+        f"{tmp_path}/other/classifier.zarr: found weights of the network 'test_vit'; expected 'test_resnet', which is to start from them; "
+        "name the same network for both in params.yaml"
+    )
+    with pytest.raises(
+        WeightsError, match=r"classifier.zarr: found 1 entries that do not fit: no conv1.0.weight; expected this backbone's"
+    ):
+        InitialTrunk(wanted, classifier(tmp_path / "less", without="conv1.0.weight")).state()
+
+
+def test_weights_of_the_classifier_are_for_segmenters_alone() -> None:
+    with pytest.raises(ParamsError, match="found 'classifier'; expected none, hub or file, because only `segmenter` reads"):
+        trunk(norms="none", stages=0, source="classifier").initialise(start={})
+
+
+def test_weights_of_the_hub_come_without_their_head() -> None:
+    """timm takes a state from its configuration instead of downloading one, so no hub is needed to see that it fits."""
+    published = vars(networks)["timm"].create_model("test_resnet", num_classes=1000)
+    backbone = Backbone("test_resnet", output_stride=16)
+    trunk = backbone.trunk
+    configured: dict[str, Any] = vars(trunk)["pretrained_cfg"]
+    vars(trunk)["pretrained_cfg"] = {**configured, "state_dict": published.state_dict(), "num_classes": 1000, "classifier": "fc"}
+    initialise(backbone.trunk, InitialWeights(source="hub", file="", sha256=""))
+    assert all(torch.equal(value, published.state_dict()[name]) for name, value in trunk.state_dict().items())

@@ -1,0 +1,61 @@
+"""timm can be imported whatever torch and torchvision are installed side by side."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+OPERATOR_ERROR = "operator torchvision::nms does not exist"
+
+
+def run(program: str, *, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a program in a fresh interpreter, with modules of ours before all others."""
+    before = f"import sys; sys.path.insert(0, {str(path)!r})\n" if path else ""
+    return subprocess.run([sys.executable, "-c", before + program], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def needed() -> None:
+    """Only where torchvision does not fit torch there is something to repair."""
+    done = run("import torchvision")
+    if done.returncode == 0:
+        pytest.skip("torchvision imports by itself on this machine")
+    assert OPERATOR_ERROR in done.stderr
+
+
+@pytest.mark.usefixtures("needed")
+def test_after_the_repair_torchvision_and_timm_import() -> None:
+    program = """
+from seedbed.networks import torchvision_repair
+print(torchvision_repair.apply(), torchvision_repair.apply())
+import timm, torchvision
+print(timm.create_model("test_resnet").__class__.__name__)
+"""
+    done = run(program)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["True", "True", "ResNet"]
+
+
+def test_where_torchvision_imports_by_itself_nothing_is_declared(tmp_path: Path) -> None:
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision" / "__init__.py").write_text("here = True\n")
+    program = """
+from seedbed.networks import torchvision_repair
+print(torchvision_repair.apply(), torchvision_repair.apply())
+import torch, torchvision
+print(torchvision.here, hasattr(torch.ops.torchvision, "nms"), torchvision_repair._declared)
+"""
+    done = run(program, path=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[:2] == ["False False", "True False []"]
+
+
+def test_another_error_of_torchvision_is_not_hidden(tmp_path: Path) -> None:
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision" / "__init__.py").write_text("raise RuntimeError('something else')\n")
+    done = run("from seedbed.networks import torchvision_repair; torchvision_repair.apply()", path=tmp_path)
+    assert done.returncode == 1
+    assert "RuntimeError: something else" in done.stderr

@@ -1,0 +1,86 @@
+"""Slots that do not fit are told before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from seedbed.errors import ParamsError
+from seedbed.params import Params
+from seedbed.run.slots import check_maps, check_start
+from seedbed.tools.preflight import check_slots
+
+PROJECT = Path(__file__).parents[2]
+FILES = sorted([PROJECT / "params.yaml", *(PROJECT / "recipes").glob("*.yaml"), *(PROJECT / "benchmarks").glob("*.yaml")])
+Edit = Callable[[dict[str, Any]], object]
+
+
+def params(edit: Edit = lambda _: None, *, file: Path = PROJECT / "params.yaml") -> Params:
+    content: dict[str, Any] = YAML(typ="safe").load(file)
+    edit(content)
+    return Params(content)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_whatever_is_committed_fits(file: Path) -> None:
+    committed = params(file=file)
+    committed.check()
+    check_slots(committed)
+
+
+def from_classifier(content: dict[str, Any], *, network: str = "test_resnet", start: str = "classifier") -> None:
+    content["segmenter"]["start"] = start
+    content["segmenter"]["region_growing"]["backbone"] |= {
+        "network": network,
+        "initial_weights": {"source": "classifier", "file": "", "sha256": ""},
+    }
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (
+            lambda content: content["segmenter"].update(start="classifier"),
+            "params.yaml: segmenter.start: found 'classifier'; expected 'dataset', because initial_weights.source is none; "
+            "correct one of the two",
+        ),
+        (
+            lambda content: from_classifier(content, start="dataset"),
+            "params.yaml: segmenter.start: found 'dataset'; expected 'classifier', because initial_weights.source is classifier; "
+            "correct one of the two",
+        ),
+        (
+            lambda content: from_classifier(content, network="resnet18"),
+            "params.yaml: segmenter.region_growing.backbone.network: found 'resnet18'; expected 'test_resnet', the classifier's, because "
+            "initial_weights.source is classifier; name the same network for both",
+        ),
+        (
+            lambda content: content["segmenter"]["maps"].update(regions="dataset"),
+            "params.yaml: segmenter.maps.regions: found 'dataset'; expected an artifact with `regions`: superpixels; correct it",
+        ),
+        (
+            lambda content: content["classifier"].update(maps={"regions": "superpixels"}),
+            "params.yaml: classifier.maps.regions: found 'superpixels'; expected 'dataset', because the selected method reads nothing; "
+            "correct it",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_without_any_artifact(edit: Edit, message: str) -> None:
+    with pytest.raises(ParamsError) as refused:
+        check_slots(params(edit))
+    assert str(refused.value) == message
+
+
+def test_what_fits_is_not() -> None:
+    check_slots(params(from_classifier))
+    check_start("segmenter", "hub", "dataset")
+    check_maps("segmenter", ("labels", "confidence"), {"labels": "refinement", "confidence": "refinement", "regions": "dataset"})
+
+
+def test_confidence_is_that_of_the_labels() -> None:
+    with pytest.raises(ParamsError, match="found 'refinement'; expected 'seeds', because it is that of other labels"):
+        check_maps("segmenter", ("labels", "confidence"), {"labels": "seeds", "confidence": "refinement"})

@@ -1,0 +1,95 @@
+"""Small things to learn from, for methods that train."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from seedbed.learning.augmentation import Sample
+from seedbed.learning.batches import Batch
+from seedbed.learning.checkpoints import Checkpoints
+from seedbed.learning.learner import Learner, Trained
+from seedbed.learning.loop import Sampling, fit
+from seedbed.networks.weights import read_state
+from seedbed.run.machine import Machine
+from seedbed.store.artifact import Artifact
+from seedbed.store.schemas import SCHEMAS
+from tests.support.publishing import published_network
+
+N = TypeVar("N", bound=torch.nn.Module)
+NUM_CLASSES = 3
+CPU = Machine("cpu")
+MAP_VALUES = {"labels": NUM_CLASSES + 1, "regions": 5, "confidence": 256}  # how many values the map of a name has
+PADDING = {"labels": 255, "regions": -1, "confidence": 0}  # where there is no image
+
+
+def random_map(name: str, size: tuple[int, int], random: np.random.Generator) -> np.ndarray[Any, Any]:
+    """A map that a method learns along, filled by chance."""
+    holders = [schema.arrays[name] for schema in SCHEMAS.values() if name in schema.arrays]
+    dtype = next(array.dtype for array in holders if "y" in array.dimensions)
+    return random.integers(0, MAP_VALUES.get(name, 2), size).astype(dtype)
+
+
+def samples(names: Iterable[str], *, count: int = 3, seed: int = 0) -> list[Sample]:
+    """Images of several sizes with random maps."""
+    random = np.random.default_rng(seed)
+    made = []
+    for number in range(count):
+        size = (40 + number, 56 - number)
+        labels = np.array([True, *(random.random(NUM_CLASSES) < 0.5)])
+        maps = {name: random_map(name, size, random) for name in names}
+        image = random.integers(0, 256, (*size, 3), dtype=np.uint8)
+        made.append(Sample(image=image, labels=labels, maps=maps, padding={name: PADDING[name] for name in maps}))
+    return made
+
+
+def batch(names: Iterable[str], *, fill: Mapping[str, int] | None = None, count: int = 2) -> Batch:
+    """Up to two views, not square, with random maps or with maps of one value."""
+    random = np.random.default_rng(0)
+    maps = {name: np.stack([random_map(name, (40, 56), random) for _ in range(count)]) for name in names}
+    for name, value in (fill or {}).items():
+        maps[name][...] = value
+    return Batch(
+        images_BCYX=torch.from_numpy(random.random((count, 3, 40, 56), np.float32)),
+        labels_BK=torch.tensor([[1.0, 1, 0, 0], [1, 0, 1, 1]])[:count],
+        maps_BYX={name: torch.from_numpy(one.astype(np.int64)) for name, one in maps.items()},
+    )
+
+
+def trained(
+    method: Any,
+    build: Callable[[], Learner[N, Batch]],
+    examples: Sequence[Sample],
+    folder: Path,
+    *,
+    seconds: float = 60,
+    machine: Machine = CPU,
+) -> Trained[N]:
+    """What a method's training leaves of some samples, on the CPU.
+
+    seconds: the least time between two checkpoints.
+    """
+    checkpoints = Checkpoints(folder / "checkpoint.safetensors", seconds=seconds)
+    way = Sampling(method.training, method.augmentation.view, Batch.of)
+    return fit(build, examples, way, machine=machine, name="test", checkpoints=checkpoints)
+
+
+def at_size(network: torch.nn.Module, images_BCYX: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """A network's logits of images at another size, at the size of the images."""
+    resize = partial(torch.nn.functional.interpolate, mode="bilinear", align_corners=False)
+    return resize(network(resize(images_BCYX, size=size)), size=images_BCYX.shape[-2:])
+
+
+def gradients(learner: torch.nn.Module) -> Iterator[torch.Tensor]:
+    """Gradients of everything that has one."""
+    return (one.grad for one in learner.parameters() if one.grad is not None)
+
+
+def published(name: str, network: torch.nn.Module, folder: Path) -> Artifact:
+    """The artifact of a trained network."""
+    return published_network(name, folder, dict(read_state(network)))

@@ -1,0 +1,55 @@
+"""Faults that the tests are tried with: one change each, of what computes, and programs still."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from tests.mutants import belonging, modules
+from tests.support.faults import PROJECT, faults
+
+
+@pytest.mark.parametrize(
+    ("module", "before", "after"),
+    [
+        ("seedbed/algorithms/crf.py", "self.smooth_distance", "(1)"),
+        ("seedbed/algorithms/crf.py", "self.colour_difference", "(self.colour_weight)"),
+        ("seedbed/algorithms/crf.py", "self.smooth_distance", "(self.smooth_weight)"),
+        ("seedbed/algorithms/crf.py", "80", "(81)"),
+        ("seedbed/cams/multiscale.py", "self.flip", "(False)"),
+        ("seedbed/cams/multiscale.py", "self.scales", "(self.scales[:1])"),
+        ("seedbed/segmenter/region_growing.py", "method.foreground", "(method.background)"),
+        ("seedbed/segmenter/region_growing.py", "highest_R > thresholds_R", "(highest_R >= thresholds_R)"),
+        ("seedbed/scoring/metrics.py", "true + predicted - hit", "(true + predicted + hit)"),
+        ("seedbed/superpixels/dino.py", "left[members] = False", "pass"),
+    ],
+)
+def test_faults_are_those_that_one_makes(module: str, before: str, after: str) -> None:
+    assert any((one.before, one.after) == (before, after) for one in faults(module))
+
+
+def test_every_fault_changes_one_place_and_leaves_a_program() -> None:
+    module = "seedbed/seeds/threshold.py"
+    text, found = (PROJECT / module).read_bytes(), faults(module)
+    assert len(found) > 10
+    for one in found:
+        changed = one.put_into(text)
+        assert changed[: one.begin] == text[: one.begin] and changed.endswith(text[one.end :])
+        assert ast.dump(ast.parse(changed)) != ast.dump(ast.parse(text)), str(one)
+
+
+def test_what_is_no_computation_is_left_alone() -> None:
+    for one in faults("seedbed/algorithms/crf.py"):
+        assert not any(word in one.before for word in ("Annotated", "raise", '"""')), str(one)
+
+
+def test_tests_of_a_module_are_its_own_and_those_of_methods_that_use_it() -> None:
+    assert belonging("seedbed/segmenter/region_growing.py") == [
+        "tests/segmenter/test_region_growing.py",
+        "tests/contracts/test_segmenter.py",
+        "tests/contracts/test_alive.py::test_every_parameter_changes_the_result[segmenter-region_growing]",
+    ]
+    of_crf = belonging("seedbed/algorithms/crf.py")
+    assert of_crf[0] == "tests/algorithms/test_crf.py" and "tests/superpixels/test_dino.py" in of_crf
+    assert "seedbed/pretraining/dino.py" in modules() and "seedbed/dataset/folder.py" not in modules()

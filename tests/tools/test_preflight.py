@@ -1,0 +1,316 @@
+"""What can be known to fail is told before anything runs, all of it, with its place."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seedbed.errors import ParamsError
+from seedbed.params import Params
+from seedbed.run import memory
+from seedbed.run.slots import wrong_splits
+from seedbed.store.artifact import Artifact
+from seedbed.store.schemas import SCHEMAS
+from seedbed.tools import preflight
+
+Content = dict[str, Any]
+Edit = Callable[[Content], object]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """An empty project, in which the test runs."""
+    with contextlib.chdir(tmp_path):
+        yield tmp_path
+
+
+def told(content: Content, *stages: str) -> list[str]:
+    """What is said before these stages, or all, run."""
+    return [str(one) for one in preflight.problems(stages or tuple(SCHEMAS), Params(content))]
+
+
+def mine(content: Content, rows: str = "a.png,cat,train\n") -> None:
+    """Let params.yaml name a folder of somebody's own."""
+    root = Path("data/raw/mine")
+    root.mkdir(parents=True)
+    (root / "labels.csv").write_text(f"image,labels,split\n{rows}", encoding="utf-8")
+    content["dataset"] |= {"method": "folder", "root": str(root), "folder": {"classes": ["cat", "dog"], "complete": False}}
+
+
+@pytest.mark.usefixtures("folder")
+def test_nothing_is_said_of_the_project_s_own_parameters(content: Content) -> None:
+    assert told(content) == []
+    preflight.check(Params(content))
+    assert list(preflight.shortages(tuple(SCHEMAS), Params(content))) == []
+
+
+# --- The data set ---
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_folder_that_is_not_there(content: Content) -> None:
+    content["dataset"] |= {"method": "folder", "root": "data/raw/nobody"}
+    do = "put it there, or correct dataset.root in params.yaml"
+    assert told(content) == [f"data/raw/nobody: found no such folder; expected a folder with the raw data; {do}"]
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("method", "missing", "do"),
+    [
+        ("folder", "labels.csv", "write it, or labels.jsonl; `seedbed init` makes a start"),
+        ("voc", "JPEGImages", "let dataset.root be the folder VOC2012 of the devkit"),
+        ("coco", "annotations", "unpack the annotations there"),
+    ],
+)
+def test_a_folder_without_what_its_layout_begins_with(content: Content, method: str, missing: str, do: str) -> None:
+    Path("data/raw/mine").mkdir(parents=True)
+    content["dataset"] |= {"method": method, "root": "data/raw/mine"}
+    assert told(content) == [f"data/raw/mine: found no {missing}; expected a folder with {missing}; {do}"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_folder_of_somebody_else_in_the_place_of_a_drawn_world(content: Content) -> None:
+    Path("data/raw/shapes/holiday").mkdir(parents=True)
+    (message,) = told(content)
+    assert message.startswith("data/raw/shapes: found files that are not a drawn world: holiday; expected an empty folder")
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_unknown_class(content: Content) -> None:
+    content["dataset"]["classes"] = ["cow", "fihs"]
+    assert told(content) == [
+        "params.yaml: dataset.classes: found 'fihs' (nearest: fish); expected some of: fish, lizard, bee, tiger, cow, snail; correct it"
+    ]
+    content["dataset"]["classes"] = ["cow", "cow"]
+    assert told(content)[0].startswith("params.yaml: dataset.classes: found 'cow' twice; expected some of: ")
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_was_indexed_is_not_asked_for_again(content: Content) -> None:
+    content["dataset"] |= {"method": "folder", "root": "data/raw/nobody"}
+    assert told(content, "features", "superpixels") == []
+
+
+# --- Splits ---
+
+CORRECT = "correct it, or let some belong to it"
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_split_that_nothing_belongs_to(content: Content) -> None:
+    mine(content)
+    content["classifier"]["split"] = "trian"
+    assert told(content) == [
+        f"params.yaml: classifier.split: found 'trian', to which no image belongs; expected one of: train (nearest: train); {CORRECT}",
+        f"params.yaml: predictions.split: found 'val', to which no image belongs; expected one of: train; {CORRECT}",
+    ]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_split_without_labels_to_learn_from_or_to_judge_by(content: Content) -> None:
+    mine(content, "a.png,cat,train\nb.png,,val\nc.png,,new\n")
+    content["evaluation"]["split"] = "new"
+    content["pretraining"]["split"] = "new"
+    do = "correct it, or label some images"
+    assert told(content) == [f"params.yaml: evaluation.split: found 'new', of which no image has labels; expected some with labels; {do}"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_splits_of_other_layouts(content: Content) -> None:
+    lists, annotations = Path("data/raw/voc/ImageSets/Segmentation"), Path("data/raw/coco/annotations")
+    for part in (lists, annotations, Path("data/raw/voc/JPEGImages")):
+        part.mkdir(parents=True)
+    Path("data/raw/voc/JPEGImages/a.jpg").touch()
+    (lists / "train.txt").write_text("a\n", encoding="utf-8")
+    (lists / "val.txt").write_text("", encoding="utf-8")
+    (annotations / "instances_val2017.json").touch()
+    content["dataset"] |= {"method": "voc", "root": "data/raw/voc"}
+    assert [one.partition(";")[0] for one in told(content)] == ["params.yaml: predictions.split: found 'val', to which no image belongs"]
+    content["dataset"] |= {"method": "coco", "root": "data/raw/coco"}
+    assert [one.partition(";")[0] for one in told(content)] == [
+        f"params.yaml: {stage}.split: found 'train', to which no image belongs" for stage in ("classifier", "segmenter", "evaluation")
+    ]
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_index_tells_where_it_is_up_to_date(content: Content, write_dataset: Callable[..., Artifact]) -> None:
+    write_dataset(Path("data"), sizes={"a": (5, 7), "b": (6, 4)}, problems={"b": "broken"})
+    others = [stage for stage in SCHEMAS if stage != "dataset"]
+    expected = f"params.yaml: predictions.split: found 'val', to which no image belongs; expected one of: train; {CORRECT}"
+    assert told(content, *others) == [expected]
+    assert told(content, "features") == []
+
+
+def test_only_pretraining_may_leave_the_split_out() -> None:
+    (error,) = wrong_splits({"pretraining": "", "predictions": ""}, {"train": True, "val": False})
+    assert str(error).startswith("params.yaml: predictions.split: found '', to which no image belongs; expected one of: train, val; ")
+
+
+# --- Networks and their weights ---
+
+
+def backbone(content: Content, stage: str, **values: Any) -> None:
+    """Change the network of a training."""
+    content[stage][content[stage]["method"]]["backbone"] |= values
+
+
+def weights(source: str, file: str = "", sha256: str = "") -> Content:
+    """Initial weights."""
+    return {"source": source, "file": file, "sha256": sha256}
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_network_that_timm_does_not_have(content: Content) -> None:
+    backbone(content, "segmenter", network="resnet51")
+    (message,) = told(content)
+    assert message.startswith("params.yaml: segmenter.region_growing.backbone.network: found 'resnet51'; expected a network of timm ")
+    assert "(nearest: resnet" in message
+    assert told(content, "classifier") == []
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("network", "stride", "expected"),
+    [
+        ("test_vit", 8, "output_stride: found 8 for 'test_vit'; expected 16, the edge of its patches; correct it"),
+        (
+            "test_resnet",
+            7,
+            "network: found 'test_resnet', which does not take the output stride 7; expected a convolutional network of timm",
+        ),
+    ],
+)
+def test_an_output_stride_that_the_network_does_not_have(content: Content, network: str, stride: int, expected: str) -> None:
+    backbone(content, "classifier", network=network, output_stride=stride)
+    (message,) = told(content)
+    assert message.startswith(f"params.yaml: classifier.cam.backbone.{expected}")
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"architecture": "test_resnet"}, "architecture: found 'test_resnet', which is no plain vision transformer"),
+        ({"architecture": "vit_of_mine"}, "architecture: found 'vit_of_mine'; expected a transformer of timm"),
+        ({"block": 99}, "block: found 99; expected 1..6, counted from the end; correct it"),
+    ],
+)
+def test_a_transformer_that_does_not_exist(content: Content, values: Content, expected: str) -> None:
+    content["features"] |= {"method": "vit"}
+    content["features"]["vit"] |= {"architecture": "test_vit", "patch_size": 16, **values}
+    (message,) = told(content)
+    assert message.startswith(f"params.yaml: features.vit.{expected}")
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_file_of_weights_that_is_missing_or_another(content: Content) -> None:
+    Path("w.safetensors").write_bytes(b"weights")
+    right = hashlib.sha256(b"weights").hexdigest()
+    backbone(content, "classifier", initial_weights=weights("file", "nowhere.pth"))
+    backbone(content, "segmenter", initial_weights=weights("file", "w.safetensors", "abc"))
+    content["features"] |= {"method": "vit"}
+    content["features"]["vit"]["components"] = {"count": 3, "fit": "file", "file": "", "sha256": ""}
+    correct = "correct initial_weights.file in params.yaml"
+    assert told(content) == [
+        "params.yaml: features.vit.components.file: found no such file; expected what `seedbed components` wrote; "
+        "correct components.file in params.yaml",
+        f"params.yaml: classifier.cam.backbone.initial_weights: nowhere.pth: found no such file; expected initial weights; {correct}",
+        f"params.yaml: segmenter.region_growing.backbone.initial_weights: w.safetensors: found sha256 {right}; expected abc; "
+        "set initial_weights.sha256 to what was found",
+    ]
+    backbone(content, "segmenter", initial_weights=weights("file", "w.safetensors", right))
+    assert told(content, "segmenter") == []
+
+
+@pytest.mark.usefixtures("folder")
+def test_weights_that_timm_does_not_have(content: Content) -> None:
+    backbone(content, "classifier", network="resnet18", initial_weights=weights("hub"))
+    assert told(content) == []
+    backbone(content, "classifier", network="seresnet18", output_stride=32)
+    assert told(content) == [
+        "params.yaml: classifier.cam.backbone.initial_weights.source: found hub, where timm has no weights for this network; "
+        "expected a network that timm has weights for; see timm.list_pretrained(), or use source: file"
+    ]
+
+
+@pytest.mark.usefixtures("folder")
+def test_weights_of_a_stage_that_nothing_here_reads(content: Content) -> None:
+    backbone(content, "classifier", initial_weights=weights("pretraining"))
+    assert told(content) == [
+        "params.yaml: classifier.cam.backbone.initial_weights.source: found 'pretraining'; expected none, hub or file, because only "
+        "`features` reads what that stage has made; correct it"
+    ]
+
+
+def test_features_of_a_pretraining_that_is_none(content: Content) -> None:
+    content["features"] |= {"method": "vit"}
+    content["features"]["vit"] |= {"architecture": "test_vit", "patch_size": 4, "initial_weights": weights("pretraining")}
+    because = "because features.vit.initial_weights.source is pretraining"
+    with pytest.raises(ParamsError) as refused:
+        preflight.check_slots(Params(content))
+    assert (
+        str(refused.value) == f"params.yaml: pretraining.method: found 'none'; expected one that trains, {because}; correct one of the two"
+    )
+    content["pretraining"]["method"] = "dino"
+    preflight.check_slots(Params(content))
+    content["features"]["vit"]["patch_size"] = 16
+    with pytest.raises(ParamsError, match=r"features.vit.patch_size: found 16; expected 4, that of pretraining, because initial_weights"):
+        preflight.check_slots(Params(content))
+
+
+# --- Memory ---
+
+
+def at(address: str, value: Any) -> Edit:
+    """Set the value at a dotted address."""
+
+    def edit(content: Content) -> None:
+        *parents, last = address.split(".")
+        for parent in parents:
+            content = content[parent]
+        content[last] = value
+
+    return edit
+
+
+LARGEST = at("dataset.max_size", [20_000, 20_000])
+SMALLER = "let images be smaller: dataset.max_size, with dataset.larger: shrink"
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("stage", "edits", "do"),
+    [
+        ("classifier", [at("classifier.cam.augmentation.crop", 20_000)], "raise the parts of its training"),
+        ("segmenter", [at("segmenter.region_growing.training.batch_size", 10_000)], "raise the parts of its training"),
+        ("pretraining", [at("pretraining.method", "dino"), at("pretraining.dino.large.edge", 8192)], "raise the parts of its training"),
+        ("superpixels", [at("dataset.max_size", [2000, 3000])], "choose features with larger patches"),
+        ("cams", [LARGEST, at("cams.multiscale.scales", [1, 4])], "lower its scales"),
+        ("predictions", [LARGEST, at("predictions.multiscale.scales", [4])], "lower its scales"),
+        ("refinement", [LARGEST], SMALLER),
+        ("evaluation", [LARGEST], SMALLER),
+    ],
+)
+def test_more_memory_than_there_is(content: Content, stage: str, edits: list[Edit], do: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "measure_available", lambda device: 10 * 10**9)
+    assert list(preflight.shortages([stage], Params(content))) == []
+    for edit in edits:
+        edit(content)
+    (said,) = preflight.shortages([stage], Params(content))
+    assert said.startswith(f"{stage}: warning: needs about ") and f" of memory, and there are 10.0 GB: {do}" in said
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_sweep_that_fills_the_memory(content: Content, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "measure_available", lambda device: 10**6)
+    at("dataset.max_size", [16, 16])(content)
+    assert list(preflight.shortages(["evaluation"], Params(content))) == []
+    at("evaluation.standard.sweep.count", 10_000)(content)
+    (said,) = preflight.shortages(["evaluation"], Params(content))
+    assert said == f"evaluation: warning: needs about 2.2 MB of memory, and there are 1.0 MB: {SMALLER}"

@@ -1,0 +1,220 @@
+"""`seedbed recipe`: every recipe is whole and right, changes what it says, and leaves the rest of params.yaml as it was written."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ruamel.yaml import YAML
+from typer.testing import CliRunner, Result
+
+from seedbed import classifier, features, methods, segmenter
+from seedbed.cli import app
+from seedbed.params import Params
+from tests.conftest import PROJECT
+
+RECIPES = sorted(file.stem for file in (PROJECT / "recipes").glob("*.yaml"))
+
+OWN = """\
+# Mine
+# next: feed the cat
+# nothing else
+superpixels:
+  method: dino
+  dino:
+    threshold: 0.25
+    crf_certainty: 0.7
+    crf: {preset: own, smooth_distance: 10, smooth_weight: 10, colour_distance: 20, colour_difference: 5, colour_weight: 10, iterations: 5}
+segmenter:
+  maps: {regions: superpixels}
+cams:
+  multiscale:
+    scales: [1, 2]
+    interpolation: bilinear
+    flip: true
+    stride: 4
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project as it is in git."""
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(PROJECT / name, tmp_path)
+    shutil.copytree(PROJECT / "recipes", tmp_path / "recipes")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "params.yaml"
+
+
+def recipe(*names: str) -> Result:
+    return CliRunner().invoke(app, ["recipe", *names])
+
+
+def run_of(params: Path) -> dict[str, Any]:
+    """Everything that the stages read."""
+    read = Params.read(params)
+    found: dict[str, Any] = {"root": read.raw_root()}
+    for family in methods.list_families():
+        contract = importlib.import_module(f"seedbed.{family}")
+        method: Any = read.method(contract.Method)
+        found[family] = (method.name, methods.identity(method), read.settings(contract.Settings) if hasattr(contract, "Settings") else None)
+    return found
+
+
+def comments(params: Path) -> list[str]:
+    return re.findall(r"#.*", params.read_text())
+
+
+# --- Every recipe ---
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_gives_every_value_of_what_it_selects(name: str) -> None:
+    alone = Params.read(PROJECT / "recipes" / f"{name}.yaml")
+    assert sorted(alone.families()) == methods.list_families()
+    alone.check()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_networks_of_a_recipe_exist(name: str) -> None:
+    read = Params.read(PROJECT / "recipes" / f"{name}.yaml")
+    with torch.device("meta"):  # names and shapes alone
+        read.method(classifier.Method).network(20)
+        read.method(segmenter.Method).network(20)
+    assert read.method(features.Method).num_channels > 0
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_laid_once_and_leaves_what_it_does_not_name(checkout: Path, name: str) -> None:
+    before = comments(checkout), YAML(typ="safe").load(checkout)
+    done = recipe(name)
+    assert done.exit_code == 0, done.output
+    assert "dataset.method: shapes -> " in done.output and done.output.endswith("next: run `seedbed plan`, then `dvc repro`\n")
+    Params.read(checkout).check()
+    checkout.write_text(checkout.read_text().replace("flip: true", "flip: 1"))  # which equals true, but is no truth value
+    assert recipe(name).output.startswith("cams.multiscale.flip: 1 -> true\n")
+    assert comments(checkout) == before[0]
+    changed = {line.partition(":")[0] for line in done.output.splitlines() if " -> " in line}
+    after = YAML(typ="safe").load(checkout)
+    assert {family: list(section) for family, section in after.items()} == {family: list(section) for family, section in before[1].items()}
+    assert after["dataset"]["shapes"] == before[1]["dataset"]["shapes"]
+    assert sum("->" in line for line in done.output.splitlines()) == len(changed) == differing(before[1], after)
+    text = checkout.read_text()
+    assert recipe(name).output.startswith("nothing to change\nnext: ") and checkout.read_text() == text
+
+
+def differing(one: Any, other: Any) -> int:
+    """How many values differ; a list is one."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return sum(differing(one.get(name), other.get(name)) for name in {*one, *other})
+    return int(one != other)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_what_was_there_before_plays_no_part(checkout: Path, name: str) -> None:
+    recipe(name)
+    expected = run_of(checkout)
+    for earlier in RECIPES:
+        recipe(earlier)
+        recipe(name)
+        assert run_of(checkout) == expected, f"{earlier}, then {name}"
+    odd = YAML(typ="safe").load(checkout)
+    del odd["features"]["vit"], odd["segmenter"]
+    odd["classifier"]["maps"] = {"regions": "superpixels"}
+    YAML(typ="safe").dump(odd, checkout)
+    recipe(name)
+    assert run_of(checkout) == expected
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_says_what_it_is_and_what_to_do(checkout: Path, name: str) -> None:
+    [line] = [line for line in recipe().output.splitlines() if line.startswith(f"{name}: ")]
+    assert len(line) < 150
+    assert f"\n# {line.removeprefix(f'{name}: ')}\n" in f"\n{Path('recipes', f'{name}.yaml').read_text()}"
+    text = Path("recipes", f"{name}.yaml").read_text()
+    assert "\n# next: " in text and re.search("(?i)figures.* compar", text.partition("\ndataset:")[0], re.DOTALL)
+
+
+# --- What is said ---
+
+
+def test_what_a_recipe_changes_and_what_is_left_to_do(checkout: Path) -> None:
+    Path("recipes/own.yaml").write_text(OWN)
+    assert recipe("own").output == (
+        "superpixels.dino.threshold: 0.7 -> 0.25\n"
+        "cams.multiscale.scales: [1, 0.75, 1.5] -> [1, 2]\n"
+        "segmenter.maps.labels: seeds -> nothing\n"
+        "segmenter.maps.confidence: dataset -> nothing\n"
+        "next: feed the cat\n"
+        "next: data/raw/shapes is not there: put the data there, or a symbolic link to it\n"
+        "next: run `seedbed plan`, then `dvc repro`\n"
+    )
+    text = checkout.read_text()
+    assert "    scales: [1, 2]\n" in text and "  maps: {regions: superpixels}" in text
+    assert "own: Mine\n" in recipe().output
+
+
+def test_weights_that_are_downloaded_are_named_once(checkout: Path) -> None:
+    (checkout.parent / "data" / "raw" / "voc6").mkdir(parents=True)
+    said = recipe("voc6_superpixels").output
+    assert said.count("resnet50.tv_in1k; docs/weights.md says how to use files instead\n") == 1
+    assert "next: weights are downloaded when they are first used: vit_small_patch16_224.dino, resnet50.tv_in1k;" in said
+    assert "is not there" not in said
+
+
+def test_weights_that_are_read_from_a_file_are_named(checkout: Path) -> None:
+    text = Path("recipes/voc6_superpixels.yaml").read_text()
+    Path("recipes/own.yaml").write_text(text.replace('source: hub, file: ""', "source: file, file: data/raw/weights.pth"))
+    said = recipe("own").output
+    assert said.count("next: let initial_weights name your copy of data/raw/weights.pth, and its sha256\n") == 1
+    assert "downloaded" not in said
+
+
+# --- What cannot be done ---
+
+
+def test_an_unknown_recipe(checkout: Path) -> None:
+    before = checkout.read_text()
+    done = recipe("voc12_superpixel")
+    assert done.exit_code == 2 and checkout.read_text() == before
+    assert done.stderr == (
+        "error: seedbed recipe voc12_superpixel: found no such recipe; "
+        f"expected one of: {', '.join(RECIPES)} (nearest: voc12_superpixels); run `seedbed recipe` to see what each is\n"
+    )
+
+
+def test_a_recipe_with_a_name_that_nothing_reads(checkout: Path) -> None:
+    before = checkout.read_text()
+    Path("recipes/own.yaml").write_text(OWN.replace("threshold", "treshold"))
+    done = recipe("own")
+    assert done.exit_code == 2 and checkout.read_text() == before
+    assert done.stderr.startswith("error: recipes/own.yaml: superpixels.dino.treshold: found a name that nothing reads; expected one of: ")
+
+
+def test_a_value_that_belongs_to_two_places(checkout: Path) -> None:
+    none, weights = '{source: none, file: "", sha256: ""}', "vit_base_patch8_224.dino\n    patch_size: 8\n    initial_weights: &them {"
+    text = checkout.read_text().replace("vit_base_patch8_224.dino\n    patch_size: 8\n    initial_weights: {", weights)
+    before, there, after = text.partition("&them")
+    text = before + there + after.replace(none, "*them")
+    checkout.write_text(text)
+    own = Path("recipes/voc6_superpixels.yaml").read_text()
+    Path("recipes/own.yaml").write_text(own.replace("source: hub", "source: none", 1))
+    done = recipe("own")
+    assert done.exit_code == 2 and checkout.read_text() == text
+    assert done.stderr == (
+        "error: params.yaml: features.vit.initial_weights.source: found hub, which an alias (*) takes from elsewhere; "
+        "expected a value of its own; write it out\n"
+    )
+
+
+def test_outside_of_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for arguments in ([], ["voc12_superpixels"]):
+        done = recipe(*arguments)
+        assert done.exit_code == 2
+        assert done.stderr == f"error: {tmp_path}: found no params.yaml and dvc.yaml; expected a checkout of Seedbed; go there\n"
