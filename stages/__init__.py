@@ -2,7 +2,8 @@
 
 import sys
 
-from seedbed.run import interruption
+from seedbed.run import interruption, reuse
 
 if sys.argv[0] == "-m":  # a stage that runs as a program has not begun yet, but to import what it needs, which takes seconds
     interruption.leave_at_once()
+    reuse.leave_if_unchanged(sys.orig_argv)

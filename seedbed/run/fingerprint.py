@@ -49,6 +49,11 @@ def digest(modules: Iterable[str], *, root: Path = ROOT) -> str:
     return _digest(_sources(modules, root, computing_only=True))
 
 
+def whole_digest(modules: Iterable[str], *, root: Path = ROOT) -> str:
+    """The same with what carries results, or draws them."""
+    return _digest(_sources(modules, root))
+
+
 def packages(modules: Iterable[str], *, root: Path = ROOT) -> dict[str, str]:
     """The packages of others that these modules compute with, and which versions of them are installed now."""
     return _packages(_sources(modules, root, computing_only=True))
@@ -96,6 +101,14 @@ def at_first() -> str:
     content = hashlib.sha256()
     for file in sorted(_AT_FIRST):
         content.update(f"{file} {hashlib.sha256(_AT_FIRST[file]).hexdigest()}\n".encode())
+    return content.hexdigest()
+
+
+def on_disk() -> str:
+    """Identity of all sources of ours as they are now."""
+    content = hashlib.sha256()
+    for file in sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py")):
+        content.update(f"{file} {hashlib.sha256(_on_disk(file) or b'').hexdigest()}\n".encode())
     return content.hexdigest()
 
 

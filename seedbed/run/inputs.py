@@ -8,8 +8,7 @@ where it reads more of them than images whose digest it knows.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,24 +18,13 @@ from seedbed.errors import ChangedError, DataError, join_names
 from seedbed.params import Params
 from seedbed.run import fingerprint
 from seedbed.run.fingerprint import Code
+from seedbed.run.listing import Change, Listing
 from seedbed.store.artifact import Artifact
 
 T = TypeVar("T")
 SHOWN = 4  # changes in a message
 TRIES = 3  # a reader may draw what it reads, and then reads again
 AGAIN = "run `dvc repro` again: what was computed stays in the store"
-
-
-@dataclass(frozen=True)
-class Change:
-    """Something that is not what it was."""
-
-    where: str
-    found: str
-    expected: str
-
-    def __str__(self) -> str:
-        return f"{self.where}, now {self.found}"
 
 
 @dataclass
@@ -72,7 +60,7 @@ class Inputs:
             if content == self._known:
                 return
         now = Params.read(file, checked=False)
-        before, after = self._selected(self.params), self._selected(now)
+        before, after = self.select(self.params), self.select(now)
         if before == after:
             self._known = content
         for address in dict.fromkeys([*before, *after]):
@@ -80,7 +68,8 @@ class Inputs:
                 was, found = (repr(one.get(address, NOTHING)) for one in (before, after))
                 yield Change(f"{file}: {address}", found, f"{was}, with which this stage began")
 
-    def _selected(self, params: Params) -> dict[str, Any]:
+    def select(self, params: Params) -> dict[str, Any]:
+        """What of some parameters counts for this run, by address."""
         root = {"dataset.root": str(params.raw_root())} if self.raw else {}
         return {**params.select(self.stage), **root}
 
@@ -127,49 +116,3 @@ class _Nothing:
 
 
 NOTHING = _Nothing()  # where a setting is missing, which is another thing than None
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The files below a folder, by relative name, each with its size and when it was written: no content is read."""
-
-    files: Mapping[str, tuple[int, int]]
-
-    @classmethod
-    def of(cls, root: Path) -> Listing:
-        """As they are now. Symbolic links are followed."""
-        found: dict[str, tuple[int, int]] = {}
-        folders: list[tuple[str, str, frozenset[tuple[int, int]]]] = [(str(root), "", frozenset())]
-        while folders:
-            folder, prefix, around = folders.pop()
-            with suppress(OSError):  # what cannot be looked into is the reader's to tell
-                about = Path(folder).stat()
-                here = about.st_dev, about.st_ino
-                if here not in around:  # else it is a link to a folder that it lies in
-                    with os.scandir(folder) as entries:
-                        folders += _list_files(entries, prefix, around | {here}, found)
-        return cls(found)
-
-    def changes(self, now: Listing, root: Path) -> Iterator[Change]:
-        """What has been added, removed or written since."""
-        if self == now:
-            return
-        for name in sorted({*self.files, *now.files}):
-            before, after = self.files.get(name), now.files.get(name)
-            if before != after:
-                found = "no such file" if after is None else "a new file" if before is None else "another file"
-                expected = "none, as when this stage began" if before is None else "the file with which this stage began"
-                yield Change(str(root / name), found, expected)
-
-
-def _list_files(
-    entries: Iterable[os.DirEntry[str]], prefix: str, around: frozenset[tuple[int, int]], found: dict[str, tuple[int, int]]
-) -> Iterator[tuple[str, str, frozenset[tuple[int, int]]]]:
-    """Add the files of a folder to what was found, and give the folders within it."""
-    for entry in entries:
-        with suppress(OSError):
-            if entry.is_dir():
-                yield entry.path, f"{prefix}{entry.name}/", around
-            else:
-                about = entry.stat()
-                found[prefix + entry.name] = about.st_size, about.st_mtime_ns

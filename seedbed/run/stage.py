@@ -25,7 +25,7 @@ from seedbed.errors import USER_ERROR, ArtifactError, MachineError, SeedbedError
 from seedbed.images import Images
 from seedbed.methods import Method, identity
 from seedbed.params import Params, rebuild
-from seedbed.run import executor, fingerprint, interruption, memory
+from seedbed.run import executor, fingerprint, interruption, memory, reuse
 from seedbed.run.executor import Workers
 from seedbed.run.fingerprint import Code
 from seedbed.run.inputs import Inputs
@@ -58,6 +58,7 @@ class Run:
     checkpoint_seconds: float = 60.0
     devices: int = 0  # processes that share a training; 0: one for each GPU
     inputs: Inputs = field(init=False)
+    summary: list[str] = field(default_factory=list)  # what a run says that has nothing to compute
 
     def __post_init__(self) -> None:
         if self.device_wanted not in DEVICES:
@@ -181,6 +182,7 @@ class Run:
             made_by = MadeBy.of(self.stage, method, *self.opened.values())
             artifact = store.publish(complete, whole, images=len(images), made_by=made_by, extents=extents)
             store.remember(complete, images, self._measure_speed(started, computed))
+        self.summary[:] = [f"{self.stage}: {len(images)} images (0 computed, {len(images)} reused, 0 removed)"]
         return artifact
 
     def training(self, method: Method, learn: Learn, *reads: Any) -> Artifact:
@@ -192,6 +194,7 @@ class Run:
         recipe = self._recipe(method, code, reads)
         key = recipe.key([_key(one, "") for one in reads])
         store, name, started = Store(self.stage), shard_name([key], {}), time.monotonic()
+        reused = f"{self.stage}: reused, for nothing has changed that it learns from"
         with self.hold_lock():
             steps = 0
             if not store.sound([name]):
@@ -208,13 +211,14 @@ class Run:
                     put_weights(group, trained["weights"])
                 store.forget_checkpoint(name)
             else:
-                print(f"{self.stage}: reused, for nothing has changed that it learns from", file=sys.stderr)
+                print(reused, file=sys.stderr)
             entry = store.entry(name)
             assert entry is not None
             self.inputs.check()
             made_by = MadeBy.of(self.stage, method, *self.opened.values())
             artifact = store.publish([entry], {}, images=0, made_by=made_by, extents={})
             store.remember([entry], [], self._measure_speed(started, steps))
+        self.summary[:] = [reused]
         return artifact
 
     def say_wrong_splits(self, labelled: Mapping[str, bool]) -> None:
@@ -354,6 +358,7 @@ def run_stage(main: Callable[[Run], None], stage: str) -> None:
         with interruption.heed_signals():
             main(run)
             run.inputs.check()  # again, for what it wrote beside its artifact
+            reuse.keep(run.inputs, said="".join(run.summary))
     except SeedbedError as error:
         _give_up(error)
     except OSError as error:

@@ -24,11 +24,10 @@ import zarr.errors
 
 from seedbed.errors import ArtifactError, join_names
 from seedbed.methods import Method, identity
-from seedbed.store.layout import Recorded, digest, misfits, record_of
+from seedbed.store.layout import Recorded
+from seedbed.store.records import FOLDER, digest, misfits, record_of
 from seedbed.store.schemas import SCHEMAS, Schema
 from seedbed.types import Size
-
-FOLDER = Path("data")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ import numpy.typing as npt
 import zarr
 
 from seedbed.errors import ArtifactError
-from seedbed.store.layout import Recorded, compressor, create_array, digest, record_of, sha256
+from seedbed.store.layout import Recorded, compressor, create_array
+from seedbed.store.records import digest, record_of, sha256
 from seedbed.store.schemas import SCHEMAS, Array
 
 

@@ -12,14 +12,11 @@ from the entry that has it. DVC deletes outs before it runs a stage; it does not
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
-import socket
 import sys
 import tempfile
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -32,17 +29,17 @@ import numpy.typing as npt
 import zarr
 
 from seedbed.errors import ArtifactError
-from seedbed.store.artifact import FOLDER, Artifact, MadeBy, open_artifact
+from seedbed.store.artifact import Artifact, MadeBy, open_artifact
 from seedbed.store.entries import Computation, Entry, link, put, shard_name, sign
-from seedbed.store.layout import create_array, files_below, sha256
+from seedbed.store.layout import create_array
+from seedbed.store.lock import hold_lock, put_in_place
+from seedbed.store.records import FOLDER, WORK, files_below, sha256
 from seedbed.store.schemas import SCHEMAS, Array
 
-WORK = ".work"  # beside the artifacts, so that links and renaming stay within one file system
 LAST, OF_LAST = "last.json", ("entries", "images")  # what the published artifact was made of
 RUNS = "runs.jsonl"  # how long runs took
 LOCK = "lock"
 NEW = "new-"  # what is being built
-SECONDS_BETWEEN_TRIES = 0.2
 
 
 class Store:
@@ -60,26 +57,7 @@ class Store:
         wait: for whoever holds it, else refuse.
         """
         self._check_books()
-        with (self.folder / LOCK).open("a+", encoding="utf-8", errors="replace") as lock:
-            said = False
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError as error:
-                    lock.seek(0)
-                    holder = lock.read().strip() or "another process"
-                    if not wait:
-                        raise ArtifactError(
-                            str(self.folder), found=f"{holder}, which is writing", expected="nobody", do="wait for it, or end it"
-                        ) from error
-                    if not said:
-                        print(f"{self.stage}: waiting for {holder}, which is writing data/{self.stage}.zarr", file=sys.stderr, flush=True)
-                        said = True
-                    time.sleep(SECONDS_BETWEEN_TRIES)
-            lock.truncate(0)
-            lock.write(f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
-            lock.flush()
+        with hold_lock(self.folder / LOCK, stage=self.stage, wait=wait):
             for left in sorted(self.folder.glob(f"{NEW}*")):  # by a run that was killed: its own would hold the lock
                 self.discard(left)
             yield
@@ -199,11 +177,7 @@ class Store:
             listing = {name: list(files[name]) for name in sorted(files)}
             sign(group, {"schema": schema.version, "made_by": asdict(made_by), "files": listing})
             target = self.data / f"{self.stage}.zarr"
-            replaced = work.with_name(f"{work.name}-replaced")
-            if target.exists():
-                target.rename(replaced)
-            work.rename(target)
-            shutil.rmtree(replaced, ignore_errors=True)
+            put_in_place(work, target)
         return open_artifact(self.stage, folder=self.data)
 
     def join(self, entries: Sequence[Entry]) -> dict[str, npt.NDArray[Any]]:

@@ -55,4 +55,4 @@ def _listed(module: str) -> str:
     if len(parts) > 1 and parts[0] == "seedbed" and parts[1] not in methods.list_families() and (methods.PACKAGE / parts[1]).is_dir():
         return f"seedbed/{parts[1]}"
     path = Path(*parts)
-    return (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).as_posix()
+    return (path / "__init__.py" if (fingerprint.ROOT / path).is_dir() else path.with_suffix(".py")).as_posix()

@@ -18,10 +18,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from seedbed.errors import ArtifactError, MachineError, ParamsError, join_names, nearest
+from seedbed.run import reuse
 from seedbed.run.fingerprint import other_versions
-from seedbed.store.artifact import FOLDER
 from seedbed.store.entries import Entry
-from seedbed.store.layout import digest
+from seedbed.store.records import FOLDER, digest
 from seedbed.store.schemas import SCHEMAS
 from seedbed.store.store import LAST, NEW, Store
 
@@ -144,6 +144,9 @@ def _generations(store: Store) -> list[Generation]:
 def _generation(store: Store, members: Sequence[Entry], own: Mapping[str, Any] | None, *, recipe: str, current: bool) -> Generation:
     what, paths = _describe(members[0].recipe, own, current=current), tuple(entry.path for entry in members)
     images = None if SCHEMAS[store.stage].weights else sum(len(entry.keys) for entry in members)
+    kept = reuse.place_of(store.stage, store.data)
+    if current and kept.is_dir():  # it shares files with the entries
+        paths = (*paths, kept)
     made = Generation(store.stage, what, "current" if current else "old", paths, recipe, images)
     if not current and made.last_used > _time(store.folder / LAST):  # nothing was published since it was computed
         return replace(made, state="unfinished")

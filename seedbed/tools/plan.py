@@ -12,9 +12,10 @@ from rich.table import Table
 from seedbed.dataset import Preview
 from seedbed.errors import ArtifactError, MachineError, join_names
 from seedbed.params import Params
-from seedbed.store.artifact import FOLDER, Artifact, open_artifact
+from seedbed.store.artifact import Artifact, open_artifact
+from seedbed.store.records import FOLDER, WORK
 from seedbed.store.schemas import FIXED, SCHEMAS
-from seedbed.store.store import WORK, Store
+from seedbed.store.store import Store
 from seedbed.tools import preflight, provenance
 
 Verdict = Literal["runs", "perhaps", "stale", "nothing to do"]

@@ -21,8 +21,9 @@ from seedbed.methods import identity
 from seedbed.params import Params
 from seedbed.run import fingerprint
 from seedbed.run.slots import UNUSED
-from seedbed.store.artifact import FOLDER, Artifact, open_artifact
+from seedbed.store.artifact import Artifact, open_artifact
 from seedbed.store.entries import Entry
+from seedbed.store.records import FOLDER
 from seedbed.store.schemas import SCHEMAS
 from seedbed.store.store import Store
 

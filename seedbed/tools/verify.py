@@ -26,8 +26,9 @@ from seedbed.images import digest
 from seedbed.params import Params
 from seedbed.run.progress import Progress
 from seedbed.store import raw
-from seedbed.store.artifact import FOLDER, Artifact, open_artifact
-from seedbed.store.layout import Recorded, files_below, record_of, sha256
+from seedbed.store.artifact import Artifact, open_artifact
+from seedbed.store.layout import Recorded
+from seedbed.store.records import FOLDER, files_below, record_of, sha256
 from seedbed.store.schemas import SCHEMAS
 from seedbed.store.store import NEW, Store
 from seedbed.tools import provenance

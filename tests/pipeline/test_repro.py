@@ -21,7 +21,7 @@ from typer.testing import CliRunner, Result
 
 from seedbed import cli
 from seedbed.store.artifact import Artifact, open_artifact
-from seedbed.store.layout import digest
+from seedbed.store.records import digest
 from seedbed.store.store import Store
 from tests.support.small import shrunk
 

@@ -13,7 +13,8 @@ from seedbed.errors import ChangedError, DataError, MachineError, ParamsError
 from seedbed.params import Params
 from seedbed.run import fingerprint
 from seedbed.run.fingerprint import Code, running
-from seedbed.run.inputs import Inputs, Listing
+from seedbed.run.inputs import Inputs
+from seedbed.run.listing import Listing
 
 TEXT = """
 dataset: {method: shapes, root: data/raw/shapes}

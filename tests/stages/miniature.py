@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 
 from seedbed.params import Params
 from seedbed.run.stage import Run
-from seedbed.store.store import WORK
+from seedbed.store.records import WORK
 from tests.support.small import shrunk
 
 CHECKOUT = Path(__file__).parents[2]

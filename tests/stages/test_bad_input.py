@@ -20,7 +20,7 @@ from seedbed.params import Params
 from seedbed.run import memory
 from seedbed.run.stage import Run, run_stage
 from seedbed.store.artifact import open_artifact
-from seedbed.store.layout import digest
+from seedbed.store.records import digest
 from tests.stages.miniature import Project
 from tests.stages.surviving import change_params
 

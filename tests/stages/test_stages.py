@@ -32,7 +32,7 @@ from seedbed.report import drawing
 from seedbed.report.drawing import TITLE_HEIGHT
 from seedbed.scoring import metrics
 from seedbed.store.artifact import Artifact, open_artifact
-from seedbed.store.store import WORK
+from seedbed.store.records import WORK
 from seedbed.types import Alignment
 from tests.stages.miniature import CHECKOUT, CROWD, STAGES, Project, new_project, tree
 

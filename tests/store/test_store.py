@@ -23,7 +23,7 @@ from seedbed.errors import ArtifactError
 from seedbed.reads import read_entry
 from seedbed.store.artifact import Artifact, MadeBy
 from seedbed.store.entries import Computation, Entry, put, put_weights, shard_name, sign
-from seedbed.store.layout import files_below
+from seedbed.store.records import files_below
 from seedbed.store.schemas import SCHEMAS
 from seedbed.store.store import Store
 from tests.support.publishing import columns_of, published

@@ -140,7 +140,7 @@ def test_patches_that_say_nothing_are_one_region_alone() -> None:
 def test_an_image_of_one_colour_is_one_superpixel_and_needs_no_crf(
     colour: tuple[int, int, int], small_method: Callable[[str, str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("seedbed.crf.DenseCrf._infer")
+    monkeypatch.delattr("seedbed.algorithms.crf.DenseCrf._infer")
     image = np.full((81, 121, 3), colour, np.uint8)
     [patches] = Texture(patch_size=4, num_directions=8, reach=0.5, texture_weight=0.0).describe([image])
     dino = dataclasses.replace(small_method("superpixels", "dino"), threshold=0.7)

@@ -1,0 +1,185 @@
+"""The last result of a stage, put in place again where nothing has changed that it follows from.
+
+DVC runs a stage again after an edit of a comment, by force, or where an input was made anew with the same content. Importing the networks
+that such a run then does not use took most of its time. So a stage leaves, beside the store, links to all that it made and a note of what
+that follows from; its next run compares first, and imports what computes only where something differs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from seedbed.errors import SeedbedError
+from seedbed.params import Params
+from seedbed.run import fingerprint
+from seedbed.run.listing import Listing
+from seedbed.store.lock import hold_lock, put_in_place
+from seedbed.store.records import FOLDER, WORK, files_below, misfits, record_of, sha256
+
+if TYPE_CHECKING:
+    from seedbed.run.inputs import Inputs
+
+KEPT, NOTE, LEFT = "published", "follows_from.json", "left"
+PIPELINE = Path("dvc.yaml")
+
+
+def leave_if_unchanged(arguments: Sequence[str]) -> None:
+    """End this process where it is a stage that has nothing to compute, and has been told nothing about how to run.
+
+    arguments: Python's own, with which this process began.
+    """
+    *_, option, module = ("", *arguments)
+    if option == "-m" and module.startswith("stages.") and (said := republish(module.removeprefix("stages."))):
+        print(said, file=sys.stderr)
+        sys.exit(0)
+
+
+def republish(stage: str, *, data: Path = FOLDER) -> str:
+    """Put the last result of a stage in place if it would only be made again. Returns what to say of it; empty where it must run."""
+    kept, begun = place_of(stage, data), _glance(stage, data)
+    if (note := _unchanged(stage, kept, data)) is None:
+        return ""
+    try:
+        with hold_lock(data.absolute() / WORK / stage / "lock", stage=stage, wait=False):
+            if _glance(stage, data) != begun or _is_damaged(kept, note):
+                return ""
+            for name in note["outs"]:
+                _put(kept / LEFT / name, data.absolute().parent / name)
+            if _glance(stage, data) != begun:  # DVC reads all of it again now, and would take it for what the result was made with
+                return ""
+            with suppress(OSError):
+                for entry in json.loads((kept.parent.parent / stage / "last.json").read_text(encoding="utf-8"))["entries"]:
+                    os.utime(kept.parent.parent / stage / entry)  # when it was last of use
+    except (SeedbedError, OSError, ValueError):  # somebody else is at work, or the disk has its reasons: the run itself will tell
+        return ""
+    return str(note["said"])
+
+
+def keep(inputs: Inputs, *, said: str, data: Path = FOLDER) -> None:
+    """Keep what a stage left, and what that follows from. Costs no room, for files are shared; where they cannot be, nothing is kept.
+
+    said: what its next run says if it has nothing to do.
+    """
+    kept, outs = place_of(inputs.stage, data), _outs(inputs.stage)
+    project = data.absolute().parent
+    if not outs or not all((project / name).exists() for name in outs):
+        return
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    built = Path(tempfile.mkdtemp(prefix=f".{inputs.stage}-", dir=kept.parent))
+    try:
+        for name in outs:
+            _put(project / name, built / LEFT / name, linked_only=True)
+        files = {name: [file.stat().st_size, sha256(file)] for name, file in _all_files(built / LEFT)}
+        note = {**_follows_from(inputs), "pipeline": sha256(PIPELINE), "outs": outs, "files": files, "said": said}
+        (built / NOTE).write_text(json.dumps(note), encoding="utf-8")
+        put_in_place(built, kept)
+    except OSError:  # a file system without links, or without room: the next run does without
+        pass
+    finally:
+        shutil.rmtree(built, ignore_errors=True)
+
+
+def _follows_from(inputs: Inputs) -> dict[str, Any]:
+    """Everything that a stage's result follows from."""
+    return {
+        "settings": inputs.select(inputs.params),
+        "inputs": {name: artifact.digest for name, artifact in sorted(inputs.artifacts.items())},
+        "code": [[code.modules, code.whole, dict(code.packages)] for code in sorted(inputs.codes)],
+        "raw": {str(root): _digest(listing) for root, listing in inputs.raw.items()},
+    }
+
+
+def _unchanged(stage: str, kept: Path, data: Path) -> dict[str, Any] | None:
+    """The note of what was kept, where all is still as it says."""
+    try:
+        note: dict[str, Any] = json.loads((kept / NOTE).read_text(encoding="utf-8"))
+        params = Params.read()
+        roots = {"dataset.root": str(params.raw_root())} if note["raw"] else {}
+        same = (
+            note["pipeline"] == sha256(PIPELINE)
+            and note["settings"] == json.loads(json.dumps({**params.select(stage), **roots}))
+            and all(_is_sound(data / f"{name}.zarr", digest) for name, digest in note["inputs"].items())
+            and all(fingerprint.whole_digest(modules) == whole for modules, whole, _ in note["code"])
+            and all(fingerprint.packages(modules) == packages for modules, _, packages in note["code"])
+            and all(_digest(Listing.of(Path(root))) == digest for root, digest in note["raw"].items())
+        )
+    except (SeedbedError, OSError, ValueError, KeyError, TypeError, ModuleNotFoundError, SyntaxError):
+        return None
+    return note if same else None
+
+
+def _glance(stage: str, data: Path) -> str:
+    """What of all that a result follows from can be seen at once: texts, and records of what is read."""
+    texts = [Path("params.yaml"), PIPELINE, place_of(stage, data) / NOTE, *sorted(data.glob("*.zarr/zarr.json"))]
+    texts = [one for one in texts if one.parent != data / f"{stage}.zarr"]
+    content = hashlib.sha256(fingerprint.on_disk().encode())
+    for file in texts:
+        with suppress(OSError):
+            content.update(f"{file} {sha256(file)}".encode())
+    return content.hexdigest()
+
+
+def _is_sound(path: Path, digest: str) -> bool:
+    """Whether an artifact is there as it was."""
+    record = record_of(path)
+    return record.get("digest") == digest and not any(misfits(path, record))
+
+
+def _is_damaged(kept: Path, note: dict[str, Any]) -> bool:
+    """Whether what was kept is not what it was."""
+    found = {name: [file.stat().st_size, sha256(file)] for name, file in _all_files(kept / LEFT)}
+    return bool(found != note["files"])
+
+
+def _all_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    yield from ((f"{file.relative_to(folder)}", file) for file in sorted(folder.rglob("*")) if file.is_file())
+
+
+def _put(source: Path, target: Path, *, linked_only: bool = False) -> None:
+    """Let a file, or an artifact, be where it belongs, as a whole. Files of an artifact are never written again, so they are shared."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not source.is_dir():
+        aside = target.with_name(f".{target.name}.unfinished")
+        shutil.copyfile(source, aside)
+        aside.replace(target)
+        return
+    built = Path(tempfile.mkdtemp(prefix="new-", dir=target.parent if linked_only else target.parent / WORK / target.stem))
+    try:
+        built.chmod(0o755)
+        for name, file in [*files_below(source), ("zarr.json", source / "zarr.json")]:
+            (built / name).parent.mkdir(parents=True, exist_ok=True)
+            os.link(file, built / name)
+        put_in_place(built, target)
+    finally:
+        shutil.rmtree(built, ignore_errors=True)
+
+
+def _outs(stage: str) -> list[str]:
+    """What dvc.yaml says that a stage leaves; nothing where there is no such file."""
+    try:
+        section = YAML(typ="safe").load(PIPELINE)["stages"][stage]
+    except (OSError, YAMLError, KeyError, TypeError):
+        return []
+    listed = [one for kind in ("outs", "metrics", "plots") for one in section.get(kind, [])]
+    return [next(iter(one)) if isinstance(one, dict) else one for one in listed]
+
+
+def place_of(stage: str, data: Path) -> Path:
+    """Where the last result of a stage is kept."""
+    return data.absolute() / WORK / KEPT / stage
+
+
+def _digest(listing: Listing) -> str:
+    return hashlib.sha256(json.dumps(sorted(listing.files.items())).encode()).hexdigest()
