@@ -121,9 +121,12 @@ def test_other_code_or_packages_are_run(project: Project, monkeypatch: pytest.Mo
     assert reuse.republish("classifier") == TRAINED.strip()
 
 
-def test_a_raw_file_that_was_touched_is_looked_at(project: Project) -> None:
+def test_a_raw_file_that_was_written_again_is_looked_at(project: Project) -> None:
     shutil.rmtree(project.data / "dataset.zarr")
-    os.utime(next(one for one in sorted(project.raw.rglob("*")) if one.is_file()))
+    file = next(one for one in sorted(project.raw.rglob("*")) if one.is_file())
+    content = file.read_bytes()
+    file.unlink()
+    file.write_bytes(content)
     assert reuse.republish("dataset") == ""
 
 
@@ -155,4 +158,4 @@ def test_a_stage_that_was_told_how_to_run_runs(project: Project) -> None:
 def test_what_is_deleted_with_all_that_is_current_is_kept_no_longer(project: Project) -> None:
     assert list(gc.collect(gc.Choice(stages=("classifier",), everything=True)))
     assert reuse.republish("classifier") == ""
-    assert reuse.republish("dataset") == SEEN.strip()
+    assert (project.data / ".work" / reuse.KEPT / "dataset").is_dir()
