@@ -117,11 +117,15 @@ class Backbone(nn.Module):
         return self
 
     def forward(self, images_BCYX: Tensor) -> Tensor:
-        """Features (B, D, y, x)."""
+        """Features (B, D, y, x) of the last stage."""
+        return self.maps(images_BCYX, count=1)[-1]
+
+    def maps(self, images_BCYX: Tensor, *, count: int) -> list[Tensor]:
+        """Features (B, D, y, x) of the last stages, or of a transformer's last blocks, in their order."""
         maps: list[Tensor] = self.trunk.forward_intermediates(
-            (images_BCYX - self.mean) / self.deviation, indices=1, norm=True, output_fmt="NCHW", intermediates_only=True
+            (images_BCYX - self.mean) / self.deviation, indices=count, norm=True, output_fmt="NCHW", intermediates_only=True
         )
-        return maps[-1]
+        return maps
 
 
 def _convolutional(name: str, output_stride: int, dilated: bool) -> Any:

@@ -13,7 +13,7 @@ import torch
 
 from seedbed.errors import ParamsError, WeightsError
 from seedbed.networks import backbones as networks
-from seedbed.networks.backbones import Backbone, Norms, Trunk, initialise
+from seedbed.networks.backbones import Backbone, Norms, Trunk, check_source, initialise
 from seedbed.networks.start import InitialTrunk
 from seedbed.networks.weights import InitialWeights, read_state
 from seedbed.store.artifact import Artifact, MadeBy
@@ -71,6 +71,25 @@ def test_any_convolutional_network_can_do_without_dilation_on_maps_of_the_same_s
     with torch.inference_mode():
         images = torch.rand(1, 3, 64, 96)
         assert plain(images).shape == dilated(images).shape == (1, plain.num_features, 8, 12)
+
+
+def test_maps_of_earlier_stages_are_there_for_whoever_asks() -> None:
+    backbone = Backbone("test_resnet", output_stride=16).eval()
+    images = torch.rand(2, 3, 64, 96)
+    maps = backbone.maps(images, count=4)
+    assert [one.shape[2:] for one in maps] == [(16, 24), (8, 12), (4, 6), (4, 6)]
+    assert torch.equal(maps[-1], backbone(images))
+    tokens = Backbone("test_vit", output_stride=16).eval()
+    assert [one.shape[2:] for one in tokens.maps(images, count=3)] == 3 * [(4, 6)]
+
+
+def test_images_are_standardised_by_the_mean_and_the_deviation_of_their_network() -> None:
+    backbone = Backbone("resnet18.tv_in1k", output_stride=32).eval()
+    images, mean, deviation = torch.rand(1, 3, 32, 64), torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    seen: list[torch.Tensor] = []
+    backbone.trunk.conv1.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    backbone(images)
+    assert torch.allclose(seen[0], (images - mean.view(3, 1, 1)) / deviation.view(3, 1, 1), atol=1e-6)
 
 
 def test_a_transformer_has_no_strides_to_make_up_for() -> None:
@@ -217,12 +236,22 @@ def test_weights_of_the_classifier_are_for_segmenters_alone() -> None:
         trunk(norms="none", stages=0, source="classifier").initialise(start={})
 
 
-def test_weights_of_the_hub_come_without_their_head() -> None:
+def test_a_stage_may_start_from_what_it_reads() -> None:
+    weights = InitialWeights(source="classifier", file="", sha256="")
+    check_source(Backbone("test_resnet", output_stride=16).trunk, weights, stage="segmenter")
+
+
+@pytest.mark.parametrize("head", [None, "fc", ("fc",)])
+def test_weights_of_the_hub_come_without_their_head(head: str | tuple[str, ...] | None) -> None:
     """timm takes a state from its configuration instead of downloading one, so no hub is needed to see that it fits."""
     published = vars(networks)["timm"].create_model("test_resnet", num_classes=1000)
     backbone = Backbone("test_resnet", output_stride=16)
     trunk = backbone.trunk
     configured: dict[str, Any] = vars(trunk)["pretrained_cfg"]
-    vars(trunk)["pretrained_cfg"] = {**configured, "state_dict": published.state_dict(), "num_classes": 1000, "classifier": "fc"}
+    vars(trunk)["pretrained_cfg"] = {**configured, "state_dict": published.state_dict(), "num_classes": 1000, "classifier": head}
+    if head is None:  # a network without a head has entries that nobody wants
+        vars(trunk)["pretrained_cfg"]["state_dict"] = {
+            name: value for name, value in published.state_dict().items() if not name.startswith("fc")
+        }
     initialise(backbone.trunk, InitialWeights(source="hub", file="", sha256=""))
     assert all(torch.equal(value, published.state_dict()[name]) for name, value in trunk.state_dict().items())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from seedbed.scoring import judgement, metrics
 from seedbed.scoring.boundaries import Boundaries
 from seedbed.scoring.judgement import Judge, Scores, Selection
 from seedbed.store import schemas
+from seedbed.store.artifact import Artifact
 from seedbed.types import ClassMaps, LabelMap, RegionMap
 from tests.support.publishing import published
 
@@ -292,6 +294,42 @@ def test_the_classifier_is_judged_class_by_class_without_background() -> None:
         "mean_average_precision": round((1 + 2 / 3) / 2, 4),
         "average_precision": {"cat": round((1 + 2 / 3) / 2, 4), "dog": None},
     }
+
+
+def test_the_classifier_is_judged_on_images_that_have_scores(tmp_path: Path) -> None:
+    """Scores belong to their image, wherever it stands among class maps and in the data set."""
+    rows = [
+        {"ids": name, "size": (2, 3), "scores": scores, "present": [False, True, False], "maps": np.zeros((3, 1, 1), np.float16)}
+        for name, scores in (("b", [0, 0.2, 0.9]), ("a", [0, 0.8, 0.1]))
+    ]
+    maps = published("cams", tmp_path / "maps", rows, extents={"y": 2, "x": 3, "class": 3, "map_y": 1, "map_x": 1})
+    data = LabelledData({"a": [True, True, False], "unseen": [True, False, True], "b": [True, False, True]})
+    assert judgement.of_classifier(maps, cast(Artifact, data), ["unseen", "a", "b"]) == {
+        "images": 2,
+        "mean_average_precision": 1.0,
+        "average_precision": {"cat": 1.0, "dog": 1.0},
+    }
+
+
+@dataclass(frozen=True)
+class LabelledData:
+    """What the judgement of a classifier asks a data set."""
+
+    labels: Mapping[str, list[bool]]
+    class_names: tuple[str, ...] = tuple(NAMES)
+
+    def row(self, image: str) -> int:
+        return list(self.labels).index(image)
+
+    def array(self, name: str) -> Any:
+        assert name == "labels"
+        return np.array(list(self.labels.values()))
+
+
+def test_class_maps_without_a_truth_have_no_oracle(verdict: Judged) -> None:
+    judged = JUDGE.columns(None, {"class_maps": LABELS}, contained=(1,), class_maps=None, regions=None)
+    made = verdict(a=judged)
+    assert "oracle" not in made.figures["class_maps"]
 
 
 def test_a_classifier_of_classes_that_are_nowhere_has_no_figure() -> None:
