@@ -26,7 +26,7 @@ from seedbed.learning.batches import Batch
 from seedbed.learning.checkpoints import Checkpoints
 from seedbed.learning.loop import Sampling, fit
 from seedbed.learning.samples import Samples
-from seedbed.networks.start import InitialTrunk
+from seedbed.networks.start import Given, InitialTrunk
 from seedbed.params import Params
 from seedbed.report import drawing
 from seedbed.run.machine import Machine
@@ -144,7 +144,9 @@ def main() -> None:
     steps = max(1, round(method.training.epochs * len(ids) / method.training.batch_size))
 
     def build() -> WatchedLearner:
-        learner = method.learner(data.num_classes, start=InitialTrunk(method.backbone, open_artifact(settings.start)).state())
+        learner = method.learner(
+            data.num_classes, given=Given({"start": InitialTrunk(method.backbone, open_artifact(settings.start))}).states()
+        )
         assert isinstance(learner, GrowingLearner)
         return WatchedLearner(learner, watch, steps)
 

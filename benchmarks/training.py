@@ -75,7 +75,7 @@ class Bare:
     def __init__(self, method: segmenter.Method, batches: Sequence[Batch], device: str) -> None:
         torch.manual_seed(method.training.seed)
         self._device, self._batches = device, batches
-        self._learner = arrange_memory(method.learner(NUM_CLASSES, start={}).train().to(device), torch.device(device))
+        self._learner = arrange_memory(method.learner(NUM_CLASSES, given={}).train().to(device), torch.device(device))
         [self._scheduled] = self._learner.optimizers()
         self._highest = [dict(group) for group in self._scheduled.optimizer.param_groups]
         self._low = method.training.precision == "bf16-mixed"
@@ -141,7 +141,7 @@ def in_turn(method: segmenter.Method, views: Sequence[Sample], options: argparse
         seconds["bare step"].append(passed())
 
     def build() -> Interrupted:
-        return Interrupted(method.learner(NUM_CLASSES, start={}), stepped)
+        return Interrupted(method.learner(NUM_CLASSES, given={}), stepped)
 
     way: Sampling[Sample, Sample, Batch] = Sampling(method.training, lambda view, _: view, Batch.of)
     machine, checkpoints = Machine(options.device, readers=options.readers), Checkpoints(Path("there is none"), seconds=math.inf)

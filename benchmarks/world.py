@@ -154,7 +154,7 @@ def judge_segmenter(params: Params, world: World, *, seed: int | None, device: s
     """Confusion, on images of `predictions.split`, of the segmenter that learned from true masks."""
     method, predictor = params.method(segmenter.Method), params.method(predictions.Method)
     network = trained(
-        partial(method.learner, len(world.index.class_names), start={}),
+        partial(method.learner, len(world.index.class_names), given={}),
         world.samples(params.settings(segmenter.Settings).split, with_truth=True),
         training=seeded(method.training, seed),
         augmentation=method.augmentation,

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
 
 import torch
 
-from seedbed import methods
-from seedbed.learning.augmentation import Augmentation
-from seedbed.learning.batches import Batch
-from seedbed.learning.footprint import SAVES_MEMORY, estimate_memory
-from seedbed.learning.learner import Learner
-from seedbed.learning.training import Training
+from seedbed.learning.contract import TrainableMethod
+from seedbed.learning.footprint import estimate_memory
 from seedbed.methods import parameters
 from seedbed.networks.backbones import Trunk
 from seedbed.networks.contracts import ClassifierNetwork
@@ -27,15 +22,10 @@ class Settings:
     maps: Mapping[str, str]  # for each map that the method learns along: the artifact that it is read from
 
 
-class Method(methods.Method):
-    """A network, and how it learns."""
+class Method(TrainableMethod):
+    """A network that says which classes an image contains."""
 
-    saves_memory: ClassVar[str] = SAVES_MEMORY
-
-    maps: ClassVar[tuple[str, ...]]  # maps of the image that are learned along, by the name of their array
     backbone: Trunk
-    augmentation: Augmentation
-    training: Training
 
     def check(self) -> None:
         self.backbone.check("classifier")
@@ -51,7 +41,3 @@ class Method(methods.Method):
 
         num_classes: without background.
         """
-
-    @abstractmethod
-    def learner(self, num_classes: int) -> Learner[ClassifierNetwork, Batch]:
-        """What is trained: a fresh network, with its initial weights and its losses. Batches have the maps that the method names."""

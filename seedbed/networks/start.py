@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -48,3 +49,18 @@ class InitialTrunk:
         weights = self.given.weights().items()
         entries = {name.removeprefix(TRUNK): torch.from_numpy(np.array(value)) for name, value in weights if name.startswith(TRUNK)}
         return fit_entries(self.trunk.build().trunk, entries, where=where)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a training is given of earlier ones, by slot."""
+
+    trunks: Mapping[str, InitialTrunk] = field(default_factory=dict)
+
+    def key(self, image_id: str) -> str:
+        """Identity of all of it, the same for all images; empty where nothing is given."""
+        return " ".join(key for trunk in self.trunks.values() if (key := trunk.key(image_id)))
+
+    def states(self) -> dict[str, State]:
+        """States of networks, by slot; of slots that are not used, nothing."""
+        return {slot: trunk.state() for slot, trunk in self.trunks.items() if trunk.wanted}

@@ -249,8 +249,8 @@ class Run:
         """What computes."""
         if not isinstance(compute, FunctionType) or compute.__closure__:
             raise TypeError(f"stage {self.stage}: {compute!r} is no plain function, so what it depends on cannot be known")
-        named = f"stages.{self.stage}" if compute.__module__ == "__main__" else compute.__module__
-        modules = {named, fingerprint.DECODER, *(type(one).__module__ for one in (*reads, *_find_methods(reads)))}
+        named = compute.__module__.replace("__main__", f"stages.{self.stage}")
+        modules = {f"stages.{self.stage}", named, fingerprint.DECODER, *(type(one).__module__ for one in (*reads, *_find_methods(reads)))}
         code = fingerprint.running(tuple(sorted(one for one in modules if one.startswith(("seedbed.", "stages.")))))
         self.inputs.codes.add(code)
         return code

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 
-from seedbed import methods
-from seedbed.learning.augmentation import Augmentation
-from seedbed.learning.batches import Batch
-from seedbed.learning.footprint import FLOAT, SAVES_MEMORY, estimate_memory
-from seedbed.learning.learner import Learner
-from seedbed.learning.training import Training
+from seedbed.learning.contract import TrainableMethod
+from seedbed.learning.footprint import FLOAT, estimate_memory
 from seedbed.methods import parameters
 from seedbed.networks.backbones import Trunk
-from seedbed.networks.contracts import SegmentationNetwork, State
+from seedbed.networks.contracts import SegmentationNetwork
 
 
 @parameters
@@ -28,21 +24,11 @@ class Settings:
     start: Literal["dataset", "classifier"]  # classifier where the method's initial weights are the classifier's; else dataset
 
 
-class Method(methods.Method):
-    """A network, and how it learns."""
+class Method(TrainableMethod):
+    """A network that labels every pixel."""
 
-    saves_memory: ClassVar[str] = SAVES_MEMORY
-
-    maps: ClassVar[tuple[str, ...]]  # maps of the image that can be learned along, by the name of their array
     backbone: Trunk
     scales: tuple[float, ...]  # sizes of the input that are learned from
-    augmentation: Augmentation
-    training: Training
-
-    @property
-    def wanted_maps(self) -> tuple[str, ...]:
-        """Maps that are learned along with these parameters."""
-        return self.maps
 
     def check(self) -> None:
         self.backbone.check("segmenter")
@@ -59,11 +45,4 @@ class Method(methods.Method):
         """What is kept after training and what `predictions` runs.
 
         num_classes: without background.
-        """
-
-    @abstractmethod
-    def learner(self, num_classes: int, *, start: State) -> Learner[SegmentationNetwork, Batch]:
-        """What is trained: a fresh network, with its initial weights and its losses. Batches have the maps that the method wants.
-
-        start: state of the backbone's network of timm, where an earlier stage has trained it; else empty.
         """

@@ -11,6 +11,7 @@ of pixels, where labels are; the largest logit over sizes has no loss of its own
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -50,8 +51,8 @@ class PseudoMasks(segmenter.Method):
     def network(self, num_classes: int) -> DeepLab:
         return DeepLab(self.backbone.build(), num_classes, self.rates)
 
-    def learner(self, num_classes: int, *, start: State) -> Learner[SegmentationNetwork, Batch]:
-        return CrossEntropyLearner(DeepLab(self.backbone.initialise(start=start), num_classes, self.rates), self)
+    def learner(self, num_classes: int, *, given: Mapping[str, State]) -> Learner[SegmentationNetwork, Batch]:
+        return CrossEntropyLearner(DeepLab(self.backbone.initialise(start=given.get("start", {})), num_classes, self.rates), self)
 
 
 class CrossEntropyLearner(Learner[SegmentationNetwork, Batch]):

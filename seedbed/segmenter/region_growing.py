@@ -16,6 +16,7 @@ same sizes, takes the sum.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -55,8 +56,8 @@ class RegionGrowing(segmenter.Method):
     def network(self, num_classes: int) -> SegmentationNetwork:
         return DeepLab(self.backbone.build(), num_classes, self.rates)
 
-    def learner(self, num_classes: int, *, start: State) -> Learner[SegmentationNetwork, Batch]:
-        return GrowingLearner(DeepLab(self.backbone.initialise(start=start), num_classes, self.rates), self)
+    def learner(self, num_classes: int, *, given: Mapping[str, State]) -> Learner[SegmentationNetwork, Batch]:
+        return GrowingLearner(DeepLab(self.backbone.initialise(start=given.get("start", {})), num_classes, self.rates), self)
 
 
 class GrowingLearner(Learner[SegmentationNetwork, Batch]):

@@ -41,7 +41,7 @@ def test_a_cell_covers_as_many_pixels_as_the_stride_says(cam: Cam, stride: int) 
 
 
 def test_an_undecided_classifier_loses_a_bit_per_class(cam: Cam) -> None:
-    learner = cam.learner(NUM_CLASSES)
+    learner = cam.learner(NUM_CLASSES, given={})
     assert isinstance(learner.network, CamNetwork)
     torch.nn.init.zeros_(learner.network.head.weight)
     terms = learner(batch([]), 0.0)
@@ -55,14 +55,14 @@ def test_what_is_learned_from_two_images_is_learned(cam: Cam, tmp_path: Path) ->
     still = dataclasses.replace(cam.augmentation.colours, brightness=0.0, contrast=0.0)
     augmentation = dataclasses.replace(cam.augmentation, smallest_scale=1.0, largest_scale=1.0, flip=0.0, colours=still)
     method = dataclasses.replace(cam, training=training, descent=descent, augmentation=augmentation)
-    left = trained(method, partial(method.learner, NUM_CLASSES), samples([], count=2), tmp_path)
+    left = trained(method, partial(method.learner, NUM_CLASSES, given={}), samples([], count=2), tmp_path)
     assert len(left.losses) == 12
     assert sum(left.losses[-3:]) < 0.8 * sum(left.losses[:3])
 
 
 def test_a_transformer_can_be_the_backbone(cam: Cam) -> None:
     method = dataclasses.replace(cam, backbone=dataclasses.replace(cam.backbone, network="test_vit", output_stride=16))
-    learner = method.learner(NUM_CLASSES)
+    learner = method.learner(NUM_CLASSES, given={})
     maps, logits = learner.network(torch.rand(2, 3, 40, 56))
     assert maps.shape == (2, NUM_CLASSES, 3, 4) and torch.allclose(logits, maps.mean(dim=(2, 3)))
     learner(batch([]), 0.0)["classes"].backward()
@@ -72,7 +72,7 @@ def test_a_transformer_can_be_the_backbone(cam: Cam) -> None:
 @pytest.mark.parametrize("network", ["test_convnext", "test_efficientnet", "test_byobnet", "test_nfnet"])
 def test_any_convolutional_network_that_takes_an_output_stride_can_be_the_backbone(cam: Cam, network: str) -> None:
     method = dataclasses.replace(cam, backbone=dataclasses.replace(cam.backbone, network=network))
-    learner = method.learner(NUM_CLASSES)
+    learner = method.learner(NUM_CLASSES, given={})
     learner(batch([]), 0.0)["classes"].backward()
     assert learner.network(torch.rand(2, 3, 40, 56))[0].shape[:2] == (2, NUM_CLASSES)
 
@@ -81,7 +81,7 @@ def test_two_processes_train_a_network_that_keeps_weights_without_a_gradient(cam
     """timm's ConvNeXt keeps the norm of the head that is left out. It has no statistics of a batch, so one process does the same."""
     training = dataclasses.replace(cam.training, epochs=2.0, batch_size=4, parts=2)
     method = dataclasses.replace(cam, backbone=dataclasses.replace(cam.backbone, network="test_convnext"), training=training)
-    build, examples = partial(method.learner, NUM_CLASSES), samples([], count=4)
+    build, examples = partial(method.learner, NUM_CLASSES, given={}), samples([], count=4)
     alone = trained(method, build, examples, tmp_path / "alone")
     shared = trained(method, build, examples, tmp_path / "shared", machine=Machine("cpu", devices=2))
     assert shared.losses == pytest.approx(alone.losses, abs=1e-5)
@@ -95,7 +95,7 @@ def test_two_processes_train_a_network_that_keeps_weights_without_a_gradient(cam
 
 def test_the_whole_written_down_plainly(cam: Cam) -> None:
     """From bytes to the loss; classes are 1..K among labels and 0..K-1 among logits."""
-    learner: Any = cam.learner(NUM_CLASSES).eval()
+    learner: Any = cam.learner(NUM_CLASSES, given={}).eval()
     torch.nn.init.normal_(learner.network.head.weight, std=0.5)
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (2, 40, 56, 3), dtype=np.uint8)
@@ -122,7 +122,7 @@ def test_the_whole_written_down_plainly(cam: Cam) -> None:
 
 def test_what_learns_how_fast(cam: Cam) -> None:
     descent = Descent(learning_rate=0.03, new_layer_factor=7, momentum=0.6, weight_decay=0.02, warmup=0.3, power=1.4, falls="throughout")
-    learner: Any = dataclasses.replace(cam, descent=descent).learner(NUM_CLASSES)
+    learner: Any = dataclasses.replace(cam, descent=descent).learner(NUM_CLASSES, given={})
     [scheduled] = learner.optimizers()
     old, new = scheduled.optimizer.param_groups
     assert [id(one) for one in old["params"]] == [id(one) for one in learner.network.backbone.parameters()]

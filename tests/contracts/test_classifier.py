@@ -32,7 +32,7 @@ def test_the_network_gives_maps_and_logits(name: str, small_method: Callable[[st
 @pytest.mark.parametrize("name", NAMES)
 def test_the_learner_learns_all_that_is_kept(name: str, small_method: Callable[[str, str], Any]) -> None:
     method = small_method("classifier", name)
-    learner = method.learner(NUM_CLASSES).train()
+    learner = method.learner(NUM_CLASSES, given={}).train()
     terms = learner(batch(method.maps), 0.0)
     assert terms and all(term.ndim == 0 and term.isfinite() for term in terms.values())
     sum(terms.values()).backward()
@@ -47,7 +47,7 @@ def test_the_learner_learns_all_that_is_kept(name: str, small_method: Callable[[
 def test_a_trained_network_comes_back_from_its_artifact_exactly(name: str, small_method: Callable[[str, str], Any], tmp_path: Path) -> None:
     method = small_method("classifier", name)
     examples = samples(method.maps)
-    left = trained(method, partial(method.learner, NUM_CLASSES), examples, tmp_path)
+    left = trained(method, partial(method.learner, NUM_CLASSES, given={}), examples, tmp_path)
     artifact = published("classifier", left.network, tmp_path)
     again = restore(method.network(NUM_CLASSES), artifact, device="cpu")
     images = torch.rand(1, 3, 40, 56)

@@ -35,7 +35,7 @@ def test_the_network_gives_a_logit_for_background_and_every_class(name: str, sma
 @pytest.mark.parametrize("name", NAMES)
 def test_the_learner_learns_all_that_is_kept(name: str, small_method: Callable[[str, str], Any]) -> None:
     method = small_method("segmenter", name)
-    learner = method.learner(NUM_CLASSES, start={}).train()
+    learner = method.learner(NUM_CLASSES, given={}).train()
     terms = learner(batch(method.maps), 0.0)
     assert terms and all(term.ndim == 0 and term.isfinite() for term in terms.values())
     sum(terms.values()).backward()
@@ -49,7 +49,7 @@ def test_the_learner_learns_all_that_is_kept(name: str, small_method: Callable[[
 @pytest.mark.parametrize("name", NAMES)
 def test_views_without_any_label_do_no_harm(name: str, small_method: Callable[[str, str], Any]) -> None:
     method = small_method("segmenter", name)
-    learner = method.learner(NUM_CLASSES, start={}).train()
+    learner = method.learner(NUM_CLASSES, given={}).train()
     terms = learner(batch(method.maps, fill={"labels": IGNORE} if "labels" in method.maps else {}), 0.0)
     total = sum(terms.values())
     assert total.isfinite()
@@ -60,7 +60,7 @@ def test_views_without_any_label_do_no_harm(name: str, small_method: Callable[[s
 @pytest.mark.parametrize("name", NAMES)
 def test_views_that_show_nothing_of_the_image_teach_nothing(name: str, small_method: Callable[[str, str], Any]) -> None:
     method = small_method("segmenter", name)
-    learner = method.learner(NUM_CLASSES, start={}).train()
+    learner = method.learner(NUM_CLASSES, given={}).train()
     total = sum(learner(batch(method.maps, fill={one: PADDING[one] for one in method.maps}), 0.0).values())
     total.backward()
     assert total.item() == 0
@@ -74,7 +74,7 @@ def test_views_of_a_single_class_and_batches_of_one_are_learned_from(
     name: str, value: int, count: int, small_method: Callable[[str, str], Any]
 ) -> None:
     method = small_method("segmenter", name)
-    learner = method.learner(NUM_CLASSES, start={}).train()
+    learner = method.learner(NUM_CLASSES, given={}).train()
     total = sum(learner(batch(method.maps, fill={"labels": value}, count=count), 0.0).values())
     assert total.isfinite() and total.item() > 0
     total.backward()
@@ -86,12 +86,12 @@ def test_views_of_a_single_class_and_batches_of_one_are_learned_from(
 def test_lower_precision_is_of_sums_within_the_network_alone(name: str, small_method: Callable[[str, str], Any], tmp_path: Path) -> None:
     method = small_method("segmenter", name)
     low = dataclasses.replace(method, training=dataclasses.replace(method.training, precision="bf16-mixed"))
-    learner = method.learner(NUM_CLASSES, start={}).train()
+    learner = method.learner(NUM_CLASSES, given={}).train()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert learner.network(batch(method.maps).images_BCYX).dtype == torch.bfloat16
         assert {term.dtype for term in learner(batch(method.maps), 0.0).values()} == {torch.float32}
     [full, lower] = [
-        trained(one, partial(one.learner, NUM_CLASSES, start={}), samples(one.maps), tmp_path / one.training.precision)
+        trained(one, partial(one.learner, NUM_CLASSES, given={}), samples(one.maps), tmp_path / one.training.precision)
         for one in (method, low)
     ]
     assert lower.losses != full.losses and lower.losses == pytest.approx(full.losses, rel=0.02)
@@ -104,15 +104,15 @@ def test_as_it_lies_in_the_memory_of_a_gpu_it_learns_the_same(name: str, small_m
     examples = samples(method.maps, count=4)
 
     def as_on_a_gpu() -> Any:
-        return arrange_memory(method.learner(NUM_CLASSES, start={}), torch.device("cuda"))
+        return arrange_memory(method.learner(NUM_CLASSES, given={}), torch.device("cuda"))
 
     def lying(learner: Any) -> set[bool]:
         convolutions = [one.weight for one in learner.modules() if isinstance(one, torch.nn.Conv2d) and one.kernel_size != (1, 1)]
         return {one.is_contiguous(memory_format=torch.channels_last) for one in convolutions if one.shape[1] > 1}
 
     assert lying(as_on_a_gpu()) == {True}
-    assert lying(arrange_memory(method.learner(NUM_CLASSES, start={}), torch.device("cpu"))) == {False}
-    plain = trained(method, partial(method.learner, NUM_CLASSES, start={}), examples, tmp_path / "plain")
+    assert lying(arrange_memory(method.learner(NUM_CLASSES, given={}), torch.device("cpu"))) == {False}
+    plain = trained(method, partial(method.learner, NUM_CLASSES, given={}), examples, tmp_path / "plain")
     left = trained(method, as_on_a_gpu, examples, tmp_path / "gpu", seconds=0)
     assert lying(left.network) == {True}
     assert left.losses == pytest.approx(plain.losses, rel=1e-4)
@@ -132,7 +132,7 @@ def test_a_training_that_was_interrupted_comes_to_the_same_weights(
     examples, steps = samples(method.maps, count=5), 0
 
     def interrupted() -> Any:
-        learner = method.learner(NUM_CLASSES, start={})
+        learner = method.learner(NUM_CLASSES, given={})
         learner.register_forward_pre_hook(interrupt)
         return learner
 
@@ -142,11 +142,11 @@ def test_a_training_that_was_interrupted_comes_to_the_same_weights(
         if inputs[1] >= 0.5:
             raise KeyboardInterrupt
 
-    whole = trained(method, partial(method.learner, NUM_CLASSES, start={}), examples, tmp_path / "whole")
+    whole = trained(method, partial(method.learner, NUM_CLASSES, given={}), examples, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         trained(method, interrupted, examples, tmp_path / "interrupted", seconds=0)
     assert steps == 4
-    resumed = trained(method, partial(method.learner, NUM_CLASSES, start={}), examples, tmp_path / "interrupted")
+    resumed = trained(method, partial(method.learner, NUM_CLASSES, given={}), examples, tmp_path / "interrupted")
     assert resumed.log == whole.log
     states = whole.network.state_dict(), resumed.network.state_dict()
     assert all(torch.equal(value, states[1][entry]) for entry, value in states[0].items())
@@ -156,7 +156,7 @@ def test_a_training_that_was_interrupted_comes_to_the_same_weights(
 def test_a_trained_network_comes_back_from_its_artifact_exactly(name: str, small_method: Callable[[str, str], Any], tmp_path: Path) -> None:
     method = small_method("segmenter", name)
     examples = samples(method.maps)
-    left = trained(method, partial(method.learner, NUM_CLASSES, start={}), examples, tmp_path)
+    left = trained(method, partial(method.learner, NUM_CLASSES, given={}), examples, tmp_path)
     artifact = published("segmenter", left.network, tmp_path)
     again = restore(method.network(NUM_CLASSES), artifact, device="cpu")
     images = torch.rand(1, 3, 40, 56)

@@ -131,7 +131,8 @@ def test_words_that_only_look_like_imports_by_name_are_free(broken: BrokenCopy) 
     [
         (
             "stages/seeds.py",
-            "from seedbed.store.artifact import open_artifactseedbed.store.artifact.open_artifact",
+            "from seedbed.store.artifact import open_artifact",
+            "seedbed.store.artifact.open_artifact",
             f"{BEHIND} may use seedbed.store.artifact.open_artifact",
         ),
         (

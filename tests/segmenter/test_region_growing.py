@@ -161,7 +161,7 @@ def test_gradients_are_those_of_finite_differences() -> None:
 
 
 def test_growing_is_forgotten_with_the_step(growing: RegionGrowing) -> None:
-    learner = dataclasses.replace(growing, foreground=0.0, background=0.0).learner(NUM_CLASSES, start={})
+    learner = dataclasses.replace(growing, foreground=0.0, background=0.0).learner(NUM_CLASSES, given={})
     one = batch(["labels", "regions"])
     one.maps_BYX["labels"][:, :, 8:] = 255
     before = one.maps_BYX["labels"].clone()
@@ -174,7 +174,7 @@ def test_growing_is_forgotten_with_the_step(growing: RegionGrowing) -> None:
 @pytest.mark.parametrize("over_scales", ["mean", "sum"])
 def test_every_size_of_the_input_is_learned_from(growing: RegionGrowing, over_scales: Literal["mean", "sum"]) -> None:
     method = dataclasses.replace(growing, scales=(1.0, 0.75, 0.5), over_scales=over_scales, foreground=1.0, background=1.0)  # nothing grows
-    learner, one = method.learner(NUM_CLASSES, start={}).eval(), batch(["labels", "regions"])
+    learner, one = method.learner(NUM_CLASSES, given={}).eval(), batch(["labels", "regions"])
     labels = one.maps_BYX["labels"]
     labels[:, :, 28:] = 255
     losses = []
@@ -191,7 +191,7 @@ def test_every_size_of_the_input_is_learned_from(growing: RegionGrowing, over_sc
 
 
 def test_no_gradient_flows_through_what_grows(growing: RegionGrowing) -> None:
-    learner = dataclasses.replace(growing, foreground=0.0, background=0.0).learner(NUM_CLASSES, start={})
+    learner = dataclasses.replace(growing, foreground=0.0, background=0.0).learner(NUM_CLASSES, given={})
     one = batch(["labels", "regions"], fill={"labels": 255})
     learner(one, 0.0)["seeds"].backward()
     assert all(gradient.isfinite().all() for gradient in gradients(learner))
@@ -219,7 +219,7 @@ def test_labels_reach_whole_superpixels_while_it_learns(growing: RegionGrowing, 
         training=dataclasses.replace(growing.training, epochs=30.0, batch_size=2),
         descent=dataclasses.replace(growing.descent, learning_rate=0.05, new_layer_factor=1.0),
     )
-    left = trained(method, partial(method.learner, NUM_CLASSES, start={}), pictures, tmp_path)
+    left = trained(method, partial(method.learner, NUM_CLASSES, given={}), pictures, tmp_path)
     seeded, labelled = left.log["seeded"], left.log["labelled"]
     assert np.mean(labelled[-10:]) > 0.8 > 0.5 > np.mean(labelled[:3]) > 0 and max(seeded) < 0.3, (labelled, seeded)
 
@@ -241,7 +241,7 @@ def test_the_whole_written_down_superpixel_by_superpixel(
     seeds[regions < 0] = 255
     contained = np.array([[True, True, False, False], [True, False, True, True]])
     torch.manual_seed(0)
-    learner = method.learner(NUM_CLASSES, start={}).eval()
+    learner = method.learner(NUM_CLASSES, given={}).eval()
     assert isinstance(learner.network, DeepLab)
     made_sure(learner.network, pixels)
     answers = [deeplab(learner.network, pixels, size=size, rates=(2, 3)) for size in ((20, 28), (50, 70))]
@@ -277,7 +277,7 @@ def test_the_whole_written_down_superpixel_by_superpixel(
 
 def test_what_learns_how_fast(growing: RegionGrowing) -> None:
     descent = Descent(learning_rate=0.03, new_layer_factor=7, momentum=0.6, weight_decay=0.02, warmup=0.3, power=1.4, falls="throughout")
-    learner = dataclasses.replace(growing, descent=descent).learner(NUM_CLASSES, start={})
+    learner = dataclasses.replace(growing, descent=descent).learner(NUM_CLASSES, given={})
     assert isinstance(learner.network, DeepLab)
     [scheduled] = learner.optimizers()
     old, new = scheduled.optimizer.param_groups
