@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from ruamel.yaml import YAML
 
+from seedbed.tools.recipe_files import find_block
+
 CHECKOUT = Path(__file__).parents[1]
 PAGE = CHECKOUT / "docs" / "results.md"
 SHOWN: tuple[tuple[str, str, str], ...] = (  # what, in words, and the figure's address
@@ -199,6 +201,7 @@ def climbed(place: Place, source: Path, seeds: Sequence[int], chosen: Sequence[s
     for seed in seeds:
         for rung, changes in LADDER.items():
             params: dict[str, Any] = YAML(typ="safe").load(source)
+            params["segmenter"]["pseudo_masks"] = find_block(params, "segmenter.pseudo_masks", folder=CHECKOUT / "recipes")
             declared = figure(params, "evaluation.standard.threshold")
             for address, value in {**changes, "refinement.none.threshold": declared}.items():
                 changed(params, address, value)

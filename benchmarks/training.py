@@ -29,6 +29,7 @@ from seedbed.networks.contracts import SegmentationNetwork
 from seedbed.params import rebuild
 from seedbed.run.machine import Machine
 from seedbed.segmenter.region_growing import balanced_loss, grow
+from seedbed.tools.recipe_files import find_block
 from seedbed.types import IGNORE
 
 NUM_CLASSES = 20
@@ -59,8 +60,9 @@ def samples() -> list[Sample]:
 
 
 def chosen(name: str, options: argparse.Namespace) -> segmenter.Method:
-    """A method of params.yaml with another network and size."""
-    block = YAML(typ="safe").load(Path(__file__).parents[1] / "params.yaml")["segmenter"][name]
+    """A method of the project with another network and size."""
+    checkout = Path(__file__).parents[1]
+    block = dict(find_block(YAML(typ="safe").load(checkout / "params.yaml"), f"segmenter.{name}", folder=checkout / "recipes"))
     weights = {"source": "none", "file": "", "sha256": ""}
     block["backbone"] |= {"network": options.network, "initial_weights": weights, "frozen_norms": "none", "frozen_stages": 0}
     epochs = (UNCOUNTED + options.steps) * options.batch_size / IMAGES

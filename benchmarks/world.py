@@ -38,6 +38,7 @@ from seedbed.params import Params
 from seedbed.report import drawing
 from seedbed.run.machine import Machine
 from seedbed.scoring import judgement, metrics
+from seedbed.tools.recipe_files import find_block
 from seedbed.types import BACKGROUND, BACKGROUND_COLOUR, BACKGROUND_NAME, IGNORE, ClassMaps, Image, LabelMap
 
 N = TypeVar("N", bound=nn.Module)
@@ -202,7 +203,8 @@ def print_confusion(counts: metrics.Counts, names: Sequence[str]) -> None:
 def learning_from_masks(path: Path) -> Params:
     """Parameters in which the segmenter is the one that learns from masks, whichever they select."""
     sections: dict[str, Any] = YAML(typ="safe").load(path)
-    return Params({**sections, "segmenter": {**sections["segmenter"], "method": "pseudo_masks"}}, source=str(path))
+    block = find_block(sections, "segmenter.pseudo_masks", folder=Path(__file__).parents[1] / "recipes")
+    return Params({**sections, "segmenter": {**sections["segmenter"], "method": "pseudo_masks", "pseudo_masks": block}}, source=str(path))
 
 
 def main() -> None:

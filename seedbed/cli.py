@@ -75,11 +75,11 @@ def init(path: Annotated[Path, typer.Argument(help="A folder with images: your o
 
 @app.command()
 @one_line_errors
-def recipe(name: Annotated[str, typer.Argument(help="One of recipes/; all are listed, if none.")] = "") -> None:
-    """Lay settings for photographs over params.yaml, and say what that changes."""
-    from seedbed.tools import recipe as recipes
+def recipe(name: Annotated[str, typer.Argument(help="One of recipes/, or family.method; all are listed, if none.")] = "") -> None:
+    """Lay settings for photographs over params.yaml, or the block of a method into it, and say what that changes."""
+    from seedbed.tools.recipe import describe_all, lay
 
-    for line in recipes.laid(name) if name else recipes.listing():
+    for line in lay(name) if name else describe_all():
         print(line)
 
 

@@ -103,7 +103,11 @@ class Params:
         family = _family(contract)
         name = self.method_name(family)
         selected = methods.load(family, name, where=f"{self._source}: {family}.method")
-        made = _make(selected, self._section(family).get(name), f"{self._source}: {family}.{name}")
+        block, address = self._section(family).get(name), f"{self._source}: {family}.{name}"
+        if block is None and methods.read_declaration(family, name).parameters:
+            do = f"run `seedbed recipe {family}.{name}`, or take them from params.yaml in git"
+            raise ParamsError(address, found="nothing", expected="the parameters of the selected method", do=do)
+        made = _make(selected, block, address)
         assert isinstance(made, contract)
         return made
 

@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 from seedbed import params
 from seedbed.errors import MethodError
 from seedbed.store.artifact import Artifact, MadeBy
+from seedbed.tools.recipe_files import find_block, list_blocks
 from tests.support.publishing import published
 from tests.support.small import shrunk
 
@@ -43,14 +44,17 @@ def project() -> Path:
 
 @pytest.fixture(scope="session")
 def original() -> dict[str, Any]:
-    """params.yaml as DVC reads it; not to be changed."""
+    """params.yaml as DVC reads it, with the blocks of recipes/methods that it lacks; not to be changed."""
     content: dict[str, Any] = YAML(typ="safe").load(PROJECT / "params.yaml")
+    for address in list_blocks(PROJECT / "recipes"):
+        family, _, name = address.partition(".")
+        content[family][name] = find_block(content, address, folder=PROJECT / "recipes")
     return content
 
 
 @pytest.fixture
 def content(original: dict[str, Any]) -> dict[str, Any]:
-    """A copy of params.yaml to do harm to."""
+    """A copy of the project's parameters to do harm to."""
     return copy.deepcopy(original)
 
 
@@ -60,7 +64,7 @@ def small_method(original: dict[str, Any]) -> Callable[[str, str], Any]:
 
     def build(family: str, name: str) -> Any:
         block = original[family].get(name)
-        assert block is not None, f"params.yaml has no block {family}.{name}, from which the tests of {family}/{name}.py take parameters"
+        assert block is not None, f"no block {family}.{name} in params.yaml or recipes/methods, from which its tests take parameters"
         contract = importlib.import_module(f"seedbed.{family}").Method
         try:
             return params.rebuild(contract, name, shrunk(block), where="params.yaml")

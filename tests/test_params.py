@@ -264,10 +264,13 @@ def test_a_missing_value_of_the_selected_method_is_named(content: dict[str, Any]
     assert message.startswith("params.yaml: superpixels.dino.crf.iterations: found nothing; expected a value; add it")
 
 
-def test_a_missing_block_of_the_selected_method_names_its_first_parameter(content: dict[str, Any]) -> None:
+def test_a_missing_block_of_the_selected_method_says_how_to_get_it(content: dict[str, Any]) -> None:
     del content["superpixels"]["dino"]
     message = refusal(lambda: Params(content).method(superpixels.Method))
-    assert message.startswith("params.yaml: superpixels.dino.threshold: found nothing; expected a value")
+    assert message == (
+        "params.yaml: superpixels.dino: found nothing; expected the parameters of the selected method; "
+        "run `seedbed recipe superpixels.dino`, or take them from params.yaml in git"
+    )
 
 
 def test_a_method_that_is_not_selected_may_be_incomplete_or_absent(content: dict[str, Any]) -> None:

@@ -39,16 +39,24 @@ def put(content: Any) -> None:
     """Write params.yaml, as a whole or not at all, in a form that says what is meant."""
     text, wanted = io.StringIO(), plain(content)
     _yaml().dump(content, text)
-    try:
-        understood = YAML(typ="safe").load(text.getvalue()) == wanted
-    except YAMLError:
-        understood = False
-    if not understood:  # comments of a key can get in the way of another value for it
+    if _understand(text.getvalue()) != wanted:  # comments of a key can get in the way of another value for it
         text = io.StringIO()
         YAML().dump(wanted, text)
-    new = PARAMS.with_name(f"{PARAMS.name}.new")
-    new.write_text(text.getvalue(), encoding="utf-8")
-    new.replace(PARAMS)
+    _replace(text.getvalue())
+
+
+def insert(family: str, name: str, file: Path) -> None:
+    """Add a block that params.yaml lacks to the end of its section, with the comments that another file has for it."""
+    content = load()
+    added = load(file)[family][name]
+    wanted = plain(content)
+    wanted.setdefault(family, {})[name] = plain(added)
+    text = _join(content, family, file) if family in content else ""
+    if _understand(text) == wanted:
+        _replace(text)
+    else:
+        content.setdefault(family, {})[name] = strip_comments(added)
+        put(content)
 
 
 def inline(values: Sequence[Any]) -> CommentedSeq:
@@ -67,17 +75,43 @@ def assign(parent: Any, key: str, value: Any) -> None:
         for name, inner in value.items():
             assign(old, name, inner)
     elif key not in parent or old != value or isinstance(old, bool) != isinstance(value, bool):
-        parent[key] = _without_comments(value)
+        parent[key] = strip_comments(value)
 
 
-def _without_comments(value: Any) -> Any:
-    """A copy in the same style, with lists on their line."""
+def strip_comments(value: Any) -> Any:
+    """A copy in the same style, with lists on their line and nothing shared by aliases."""
     if isinstance(value, Mapping):
-        copy = CommentedMap((name, _without_comments(inner)) for name, inner in value.items())
+        copy = CommentedMap((name, strip_comments(inner)) for name, inner in value.items())
         if isinstance(value, CommentedMap) and value.fa.flow_style():
             copy.fa.set_flow_style()
         return copy
     return inline(value) if isinstance(value, list) else value
+
+
+def _join(content: Any, family: str, file: Path) -> str:
+    """The text of params.yaml with the lines of a block, as a file has them, at the end of a section."""
+    lines = PARAMS.read_text(encoding="utf-8").splitlines()
+    families = list(content)
+    following = families[families.index(family) + 1 :]
+    end = content.lc.key(following[0])[0] if following else len(lines)
+    while end and (not lines[end - 1].strip() or lines[end - 1].startswith("#")):  # comments there belong to the next section
+        end -= 1
+    block = [line for line in file.read_text(encoding="utf-8").splitlines() if line.startswith(" ")]
+    return "\n".join([*lines[:end], *block, *lines[end:]]) + "\n"
+
+
+def _understand(text: str) -> Any:
+    """What a text says; None where it is no YAML."""
+    try:
+        return YAML(typ="safe").load(text)
+    except YAMLError:
+        return None
+
+
+def _replace(text: str) -> None:
+    new = PARAMS.with_name(f"{PARAMS.name}.new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(PARAMS)
 
 
 def _yaml() -> YAML:

@@ -1,74 +1,87 @@
-"""`seedbed recipe`: settings of a published work, or for a kind of data, laid over params.yaml.
+"""`seedbed recipe`: settings of a published work, or for a kind of data, laid over params.yaml; or the block of one method, laid in.
 
-A recipe is a file of recipes/ with sections of params.yaml. It gives every value of what it selects, so that what params.yaml said before
-plays no part. It begins with comments: the first line says what it is, those after `next:` what is left to do.
+A recipe gives every value of what it selects, so that what params.yaml said before plays no part. A block selects nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import takewhile
-from pathlib import Path
 from typing import Any
 
 from seedbed.errors import ParamsError, join_names, nearest
 from seedbed.params import Params
 from seedbed.tools import editing
+from seedbed.tools.recipe_files import Recipe, list_blocks, list_recipes, read_block, read_recipe
 
-RECIPES = Path("recipes")
 NETWORKS = ("network", "backbone", "architecture")  # what a network is called beside its initial weights
+FINALLY = "run `seedbed plan`, then `dvc repro`"
 
 
-def names() -> list[str]:
-    """Recipes of this project."""
-    return sorted(file.stem for file in RECIPES.glob("*.yaml"))
-
-
-def listing() -> Iterator[str]:
-    """Every recipe with what it is."""
+def describe_all() -> Iterator[str]:
+    """Every recipe, and every block that can be laid in, with what it is."""
     editing.check_checkout()
-    for name in names():
-        yield f"{name}: {''.join(header(name)[:1])}"
+    for name in list_recipes():
+        yield f"{name}: {read_recipe(name).title}"
+    for address in list_blocks():
+        yield f"{address}: {read_block(address).title}"
 
 
-def header(name: str) -> list[str]:
-    """The comments with which a recipe begins, line by line."""
-    lines = _file(name).read_text(encoding="utf-8").splitlines()
-    return [line.removeprefix("#").strip() for line in takewhile(lambda line: line.startswith("#"), lines)]
-
-
-def laid(name: str) -> Iterator[str]:
-    """Lay a recipe over params.yaml, and say what that changes and what is left to do."""
+def lay(name: str) -> Iterator[str]:
+    """Lay a recipe over params.yaml, or a method's block into it, and say what that changes and what is left to do."""
     editing.check_checkout()
-    Params.read(_file(name))  # which says what is wrong with it
-    recipe, content = editing.load(_file(name)), editing.load()
+    if name in list_recipes():
+        yield from _lay_recipe(read_recipe(name))
+    elif name in list_blocks():
+        yield from _lay_block(read_block(name), *name.split("."))
+    else:
+        blocks = "." in name
+        known = list_blocks() if blocks else list_recipes()
+        raise ParamsError(
+            f"seedbed recipe {name}",
+            found="no such block" if blocks else "no such recipe",
+            expected=f"one of: {join_names(known)}{nearest(name, known)}",
+            do="run `seedbed recipe` to see what each is",
+        )
+
+
+def _lay_recipe(recipe: Recipe) -> Iterator[str]:
+    recipe.params()  # which says what is wrong with it
+    content = editing.load()
+    yield from _write(recipe, content) or ["nothing to change"]
+    for what in _left(recipe):
+        yield f"next: {what}"
+
+
+def _lay_block(block: Recipe, family: str, name: str) -> Iterator[str]:
+    content = editing.load()
+    if name in (content.get(family) or {}):
+        yield from _write(block, content) or [f"{family}.{name}: in params.yaml already, with these values"]
+    else:
+        before = dict(_values(editing.plain(content)))
+        editing.insert(family, name, block.file)
+        yield from _changes(before, dict(_values(editing.plain(editing.load()))))
+    if Params.read().method_name(family) != name:
+        yield f"next: to select it, set {family}.method: {name}"
+    for what in [*block.tasks, *_say_weights(block), FINALLY]:
+        yield f"next: {what}"
+
+
+def _write(recipe: Recipe, content: Any) -> list[str]:
+    """Let params.yaml say what a recipe does; returns what that changes."""
     before = dict(_values(editing.plain(content)))
-    for family, section in recipe.items():
+    for family, section in recipe.sections.items():
         own = content.setdefault(family, {})
         for key, value in section.items():
             editing.assign(own, key, value)
     after = dict(_values(editing.plain(content)))
-    for address, value in _values(editing.plain(recipe)):
+    for address, value in _values(editing.plain(recipe.sections)):
         if after[address] != value:
             found = f"{_write_value(after[address])}, which an alias (*) takes from elsewhere"
             raise ParamsError(f"{editing.PARAMS}: {address}", found=found, expected="a value of its own", do="write it out")
     changes = list(_changes(before, after))
     if changes:
         editing.put(content)
-    yield from changes or ["nothing to change"]
-    for what in _left(recipe, header(name)):
-        yield f"next: {what}"
-
-
-def _file(name: str) -> Path:
-    if name not in names():
-        raise ParamsError(
-            f"seedbed recipe {name}",
-            found="no such recipe",
-            expected=f"one of: {join_names(names())}{nearest(name, names())}",
-            do="run `seedbed recipe` to see what each is",
-        )
-    return RECIPES / f"{name}.yaml"
+    return changes
 
 
 def _values(content: Any, address: str = "") -> Iterator[tuple[str, Any]]:
@@ -96,18 +109,23 @@ def _write_value(value: Any) -> str:
     return str(value) if value != "" else '""'
 
 
-def _left(recipe: Mapping[str, Any], comments: list[str]) -> Iterator[str]:
+def _left(recipe: Recipe) -> Iterator[str]:
     """What is left to do once a recipe is laid."""
-    yield from (line.removeprefix("next:").strip() for line in comments if line.startswith("next:"))
+    yield from recipe.tasks
     root = Params.read().raw_root()
     if not root.is_dir():
         yield f"{root} is not there: put the data there, or a symbolic link to it"
-    sources = list(dict.fromkeys(_weights(recipe)))  # each once
+    yield from _say_weights(recipe)
+    yield FINALLY
+
+
+def _say_weights(recipe: Recipe) -> Iterator[str]:
+    """Which weights are needed, and where they come from."""
+    sources = list(dict.fromkeys(_weights(recipe.sections)))  # each once
     if downloaded := [name for source, name in sources if source == "hub"]:
         yield f"weights are downloaded when they are first used: {join_names(downloaded)}; docs/weights.md says how to use files instead"
     for file in (name for source, name in sources if source == "file"):
         yield f"let initial_weights name your copy of {file}, and its sha256"
-    yield "run `seedbed plan`, then `dvc repro`"
 
 
 def _weights(content: Any) -> Iterator[tuple[str, str]]:

@@ -295,7 +295,7 @@ def test_every_parameter_changes_the_result(
     family: str, name: str, original: dict[str, Any], files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert family in RESULTS, f"say in RESULTS how a result of the family {family} is computed"
-    assert name in original[family], f"params.yaml has no block {family}.{name}"
+    assert name in original[family], f"params.yaml and recipes/methods have no block {family}.{name}"
     try:
         kind = methods.load(family, name)
     except MethodError as error:

@@ -13,9 +13,11 @@ from seedbed.errors import ParamsError
 from seedbed.params import Params
 from seedbed.run.slots import check_maps, check_start
 from seedbed.tools.preflight import check_slots
+from seedbed.tools.recipe_files import list_recipes, read_recipe
 
 PROJECT = Path(__file__).parents[2]
-FILES = sorted([PROJECT / "params.yaml", *(PROJECT / "recipes").glob("*.yaml"), *(PROJECT / "benchmarks").glob("*.yaml")])
+FILES = sorted([PROJECT / "params.yaml", *(PROJECT / "benchmarks").glob("*.yaml")])
+RECIPES = list_recipes(PROJECT / "recipes")
 Edit = Callable[[dict[str, Any]], object]
 
 
@@ -25,9 +27,9 @@ def params(edit: Edit = lambda _: None, *, file: Path = PROJECT / "params.yaml")
     return Params(content)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_whatever_is_committed_fits(file: Path) -> None:
-    committed = params(file=file)
+@pytest.mark.parametrize("name", [*FILES, *RECIPES], ids=lambda name: Path(name).stem)
+def test_whatever_is_committed_fits(name: Path | str) -> None:
+    committed = params(file=name) if isinstance(name, Path) else read_recipe(name, folder=PROJECT / "recipes").params()
     committed.check()
     check_slots(committed)
 

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import importlib
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from ruamel.yaml import YAML
-from typer.testing import CliRunner, Result
 
 from seedbed import classifier, features, methods, segmenter
-from seedbed.cli import app
 from seedbed.params import Params
-from tests.conftest import PROJECT
-
-RECIPES = sorted(file.stem for file in (PROJECT / "recipes").glob("*.yaml"))
+from seedbed.tools.recipe_files import read_recipe
+from tests.support.recipes import FILES, RECIPES, recipe
 
 OWN = """\
 # Mine
@@ -41,20 +37,6 @@ cams:
 """
 
 
-@pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project as it is in git."""
-    for name in ("params.yaml", "dvc.yaml"):
-        shutil.copy(PROJECT / name, tmp_path)
-    shutil.copytree(PROJECT / "recipes", tmp_path / "recipes")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "params.yaml"
-
-
-def recipe(*names: str) -> Result:
-    return CliRunner().invoke(app, ["recipe", *names])
-
-
 def run_of(params: Path) -> dict[str, Any]:
     """Everything that the stages read."""
     read = Params.read(params)
@@ -75,14 +57,14 @@ def comments(params: Path) -> list[str]:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_gives_every_value_of_what_it_selects(name: str) -> None:
-    alone = Params.read(PROJECT / "recipes" / f"{name}.yaml")
+    alone = read_recipe(name, folder=FILES).params()
     assert sorted(alone.families()) == methods.list_families()
     alone.check()
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_networks_of_a_recipe_exist(name: str) -> None:
-    read = Params.read(PROJECT / "recipes" / f"{name}.yaml")
+    read = read_recipe(name, folder=FILES).params()
     with torch.device("meta"):  # names and shapes alone
         read.method(classifier.Method).network(20)
         read.method(segmenter.Method).network(20)
@@ -168,8 +150,11 @@ def test_weights_that_are_downloaded_are_named_once(checkout: Path) -> None:
 
 
 def test_weights_that_are_read_from_a_file_are_named(checkout: Path) -> None:
-    text = Path("recipes/voc6_superpixels.yaml").read_text()
-    Path("recipes/own.yaml").write_text(text.replace('source: hub, file: ""', "source: file, file: data/raw/weights.pth"))
+    weights = "initial_weights: {source: file, file: data/raw/weights.pth}"
+    features = f"features: {{vit: {{{weights}}}}}"
+    networks = [f"{address}: {{backbone: {{{weights}}}}}" for address in ("cam", "region_growing")]
+    sections = [features, f"classifier: {{{networks[0]}}}", f"segmenter: {{{networks[1]}}}"]
+    Path("recipes/own.yaml").write_text("\n".join(["based_on: voc6_superpixels", *sections, ""]))
     said = recipe("own").output
     assert said.count("next: let initial_weights name your copy of data/raw/weights.pth, and its sha256\n") == 1
     assert "downloaded" not in said
@@ -202,8 +187,7 @@ def test_a_value_that_belongs_to_two_places(checkout: Path) -> None:
     before, there, after = text.partition("&them")
     text = before + there + after.replace(none, "*them")
     checkout.write_text(text)
-    own = Path("recipes/voc6_superpixels.yaml").read_text()
-    Path("recipes/own.yaml").write_text(own.replace("source: hub", "source: none", 1))
+    Path("recipes/own.yaml").write_text("based_on: voc6_superpixels\nfeatures: {vit: {initial_weights: {source: none}}}\n")
     done = recipe("own")
     assert done.exit_code == 2 and checkout.read_text() == text
     assert done.stderr == (

@@ -1,0 +1,164 @@
+"""Files of recipes/: settings of whole systems, each perhaps based on another, and in recipes/methods/ blocks of single methods.
+
+A recipe has sections of params.yaml. With `based_on: other` it says only what differs from that recipe: blocks of parameters are merged
+name by name; a list, a value or a mapping that is a value (`maps`) replaces. Where a section selects another method than the base does,
+only that method's block is taken from the base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from seedbed import methods
+from seedbed.errors import ParamsError, join_names, nearest
+from seedbed.params import Params
+from seedbed.tools import editing
+
+RECIPES = Path("recipes")
+BASED_ON = "based_on"
+NEXT = "next:"  # how comments begin that say what has to be done besides
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A file of recipes/ with everything that it takes from those that it is based on."""
+
+    file: Path
+    title: str  # the first line of its comments
+    tasks: tuple[str, ...]  # what has to be done besides: its own, else the base's
+    own: Any  # sections as the file writes them
+    sections: Any  # the same with what the base says
+
+    def plain(self) -> dict[str, Any]:
+        """The whole as plain dictionaries, lists, texts and numbers."""
+        sections: dict[str, Any] = editing.plain(self.sections)
+        return sections
+
+    def params(self) -> Params:
+        """The whole as parameters; refuses names that nothing reads."""
+        return Params(self.plain(), source=str(self.file))
+
+
+def list_recipes(folder: Path = RECIPES) -> list[str]:
+    """Names of the project's recipes."""
+    return sorted(file.stem for file in folder.glob("*.yaml"))
+
+
+def list_blocks(folder: Path = RECIPES) -> list[str]:
+    """Methods whose block has a file, as family.method."""
+    return sorted(file.stem for file in (folder / "methods").glob("*.yaml"))
+
+
+def read_recipe(name: str, *, folder: Path = RECIPES) -> Recipe:
+    """Read a recipe with all that it is based on."""
+    files = [_read_file(folder / f"{name}.yaml")]
+    names = [name]
+    while (base := files[-1].base) is not None:
+        names.append(base)
+        _check_base(names, where=files[-1].file, folder=folder)
+        files.append(_read_file(folder / f"{base}.yaml"))
+    sections = files[-1].sections
+    for file in reversed(files[:-1]):
+        _lay_over(sections, editing.strip_comments(file.sections))
+    tasks = next((file.tasks for file in files if file.tasks), ())
+    return Recipe(files[0].file, files[0].title, tasks, files[0].sections, sections)
+
+
+def read_block(address: str, *, folder: Path = RECIPES) -> Recipe:
+    """Read the file of one method's block.
+
+    address: family.method
+    """
+    file = _read_file(folder / "methods" / f"{address}.yaml")
+    family, _, name = address.partition(".")
+    found = [f"{one}.{key}" for one, section in file.sections.items() for key in section]
+    if found != [address] or name not in methods.list_available(family):
+        raise ParamsError(str(file.file), found=join_names(found), expected=f"the block {address} alone", do="correct it")
+    return Recipe(file.file, file.title, file.tasks, file.sections, file.sections)
+
+
+def find_block(sections: Mapping[str, Any], address: str, *, folder: Path = RECIPES) -> Mapping[str, Any]:
+    """A method's parameters: what sections have of them, else its file.
+
+    address: family.method
+    """
+    family, _, name = address.partition(".")
+    block: Mapping[str, Any] | None = sections[family].get(name)
+    return block if block is not None else read_block(address, folder=folder).plain()[family][name]
+
+
+@dataclass(frozen=True)
+class _File:
+    """What one file says."""
+
+    file: Path
+    title: str
+    tasks: tuple[str, ...]
+    base: str | None
+    sections: Any
+
+
+def _read_file(file: Path) -> _File:
+    Params.read(file, checked=False)  # which says what is wrong with the file as such
+    sections = editing.strip_comments(editing.load(file))
+    base = sections.pop(BASED_ON, None)
+    if base is not None and not isinstance(base, str):
+        raise ParamsError(f"{file}: {BASED_ON}", found=repr(base), expected="the name of a recipe", do="correct it")
+    Params(editing.plain(sections), source=str(file))  # which says what is wrong with its names
+    comments = list(_read_comments(file))
+    tasks = tuple(line.removeprefix(NEXT).strip() for line in comments if line.startswith(NEXT))
+    return _File(file, "".join(comments[:1]), tasks, base, sections)
+
+
+def _read_comments(file: Path) -> Iterator[str]:
+    """The comments with which a file begins, line by line."""
+    for line in takewhile(lambda line: line.startswith("#"), file.read_text(encoding="utf-8").splitlines()):
+        yield line.removeprefix("#").strip()
+
+
+def _check_base(names: list[str], *, where: Path, folder: Path) -> None:
+    """Refuse a base that does not exist, or that is itself based on what names it.
+
+    names: recipes, each the base of the one before; the last is to be checked
+    """
+    base, known = names[-1], list_recipes(folder)
+    if base not in known:
+        raise ParamsError(
+            f"{where}: {BASED_ON}", found=repr(base), expected=f"one of: {join_names(known)}{nearest(base, known)}", do="correct it"
+        )
+    if base in names[:-1]:
+        circle = " -> ".join(names[names.index(base) :])
+        raise ParamsError(
+            f"{where}: {BASED_ON}", found=f"a circle: {circle}", expected="a recipe that is not based on this one", do="break it"
+        )
+
+
+def _lay_over(base: Any, sections: Mapping[str, Any]) -> None:
+    """Change the base's sections to what others say."""
+    for family, section in sections.items():
+        below = base.setdefault(family, {})
+        known = methods.list_available(family)
+        settings = methods.read_settings_declaration(family)
+        blocks = {*known, *(item.name for item in (settings.parameters if settings else ()) if item.nested)}
+        selected = section.get("method", below.get("method"))
+        if selected != below.get("method"):
+            for name in [name for name in below if name in known and name != selected]:
+                del below[name]
+        for key, value in section.items():
+            if key in blocks:
+                _merge(below, key, value)
+            else:
+                below[key] = value
+
+
+def _merge(base: Any, key: str, value: Any) -> None:
+    """Let an entry of the base have a block's values, and keep those that the block does not name."""
+    if isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
+        for name, inner in value.items():
+            _merge(base[key], name, inner)
+    else:
+        base[key] = value
