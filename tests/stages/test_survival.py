@@ -573,6 +573,7 @@ def cluster_of(checkout: Path) -> Iterator[str]:
         begun.communicate("\n", timeout=60)
 
 
+@pytest.mark.slow
 def test_workers_that_run_old_code_are_refused(own_hundred: Project, tmp_path: Path) -> None:
     pytest.importorskip("distributed")
     checkout = tmp_path / "checkout"
