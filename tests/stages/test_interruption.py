@@ -15,7 +15,7 @@ import pytest
 from tests.stages.miniature import CHECKOUT, Project
 from tests.stages.surviving import Program, built, change_params, children, counts, images_in, new_album, photos, started, traces, until
 
-IMAGES = 130  # in three shards
+IMAGES = 200  # in four shards: two workers that end their first at the same time have two more to do
 LINE = "interrupted; run it again: it goes on where it was"
 
 
@@ -102,6 +102,7 @@ def test_a_training(own: Project, devices: str, number: Signals, everybody: bool
     assert list(store.glob("checkpoint-*.safetensors"))
 
 
+@pytest.mark.slow
 def test_processes_of_a_training_that_have_just_been_started(own: Project) -> None:
     with started(own, "classifier", "--devices", "2") as program:
         until(lambda: program.ended or len(children(program.process.pid)) == 3)
