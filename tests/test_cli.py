@@ -31,9 +31,9 @@ def seedbed(*arguments: str, folder: Path = PROJECT) -> Result:
 
 def test_help_names_every_command() -> None:
     """In a process of its own, as all the others would be."""
-    command = [sys.executable, "-m", "seedbed.cli", "--help"]
+    typed = [sys.executable, "-m", "seedbed.cli", "--help"]
     environment = os.environ | {"COLUMNS": "200", "TERM": "dumb"}
-    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(typed, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     for command in ("methods", "init", "recipe", "doctor", "plan", "summary", "verify", "gc"):
         assert command in done.stdout
