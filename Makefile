@@ -21,18 +21,21 @@ demo: setup ## run the whole pipeline on the drawn data set and say what to look
 	dvc repro
 	seedbed summary
 
-test: setup ## run the tests
-	OMP_NUM_THREADS=1 pytest -n auto --dist loadfile -m 'not slow'
+# `worksteal` gives each core a run of tests that stand together, which share what they begin with, and lets whoever is done first take
+# over half of what another has left: no file keeps one core busy at the end.
+PYTEST := OMP_NUM_THREADS=1 pytest -n auto --dist worksteal
+
+test: setup ## run the tests, all but those that only combine what others prove
+	$(PYTEST) -m 'not slow'
 
 test-all: setup test-versions ## run the slow tests too, and those of networks with other versions of torch
-	OMP_NUM_THREADS=1 pytest -n auto --dist loadfile
+	$(PYTEST)
 
 # The oldest torch is the one that pyproject.toml begins with; the newest whatever the package index has when .venv-newest is made.
 # The rest is as in constraints.txt, but for what torch itself wants in a certain version.
 oldest := $(shell sed -n 's/^ *"\(torch\|torchvision\)>=\(.*\)",$$/\1==\2.*/p' pyproject.toml)
 newest := torch torchvision
-WITH_TORCH := $(addprefix tests/,test_networks.py test_inference.py test_training.py test_weights.py test_foreign_weights.py \
-	test_torchvision_repair.py contracts stages/test_predicting.py stages/test_exports.py)
+WITH_TORCH := $(addprefix tests/,networks learning contracts stages/test_predicting.py stages/test_exports.py)
 
 .venv-%/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear .venv-$*
@@ -43,7 +46,7 @@ WITH_TORCH := $(addprefix tests/,test_networks.py test_inference.py test_trainin
 test-versions: .venv-oldest/installed .venv-newest/installed ## run tests of networks with the oldest and the newest torch (6 GB each)
 	for venv in .venv-oldest .venv-newest; do \
 		$$venv/bin/python -c 'import torch; print("torch", torch.__version__)' && \
-		OMP_NUM_THREADS=1 $$venv/bin/python -m pytest -n auto --dist loadfile $(WITH_TORCH) || exit 1; done
+		OMP_NUM_THREADS=1 $$venv/bin/python -m pytest -n auto --dist worksteal $(WITH_TORCH) || exit 1; done
 
 
 check: setup ## lint, check types, and that generated pages are fresh

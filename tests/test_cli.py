@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
-from seedbed import methods
+from seedbed import cli, methods
+from seedbed.tools import doctor, documentation
+from seedbed.tools.doctor import Finding
 
 PROJECT = Path(__file__).parents[1]
 HEAVY = ("torch", "timm", "zarr", "dvc", "numpy", "cv2", "scipy", "skimage", "matplotlib", "pydantic")
 
 
-def seedbed(*arguments: str, folder: Path = PROJECT) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "COLUMNS": "200", "TERM": "dumb"}
-    command = [sys.executable, "-m", "seedbed.cli", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+def seedbed(*arguments: str, folder: Path = PROJECT) -> Result:
+    """Type a command into this process, which has imported already what takes most of its time."""
+    with contextlib.chdir(folder):
+        done = CliRunner().invoke(cli.app, list(arguments), env={"COLUMNS": "200", "TERM": "dumb"})
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done
 
 
 def test_help_names_every_command() -> None:
-    done = seedbed("--help")
-    assert done.returncode == 0
+    """In a process of its own, as all the others would be."""
+    typed = [sys.executable, "-m", "seedbed.cli", "--help"]
+    environment = os.environ | {"COLUMNS": "200", "TERM": "dumb"}
+    done = subprocess.run(typed, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
     for command in ("methods", "init", "recipe", "doctor", "plan", "summary", "verify", "gc"):
         assert command in done.stdout
 
@@ -39,7 +47,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_methods_lists_family_method_paper_and_parameters() -> None:
     done = seedbed("methods")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     for family in methods.list_families():
         assert f"\n{family}\n" in f"\n{done.stdout}"
         for name in methods.list_available(family):
@@ -62,7 +70,7 @@ def test_methods_runs_outside_a_project(tmp_path: Path) -> None:
 
 def test_methods_of_an_unknown_family() -> None:
     done = seedbed("methods", "superpixel")
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert done.stderr.startswith(
         "error: seedbed methods: found 'superpixel'; expected one of: dataset, pretraining, features, superpixels"
     )
@@ -74,55 +82,65 @@ def test_doctor_looks_at_everything() -> None:
     done = seedbed("doctor")
     for what in ("python", "torch", "gpu", "crf", "opencv", "dvc links", "dvc locks", "disk"):
         assert f" {what}: " in done.stdout, done.stdout + done.stderr
-    assert done.returncode == (2 if "!!" in done.stdout else 0)
+    assert done.exit_code == (2 if "!!" in done.stdout else 0)
 
 
 def test_doctor_says_what_is_wrong_outside_a_project(tmp_path: Path) -> None:
     done = seedbed("doctor", folder=tmp_path)
     assert "!! dvc links: " in done.stdout
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert "Traceback" not in done.stderr
 
 
-def test_doctor_finds_a_lock_that_a_dead_process_left(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=tmp_path, check=True)
+def test_doctor_finds_a_lock_that_a_dead_process_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert doctor.dvc_locks() == Finding("dvc locks", True, "none held")
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     lock = tmp_path / ".dvc/tmp/rwlock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.parent.mkdir(parents=True)
     lock.write_text(json.dumps({"write": {"data/x.zarr": {"pid": dead.pid, "cmd": "dvc repro"}}}), encoding="utf-8")
-    done = seedbed("doctor", folder=tmp_path)
-    assert f"ok dvc locks: left by dead processes [{dead.pid}]\n   the next `dvc repro` clears that away\n" in done.stdout
+    monkeypatch.setattr(doctor, "examine", lambda: [doctor.dvc_locks()])
+    said = seedbed("doctor", folder=tmp_path).stdout
+    assert said == f"ok dvc locks: left by dead processes [{dead.pid}]\n   the next `dvc repro` clears that away\n"
     lock.write_text(json.dumps({"write": {"data/x.zarr": {"pid": os.getpid(), "cmd": "dvc repro"}}}), encoding="utf-8")
     advice = "a second `dvc repro` fails until that one is done; leave .dvc/tmp/rwlock where it is"
-    assert f"ok dvc locks: held by process {os.getpid()}: dvc repro\n   {advice}\n" in seedbed("doctor", folder=tmp_path).stdout
+    assert seedbed("doctor", folder=tmp_path).stdout == f"ok dvc locks: held by process {os.getpid()}: dvc repro\n   {advice}\n"
 
 
 def test_summary_before_any_run(tmp_path: Path) -> None:
     done = seedbed("summary", folder=tmp_path)
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert done.stderr == "error: data/metrics/evaluation.json: found no such file; expected the figures of a run; run `dvc repro`\n"
 
 
-@pytest.mark.parametrize("page", ["docs/methods.md", "docs/artifacts.md", "dvc.yaml"])
-def test_a_stale_page_is_found_and_written_anew(tmp_path: Path, page: str) -> None:
-    def documentation(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "seedbed.tools.documentation", *arguments]
-        environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+def test_stale_pages_are_found_and_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wherever it runs: what is read of the code is that of this project."""
 
-    written = (PROJECT / page).read_text(encoding="utf-8")
-    shutil.copy(PROJECT / "dvc.yaml", tmp_path)
-    assert documentation().returncode == 0
-    assert documentation("--check").returncode == 0
-    (tmp_path / page).write_text(
-        written.replace("seedbed/images.py", "seedbed/pictures.py") if page == "dvc.yaml" else "old", encoding="utf-8"
-    )
-    stale = documentation("--check")
-    assert stale.returncode == 1
-    assert stale.stdout == f"{page} is stale: run `make docs`\n"
-    documentation()
-    assert (tmp_path / page).read_text(encoding="utf-8") == written
+    def check() -> tuple[int | str | None, str]:
+        """What `--check` ends with, and what it says."""
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["documentation", "--check"])
+        with pytest.raises(SystemExit) as ended:
+            documentation.main()
+        return ended.value.code, capsys.readouterr().out
+
+    pages = {name: (PROJECT / name).read_text(encoding="utf-8") for name in ("docs/methods.md", "docs/artifacts.md", "dvc.yaml")}
+    monkeypatch.chdir(tmp_path)
+    Path("docs").mkdir()
+    for name, text in pages.items():
+        Path(name).write_text(text, encoding="utf-8")
+    assert check() == (0, "")
+    for name, text in pages.items():
+        assert "seedbed/images.py" in text or name != "dvc.yaml"
+        Path(name).write_text(text.replace("seedbed/images.py", "seedbed/pictures.py") if name == "dvc.yaml" else "old", encoding="utf-8")
+    code, told = check()
+    assert (code, set(told.splitlines())) == (1, {f"{name} is stale: run `make docs`" for name in pages})
+    monkeypatch.setattr(sys, "argv", ["documentation"])
+    documentation.main()
+    assert {name: Path(name).read_text(encoding="utf-8") for name in pages} == pages
 
 
 def test_summary_of_broken_figures(tmp_path: Path) -> None:
@@ -130,7 +148,7 @@ def test_summary_of_broken_figures(tmp_path: Path) -> None:
     figures.parent.mkdir(parents=True)
     figures.write_text("<<<<<<< HEAD", encoding="utf-8")
     done = seedbed("summary", folder=tmp_path)
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert done.stderr.startswith("error: data/metrics/evaluation.json: found no JSON: ")
     assert done.stderr.count("\n") == 1
 
@@ -162,5 +180,5 @@ def test_plan_misses_a_section_in_our_words(tmp_path: Path) -> None:
     text = (PROJECT / "params.yaml").read_text(encoding="utf-8")
     (tmp_path / "params.yaml").write_text(text.partition("seeds:")[0], encoding="utf-8")
     done = seedbed("plan", folder=tmp_path)
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert re.match(r"error: params.yaml: \w+: found nothing; expected a section for this stage; .*\n$", done.stderr)

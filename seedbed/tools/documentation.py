@@ -122,14 +122,14 @@ def _rows(parameters: tuple[Parameter, ...], parent: str) -> Iterator[str]:
 
 def main() -> None:
     """Write the files, or check them."""
-    stale = [path for path, text in pages().items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    stale = {path: text for path, text in pages().items() if not path.is_file() or path.read_text(encoding="utf-8") != text}
     if "--check" in sys.argv[1:]:
         for path in stale:
             print(f"{path} is stale: run `make docs`")
         sys.exit(1 if stale else 0)
-    for path in stale:
+    for path, text in stale.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(pages()[path], encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
         print(f"wrote {path}")
 
 

@@ -77,6 +77,7 @@ def test_any_convolutional_network_that_takes_an_output_stride_can_be_the_backbo
     assert learner.network(torch.rand(2, 3, 40, 56))[0].shape[:2] == (2, NUM_CLASSES)
 
 
+@pytest.mark.slow
 def test_two_processes_train_a_network_that_keeps_weights_without_a_gradient(cam: Cam, tmp_path: Path) -> None:
     """timm's ConvNeXt keeps the norm of the head that is left out. It has no statistics of a batch, so one process does the same."""
     training = dataclasses.replace(cam.training, epochs=2.0, batch_size=4, parts=2)

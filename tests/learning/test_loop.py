@@ -559,7 +559,9 @@ def killable(file: str) -> None:
     print(digest, len(learner.rates))
 
 
+@pytest.mark.slow
 def test_a_training_that_is_killed_comes_to_the_same_weights(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What `make test` kills instead is the training of a stage."""
     killable(str(file.with_name("other")))
     digest, steps = capsys.readouterr().out.split()
     assert steps == "500"
@@ -620,9 +622,23 @@ class PlainLearner(Learner[Plain, Batch]):
 FOUR = Training(seed=0, epochs=4.0, batch_size=4, **PLAIN)
 
 
-def plainly(training: Training, *, machine: Machine = MACHINE, checkpoints: Checkpoints | None = None) -> Trained[Plain]:
+class PartlyIdle(PlainLearner):
+    """One of its weights has no gradient, as where a network keeps a part that is left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network.head.register_parameter("idle", nn.Parameter(torch.ones(2)))
+
+
+def plainly(
+    training: Training,
+    *,
+    learner: type[PlainLearner] = PlainLearner,
+    machine: Machine = MACHINE,
+    checkpoints: Checkpoints | None = None,
+) -> Trained[Plain]:
     way = Sampling(training, AUGMENTATION.view, Batch.of)
-    return fit(PlainLearner, pictures(5), way, machine=machine, name="test", checkpoints=checkpoints or without_checkpoints())
+    return fit(learner, pictures(5), way, machine=machine, name="test", checkpoints=checkpoints or without_checkpoints())
 
 
 def alike(one: Trained[Plain], other: Trained[Plain], *, tolerance: float = 1e-5) -> bool:
@@ -646,13 +662,15 @@ def test_parts_divide_the_batch() -> None:
         dataclasses.replace(FOUR, parts=3)
 
 
-@pytest.mark.parametrize(("parts", "devices"), [(1, 2), (2, 3)])  # of three processes, two have as much to do as each other
+# Of three processes, two have as much to do as each other.
+@pytest.mark.parametrize(("parts", "devices"), [pytest.param(1, 2, marks=pytest.mark.slow), (2, 3)])
 def test_processes_that_share_a_batch_do_the_same_training(parts: int, devices: int, file: Path) -> None:
-    alone = plainly(FOUR)
-    training = dataclasses.replace(FOUR, parts=parts)
-    shared = plainly(training, machine=Machine("cpu", devices=devices), checkpoints=Checkpoints(file, seconds=math.inf))
+    alone = plainly(FOUR, learner=PartlyIdle)
+    training, checkpoints = dataclasses.replace(FOUR, parts=parts), Checkpoints(file, seconds=math.inf)
+    shared = plainly(training, learner=PartlyIdle, machine=Machine("cpu", devices=devices), checkpoints=checkpoints)
     assert alike(alone, shared)
     assert len(shared.losses) == 5
+    assert shared.network.state_dict()["head.idle"].tolist() == [1, 1]
 
 
 class Failing(PlainLearner):

@@ -28,9 +28,12 @@ SQUARES = [(number, number**2) for number in range(6)]
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
-    """The address of a dask cluster of two processes."""
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as started:
+    """The address of a dask cluster of two processes, whose scheduler gives a task up when it has cost it two workers."""
+    distributed, dask = pytest.importorskip("distributed"), pytest.importorskip("dask")
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as started,
+    ):
         yield started.scheduler_address
 
 

@@ -166,6 +166,14 @@ def test_a_worker_with_other_packages_is_refused(store: Store) -> None:
     assert list(store.entries()) == []
 
 
+def test_a_worker_that_runs_other_code_is_refused(store: Store) -> None:
+    begun = replace(work(store, Computing([])), code=running(())._replace(digest="of other code"))
+    found = "found another version of Seedbed than the one that began this run; expected the same everywhere"
+    with pytest.raises(MachineError, match=rf"^process \d+ on .*: {found}; restart the dask workers, if there are any, and run it again$"):
+        begun(shard(*TWENTY[:3]))
+    assert list(store.entries()) == []
+
+
 def test_an_error_of_the_user_stays_as_it_is(store: Store) -> None:
     def compute(images: Sequence[str]) -> Iterator[Columns]:
         raise DataError(images[0], found="nothing", expected="an image", do="look for it")

@@ -126,6 +126,7 @@ def test_on_a_full_disk_nothing_is_left_half_written(finished: Project, tmp_path
     assert [*file.parent.iterdir()] == [file] and file.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_torch_does_not_end_the_process_where_a_disk_is_full(finished: Project, tmp_path: Path) -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, 2**16))

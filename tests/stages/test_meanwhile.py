@@ -64,7 +64,7 @@ def threshold(project: Project, value: float) -> None:
     change_params(project, "superpixels", dino=project.params()["superpixels"]["dino"] | {"threshold": value})
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_a_setting_of_a_stage_that_computes_images(own: Project, workers: str) -> None:
     before = own.params()["superpixels"]["dino"]["threshold"]
     status, said = meanwhile(own, "superpixels", lambda: threshold(own, 0.25), "--workers", workers)
@@ -120,7 +120,7 @@ def test_a_setting_of_a_training(own: Project) -> None:
     assert heard(own, "classifier") == "classifier: reused, for nothing has changed that it learns from\n"
 
 
-@pytest.mark.parametrize("harm", ["more", "less", "other"])
+@pytest.mark.parametrize("harm", ["more", "other", pytest.param("less", marks=pytest.mark.slow)])
 def test_raw_data_while_they_are_indexed(own: Project, harm: str) -> None:
     shutil.rmtree(own.data / ".work/dataset")
     image = raw(own, "image_0000")
@@ -157,10 +157,18 @@ def published_meanwhile(project: Project, edit: Callable[[], object], *, checkou
         return program.status(), program.said.splitlines()[-1]
 
 
-def test_what_changes_after_the_artifact_is_published(finished: Project, tmp_path: Path, checkout: Path) -> None:
+def test_a_setting_after_the_artifact_is_published(finished: Project, tmp_path: Path) -> None:
     own = finished.copy_to(tmp_path / "project")
     status, said = published_meanwhile(own, lambda: change_params(own, "evaluation", pictures=1))
     assert (status, said) == (2, f"error: params.yaml: evaluation.pictures: found 1; expected 2, with which this stage began; {AGAIN}")
+    shutil.rmtree(own.data / "evaluation.zarr")
+    change_params(own, "evaluation", pictures=2)
+    assert counts(own, "evaluation") == [Counts(0, 9)]
+
+
+@pytest.mark.slow
+def test_raw_data_and_code_after_the_artifact_is_published(finished: Project, tmp_path: Path, checkout: Path) -> None:
+    own = finished.copy_to(tmp_path / "project")
     status, said = published_meanwhile(own, lambda: (own.raw / "masks/more.png").write_bytes(b""))
     told = f"data/raw/shapes/masks/more.png: found a new file; expected none, as when this stage began; {AGAIN}"
     assert (status, said) == (2, f"error: {told}")

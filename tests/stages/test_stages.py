@@ -348,6 +348,7 @@ def test_labels_after_the_crf_are_kept_and_drawn_without_another(
 # --- It does not matter who computes it ---
 
 
+@pytest.mark.slow
 def test_two_processes_make_the_same_bytes(tmp_path: Path, original: dict[str, Any]) -> None:
     crowd = new_project(tmp_path / "one", original, world=CROWD)
     crowd.run(*STAGES)

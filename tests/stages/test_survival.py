@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -111,13 +111,17 @@ def undisturbed(crowd: Project, tmp_path_factory: pytest.TempPathFactory) -> Und
 # --- Killed in the midst of it ---
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_stage_that_is_killed_goes_on_where_it_was(crowd: Project, undisturbed: Undisturbed, tmp_path: Path, workers: str) -> None:
+@pytest.mark.parametrize(
+    ("workers", "times"), [("1", 3), pytest.param("1", 9, marks=pytest.mark.slow), pytest.param("2", 5, marks=pytest.mark.slow)]
+)
+def test_a_stage_that_is_killed_goes_on_where_it_was(
+    crowd: Project, undisturbed: Undisturbed, tmp_path: Path, workers: str, times: int
+) -> None:
     project, random = crowd.copy_to(tmp_path), Random(0)
     kept: dict[str, Trace] = {}
     orphans: set[int] = set()
     kills = 0
-    while kills < 5:
+    while kills < times:
         with started(project, "superpixels", "--workers", workers) as program:
             if kills % 2:  # any moment, also of starting and publishing
                 time.sleep(random.uniform(0, undisturbed.seconds))
@@ -142,10 +146,11 @@ def test_a_stage_that_is_killed_goes_on_where_it_was(crowd: Project, undisturbed
     assert not built(project, "superpixels")
 
 
-def test_a_publication_that_is_killed_leaves_a_whole_artifact_or_none(undisturbed: Undisturbed, tmp_path: Path) -> None:
+@pytest.mark.parametrize("times", [2, pytest.param(8, marks=pytest.mark.slow)])
+def test_a_publication_that_is_killed_leaves_a_whole_artifact_or_none(undisturbed: Undisturbed, tmp_path: Path, times: int) -> None:
     project, random = undisturbed.project.copy_to(tmp_path), Random(0)
     kept = traces(project, "superpixels")
-    for number in range(5):
+    for number in range(times):
         if number % 2:
             remove(project, "superpixels")
         left = built(project, "superpixels")
@@ -168,7 +173,8 @@ def steps_kept(project: Project) -> int:
     return 0
 
 
-def test_a_training_that_is_killed_ends_with_the_same_weights(tmp_path: Path, original: dict[str, Any]) -> None:
+@pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_a_training_that_is_killed_ends_with_the_same_weights(tmp_path: Path, original: dict[str, Any], times: int) -> None:
     project, random = new_album(tmp_path / "killed", original, photos(*range(10))), Random(0)
     content = project.params()
     content["classifier"]["cam"]["training"]["epochs"] = 8  # of 10 images in batches of 2: 40 steps
@@ -176,7 +182,7 @@ def test_a_training_that_is_killed_ends_with_the_same_weights(tmp_path: Path, or
     project.run("dataset")
     other = project.copy_to(tmp_path / "undisturbed")
     other.run("classifier")
-    for _ in range(2):
+    for _ in range(times):
         before = steps_kept(project)
         with started(project, "classifier", "--checkpoint-seconds", "0") as program:
             until(lambda: program.ended or steps_kept(project) != before)  # noqa: B023 (it ends in this turn)
@@ -184,7 +190,7 @@ def test_a_training_that_is_killed_ends_with_the_same_weights(tmp_path: Path, or
             time.sleep(random.uniform(0, 0.3))
             assert program.kill(), "it ended too early"
         assert not published(project, "classifier")
-    assert 2 <= steps_kept(project) < 40
+    assert times <= steps_kept(project) < 40
     said = heard(project, "classifier")
     assert said.startswith("classifier: 40 steps in ") and "anew" not in said
     assert published(project, "classifier") == published(other, "classifier")
@@ -297,13 +303,15 @@ def test_another_label_of_an_image_that_nobody_learns_from(chain: Project, tmp_p
     assert_as_from_nothing(own, tmp_path / "anew", *STAGES)
 
 
-def test_room_for_larger_images_computes_nothing(chain: Project, tmp_path: Path) -> None:
+@pytest.mark.parametrize("anew", [PER_IMAGE, pytest.param(STAGES, marks=pytest.mark.slow)])
+def test_room_for_larger_images_computes_nothing(chain: Project, tmp_path: Path, anew: Sequence[str]) -> None:
+    """Nor does anything differ from what is computed anew, by these stages."""
     own = chain.copy_to(tmp_path / "own")
     change_params(own, "dataset", max_size=[64, 56])
     nothing = {stage: Counts(0, 12) for stage in STAGES}
     assert after(own) == nothing | {"classifier": "reused,", "segmenter": "reused,", "predictions": Counts(0, 4)}
     assert open_artifact("superpixels", folder=own.data).array("regions").shape == (12, 64, 56)
-    assert_as_from_nothing(own, tmp_path / "anew", *STAGES)
+    assert_as_from_nothing(own, tmp_path / "anew", *anew)
 
 
 # --- Files that rot ---
@@ -389,7 +397,7 @@ def test_damage_in_an_artifact_is_refused_where_it_is_read(
     assert not traces(own_hundred, "superpixels")
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_a_flipped_bit_is_one_line_for_the_user(own_hundred: Project, workers: str) -> None:
     flip(own_hundred.data / "features.zarr" / PATCHES)
     forget(own_hundred, "superpixels")
@@ -399,7 +407,7 @@ def test_a_flipped_bit_is_one_line_for_the_user(own_hundred: Project, workers: s
     assert line.startswith("error: ") and "data/features.zarr: found a damaged chunk of patches: " in line
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_a_full_disk_is_one_line_for_the_user(own_hundred: Project, hundred: Project, workers: str) -> None:
     forget(own_hundred, "features")
     full = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (2_000, resource.RLIM_INFINITY))
@@ -436,7 +444,7 @@ def test_who_comes_second_waits_and_finds_everything_done(crowd: Project, undist
     assert published(project, "superpixels") == undisturbed.bytes
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_who_waits_takes_over_when_the_first_is_killed(crowd: Project, undisturbed: Undisturbed, tmp_path: Path, workers: str) -> None:
     project = crowd.copy_to(tmp_path)
     with started(project, "superpixels", "--workers", workers) as first:
@@ -474,7 +482,7 @@ def exchange(project: Project, other: Project, stage: str) -> None:
 REPLACED = "data/features.zarr: found another artifact than when the stage began; expected the same; run `dvc repro` again"
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_input_that_is_replaced_at_work(crowd: Project, undisturbed: Undisturbed, others: Project, tmp_path: Path, workers: str) -> None:
     project = crowd.copy_to(tmp_path)
     with started(project, "superpixels", "--workers", workers) as program:
@@ -527,6 +535,7 @@ def test_superpixels_are_the_same_on_a_cluster(crowd: Project, undisturbed: Undi
     assert published(project, "superpixels") == undisturbed.bytes
 
 
+@pytest.mark.slow
 def test_who_is_killed_leaves_a_cluster_that_disturbs_nobody(
     crowd: Project, undisturbed: Undisturbed, tmp_path: Path, cluster: str
 ) -> None:
@@ -564,6 +573,7 @@ def cluster_of(checkout: Path) -> Iterator[str]:
         begun.communicate("\n", timeout=60)
 
 
+@pytest.mark.slow
 def test_workers_that_run_old_code_are_refused(own_hundred: Project, tmp_path: Path) -> None:
     pytest.importorskip("distributed")
     checkout = tmp_path / "checkout"
@@ -596,15 +606,14 @@ def said_by(project: Project, stage: str, scheduler: str, checkout: Path) -> str
         return program.said
 
 
-def test_class_maps_are_the_same_everywhere(own_hundred: Project, tmp_path: Path, cluster: str) -> None:
+@pytest.mark.parametrize("elsewhere", ["processes", pytest.param("cluster", marks=pytest.mark.slow)])
+def test_class_maps_are_the_same_everywhere(own_hundred: Project, tmp_path: Path, request: pytest.FixtureRequest, elsewhere: str) -> None:
     own_hundred.run("classifier")
-    places = {"here": Workers(), "processes": Workers(workers=2), "cluster": Workers(scheduler=cluster)}
-    projects = {name: own_hundred.copy_to(tmp_path / name) for name in places}
-    for name, place in places.items():
-        assert Counts.of(heard(projects[name], "cams", place=place)) == Counts(100, 0)
+    other = Workers(workers=2) if elsewhere == "processes" else Workers(scheduler=request.getfixturevalue("cluster"))
+    project = own_hundred.copy_to(tmp_path / "elsewhere")
+    assert Counts.of(heard(own_hundred, "cams")) == Counts.of(heard(project, "cams", place=other)) == Counts(100, 0)
     assert len(traces(own_hundred, "features")) == 2, "there is nothing to share"
-    here, *elsewhere = (published(project, "cams") for project in projects.values())
-    assert [here, here] == elsewhere and here
+    assert published(own_hundred, "cams") == published(project, "cams") != {}
 
 
 def test_features_are_the_same_with_another_number_of_workers(own_hundred: Project, hundred: Project) -> None:

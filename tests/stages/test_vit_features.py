@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +11,34 @@ from ruamel.yaml import YAML
 from seedbed.reads import read_patches
 from seedbed.store.artifact import open_artifact
 from seedbed.types import Alignment
-from tests.stages.miniature import CHECKOUT, Project, new_project, tree
+from tests.stages.commands import said
+from tests.stages.miniature import CROWD, Project, new_project, tree
 from tests.stages.surviving import change_params, heard
 
 
 @pytest.fixture
 def project(tmp_path: Path, original: dict[str, Any]) -> Project:
     """A project that has features of a small transformer."""
-    made = new_project(tmp_path / "one", original, world={"num_train": 40, "num_val": 26, "seed": 0, "min_side": 64, "max_side": 72})
+    made = new_project(tmp_path / "one", original)
     change_params(made, "features", method="vit")
     made.run("dataset", "pretraining")
     return made
 
 
-def test_the_same_bytes_wherever_it_runs(project: Project, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_the_same_bytes_wherever_it_runs(tmp_path: Path, original: dict[str, Any]) -> None:
+    project = new_project(tmp_path / "one", original, world=CROWD)
+    change_params(project, "features", method="vit")
+    project.run("dataset", "pretraining")
     other = project.copy_to(tmp_path / "other")
-    project.run("pretraining", "features", "superpixels")
+    project.run("features")
     done = other.program("features", "--device", "cpu", "--workers", "2")
     assert done.returncode == 0, done.stderr
     assert tree(project.data / "features.zarr") == tree(other.data / "features.zarr") != {}
+
+
+def test_features_cover_every_image_and_superpixels_are_made_of_them(project: Project) -> None:
+    project.run("features", "superpixels")
     patches = open_artifact("features", folder=project.data)
     image = patches.ids[0]
     height, width = patches.size(image)
@@ -46,28 +52,20 @@ def test_images_of_one_superpixel_are_told(project: Project) -> None:
     project.run("pretraining", "features")
     assert "one superpixel each" not in heard(project, "superpixels")
     change_params(project, "superpixels", dino=before | {"threshold": -1.0})
-    said = heard(project, "superpixels")
-    assert "superpixels: 66 of 66 images are one superpixel each: features that all resemble each other? See features.vit.centred\n" in said
+    told = heard(project, "superpixels")
+    assert "superpixels: 9 of 9 images are one superpixel each: features that all resemble each other? See features.vit.centred\n" in told
 
 
 def test_components_are_fitted_once_and_then_frozen(project: Project, tmp_path: Path) -> None:
     project.run("features")
-    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
-    command = [sys.executable, "-m", "seedbed.cli", "components"]
-    done = subprocess.run(
-        [*command, "5", "own/five.safetensors", "--images", "20"],
-        cwd=project.root,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    components = YAML(typ="safe").load(done.stdout)["components"]
+    done = said(project, "components", "5", "own/five.safetensors", "--images", "6")
+    assert done.status == 0, done.error
+    components = YAML(typ="safe").load(done.out)["components"]
     assert components | {"sha256": ""} == {"count": 5, "fit": "file", "file": "own/five.safetensors", "sha256": ""}
     change_params(project, "features", vit=project.params()["features"]["vit"] | {"components": components})
     project.run("features")
     patches = open_artifact("features", folder=project.data)
     assert patches.array("patches").shape[-1] == 5
-    many = subprocess.run([*command, "6", "other"], cwd=project.root, env=environment, capture_output=True, text=True, check=False)
-    assert many.returncode == 2
-    assert many.stderr == "error: seedbed components: found 6; expected at most the 5 channels of the features; ask for less\n"
+    many = said(project, "components", "6", "other")
+    assert many.status == 2
+    assert many.error == "error: seedbed components: found 6; expected at most the 5 channels of the features; ask for less\n"
