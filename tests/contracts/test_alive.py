@@ -145,7 +145,7 @@ def superpixels(method: Any, folder: Path) -> Any:
 
 
 def classifier(method: Any, folder: Path) -> Any:
-    left = trained(method, partial(method.learner, NUM_CLASSES), examples(method.maps), folder)
+    left = trained(method, partial(method.learner, NUM_CLASSES, given={}), examples(method.maps), folder)
     return left.log, left.network.state_dict()
 
 
@@ -165,7 +165,7 @@ def refinement(method: Any, folder: Path) -> Any:
 def segmenter(method: Any, folder: Path) -> Any:
     source = method.backbone.initial_weights.source
     start = safetensors.torch.load_file("test_resnet_one.safetensors") if source == "classifier" else {}
-    left = trained(method, partial(method.learner, NUM_CLASSES, start=start), examples(method.maps), folder)
+    left = trained(method, partial(method.learner, NUM_CLASSES, given={"start": start}), examples(method.maps), folder)
     return left.log, left.network.state_dict()
 
 
