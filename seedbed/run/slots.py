@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from seedbed.errors import ParamsError, join_names, nearest
+from seedbed.store.artifact import find_kind
 from seedbed.store.schemas import SCHEMAS
 
 UNUSED = "dataset"  # what a slot names that the selected method does not read: every training reads it anyway
@@ -30,8 +31,8 @@ def check_maps(stage: str, wanted: Sequence[str], slots: Mapping[str, str]) -> N
             raise ParamsError(where, found=repr(slots[name]), expected=expected, do="correct it")
     for name in wanted:
         holders = _holders(name)
-        if slots.get(name) not in holders:
-            found = repr(slots[name]) if name in slots else "nothing"
+        if name not in slots or find_kind(slots[name]) not in holders:
+            found = _describe(slots[name]) if name in slots else "nothing"
             expected = f"an artifact with `{name}`: {join_names(holders)}"
             raise ParamsError(f"params.yaml: {stage}.maps.{name}", found=found, expected=expected, do="correct it")
     if "confidence" in wanted and slots["confidence"] != slots["labels"]:
@@ -49,10 +50,10 @@ def check_start(stage: str, source: str, start: str) -> None:
     source: of the initial weights; start: the artifact that params.yaml names.
     """
     wanted = CLASSIFIER if source == CLASSIFIER else UNUSED
-    if start != wanted:
+    if find_kind(start) != wanted:
         raise ParamsError(
             f"params.yaml: {stage}.start",
-            found=repr(start),
+            found=_describe(start),
             expected=f"{wanted!r}, because initial_weights.source is {source}",
             do="correct one of the two",
         )
@@ -76,6 +77,12 @@ def wrong_splits(named: Mapping[str, str], labelled: Mapping[str, bool]) -> Iter
             )
 
 
+def _describe(name: str) -> str:
+    """What a slot names, with its kind where that is another word."""
+    kind = find_kind(name)
+    return repr(name) if kind == name else f"{name!r}, which is of the kind {kind}"
+
+
 def _holders(name: str) -> list[str]:
-    """Artifacts with a map of that name at the size of the image."""
+    """Kinds of artifacts with a map of that name at the size of the image."""
     return [stage for stage, schema in SCHEMAS.items() if name in schema.arrays and "y" in schema.arrays[name].dimensions]

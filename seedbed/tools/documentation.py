@@ -92,7 +92,7 @@ def artifacts_page() -> str:
             )
         lines.append("")
     lines += [
-        "Attributes of the group, under `seedbed`: `schema`; `made_by` (stage, method, parameters, digests of the artifacts that it read);",
+        "Attributes of the group, under `seedbed`: `kind` and its `schema`; `made_by` (stage, method, parameters, digests of the artifacts that it read);",
         "`files` (length and SHA-256 of every file); `digest` of all that. No time, host, user or path.",
     ]
     return "\n".join(lines) + "\n"
