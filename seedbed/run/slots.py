@@ -9,9 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from seedbed.errors import ParamsError, join_names, nearest
 from seedbed.store.artifact import find_kind
-from seedbed.store.schemas import SCHEMAS
+from seedbed.store.schemas import NONE, SCHEMAS
 
-UNUSED = "dataset"  # what a slot names that the selected method does not read: every training reads it anyway
 CLASSIFIER = "classifier"
 TAKES_ALL = "pretraining"  # takes all images where no split is named
 NEED_LABELS = ("classifier", "segmenter", "evaluation")  # of their split, only images with labels are of use to these
@@ -26,8 +25,8 @@ def check_maps(stage: str, wanted: Sequence[str], slots: Mapping[str, str]) -> N
         where = f"params.yaml: {stage}.maps.{name}"
         if not _holders(name):
             raise ParamsError(where, found="a map that no stage makes", expected=join_names(wanted), do="correct it")
-        if name not in wanted and slots[name] != UNUSED:
-            expected = f"{UNUSED!r}, because the selected method reads {join_names(wanted)}"
+        if name not in wanted and slots[name] != NONE:
+            expected = f"{NONE!r}, because the selected method reads {join_names(wanted)}"
             raise ParamsError(where, found=repr(slots[name]), expected=expected, do="correct it")
     for name in wanted:
         holders = _holders(name)
@@ -49,7 +48,7 @@ def check_start(stage: str, source: str, start: str) -> None:
 
     source: of the initial weights; start: the artifact that params.yaml names.
     """
-    wanted = CLASSIFIER if source == CLASSIFIER else UNUSED
+    wanted = CLASSIFIER if source == CLASSIFIER else NONE
     if find_kind(start) != wanted:
         raise ParamsError(
             f"params.yaml: {stage}.start",

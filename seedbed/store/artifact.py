@@ -26,8 +26,10 @@ from seedbed.errors import ArtifactError, join_names
 from seedbed.methods import Method, identity
 from seedbed.store.layout import Recorded
 from seedbed.store.records import FOLDER, digest, misfits, record_of
-from seedbed.store.schemas import SCHEMAS, Schema
+from seedbed.store.schemas import NONE, SCHEMAS, Schema
 from seedbed.types import Size
+
+RESTORE = "restore it from git"
 
 
 @dataclass(frozen=True)
@@ -246,15 +248,18 @@ def open_artifact(name: str, *, folder: Path = FOLDER) -> Artifact:
     never padding.
     """
     path = folder / f"{name}.zarr"
+    if name == NONE:
+        expected, first, again = "the empty artifact", RESTORE, RESTORE
+    else:
+        expected, first, again = f"the artifact of stage {name}", f"run `dvc repro {name}`", f"run `dvc repro --force --single-item {name}`"
     if not path.exists():
-        raise ArtifactError(str(path), found="nothing", expected=f"the artifact of stage {name}", do=f"run `dvc repro {name}`")
-    again = f"run `dvc repro --force --single-item {name}`"
+        raise ArtifactError(str(path), found="nothing", expected=expected, do=first)
     record = record_of(path)
     if "schema" not in record:
-        raise ArtifactError(str(path), found="no zarr group that Seedbed wrote", expected=f"the artifact of stage {name}", do=again)
+        raise ArtifactError(str(path), found="no zarr group that Seedbed wrote", expected=expected, do=again)
     if problem := find_other_schema(record):
-        found, expected = problem
-        raise ArtifactError(str(path), found=found, expected=f"{expected}, which this version reads", do=again)
+        found, readable = problem
+        raise ArtifactError(str(path), found=found, expected=f"{readable}, which this version reads", do=again)
     for wrong in misfits(path, record):
         raise ArtifactError(str(path), found=wrong, expected="all files as they were published", do=again)
     return Artifact(name, path, zarr.open_group(Recorded(path, record["files"]), mode="r", zarr_format=3), record)

@@ -22,7 +22,7 @@ from seedbed.run import reuse
 from seedbed.run.fingerprint import other_versions
 from seedbed.store.entries import Entry
 from seedbed.store.records import FOLDER, WORK, digest
-from seedbed.store.schemas import SCHEMAS
+from seedbed.store.schemas import NONE, SCHEMAS
 from seedbed.store.store import LAST, NEW, Store
 
 State = Literal["current", "old", "unfinished", "unreadable"]
@@ -47,7 +47,7 @@ class Choice:
     def stores(self, folder: Path) -> list[Store]:
         """Where to look."""
         kept = sorted(path.name for path in (folder / WORK).glob("*/") if path.name != reuse.KEPT)
-        known = [*SCHEMAS, *(stage for stage in kept if stage not in SCHEMAS)]
+        known = [*(kind for kind in SCHEMAS if kind != NONE), *(stage for stage in kept if stage not in SCHEMAS)]
         for stage in self.stages:
             if stage not in known:
                 expected = f"one of: {join_names(known)}{nearest(stage, known)}"

@@ -20,10 +20,10 @@ from seedbed.errors import ArtifactError, MachineError, join_names
 from seedbed.methods import identity
 from seedbed.params import Params
 from seedbed.run import fingerprint
-from seedbed.run.slots import UNUSED
 from seedbed.store.artifact import Artifact, open_artifact
 from seedbed.store.entries import Entry
 from seedbed.store.records import FOLDER
+from seedbed.store.schemas import NONE
 from seedbed.store.store import Store
 
 ABSENT = None  # no parameter is that
@@ -102,9 +102,9 @@ def _check_maps(artifact: Artifact, params: Params, folder: Path) -> Iterator[st
     family = artifact.kind
     method: Any = params.method(importlib.import_module(f"seedbed.{family}").Method)
     settings = _settings(family, params)
-    wanted = {settings.maps.get(name, UNUSED) for name in getattr(method, "wanted_maps", method.maps)}
-    wanted |= {getattr(settings, "start", UNUSED)}
-    was, is_now = sorted(set(artifact.made_by.inputs) - {UNUSED}), sorted(wanted - {UNUSED})
+    wanted = {settings.maps.get(name, NONE) for name in getattr(method, "wanted_maps", method.maps)}
+    wanted |= {getattr(settings, "start", NONE)}
+    was, is_now = sorted(set(artifact.made_by.inputs) - {"dataset", NONE}), sorted(wanted - {NONE})
     if was != is_now:
         yield f"made from {join_names(was)}, where params.yaml names {join_names(is_now)}"
 

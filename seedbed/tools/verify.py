@@ -29,7 +29,7 @@ from seedbed.store import raw
 from seedbed.store.artifact import Artifact, find_other_schema, open_artifact
 from seedbed.store.layout import Recorded
 from seedbed.store.records import FOLDER, files_below, record_of, sha256
-from seedbed.store.schemas import SCHEMAS
+from seedbed.store.schemas import NONE, SCHEMAS
 from seedbed.store.store import NEW, Store
 from seedbed.tools import provenance
 from seedbed.tools.checks import DAMAGED, GROUP, OF_AN_ARTIFACT, Examined, Finding, Row, count, of_image
@@ -131,7 +131,10 @@ def names_of(wanted: Sequence[str], *, folder: Path = FOLDER) -> list[str]:
     """Artifacts to be looked at: those that are named, or all that there are and that dvc.lock tells of."""
     lying = {path.stem: record_of(path) for path in sorted(folder.glob("*.zarr"))}
     lost = provenance.read_recorded(folder) if lying else frozenset()
-    known = [*SCHEMAS, *(name for name, record in lying.items() if name not in SCHEMAS and ("kind" in record or name in lost))]
+    known = [
+        *(name for name in SCHEMAS if name != NONE),
+        *(name for name, record in lying.items() if name not in SCHEMAS and ("kind" in record or name in lost)),
+    ]
     for name in wanted:
         if name not in known:
             raise ArtifactError(
