@@ -58,6 +58,20 @@ def check_start(stage: str, source: str, start: str) -> None:
         )
 
 
+def check_features(superpixels: str, *, needed: bool, features: str) -> None:
+    """Refuse superpixels that need features where there are none.
+
+    superpixels, features: names of the methods; needed: whether the former needs the latter.
+    """
+    if needed and features == NONE:
+        raise ParamsError(
+            "params.yaml: features.method",
+            found=repr(features),
+            expected=f"one that describes images, because superpixels.{superpixels} needs features",
+            do="select one, or superpixels that need none",
+        )
+
+
 def wrong_splits(named: Mapping[str, str], labelled: Mapping[str, bool]) -> Iterator[ParamsError]:
     """What is wrong with settings that name splits.
 

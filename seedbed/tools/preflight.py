@@ -10,13 +10,13 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
-from seedbed import classifier, dataset, features, pretraining, segmenter
+from seedbed import classifier, dataset, features, pretraining, segmenter, superpixels
 from seedbed.dataset import Preview
 from seedbed.errors import ArtifactError, ParamsError, SeedbedError
 from seedbed.methods import Method, blocks, identity
 from seedbed.params import Params
 from seedbed.run import memory
-from seedbed.run.slots import CLASSIFIER, check_maps, check_start, wrong_splits
+from seedbed.run.slots import CLASSIFIER, check_features, check_maps, check_start, wrong_splits
 from seedbed.store.artifact import Artifact, find_kind, open_artifact
 from seedbed.store.schemas import FIXED, SCHEMAS
 
@@ -42,6 +42,8 @@ def check_slots(params: Params) -> None:
     check_start("segmenter", source, settings.start)
     if source == CLASSIFIER:
         _check_same("segmenter", method, "backbone.network", learning.backbone.network, "the classifier's", source)
+    divided = params.method(superpixels.Method)
+    check_features(divided.name, needed=divided.needs_features, features=params.method_name("features"))
     described, pretrained = params.method(features.Method), params.method(pretraining.Method)
     if described.pretrained:
         learned = identity(pretrained)

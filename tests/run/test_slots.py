@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from seedbed.errors import ParamsError
 from seedbed.params import Params
-from seedbed.run.slots import check_maps, check_start
+from seedbed.run.slots import check_features, check_maps, check_start
 from seedbed.tools.preflight import check_slots
 from seedbed.tools.recipe_files import list_recipes, read_recipe
 
@@ -65,6 +65,11 @@ def from_classifier(content: dict[str, Any], *, network: str = "test_resnet", st
             "params.yaml: segmenter.maps.regions: found 'none'; expected an artifact with `regions`: superpixels; correct it",
         ),
         (
+            lambda content: content["features"].update(method="none"),
+            "params.yaml: features.method: found 'none'; expected one that describes images, because superpixels.dino needs features; "
+            "select one, or superpixels that need none",
+        ),
+        (
             lambda content: content["classifier"].update(maps={"regions": "superpixels"}),
             "params.yaml: classifier.maps.regions: found 'superpixels'; expected 'none', because the selected method reads nothing; "
             "correct it",
@@ -80,6 +85,7 @@ def test_what_does_not_fit_is_refused_without_any_artifact(edit: Edit, message: 
 def test_what_fits_is_not() -> None:
     check_slots(params(from_classifier))
     check_start("segmenter", "hub", "none")
+    check_features("slic", needed=False, features="none")
     check_maps("segmenter", ("labels", "confidence"), {"labels": "refinement", "confidence": "refinement", "regions": "none"})
 
 
