@@ -137,7 +137,8 @@ def test_words_that_only_look_like_imports_by_name_are_free(broken: BrokenCopy) 
         ),
         (
             "stages/seeds.py",
-            "from seedbed.store.store import Storeseedbed.store.store.Store",
+            "from seedbed.store.store import Store",
+            "seedbed.store.store.Store",
             f"{BEHIND} may use seedbed.store.store",
         ),
         (
