@@ -69,4 +69,5 @@ results: setup ## run the pipeline with three seeds, and write the table of docs
 	python benchmarks/results.py --ladder --write ladder
 
 clean: ## remove what the pipeline computed here; raw data and DVC's cache stay
-	rm -rf data/*.zarr data/.work
+	find data -maxdepth 1 -name '*.zarr' ! -name none.zarr -exec rm -rf {} +
+	rm -rf data/.work

@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -48,7 +49,7 @@ SHOWN: tuple[tuple[str, str, str], ...] = (  # what, in words, and the figure's 
 CLASS_MAPS, MASKS, GROWING = "class maps at the declared threshold", "masks of the CRF", "seeds that grow in superpixels"
 MASKS_AS_LABELS = {
     "segmenter.method": "pseudo_masks",
-    "segmenter.maps": {"labels": "refinement", "regions": "dataset", "confidence": "dataset"},
+    "segmenter.maps": {"labels": "refinement", "regions": "none", "confidence": "none"},
 }
 LADDER: dict[str, dict[str, Any]] = {  # what a segmenter can learn from, and the parameters that say so
     CLASS_MAPS: {"refinement.method": "none", **MASKS_AS_LABELS},
@@ -56,7 +57,7 @@ LADDER: dict[str, dict[str, Any]] = {  # what a segmenter can learn from, and th
     GROWING: {
         "refinement.method": "crf",
         "segmenter.method": "region_growing",
-        "segmenter.maps": {"labels": "seeds", "regions": "superpixels", "confidence": "dataset"},
+        "segmenter.maps": {"labels": "seeds", "regions": "superpixels", "confidence": "none"},
     },
 }
 RUNGS: tuple[tuple[str, str, str], ...] = (  # what, in words, the figure's address, and the rung that has it; of all where empty
@@ -82,6 +83,7 @@ class Place:
         for name in ("raw", "weights"):
             if not (link := self.folder / "data" / name).is_symlink():
                 link.symlink_to((CHECKOUT / "data" / name).resolve(), target_is_directory=True)
+        shutil.copytree(CHECKOUT / "data" / "none.zarr", self.folder / "data" / "none.zarr", dirs_exist_ok=True)
 
     def run(self, stages: Sequence[str]) -> dict[str, Any]:
         """Run stages in turn. Returns the figures that they leave."""

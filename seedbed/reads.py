@@ -66,6 +66,22 @@ def read_patches(artifact: Artifact, image_id: str) -> PatchFeatures:
     return PatchFeatures(values, int(artifact.array("patch_size")), Alignment(str(artifact.array("alignment"))))
 
 
+@dataclass(frozen=True)
+class Patches:
+    """Features of images, for a method that may have no use for them."""
+
+    features: Artifact
+    wanted: bool
+
+    def key(self, image_id: str) -> str:
+        """Identity of what there is of an image."""
+        return self.features.key(image_id) if self.wanted else ""
+
+    def __getitem__(self, image_id: str) -> PatchFeatures:
+        """Features of an image; without channels where they are not wanted."""
+        return read_patches(self.features, image_id) if self.wanted else PatchFeatures(np.zeros((1, 1, 0), np.float32), 1, Alignment.PADDED)
+
+
 def read_class_maps(artifact: Artifact, image_id: str) -> ClassMaps:
     """Class maps of an image, at the resolution in which they are stored."""
     row = artifact.row(image_id)

@@ -21,9 +21,8 @@ def main(run: Run) -> None:
     data, pretraining = run.open("dataset"), run.open("pretraining")
     whole = {"patch_size": method.patch_size, "alignment": method.alignment}
     frozen = Frozen(method, run.device if method.runs_network else "cpu", pretraining)
-    run.per_image(
-        method, describe, method, frozen, run.images(data), images=data.usable, extents=method.extents(data.max_size), whole=whole
-    )
+    images, extents = data.usable if method.describes_images else (), method.extents(data.max_size)
+    run.per_image(method, describe, method, frozen, run.images(data), images=images, extents=extents, whole=whole)
 
 
 if __name__ == "__main__":

@@ -5,23 +5,25 @@ from collections.abc import Iterator, Sequence
 
 from seedbed import superpixels
 from seedbed.images import Images
-from seedbed.reads import read_patches
+from seedbed.reads import Patches
+from seedbed.run.slots import check_features
 from seedbed.run.stage import Run, run_stage
-from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import Columns
 
 
-def segment(method: superpixels.Method, pictures: Images, patches: Artifact, images: Sequence[str]) -> Iterator[Columns]:
+def segment(method: superpixels.Method, pictures: Images, patches: Patches, images: Sequence[str]) -> Iterator[Columns]:
     """Regions of images."""
     for image in images:
-        regions = method.partition(pictures[image], read_patches(patches, image))
+        regions = method.partition(pictures[image], patches[image])
         yield {"regions": regions, "region_count": regions.max() + 1}
 
 
 def main(run: Run) -> None:
     """Run the stage."""
     method = run.params.method(superpixels.Method)
-    data, patches = run.open("dataset"), run.open("features")
+    data, features = run.open("dataset"), run.open("features")
+    check_features(method.name, needed=method.needs_features, features=features.made_by.method)
+    patches = Patches(features, wanted=method.needs_features)
     made = run.per_image(method, segment, method, run.images(data), patches, images=data.usable)
     alone = int((made.array("region_count") == 1).sum())
     if alone > len(made) / 2:

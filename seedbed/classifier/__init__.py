@@ -19,7 +19,7 @@ class Settings:
     """What holds for every classifier."""
 
     split: str  # images to learn from
-    maps: Mapping[str, str]  # for each map that the method learns along: the artifact that it is read from
+    maps: Mapping[str, str]  # for each map that the method learns along: the artifact that it is read from, none where it is not read
 
 
 class Method(TrainableMethod):

@@ -10,7 +10,6 @@ from seedbed.images import Images
 from seedbed.learning.augmentation import Sample
 from seedbed.reads import Labels, read_entry
 from seedbed.store.artifact import Artifact
-from seedbed.store.schemas import SCHEMAS
 from seedbed.types import Image
 
 
@@ -65,5 +64,5 @@ class Samples(Sequence[Sample]):
             image=self._pictures[image],
             labels=self._data.array("labels")[self._data.row(image)],
             maps={name: read_entry(artifact, name, image) for name, artifact in self._maps.items()},
-            padding={name: int(SCHEMAS[artifact.name].arrays[name].fill) for name, artifact in self._maps.items()},
+            padding={name: int(artifact.schema.arrays[name].fill) for name, artifact in self._maps.items()},
         )

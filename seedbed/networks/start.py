@@ -23,7 +23,7 @@ class InitialTrunk:
     """What a training starts from besides its parameters: the trunk of the classifier, where they say so."""
 
     trunk: Trunk
-    given: Artifact  # the classifier; the data set where that is not wanted
+    given: Artifact  # the classifier; nothing where that is not wanted
 
     @property
     def wanted(self) -> bool:

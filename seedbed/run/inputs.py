@@ -33,6 +33,7 @@ class Inputs:
 
     stage: str
     params: Params
+    family: str  # whose section of the parameters it reads
     artifacts: dict[str, Artifact] = field(default_factory=dict)  # by name
     codes: set[Code] = field(default_factory=set)
     raw: dict[Path, Listing] = field(default_factory=dict)  # what lies below the root of the raw data, where all of it counts
@@ -71,7 +72,7 @@ class Inputs:
     def select(self, params: Params) -> dict[str, Any]:
         """What of some parameters counts for this run, by address."""
         root = {"dataset.root": str(params.raw_root())} if self.raw else {}
-        return {**params.select(self.stage), **root}
+        return {**params.select(self.family), **root}
 
     def _code(self) -> Iterator[Change]:
         """Files whose code, and packages whose version, is another by now. A comment may be."""

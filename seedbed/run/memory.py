@@ -33,12 +33,13 @@ def measure_available(device: str = "cpu") -> int:
     return min(machine, int(limit)) if limit.isdecimal() else machine
 
 
-def describe_shortage(stage: str, method: Method, extents: Mapping[str, int], *, device: str = "cpu") -> str:
+def describe_shortage(stage: str, method: Method, extents: Mapping[str, int], *, kind: str = "", device: str = "cpu") -> str:
     """That a stage needs more memory than there is; empty where it is not known to.
 
     extents: lengths of dimensions by name, those of what the stage reads among them.
+    kind: of its artifact, where that is not the stage's name.
     """
-    schema, needed, found = SCHEMAS[stage], method.memory(extents), measure_available(device)
+    schema, needed, found = SCHEMAS[kind or stage], method.memory(extents), measure_available(device)
     if not schema.weights and {one for array in schema.arrays.values() if array.per_image for one in array.dimensions[1:]} <= set(extents):
         needed = max(needed, 2 * schema.bytes_per_image(extents))  # what was computed, and the shard that it goes into
     if needed <= found:

@@ -87,7 +87,7 @@ class Work:
             artifact.check_unchanged()  # DVC may replace it under a run that it left behind
         fingerprint.check_running(self.code)
         with self.store.building(self.recipe, shard.keys, self.extents) as group:
-            write_images(group, SCHEMAS[self.store.stage], [row for row in rows if row is not None], extents=self.extents)
+            write_images(group, SCHEMAS[self.store.kind], [row for row in rows if row is not None], extents=self.extents)
         return len(missing)
 
     def _find_known(self, shard: Shard) -> list[dict[str, Any] | None]:
@@ -98,7 +98,7 @@ class Work:
             name, position = shard.known.get(key, ("", 0))
             entry = entries.get(name)
             stored = entry.columns(position) if entry else None
-            columns = None if stored is None else cut_columns(SCHEMAS[self.store.stage].arrays, stored)
+            columns = None if stored is None else cut_columns(SCHEMAS[self.store.kind].arrays, stored)
             if columns is not None and "digest" in columns and columns["digest"] != row_digest(columns):
                 columns = None
             if columns is not None:
@@ -140,7 +140,7 @@ class Work:
 
     def _complete(self, columns: Columns, size: Size | None) -> dict[str, Any]:
         """Columns as they are stored, with what the store itself knows of an image: size, true extents, digest."""
-        arrays = SCHEMAS[self.store.stage].arrays
+        arrays = SCHEMAS[self.store.kind].arrays
         row = encode(arrays, columns if size is None else {**columns, "size": size})
         for name, spec in arrays.items():
             if spec.extent and name in row:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from seedbed.errors import ParamsError, join_names, nearest
-from seedbed.store.schemas import SCHEMAS
+from seedbed.store.artifact import find_kind
+from seedbed.store.schemas import NONE, SCHEMAS
 
-UNUSED = "dataset"  # what a slot names that the selected method does not read: every training reads it anyway
 CLASSIFIER = "classifier"
 TAKES_ALL = "pretraining"  # takes all images where no split is named
 NEED_LABELS = ("classifier", "segmenter", "evaluation")  # of their split, only images with labels are of use to these
@@ -25,13 +25,13 @@ def check_maps(stage: str, wanted: Sequence[str], slots: Mapping[str, str]) -> N
         where = f"params.yaml: {stage}.maps.{name}"
         if not _holders(name):
             raise ParamsError(where, found="a map that no stage makes", expected=join_names(wanted), do="correct it")
-        if name not in wanted and slots[name] != UNUSED:
-            expected = f"{UNUSED!r}, because the selected method reads {join_names(wanted)}"
+        if name not in wanted and slots[name] != NONE:
+            expected = f"{NONE!r}, because the selected method reads {join_names(wanted)}"
             raise ParamsError(where, found=repr(slots[name]), expected=expected, do="correct it")
     for name in wanted:
         holders = _holders(name)
-        if slots.get(name) not in holders:
-            found = repr(slots[name]) if name in slots else "nothing"
+        if name not in slots or find_kind(slots[name]) not in holders:
+            found = _describe(slots[name]) if name in slots else "nothing"
             expected = f"an artifact with `{name}`: {join_names(holders)}"
             raise ParamsError(f"params.yaml: {stage}.maps.{name}", found=found, expected=expected, do="correct it")
     if "confidence" in wanted and slots["confidence"] != slots["labels"]:
@@ -48,13 +48,27 @@ def check_start(stage: str, source: str, start: str) -> None:
 
     source: of the initial weights; start: the artifact that params.yaml names.
     """
-    wanted = CLASSIFIER if source == CLASSIFIER else UNUSED
-    if start != wanted:
+    wanted = CLASSIFIER if source == CLASSIFIER else NONE
+    if find_kind(start) != wanted:
         raise ParamsError(
             f"params.yaml: {stage}.start",
-            found=repr(start),
+            found=_describe(start),
             expected=f"{wanted!r}, because initial_weights.source is {source}",
             do="correct one of the two",
+        )
+
+
+def check_features(superpixels: str, *, needed: bool, features: str) -> None:
+    """Refuse superpixels that need features where there are none.
+
+    superpixels, features: names of the methods; needed: whether the former needs the latter.
+    """
+    if needed and features == NONE:
+        raise ParamsError(
+            "params.yaml: features.method",
+            found=repr(features),
+            expected=f"one that describes images, because superpixels.{superpixels} needs features",
+            do="select one, or superpixels that need none",
         )
 
 
@@ -76,6 +90,12 @@ def wrong_splits(named: Mapping[str, str], labelled: Mapping[str, bool]) -> Iter
             )
 
 
+def _describe(name: str) -> str:
+    """What a slot names, with its kind where that is another word."""
+    kind = find_kind(name)
+    return repr(name) if kind == name else f"{name!r}, which is of the kind {kind}"
+
+
 def _holders(name: str) -> list[str]:
-    """Artifacts with a map of that name at the size of the image."""
+    """Kinds of artifacts with a map of that name at the size of the image."""
     return [stage for stage, schema in SCHEMAS.items() if name in schema.arrays and "y" in schema.arrays[name].dimensions]

@@ -57,6 +57,7 @@ class Run:
     scheduler: str = ""
     checkpoint_seconds: float = 60.0
     devices: int = 0  # processes that share a training; 0: one for each GPU
+    kind: str = ""  # of the artifact that it makes; empty where it is the stage's name
     inputs: Inputs = field(init=False)
     summary: list[str] = field(default_factory=list)  # what a run says that has nothing to compute
 
@@ -64,7 +65,8 @@ class Run:
         if self.device_wanted not in DEVICES:
             where = "--device or SEEDBED_DEVICE"
             raise MachineError(where, found=repr(self.device_wanted), expected=f"one of: {join_names(DEVICES)}", do="correct it")
-        object.__setattr__(self, "inputs", Inputs(self.stage, self.params))
+        object.__setattr__(self, "kind", self.kind or self.stage)
+        object.__setattr__(self, "inputs", Inputs(self.stage, self.params, family=self.kind))
 
     @property
     def opened(self) -> dict[str, Artifact]:
@@ -158,7 +160,7 @@ class Run:
         extents = {**FIXED, **(data.extents if data is not None else {}), **(extents or {})}
         code = self._code(compute, reads)
         recipe = self._recipe(method, code, reads)
-        store, started = Store(self.stage), time.monotonic()
+        store, started = Store(self.stage, kind=self.kind), time.monotonic()
         with self.hold_lock():
             shards = self._shards(recipe, reads, images, extents)
             entries = store.sound(shard.name for shard in shards)
@@ -193,7 +195,7 @@ class Run:
         code = self._code(learn, reads)
         recipe = self._recipe(method, code, reads)
         key = recipe.key([_key(one, "") for one in reads])
-        store, name, started = Store(self.stage), shard_name([key], {}), time.monotonic()
+        store, name, started = Store(self.stage, kind=self.kind), shard_name([key], {}), time.monotonic()
         reused = f"{self.stage}: reused, for nothing has changed that it learns from"
         with self.hold_lock():
             steps = 0
@@ -206,7 +208,7 @@ class Run:
                 fingerprint.check_running(code)
                 steps = len(trained["log"])
                 with store.building(recipe, [key], {}) as group:
-                    for array, spec in SCHEMAS[self.stage].arrays.items():
+                    for array, spec in SCHEMAS[self.kind].arrays.items():
                         put(group, array, spec, trained[array])
                     put_weights(group, trained["weights"])
                 store.forget_checkpoint(name)
@@ -235,13 +237,13 @@ class Run:
         opened = {name: length for one in self.opened.values() for name, length in one.lengths.items()}
         data = self.opened.get("dataset")
         extents = {**opened, **(data.extents if data is not None else {}), **extents}
-        if not self.scheduler and (said := memory.describe_shortage(self.stage, method, extents, device=device)):
+        if not self.scheduler and (said := memory.describe_shortage(self.stage, method, extents, kind=self.kind, device=device)):
             print(said, file=sys.stderr)
 
     @contextmanager
     def hold_lock(self) -> Iterator[None]:
         """Be the only one at work on this stage, on inputs that nobody has replaced while this run was waiting for that."""
-        with Store(self.stage).locked():
+        with Store(self.stage, kind=self.kind).locked():
             self.inputs.check()
             yield
 
@@ -249,8 +251,8 @@ class Run:
         """What computes."""
         if not isinstance(compute, FunctionType) or compute.__closure__:
             raise TypeError(f"stage {self.stage}: {compute!r} is no plain function, so what it depends on cannot be known")
-        named = compute.__module__.replace("__main__", f"stages.{self.stage}")
-        modules = {f"stages.{self.stage}", named, fingerprint.DECODER, *(type(one).__module__ for one in (*reads, *_find_methods(reads)))}
+        named = compute.__module__.replace("__main__", f"stages.{self.kind}")
+        modules = {f"stages.{self.kind}", named, fingerprint.DECODER, *(type(one).__module__ for one in (*reads, *_find_methods(reads)))}
         code = fingerprint.running(tuple(sorted(one for one in modules if one.startswith(("seedbed.", "stages.")))))
         self.inputs.codes.add(code)
         return code
@@ -258,11 +260,11 @@ class Run:
     def _recipe(self, method: Method, code: Code, reads: Sequence[Any]) -> Computation:
         """How this stage computes."""
         parameters = [[type(one).__module__, identity(one)] for one in _find_methods(reads)]
-        return Computation(self.stage, method.name, parameters, code.digest, dict(code.packages), code.modules)
+        return Computation(self.kind, method.name, parameters, code.digest, dict(code.packages), code.modules)
 
     def _shards(self, recipe: Computation, reads: Sequence[Any], images: Sequence[str], extents: Mapping[str, int]) -> list[Shard]:
         """Images in runs, with the names of the entries that they make."""
-        data, length = self.opened.get("dataset"), SCHEMAS[self.stage].images_per_shard(extents)
+        data, length = self.opened.get("dataset"), SCHEMAS[self.kind].images_per_shard(extents)
         shards = []
         for start in range(0, len(images), length):
             run = tuple(images[start : start + length])

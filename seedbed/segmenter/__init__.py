@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 
@@ -20,8 +19,8 @@ class Settings:
     """What holds for every segmenter."""
 
     split: str  # images to learn from
-    maps: Mapping[str, str]  # for each map that the method learns along: the artifact that it is read from
-    start: Literal["dataset", "classifier"]  # classifier where the method's initial weights are the classifier's; else dataset
+    maps: Mapping[str, str]  # for each map that the method learns along: the artifact that it is read from, none where it is not read
+    start: str  # the artifact of the classifier where the method's initial weights are the classifier's; else none
 
 
 class Method(TrainableMethod):

@@ -26,8 +26,10 @@ from seedbed.errors import ArtifactError, join_names
 from seedbed.methods import Method, identity
 from seedbed.store.layout import Recorded
 from seedbed.store.records import FOLDER, digest, misfits, record_of
-from seedbed.store.schemas import SCHEMAS, Schema
+from seedbed.store.schemas import NONE, SCHEMAS, Schema
 from seedbed.types import Size
+
+RESTORE = "restore it from git"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Artifact:
     """A published artifact, open for reading. Images are asked for by id."""
 
     def __init__(self, name: str, path: Path, group: zarr.Group, record: Mapping[str, Any]) -> None:
+        """name: where it lies, `<name>.zarr`; what it holds, `record` says."""
         self.name = name
         self.path = path
         self._group = group
@@ -66,7 +69,12 @@ class Artifact:
     @property
     def schema(self) -> Schema:
         """What it holds."""
-        return SCHEMAS[self.name]
+        return SCHEMAS[self.kind]
+
+    @property
+    def kind(self) -> str:
+        """Of which kind it is: the key of its schema, wherever it lies."""
+        return str(self._record["kind"])
 
     @property
     def digest(self) -> str:
@@ -240,19 +248,35 @@ def open_artifact(name: str, *, folder: Path = FOLDER) -> Artifact:
     never padding.
     """
     path = folder / f"{name}.zarr"
+    if name == NONE:
+        expected, first, again = "the empty artifact", RESTORE, RESTORE
+    else:
+        expected, first, again = f"the artifact of stage {name}", f"run `dvc repro {name}`", f"run `dvc repro --force --single-item {name}`"
     if not path.exists():
-        raise ArtifactError(str(path), found="nothing", expected=f"the artifact of stage {name}", do=f"run `dvc repro {name}`")
-    again = f"run `dvc repro --force --single-item {name}`"
+        raise ArtifactError(str(path), found="nothing", expected=expected, do=first)
     record = record_of(path)
     if "schema" not in record:
-        raise ArtifactError(str(path), found="no zarr group that Seedbed wrote", expected=f"the artifact of stage {name}", do=again)
-    if record["schema"] != SCHEMAS[name].version:
-        raise ArtifactError(
-            str(path), found=f"schema {record['schema']}", expected=f"schema {SCHEMAS[name].version}, which this version reads", do=again
-        )
+        raise ArtifactError(str(path), found="no zarr group that Seedbed wrote", expected=expected, do=again)
+    if problem := find_other_schema(record):
+        found, readable = problem
+        raise ArtifactError(str(path), found=found, expected=f"{readable}, which this version reads", do=again)
     for wrong in misfits(path, record):
         raise ArtifactError(str(path), found=wrong, expected="all files as they were published", do=again)
     return Artifact(name, path, zarr.open_group(Recorded(path, record["files"]), mode="r", zarr_format=3), record)
+
+
+def find_other_schema(record: Mapping[str, Any]) -> tuple[str, str] | None:
+    """What a record says of its schema, and what it should say; None where this version reads it."""
+    kind = record.get("kind")
+    if kind not in SCHEMAS:
+        return (f"the kind {kind!r}" if kind else "no kind"), f"one of: {join_names(SCHEMAS)}"
+    found, expected = record["schema"], SCHEMAS[kind].version
+    return None if found == expected else (f"schema {found}", f"schema {expected}")
+
+
+def find_kind(name: str, *, folder: Path = FOLDER) -> str:
+    """Of which kind an artifact is; one that is not there yet, or is damaged, is taken for what it is called."""
+    return str(record_of(folder / f"{name}.zarr").get("kind", name))
 
 
 @lru_cache(maxsize=16)

@@ -24,7 +24,7 @@ from seedbed.store.schemas import SCHEMAS, Array
 class Computation:
     """How a stage computes: what its results depend on, but for what is read."""
 
-    stage: str
+    kind: str  # of artifact that the results are for
     method: str
     parameters: Sequence[Any]  # of every method that takes part
     code: str  # digest of the modules that compute
@@ -34,9 +34,9 @@ class Computation:
     @cached_property
     def digest(self) -> str:
         """Identity of the recipe."""
-        schema = SCHEMAS[self.stage]
+        schema = SCHEMAS[self.kind]
         arrays = {name: [one.dimensions, one.dtype, one.extent] for name, one in schema.arrays.items()}
-        return digest([self.stage, list(self.parameters), schema.version, self.code, dict(self.packages), arrays])
+        return digest([self.kind, list(self.parameters), schema.version, self.code, dict(self.packages), arrays])
 
     def key(self, parts: Sequence[str]) -> str:
         """Identity of a result.
@@ -103,8 +103,7 @@ class Entry:
     @cached_property
     def _arrays(self) -> dict[str, Any]:
         """Its arrays; small ones are read at once, for every chunk of them is a file to open."""
-        arrays = SCHEMAS[self.stage].arrays
-        return {name: array if arrays[name].large else np.asarray(array[...]) for name, array in self.group.arrays()}
+        return {name: array if array.shards else np.asarray(array[...]) for name, array in self.group.arrays()}
 
     def columns(self, position: int) -> dict[str, Any] | None:
         """What it has of an image, padded as it is stored; None where that is not as it was written."""

@@ -101,6 +101,7 @@ LOG = {
 }
 MAP_SIZE = Array(("image", "height_width"), "int32", 0, "true extent of the image's maps")
 LABELS = Array(("image", "y", "x"), "uint8", 255, "class of the pixel; 255 is unlabelled or padding", "size")
+NONE = "none"  # what a slot names that the selected method does not read
 SCHEMAS: dict[str, Schema] = {
     "dataset": Schema(
         3,
@@ -217,4 +218,5 @@ SCHEMAS: dict[str, Schema] = {
             ),
         },
     ),
+    "none": Schema(1, "Nothing, in git: what a slot of params.yaml names that the selected method does not read.", {}),
 }

@@ -45,8 +45,10 @@ NEW = "new-"  # what is being built
 class Store:
     """The entries of one stage."""
 
-    def __init__(self, stage: str, *, folder: Path = FOLDER) -> None:
+    def __init__(self, stage: str, *, kind: str = "", folder: Path = FOLDER) -> None:
+        """kind: of the stage's artifact; only needed to write, and where it is not the stage's name."""
         self.stage = stage
+        self.kind = kind or stage
         self.data = folder.absolute()
         self.folder = self.data / WORK / stage
 
@@ -114,7 +116,7 @@ class Store:
             yield group
             written = (one for one in files_below(work) if one[1] != unfinished)
             files = {relative: [file.stat().st_size, sha256(file)] for relative, file in written}
-            described = {**asdict(recipe), "schema": SCHEMAS[self.stage].version}
+            described = {**asdict(recipe), "schema": SCHEMAS[self.kind].version}
             sign(group, {"recipe": described, "keys": list(keys), "extents": dict(extents), "files": files})
             try:
                 unfinished.unlink()
@@ -156,7 +158,7 @@ class Store:
 
         whole: arrays that are in no entry.
         """
-        schema = SCHEMAS[self.stage]
+        schema = SCHEMAS[self.kind]
         files: dict[str, tuple[int, str]] = {}
         with self._aside() as work:
             group = zarr.open_group(work, mode="a", zarr_format=3)
@@ -175,14 +177,14 @@ class Store:
                 files |= link(entries[0], "weights/", work, "weights/")
             files |= {name: (file.stat().st_size, sha256(file)) for name, file in files_below(work) if name not in files}
             listing = {name: list(files[name]) for name in sorted(files)}
-            sign(group, {"schema": schema.version, "made_by": asdict(made_by), "files": listing})
+            sign(group, {"kind": self.kind, "schema": schema.version, "made_by": asdict(made_by), "files": listing})
             target = self.data / f"{self.stage}.zarr"
             put_in_place(work, target)
         return open_artifact(self.stage, folder=self.data)
 
     def join(self, entries: Sequence[Entry]) -> dict[str, npt.NDArray[Any]]:
         """Small arrays of entries."""
-        arrays = SCHEMAS[self.stage].arrays
+        arrays = SCHEMAS[self.kind].arrays
         names = [name for name in (entries[0].group if entries else ()) if name in arrays and not arrays[name].large]
         return {name: self._join(name, arrays[name], entries, {}) for name in names}
 

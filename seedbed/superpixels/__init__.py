@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from seedbed.types import Image, PatchFeatures, RegionMap
 
 class Method(methods.Method):
     """A partition of one image."""
+
+    needs_features: ClassVar[bool] = True  # else it is given features without channels, and other features change nothing
 
     @abstractmethod
     def segment(self, image: Image, patches: PatchFeatures) -> RegionMap:

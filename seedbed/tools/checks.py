@@ -327,7 +327,7 @@ OF_AN_IMAGE: Mapping[str, tuple[ImageCheck, ...]] = {
 def of_image(row: Row) -> list[str]:
     """What is wrong with an image."""
     found: list[str] = []
-    for check in (*OF_ANY_IMAGE, *OF_AN_IMAGE.get(row.examined.name, ())):
+    for check in (*OF_ANY_IMAGE, *OF_AN_IMAGE.get(row.examined.artifact.kind, ())):
         try:
             for problem in check(row):
                 found.append(problem)
@@ -373,7 +373,7 @@ def _numbers(examined: Examined) -> Iterator[tuple[str, str]]:
 
 def _alignment(examined: Examined) -> Iterator[tuple[str, str]]:
     """Where patches lie on their image."""
-    if examined.name == "features":
+    if examined.artifact.kind == "features":
         with suppress(HiddenError):
             edge = int(examined.values("patch_size"))
             if edge < 1:

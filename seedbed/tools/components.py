@@ -19,6 +19,8 @@ def write_components(features: Artifact, count: int, file: Path, *, images: int)
 
     images: that they are fitted to, evenly spread over the data set.
     """
+    if not features.ids:
+        raise ParamsError("seedbed components", found="no features", expected="some to fit to", do="select features in params.yaml")
     width = read_patches(features, features.ids[0]).values.shape[-1]
     if count > width:
         raise ParamsError(

@@ -81,7 +81,8 @@ def artifacts_page() -> str:
     lines += ["| dimension | along it |", "|---|---|", *(f"| `{name}` | {meaning} |" for name, meaning in DIMENSIONS.items()), ""]
     for name, schema in SCHEMAS.items():
         lines += [f"## data/{name}.zarr", "", f"Schema {schema.version}. {schema.meaning}", ""]
-        lines += ["| array | dimensions | type | padding | what it holds |", "|---|---|---|---|---|"]
+        if schema.arrays:
+            lines += ["| array | dimensions | type | padding | what it holds |", "|---|---|---|---|---|"]
         for array, spec in schema.arrays.items():
             padding = "" if not spec.dimensions or spec.dtype == "str" else f"{spec.fill}"
             extent = f"; true extent in `{spec.extent}`" if spec.extent else ""
@@ -92,7 +93,8 @@ def artifacts_page() -> str:
             )
         lines.append("")
     lines += [
-        "Attributes of the group, under `seedbed`: `schema`; `made_by` (stage, method, parameters, digests of the artifacts that it read);",
+        "Attributes of the group, under `seedbed`: `kind`, which of these it is, wherever it lies; the version of its `schema`;",
+        "`made_by` (stage, method, parameters, digests of the artifacts that it read);",
         "`files` (length and SHA-256 of every file); `digest` of all that. No time, host, user or path.",
     ]
     return "\n".join(lines) + "\n"

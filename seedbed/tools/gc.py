@@ -21,8 +21,8 @@ from seedbed.errors import ArtifactError, MachineError, ParamsError, join_names,
 from seedbed.run import reuse
 from seedbed.run.fingerprint import other_versions
 from seedbed.store.entries import Entry
-from seedbed.store.records import FOLDER, digest
-from seedbed.store.schemas import SCHEMAS
+from seedbed.store.records import FOLDER, WORK, digest
+from seedbed.store.schemas import NONE, SCHEMAS
 from seedbed.store.store import LAST, NEW, Store
 
 State = Literal["current", "old", "unfinished", "unreadable"]
@@ -41,17 +41,18 @@ class Choice:
     everything: bool = False  # current ones too
 
     def __post_init__(self) -> None:
-        for stage in self.stages:
-            if stage not in SCHEMAS:
-                expected = f"one of: {join_names(SCHEMAS)}{nearest(stage, SCHEMAS)}"
-                raise ParamsError("seedbed gc --stage", found=repr(stage), expected=expected, do="correct the name")
         if self.everything and self.keep:
             raise ParamsError("seedbed gc --all", found=f"--keep {self.keep} beside it", expected="one of them", do="leave one out")
 
     def stores(self, folder: Path) -> list[Store]:
         """Where to look."""
-        stores = [Store(stage, folder=folder) for stage in SCHEMAS if not self.stages or stage in self.stages]
-        return [store for store in stores if store.folder.is_dir()]
+        kept = sorted(path.name for path in (folder / WORK).glob("*/") if path.name != reuse.KEPT)
+        known = [*(kind for kind in SCHEMAS if kind != NONE), *(stage for stage in kept if stage not in SCHEMAS)]
+        for stage in self.stages:
+            if stage not in known:
+                expected = f"one of: {join_names(known)}{nearest(stage, known)}"
+                raise ParamsError("seedbed gc --stage", found=repr(stage), expected=expected, do="correct the name")
+        return [Store(stage, folder=folder) for stage in known if stage in (self.stages or kept) and stage in kept]
 
     @property
     def command(self) -> str:
@@ -143,7 +144,7 @@ def _generations(store: Store) -> list[Generation]:
 
 def _generation(store: Store, members: Sequence[Entry], own: Mapping[str, Any] | None, *, recipe: str, current: bool) -> Generation:
     what, paths = _describe(members[0].recipe, own, current=current), tuple(entry.path for entry in members)
-    images = None if SCHEMAS[store.stage].weights else sum(len(entry.keys) for entry in members)
+    images = None if any(map(_trained, members)) else sum(len(entry.keys) for entry in members)
     kept = reuse.place_of(store.stage, store.data)
     if current and kept.is_dir():  # it shares files with the entries
         paths = (*paths, kept)
@@ -151,6 +152,11 @@ def _generation(store: Store, members: Sequence[Entry], own: Mapping[str, Any] |
     if not current and made.last_used > _time(store.folder / LAST):  # nothing was published since it was computed
         return replace(made, state="unfinished")
     return made
+
+
+def _trained(entry: Entry) -> bool:
+    """Whether it is the result of a training."""
+    return any(file.startswith("weights/") for file in entry.files)
 
 
 def _choose(choice: Choice, generations: Sequence[Generation]) -> list[Generation]:

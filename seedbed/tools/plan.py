@@ -12,7 +12,7 @@ from rich.table import Table
 from seedbed.dataset import Preview
 from seedbed.errors import ArtifactError, MachineError, join_names
 from seedbed.params import Params
-from seedbed.store.artifact import Artifact, open_artifact
+from seedbed.store.artifact import Artifact, find_kind, open_artifact
 from seedbed.store.records import FOLDER, WORK
 from seedbed.store.schemas import FIXED, SCHEMAS
 from seedbed.store.store import Store
@@ -97,7 +97,7 @@ class Cost:
 
 def cost(stage: str, params: Params) -> Cost:
     """What computing a stage anew would take: an upper bound, since what the store has is reused."""
-    data, made, schema, speeds = _open_published("dataset"), _open_published(stage), SCHEMAS[stage], Store(stage).speeds()
+    data, made, schema, speeds = _open_published("dataset"), _open_published(stage), SCHEMAS[find_kind(stage)], Store(stage).speeds()
     trains = schema.weights
     images = None if trains else len(made.ids) if made is not None else len(data.usable) if data is not None else None
     seconds = None
@@ -125,7 +125,7 @@ def _extents(stage: str, params: Params, data: Artifact | None) -> dict[str, int
     if data is None:
         return None
     extents = {**FIXED, "split": len(data.array("split_names")), **data.extents}
-    if stage in SIZED:
+    if find_kind(stage) in SIZED:
         extents |= _method(stage, params).extents(data.max_size)
     return extents
 
@@ -149,7 +149,7 @@ def welcome(plan: list[StagePlan], params: Params) -> str:
     """What a first run takes."""
     before = preflight.preview(params)
     images = f" on {before.images:,} images" if isinstance(before, Preview) and before.images else ""
-    trained = [one.stage for one in plan if SCHEMAS[one.stage].weights and hasattr(_method(one.stage, params), "training")]
+    trained = [one.stage for one in plan if SCHEMAS[find_kind(one.stage)].weights and hasattr(_method(one.stage, params), "training")]
     drawn = params.method_name("dataset") == "shapes" and not any(one.other_parameters for one in plan)
     took = f"With these parameters that took {TOOK}." if drawn else "How long that takes is known when it has run once."
     trains = f"; {' and '.join(trained)} train a network" if trained else ""
@@ -157,7 +157,7 @@ def welcome(plan: list[StagePlan], params: Params) -> str:
 
 
 def _method(stage: str, params: Params) -> Any:
-    return params.method(importlib.import_module(f"seedbed.{stage}").Method)
+    return params.method(importlib.import_module(f"seedbed.{find_kind(stage)}").Method)
 
 
 def table(plan: list[StagePlan]) -> Table:

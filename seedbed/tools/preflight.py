@@ -10,14 +10,14 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
-from seedbed import classifier, dataset, features, pretraining, segmenter
+from seedbed import classifier, dataset, features, pretraining, segmenter, superpixels
 from seedbed.dataset import Preview
 from seedbed.errors import ArtifactError, ParamsError, SeedbedError
 from seedbed.methods import Method, blocks, identity
 from seedbed.params import Params
 from seedbed.run import memory
-from seedbed.run.slots import CLASSIFIER, check_maps, check_start, wrong_splits
-from seedbed.store.artifact import Artifact, open_artifact
+from seedbed.run.slots import CLASSIFIER, check_features, check_maps, check_start, wrong_splits
+from seedbed.store.artifact import Artifact, find_kind, open_artifact
 from seedbed.store.schemas import FIXED, SCHEMAS
 
 PRETRAINING = "pretraining"
@@ -42,6 +42,8 @@ def check_slots(params: Params) -> None:
     check_start("segmenter", source, settings.start)
     if source == CLASSIFIER:
         _check_same("segmenter", method, "backbone.network", learning.backbone.network, "the classifier's", source)
+    divided = params.method(superpixels.Method)
+    check_features(divided.name, needed=divided.needs_features, features=params.method_name("features"))
     described, pretrained = params.method(features.Method), params.method(pretraining.Method)
     if described.pretrained:
         learned = identity(pretrained)
@@ -88,7 +90,7 @@ def problems(stages: Collection[str], params: Params) -> Iterator[SeedbedError]:
     if splits is not None:
         yield from wrong_splits({stage: split for stage, split in params.splits().items() if stage in stages}, splits)
     for stage in stages:
-        method: Any = params.method(importlib.import_module(f"seedbed.{stage}").Method)
+        method: Any = params.method(importlib.import_module(f"seedbed.{find_kind(stage)}").Method)
         own = f"{stage}.{method.name}"
         yield from (_located(error, method, own) for error in _refusals(method.check))
         for address, block in blocks(method, own):
@@ -103,10 +105,11 @@ def shortages(stages: Collection[str], params: Params) -> Iterator[str]:
     """
     extents = _extents(params)
     for stage in stages if extents else ():
-        method: Any = params.method(importlib.import_module(f"seedbed.{stage}").Method)
+        kind = find_kind(stage)
+        method: Any = params.method(importlib.import_module(f"seedbed.{kind}").Method)
         own = method.extents((extents["y"], extents["x"])) if hasattr(method, "extents") else {}
-        device = "cuda" if SCHEMAS[stage].weights and _has_gpu() else "cpu"  # elsewhere, batches are halved until they fit
-        if said := memory.describe_shortage(stage, method, {**extents, **own}, device=device):
+        device = "cuda" if SCHEMAS[kind].weights and _has_gpu() else "cpu"  # elsewhere, batches are halved until they fit
+        if said := memory.describe_shortage(stage, method, {**extents, **own}, kind=kind, device=device):
             yield said
 
 

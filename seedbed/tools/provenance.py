@@ -20,11 +20,10 @@ from seedbed.errors import ArtifactError, MachineError, join_names
 from seedbed.methods import identity
 from seedbed.params import Params
 from seedbed.run import fingerprint
-from seedbed.run.slots import UNUSED
 from seedbed.store.artifact import Artifact, open_artifact
 from seedbed.store.entries import Entry
 from seedbed.store.records import FOLDER
-from seedbed.store.schemas import SCHEMAS
+from seedbed.store.schemas import NONE
 from seedbed.store.store import Store
 
 ABSENT = None  # no parameter is that
@@ -48,17 +47,17 @@ def remedy(stages: list[str]) -> str:
 def of_params(artifact: Artifact, params: Params, *, folder: Path = FOLDER) -> Iterator[str]:
     """How what an artifact was made with differs from what params.yaml says."""
     yield from of_method(artifact, params)
-    yield from OF_SETTINGS.get(artifact.name, _check_nothing)(artifact, params, folder)
+    yield from OF_SETTINGS.get(artifact.kind, _check_nothing)(artifact, params, folder)
 
 
 def of_method(artifact: Artifact, params: Params) -> Iterator[str]:
     """How the method of an artifact, or its parameters, differ from those that are selected now."""
-    stage, made_by = artifact.name, artifact.made_by
-    selected = params.method_name(stage)
+    family, made_by = artifact.kind, artifact.made_by
+    selected = params.method_name(family)
     if made_by.method != selected:
         yield f"made by the method {made_by.method}, where params.yaml selects {selected}"
         return
-    method: Any = params.method(importlib.import_module(f"seedbed.{stage}").Method)
+    method: Any = params.method(importlib.import_module(f"seedbed.{family}").Method)
     before, now = dict(_leaves(made_by.parameters)), dict(_leaves(json.loads(json.dumps(identity(method)))))
     for name in {**before, **now}:
         if before.get(name, ABSENT) != now.get(name, ABSENT):
@@ -100,12 +99,12 @@ def _check_data_set(artifact: Artifact, params: Params, folder: Path) -> Iterato
 
 def _check_maps(artifact: Artifact, params: Params, folder: Path) -> Iterator[str]:  # noqa: ARG001 (a check as the others)
     """The artifacts that a training read."""
-    stage = artifact.name
-    method: Any = params.method(importlib.import_module(f"seedbed.{stage}").Method)
-    settings = _settings(stage, params)
-    wanted = {settings.maps.get(name, UNUSED) for name in getattr(method, "wanted_maps", method.maps)}
-    wanted |= {getattr(settings, "start", UNUSED)}
-    was, is_now = sorted(set(artifact.made_by.inputs) - {UNUSED}), sorted(wanted - {UNUSED})
+    family = artifact.kind
+    method: Any = params.method(importlib.import_module(f"seedbed.{family}").Method)
+    settings = _settings(family, params)
+    wanted = {settings.maps.get(name, NONE) for name in getattr(method, "wanted_maps", method.maps)}
+    wanted |= {getattr(settings, "start", NONE)}
+    was, is_now = sorted(set(artifact.made_by.inputs) - {"dataset", NONE}), sorted(wanted - {NONE})
     if was != is_now:
         yield f"made from {join_names(was)}, where params.yaml names {join_names(is_now)}"
 
@@ -188,7 +187,7 @@ def _find_changed(entry: Entry) -> Iterator[str]:
 
 def _holds(entry: Entry, artifact: Artifact) -> bool:
     """Whether an entry of the store is the first part of an artifact, going by what both say of its content."""
-    arrays = SCHEMAS[artifact.name].arrays
+    arrays = artifact.schema.arrays
     small = [name for name in entry.group if name in arrays and not arrays[name].large]
     small = ["digest"] if "digest" in small else small
     files = artifact.files

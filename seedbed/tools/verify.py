@@ -26,10 +26,10 @@ from seedbed.images import digest
 from seedbed.params import Params
 from seedbed.run.progress import Progress
 from seedbed.store import raw
-from seedbed.store.artifact import Artifact, open_artifact
+from seedbed.store.artifact import Artifact, find_other_schema, open_artifact
 from seedbed.store.layout import Recorded
 from seedbed.store.records import FOLDER, files_below, record_of, sha256
-from seedbed.store.schemas import SCHEMAS
+from seedbed.store.schemas import NONE, SCHEMAS
 from seedbed.store.store import NEW, Store
 from seedbed.tools import provenance
 from seedbed.tools.checks import DAMAGED, GROUP, OF_AN_ARTIFACT, Examined, Finding, Row, count, of_image
@@ -129,19 +129,24 @@ def _is_cached(path: Path, files: Iterable[str]) -> dict[str, Path]:
 
 def names_of(wanted: Sequence[str], *, folder: Path = FOLDER) -> list[str]:
     """Artifacts to be looked at: those that are named, or all that there are and that dvc.lock tells of."""
+    lying = {path.stem: record_of(path) for path in sorted(folder.glob("*.zarr"))}
+    lost = provenance.read_recorded(folder) if lying else frozenset()
+    known = [
+        *(name for name in SCHEMAS if name != NONE),
+        *(name for name, record in lying.items() if name not in SCHEMAS and ("kind" in record or name in lost)),
+    ]
     for name in wanted:
-        if name not in SCHEMAS:
+        if name not in known:
             raise ArtifactError(
-                "seedbed verify", found=repr(name), expected=f"one of: {join_names(SCHEMAS)}{nearest(name, SCHEMAS)}", do="correct the name"
+                "seedbed verify", found=repr(name), expected=f"one of: {join_names(known)}{nearest(name, known)}", do="correct the name"
             )
-    there = [name for name in SCHEMAS if (folder / f"{name}.zarr").exists()]
-    lost = provenance.read_recorded(folder) if there else frozenset()
+    there = [name for name in known if name in lying]
     for name in wanted:
         if name not in there:
             open_artifact(name, folder=folder)  # says which stage makes it
     if not there:
         raise ArtifactError(str(folder), found="no artifact", expected="what some stage left", do="run `dvc repro`")
-    return [name for name in SCHEMAS if (name in wanted if wanted else name in there or name in lost)]
+    return [name for name in known if (name in wanted if wanted else name in there or name in lost)]
 
 
 def verify_all(
@@ -185,8 +190,9 @@ def verify(name: str, *, params: Params | None = None, folder: Path = FOLDER) ->
     record = record_of(path)
     if "schema" not in record:
         return refused("not what was written when it was published" if (path / GROUP).is_file() else "missing")
-    if record["schema"] != SCHEMAS[name].version:
-        return refused(f"schema {record['schema']} instead of {SCHEMAS[name].version}, which this version reads")
+    if problem := find_other_schema(record):
+        found, expected = problem
+        return refused(f"{found} instead of {expected}, which this version reads")
     try:
         group = zarr.open_group(Recorded(path, record["files"]), mode="r", zarr_format=3)
     except (RuntimeError, ValueError, OSError) as error:

@@ -13,14 +13,14 @@ import safetensors.numpy
 
 from seedbed.errors import ArtifactError, WeightsError, join_names
 from seedbed.store import files
-from seedbed.store.artifact import Artifact, open_artifact
+from seedbed.store.artifact import Artifact, find_kind, open_artifact
 from seedbed.store.schemas import SCHEMAS
 
 
 def trained_artifact(stage: str) -> Artifact:
     """What a stage has trained."""
     known = [name for name, schema in SCHEMAS.items() if schema.weights]
-    if stage not in known:
+    if find_kind(stage) not in known:
         raise ArtifactError("seedbed weights", found=repr(stage), expected=f"one of: {join_names(known)}", do="correct it")
     return open_artifact(stage)
 

@@ -11,7 +11,8 @@ import pytest
 from seedbed import methods
 from seedbed.types import Alignment, Image, PatchFeatures, cells
 
-NAMES = methods.list_available("features")
+AVAILABLE = methods.list_available("features")
+NAMES = [name for name in AVAILABLE if methods.load("features", name).describes_images]  # type: ignore[attr-defined]
 SIZES = [(24, 40), (17, 33), (41, 9), (3, 50)]  # whole patches, one pixel too many, and less than a patch
 
 
@@ -64,3 +65,9 @@ def test_images_stay_as_they_are(name: str, small_method: Callable[[str, str], A
 @pytest.mark.parametrize("name", NAMES)
 def test_no_image_has_no_features(name: str, small_method: Callable[[str, str], Any]) -> None:
     assert describe(small_method("features", name), []) == []
+
+
+@pytest.mark.parametrize("name", sorted({*AVAILABLE} - {*NAMES}))
+def test_what_describes_no_image_describes_none(name: str, small_method: Callable[[str, str], Any]) -> None:
+    """Nothing else can be asked of it: its artifact is empty, and whoever needs features refuses it."""
+    assert describe(small_method("features", name), images()) == []

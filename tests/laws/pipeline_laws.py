@@ -16,6 +16,7 @@ N = TypeVar("N", bound=ast.AST)
 ROOT = "${dataset.root}"  # of the raw data
 CARRYING = ("run", "store", "report", "tools", "cli", "errors", "methods", "packages", "params")  # results, which they change in nothing
 SHARED = ("algorithms", "networks", "learning", "scoring")  # rooms that are one dep
+NONE = "none"  # the kind of the one artifact that no stage leaves: it is in git
 DECODER, SCHEMAS = "seedbed.reads", "seedbed/store/schemas.py"  # of every stage
 WATCHED = ("images_and_more", "read_raw")  # how a run gives all of them
 
@@ -149,7 +150,7 @@ def maps_learned(tree: SourceTree, family: str) -> dict[str, str]:
 def maps_have_slots(tree: SourceTree) -> list[str]:
     """Whatever a method learns along has a place in params.yaml, so that whoever selects the method finds it there."""
     return [
-        f'params.yaml: add "{name}: dataset" to {family}.maps: {tree.file(method)} learns {name} along'
+        f'params.yaml: add "{name}: none" to {family}.maps: {tree.file(method)} learns {name} along'
         for family in tree.families
         for name, method in maps_learned(tree, family).items()
         if name not in tree.params.get(family, {}).get("maps", {})
@@ -278,7 +279,10 @@ def outs_have_schemas(tree: SourceTree) -> list[str]:
     where = tree.file("seedbed.store.schemas")
     return [
         *(f"{where}: add {name!r} to SCHEMAS: data/{name}.zarr is an out in dvc.yaml" for name in sorted(outs - schemas)),
-        *(f"{where}: remove {name!r} from SCHEMAS: no stage of dvc.yaml leaves data/{name}.zarr" for name in sorted(schemas - outs)),
+        *(
+            f"{where}: remove {name!r} from SCHEMAS: no stage of dvc.yaml leaves data/{name}.zarr"
+            for name in sorted(schemas - outs - {NONE})
+        ),
         *(f"{where}: add {name!r} to DIMENSIONS: an array has it" for name in sorted(used - dimensions)),
         *(f"{where}: remove {name!r} from DIMENSIONS: no array has it" for name in sorted(dimensions - used)),
     ]

@@ -27,7 +27,7 @@ from seedbed.store.store import Store
 from tests.support.small import shrunk
 
 PROJECT = Path(__file__).parents[2]
-COPIED = ("seedbed", "stages", "dvc.yaml", ".dvcignore", ".dvc/config", "data/raw/shapes/.gitignore")
+COPIED = ("seedbed", "stages", "dvc.yaml", ".dvcignore", ".dvc/config", "data/raw/shapes/.gitignore", "data/none.zarr")
 STAGES = [
     "dataset",
     "pretraining",

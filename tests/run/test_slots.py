@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from seedbed.errors import ParamsError
 from seedbed.params import Params
-from seedbed.run.slots import check_maps, check_start
+from seedbed.run.slots import check_features, check_maps, check_start
 from seedbed.tools.preflight import check_slots
 from seedbed.tools.recipe_files import list_recipes, read_recipe
 
@@ -47,12 +47,12 @@ def from_classifier(content: dict[str, Any], *, network: str = "test_resnet", st
     [
         (
             lambda content: content["segmenter"].update(start="classifier"),
-            "params.yaml: segmenter.start: found 'classifier'; expected 'dataset', because initial_weights.source is none; "
+            "params.yaml: segmenter.start: found 'classifier'; expected 'none', because initial_weights.source is none; "
             "correct one of the two",
         ),
         (
-            lambda content: from_classifier(content, start="dataset"),
-            "params.yaml: segmenter.start: found 'dataset'; expected 'classifier', because initial_weights.source is classifier; "
+            lambda content: from_classifier(content, start="none"),
+            "params.yaml: segmenter.start: found 'none'; expected 'classifier', because initial_weights.source is classifier; "
             "correct one of the two",
         ),
         (
@@ -61,12 +61,17 @@ def from_classifier(content: dict[str, Any], *, network: str = "test_resnet", st
             "initial_weights.source is classifier; name the same network for both",
         ),
         (
-            lambda content: content["segmenter"]["maps"].update(regions="dataset"),
-            "params.yaml: segmenter.maps.regions: found 'dataset'; expected an artifact with `regions`: superpixels; correct it",
+            lambda content: content["segmenter"]["maps"].update(regions="none"),
+            "params.yaml: segmenter.maps.regions: found 'none'; expected an artifact with `regions`: superpixels; correct it",
+        ),
+        (
+            lambda content: content["features"].update(method="none"),
+            "params.yaml: features.method: found 'none'; expected one that describes images, because superpixels.dino needs features; "
+            "select one, or superpixels that need none",
         ),
         (
             lambda content: content["classifier"].update(maps={"regions": "superpixels"}),
-            "params.yaml: classifier.maps.regions: found 'superpixels'; expected 'dataset', because the selected method reads nothing; "
+            "params.yaml: classifier.maps.regions: found 'superpixels'; expected 'none', because the selected method reads nothing; "
             "correct it",
         ),
     ],
@@ -79,8 +84,9 @@ def test_what_does_not_fit_is_refused_without_any_artifact(edit: Edit, message: 
 
 def test_what_fits_is_not() -> None:
     check_slots(params(from_classifier))
-    check_start("segmenter", "hub", "dataset")
-    check_maps("segmenter", ("labels", "confidence"), {"labels": "refinement", "confidence": "refinement", "regions": "dataset"})
+    check_start("segmenter", "hub", "none")
+    check_features("slic", needed=False, features="none")
+    check_maps("segmenter", ("labels", "confidence"), {"labels": "refinement", "confidence": "refinement", "regions": "none"})
 
 
 def test_confidence_is_that_of_the_labels() -> None:

@@ -38,7 +38,7 @@ SETTINGS = {
     "dataset": {"method": "shapes", "root": "data/raw/shapes", "max_size": [72, 80], "allow_broken": 0},
     "pretraining": {"split": ""},
     "classifier": {"split": "train"},
-    "segmenter": {"split": "train", "maps": {"labels": "seeds", "regions": "superpixels", "confidence": "dataset"}, "start": "dataset"},
+    "segmenter": {"split": "train", "maps": {"labels": "seeds", "regions": "superpixels", "confidence": "none"}, "start": "none"},
     "predictions": {"split": "val"},
     "evaluation": {"split": "train", "pictures": 2},
 }
@@ -114,6 +114,7 @@ def new_project(root: Path, original: dict[str, Any], *, world: Mapping[str, int
     root.mkdir(parents=True, exist_ok=True)
     project = Project(root)
     project.write_params(content)
+    shutil.copytree(CHECKOUT / "data" / "none.zarr", project.data / "none.zarr")
     return project
 
 

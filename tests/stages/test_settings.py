@@ -20,19 +20,20 @@ from tests.support import layouts
 from tests.support.leaves import Plain, Trial
 
 EXCUSED = {
-    "classifier.maps": "the one method there is learns no map along, and slots that it does not read name the data set",
+    "classifier.maps": "the one method there is learns no map along, and slots that it does not read say none",
     "dataset.root": "where the raw data lie; which they are is said by their digests",
 }
 OTHER_VALUES: dict[str, list[Any]] = {
-    "classifier.maps": [{"maps": {"labels": "dataset"}}],
+    "classifier.maps": [{"maps": {"labels": "none"}}],
     "classifier.split": ["val"],
     "dataset.classes": [["cat"], ["dog"], ["dog", "cat"]],
     "dataset.root": ["data/raw/copy"],
     "evaluation.split": ["val"],
     "predictions.split": ["train"],
     "pretraining.split": ["train"],
-    "segmenter.maps": [{"maps": {"labels": "refinement", "regions": "superpixels", "confidence": "dataset"}}],
+    "segmenter.maps": [{"maps": {"labels": "refinement", "regions": "superpixels", "confidence": "none"}}],
     "segmenter.split": ["val"],
+    "segmenter.start": ["classifier"],
 }
 SITUATIONS: dict[str, list[Plain]] = {"dataset": [{"max_size": [40, 32]}]}  # some images are larger
 

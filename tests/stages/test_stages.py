@@ -172,7 +172,7 @@ def test_artifacts_name_their_method_and_the_digests_of_what_they_were_made_from
         "cams": ("dataset", "classifier"),
         "seeds": ("dataset", "cams", "superpixels"),
         "refinement": ("dataset", "cams"),
-        "segmenter": ("dataset", "seeds", "superpixels"),
+        "segmenter": ("dataset", "seeds", "superpixels", "none"),
         "predictions": ("dataset", "segmenter"),
         "evaluation": ("dataset", "cams", "seeds", "refinement", "superpixels", "predictions"),
     }

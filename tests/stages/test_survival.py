@@ -222,7 +222,7 @@ def assert_as_from_nothing(project: Project, nowhere: Path, *stages: str) -> Non
 
     nowhere: a folder that is not there yet.
     """
-    anew = project.copy_to(nowhere, without=[".work", "*.zarr"])
+    anew = project.copy_to(nowhere, without=[".work", *(f"{stage}.zarr" for stage in ALL_STAGES)])
     for stage in stages:
         heard(anew, stage)
     for stage in stages:

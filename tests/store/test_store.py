@@ -130,7 +130,7 @@ def test_an_entry_knows_its_recipe_its_keys_and_its_files(store: Store) -> None:
     entry = store.entry(named("key"))
     assert entry is not None and entry.stage == "seeds"
     parts = {"parameters": [], "code": "code", "packages": {"numpy": "2.4.6"}, "modules": ["stages.seeds"]}
-    assert entry.recipe == {"stage": "seeds", "method": "toy", "schema": SCHEMAS["seeds"].version, **parts}
+    assert entry.recipe == {"kind": "seeds", "method": "toy", "schema": SCHEMAS["seeds"].version, **parts}
     assert entry.keys == ("key",)
     assert set(entry.files) == {"size/zarr.json", "size/c/0/0"}
     assert not entry.damage()

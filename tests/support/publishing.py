@@ -74,4 +74,4 @@ def published_network(
 def columns_of(entry: Entry, position: int) -> dict[str, Any] | None:
     """What an entry of the store has of an image, cut to its true extent; None where it is damaged."""
     stored = entry.columns(position)
-    return None if stored is None else dict(cut_columns(SCHEMAS[entry.stage].arrays, stored))
+    return None if stored is None else dict(cut_columns(SCHEMAS[entry.recipe["kind"]].arrays, stored))

@@ -15,8 +15,8 @@ from seedbed.params import Params
 from seedbed.run import memory
 from seedbed.run.slots import wrong_splits
 from seedbed.store.artifact import Artifact
-from seedbed.store.schemas import SCHEMAS
 from seedbed.tools import preflight
+from tests.stages.miniature import STAGES
 
 Content = dict[str, Any]
 Edit = Callable[[Content], object]
@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 def told(content: Content, *stages: str) -> list[str]:
     """What is said before these stages, or all, run."""
-    return [str(one) for one in preflight.problems(stages or tuple(SCHEMAS), Params(content))]
+    return [str(one) for one in preflight.problems(stages or STAGES, Params(content))]
 
 
 def mine(content: Content, rows: str = "a.png,cat,train\n") -> None:
@@ -46,7 +46,7 @@ def mine(content: Content, rows: str = "a.png,cat,train\n") -> None:
 def test_nothing_is_said_of_the_project_s_own_parameters(content: Content) -> None:
     assert told(content) == []
     preflight.check(Params(content))
-    assert list(preflight.shortages(tuple(SCHEMAS), Params(content))) == []
+    assert list(preflight.shortages(STAGES, Params(content))) == []
 
 
 # --- The data set ---
@@ -141,7 +141,7 @@ def test_splits_of_other_layouts(content: Content) -> None:
 @pytest.mark.usefixtures("folder")
 def test_the_index_tells_where_it_is_up_to_date(content: Content, write_dataset: Callable[..., Artifact]) -> None:
     write_dataset(Path("data"), sizes={"a": (5, 7), "b": (6, 4)}, problems={"b": "broken"})
-    others = [stage for stage in SCHEMAS if stage != "dataset"]
+    others = [stage for stage in STAGES if stage != "dataset"]
     expected = f"params.yaml: predictions.split: found 'val', to which no image belongs; expected one of: train; {CORRECT}"
     assert told(content, *others) == [expected]
     assert told(content, "features") == []

@@ -286,7 +286,7 @@ def test_no_record_at_all(project: Project) -> None:
 
 def test_a_record_of_an_earlier_version(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SCHEMAS, "seeds", replace(SCHEMAS["seeds"], version=99))
-    assert findings(project.data, "seeds") == ["seeds: zarr.json: schema 2 instead of 99, which this version reads"]
+    assert findings(project.data, "seeds") == ["seeds: zarr.json: schema 2 instead of schema 99, which this version reads"]
 
 
 def test_a_group_of_another_format(project: Project) -> None:
