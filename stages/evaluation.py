@@ -54,7 +54,7 @@ def main(run: Run) -> None:
     method = run.params.method(evaluation.Method)
     data, maps, seeds, masks = run.open("dataset"), run.open("cams"), run.open("seeds"), run.open("refinement")
     regions, predictions = run.open("superpixels"), run.open("predictions")
-    pictures = run.images_and_more(data)
+    pictures = run.images_watching_raw_data(data)
     truth, chosen = Truth.of_images(pictures), Selection(frozenset(data.learnable(settings.split)))
     reads = (chosen, pictures, truth, Labels(data), maps, seeds, masks, regions, predictions, data.num_classes)
     images = [image for image in data.usable if image in chosen or image in predictions]

@@ -36,5 +36,5 @@ def _measure_kept(network: nn.Module, edge: int) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         answer = network.train()(torch.empty(2, 3, edge, edge, device="meta"))  # two, for batch norm has no use for one
-    del answer  # until here, for what is freed makes room that another tensor would be counted for
+    del answer  # kept until here: freed storage could be reused under the same address, and be counted once
     return sum(kept.values()) // 2

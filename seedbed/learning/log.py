@@ -35,7 +35,7 @@ class Log:
         """Whether it is time to settle."""
         return len(self._held) >= HELD
 
-    def hold(self, figures: Sequence[Mapping[str, Tensor]], *, rate: float, fabric: lightning_fabric.Fabric) -> None:
+    def buffer(self, figures: Sequence[Mapping[str, Tensor]], *, rate: float, fabric: lightning_fabric.Fabric) -> None:
         """Keep the figures of a step's parts, as means over all parts and processes."""
         for name in (*figures[0], RATE):
             self.figures.setdefault(name, [])
@@ -44,7 +44,7 @@ class Log:
         self._held.append(mean)
         self._rates.append(rate)
 
-    def settle(self, name: str) -> None:
+    def flush_buffer(self, name: str) -> None:
         """Have the figures as numbers, and refuse to go on where the loss is none."""
         steps = torch.stack(self._held).tolist()
         for values, rate in zip(steps, self._rates, strict=True):

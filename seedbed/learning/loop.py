@@ -40,7 +40,7 @@ from seedbed.run import fingerprint, interruption
 from seedbed.run.machine import Machine
 from seedbed.run.progress import Progress
 
-FORGIVEN = 60.0  # seconds of work that an interruption may cost without a warning
+WARN_IF_LOST = 60.0  # seconds of work that an interruption may cost without a warning
 AHEAD = 4  # batches that are read before they are needed
 
 L = TypeVar("L", bound=nn.Module)
@@ -63,14 +63,14 @@ class _Job(Generic[N, B, S, V]):
 
     build: Callable[[], Learner[N, B]]
     samples: Sequence[S]
-    way: Sampling[S, V, B]
+    sampling: Sampling[S, V, B]
     readers: int
     name: str
     checkpoints: Checkpoints
 
     @property
     def training(self) -> Training:
-        return self.way.training
+        return self.sampling.training
 
     @property
     def steps(self) -> int:
@@ -80,7 +80,7 @@ class _Job(Generic[N, B, S, V]):
 def fit(
     build: Callable[[], Learner[N, B]],
     samples: Sequence[S],
-    way: Sampling[S, V, B],
+    sampling: Sampling[S, V, B],
     *,
     machine: Machine,
     name: str,
@@ -92,18 +92,18 @@ def fit(
     samples: read one at a time, as often as needed.
     checkpoints: of this training and no other; to be removed once its result is safe.
     """
-    job = _Job(build, samples, way, machine.readers, name, checkpoints)
-    shares = way.training.batch_size // way.training.parts
-    devices = max(count for count in range(1, machine.devices + 1) if shares % count == 0)  # of which each has as much to do
+    job = _Job(build, samples, sampling, machine.readers, name, checkpoints)
+    part_size = sampling.training.batch_size // sampling.training.parts
+    devices = max(count for count in range(1, machine.devices + 1) if part_size % count == 0)  # of which each has as much to do
     # Weights may get no gradient, such as those of timm's heads that are left out; without this, processes would wait for it and fail.
     strategy: Any = DDPStrategy(start_method="spawn", find_unused_parameters=True) if devices > 1 else "auto"
-    fabric = lightning_fabric.Fabric(accelerator=machine.device, devices=devices, strategy=strategy, precision=way.training.precision)
+    fabric = lightning_fabric.Fabric(accelerator=machine.device, devices=devices, strategy=strategy, precision=sampling.training.precision)
     if devices == 1:
         return _train(fabric, job)
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else every process warns of that where all weights get one
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # no warning from every process where all weights do get one
     logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)  # it says which processes it ends
     try:
-        interruption.supervise(partial(fabric.launch, partial(_train_share, job=job, sources=fingerprint.at_first())))
+        interruption.supervise(partial(fabric.launch, partial(_train_share, job=job, sources=fingerprint.startup_digest())))
     except ProcessException as error:
         *_, last = str(error).strip().splitlines()
         raise TrainingError(
@@ -137,7 +137,7 @@ def _train(fabric: lightning_fabric.Fabric, job: _Job[N, B, S, V]) -> Trained[N]
     whole = {**dataclasses.asdict(training), "steps": steps, "images": len(job.samples), "optimizers": len(optimizers)}
     log = state.resume(job.checkpoints, whole=whole, name=job.name)
     start, first, alone = len(log), fabric.global_rank == 0, fabric.world_size == 1
-    told = not first  # whether checkpoints are rare
+    interval_checked = not first  # whether it is known that checkpoints are frequent enough
     with Progress(job.name, total=steps, unit="steps", done=start, quiet=not first) as progress:
         for step, parts in enumerate(_batches(job, range(start, steps), rank=fabric.global_rank, ranks=fabric.world_size), start):
             for one, most in zip(scheduled, highest, strict=True):
@@ -168,13 +168,13 @@ def _train(fabric: lightning_fabric.Fabric, job: _Job[N, B, S, V]) -> Trained[N]
             learner.after_step(step / steps)
             if state.averaged is not None:
                 state.averaged.update_parameters(learner.network)
-            log.hold(figures, rate=scheduled[0].optimizer.param_groups[0]["lr"], fabric=fabric)
+            log.buffer(figures, rate=scheduled[0].optimizer.param_groups[0]["lr"], fabric=fabric)
             due = first and job.checkpoints.due() and step + 1 < steps
             if due or log.full or step + 1 == steps:
-                log.settle(job.name)
+                log.flush_buffer(job.name)
             progress.advance(loss=log.recent_loss())
-            if not told and (left := progress.left()) is not None:
-                told = True
+            if not interval_checked and (left := progress.left()) is not None:
+                interval_checked = True
                 _warn_of_rare_checkpoints(job, left)
             if due or (step + 1 == steps and first and not alone):
                 state.save(job.checkpoints, whole=whole, log=log)
@@ -187,10 +187,10 @@ def _warn_of_rare_checkpoints(job: _Job[N, B, S, V], left: float) -> None:
 
     left: seconds that it will take.
     """
-    if left > FORGIVEN and not job.checkpoints.due_within(left):
+    if left > WARN_IF_LOST and not job.checkpoints.due_within(left):
         print(
             f"{job.name}: some {left:.0f} s are left, and a checkpoint is kept every {job.checkpoints.seconds:.0f} s, so an interruption "
-            f"would cost whatever it has done by then: set SEEDBED_CHECKPOINT_SECONDS, or --checkpoint-seconds, to {FORGIVEN:.0f}",
+            f"would cost whatever it has done by then: set SEEDBED_CHECKPOINT_SECONDS, or --checkpoint-seconds, to {WARN_IF_LOST:.0f}",
             file=sys.stderr,
             flush=True,
         )
@@ -223,7 +223,7 @@ def _batches(job: _Job[N, B, S, V], steps: range, *, rank: int, ranks: int) -> I
 
     def read(step: int) -> list[B]:
         begins = [step * job.training.batch_size + (rank * parts + part) * size for part in range(parts)]
-        return [job.way.gather([_read_view(job, position) for position in range(begin, begin + size)]) for begin in begins]
+        return [job.sampling.gather([_read_view(job, position) for position in range(begin, begin + size)]) for begin in begins]
 
     try:
         waiting: deque[Future[list[B]]] = deque()
@@ -239,7 +239,7 @@ def _read_view(job: _Job[N, B, S, V], position: int) -> V:
     """The view at a position of an endless sequence of shuffled passes, cut into batches so that none is ever smaller."""
     turn = position % len(job.samples)
     order = _shuffle(job.training.seed, position - turn, len(job.samples))
-    return job.way.view(job.samples[order[-1 - turn]], np.random.default_rng([job.training.seed, position, 1]))
+    return job.sampling.view(job.samples[order[-1 - turn]], np.random.default_rng([job.training.seed, position, 1]))
 
 
 @lru_cache(maxsize=4)

@@ -13,7 +13,7 @@ from seedbed.store.artifact import Artifact
 from seedbed.types import Image
 
 
-class Pixels(Sequence[Image]):
+class ImageSequence(Sequence[Image]):
     """Reads one image at a time, and nothing that is known of it."""
 
     def __init__(self, pictures: Images, ids: Sequence[str]) -> None:
@@ -31,7 +31,7 @@ class Pixels(Sequence[Image]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[Image]: ...
     def __getitem__(self, index: int | slice) -> Image | Sequence[Image]:
-        return Pixels(self._pictures, self._ids[index]) if isinstance(index, slice) else self._pictures[self._ids[index]]
+        return ImageSequence(self._pictures, self._ids[index]) if isinstance(index, slice) else self._pictures[self._ids[index]]
 
 
 class Samples(Sequence[Sample]):

@@ -26,7 +26,7 @@ class TrainingState:
     optimizers: Sequence[torch.optim.Optimizer]
 
     def save(self, checkpoints: Checkpoints, *, whole: Mapping[str, Any], log: Log) -> None:
-        """Keep it."""
+        """Write the state to the checkpoint."""
         values: dict[str, Any] = {f"{LEARNER}{name}": value for name, value in self.learner.state_dict().items()}
         if self.averaged is not None:
             values |= {f"{AVERAGED}{name}": value for name, value in self.averaged.state_dict().items()}
@@ -44,7 +44,7 @@ class TrainingState:
         if found is None:
             return Log({})
         tensors, rest = found
-        learner, averaged = _below(tensors, LEARNER), _below(tensors, AVERAGED)
+        learner, averaged = _strip_prefix(tensors, LEARNER), _strip_prefix(tensors, AVERAGED)
         now = {} if self.averaged is None else self.averaged.state_dict()
         if rest["whole"] != whole or _shapes(learner) != _shapes(self.learner.state_dict()) or _shapes(averaged) != _shapes(now):
             print(f"{name}: the checkpoint is of another training, starting anew", file=sys.stderr, flush=True)
@@ -62,7 +62,7 @@ class TrainingState:
         return Log({one: tensors[f"{LOG}{one}"].tolist() for one in rest["log"]})
 
 
-def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _strip_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 

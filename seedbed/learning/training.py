@@ -11,14 +11,14 @@ from seedbed.methods import parameters
 
 @parameters
 class Training:
-    """How long a training lasts, its chance, and how its steps are computed."""
+    """How long a training lasts, its random seed, and how its steps are computed."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]  # of initial weights, order and views
     epochs: Annotated[float, Field(gt=0, le=100_000)]  # passes over the images
     batch_size: Annotated[int, Field(ge=1, le=100_000)]  # images per step, all processes together
     parts: Annotated[int, Field(ge=1, le=100_000)]  # a batch is computed in so many parts, one after another, which saves memory
     precision: Literal["32-true", "bf16-mixed"]  # of sums within the network; weights and losses always have 32 bits
-    clip: Annotated[float, Field(ge=0, le=1e6)]  # longest gradient; longer ones are shortened; 0: none is
+    clip: Annotated[float, Field(ge=0, le=1e6)]  # largest norm of the gradient, to which longer ones are scaled down; 0: no clipping
     clip_each: bool  # whether each parameter's gradient is measured and shortened by itself, not all of them together
     averaging: Annotated[float, Field(ge=0, lt=1)]  # what is kept is a running mean of weights, this share of it old; 0: the last weights
 

@@ -1,4 +1,4 @@
-"""Networks: timm backbones behind one door, and the two kinds of network that stages hand to each other.
+"""Backbones: convolutional networks and vision transformers of timm behind one interface.
 
 Shapes: B images, C image channels, K classes without background, D features, Y X pixels, y x cells of a coarser grid.
 Images enter as RGB in [0, 1]; the backbone standardises them itself.
@@ -57,7 +57,7 @@ class Trunk:
     def initialise(self, *, start: State) -> Backbone:
         """The network as training starts from it.
 
-        start: the state that an earlier stage has left (see `Start`); empty where it comes from elsewhere.
+        start: the state that an earlier stage has left (see `InitialTrunk`); empty where it comes from elsewhere.
         """
         backbone = self.build()
         if start:
@@ -133,7 +133,7 @@ def _convolutional(name: str, output_stride: int, dilated: bool) -> Any:
     try:
         network: Any = timm.create_model(name, num_classes=0, global_pool="", output_stride=output_stride)
     except (AssertionError, NotImplementedError, TypeError) as error:  # each is how some networks of timm say that they cannot
-        if _check_patches(name):
+        if _is_patch_transformer(name):
             return None
         raise ParamsError(
             "params.yaml: network",
@@ -157,7 +157,7 @@ def _remove_dilation(network: Any, name: str) -> Any:
     return network
 
 
-def _check_patches(name: str) -> bool:
+def _is_patch_transformer(name: str) -> bool:
     """Whether a network of timm is a transformer over patches."""
     with torch.device("meta"):
         network = timm.create_model(name, num_classes=0)
@@ -191,7 +191,7 @@ def initialise(trunk: Any, weights: InitialWeights) -> None:
         where = "params.yaml: initial_weights.source"
         try:
             # Whole or not at all: left to itself, timm takes what fits where it has to leave a head out.
-            timm.models.load_pretrained(trunk, num_classes=0, filter_fn=partial(_is_published, where=where))
+            timm.models.load_pretrained(trunk, num_classes=0, filter_fn=partial(_select_published_state, where=where))
         except (OSError, ValueError, RuntimeError) as error:  # the last: timm has none
             raise WeightsError(
                 where,
@@ -227,7 +227,7 @@ def check_source(trunk: Any, weights: InitialWeights, stage: str = "") -> None:
         )
 
 
-def _is_published(given: dict[str, Tensor], trunk: Any, *, where: str) -> dict[str, Tensor]:
+def _select_published_state(given: dict[str, Tensor], trunk: Any, *, where: str) -> dict[str, Tensor]:
     """A whole state of what timm has downloaded."""
     heads = trunk.pretrained_cfg.get("classifier") or ()
     names = tuple(f"{head}." for head in ((heads,) if isinstance(heads, str) else heads))

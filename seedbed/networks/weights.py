@@ -1,4 +1,4 @@
-"""Weights: into a network from a file, between a network and an artifact, and in checkpoints. Nothing of ours is ever a pickle.
+"""Weights: into a network from a file, and between a network and an artifact. Nothing of ours is ever a pickle.
 
 What others have published as one is read by torch's reader of weights, which runs nothing that it finds there, and in one place.
 """
@@ -195,7 +195,7 @@ def _convert(network: nn.Module, entries: dict[str, Tensor], where: str) -> dict
     except Exception as error:  # it was written for certain files, and falls over any other in its own way
         found = f"entries that timm cannot convert ({type(error).__name__}: {error})"
         raise WeightsError(where, found=found, expected="the weights of this architecture", do="correct one of the two") from error
-    resized = _resize_positions(entries, converted)
+    resized = _list_resized_entries(entries, converted)
     if PATCHES in resized:
         found = f"patches of another size than {' x '.join(map(str, converted[PATCHES].shape[2:]))} pixels"
         raise WeightsError(where, found=found, expected="the weights of this architecture", do="choose the one of that patch size")
@@ -210,7 +210,7 @@ def _convert(network: nn.Module, entries: dict[str, Tensor], where: str) -> dict
     return converted
 
 
-def _resize_positions(entries: Mapping[str, Tensor], converted: Mapping[str, Tensor]) -> list[str]:
+def _list_resized_entries(entries: Mapping[str, Tensor], converted: Mapping[str, Tensor]) -> list[str]:
     """Entries whose values were computed anew, in another number. Those that lie in the memory of others were only cut or renamed."""
     memory = {value.untyped_storage().data_ptr() for value in entries.values()}
     anew = {name: value for name, value in converted.items() if value.untyped_storage().data_ptr() not in memory}

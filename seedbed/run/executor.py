@@ -71,7 +71,7 @@ def run_tasks(
         yield from _in_processes(function, tasks, _devices(place.gpus, workers), named, advance)
     else:
         for task in tasks:
-            with _here(partial(advance, 1)):
+            with _single_threaded(partial(advance, 1)):
                 result = function(task)
             yield task, result
 
@@ -153,7 +153,9 @@ def _in_processes(
                     result = future.result()
                 except BrokenExecutor as error:
                     if index in died:
-                        raise _deadly(named(tasks[index]), "a worker process that died twice", "use fewer --workers") from error
+                        raise _repeated_crash_error(
+                            named(tasks[index]), "a worker process that died twice", "use fewer --workers"
+                        ) from error
                     died.add(index)
                     waiting.appendleft(index)
                     _end({worker: workers.pop(worker)})
@@ -203,10 +205,10 @@ def _in_worker(function: Callable[[T], R], index: int, task: T) -> R:
         _steps[index] += 1
 
     _count = count
-    return _elsewhere(function, task)
+    return _run_in_worker(function, task)
 
 
-def _elsewhere(function: Callable[[T], R], task: T) -> R:
+def _run_in_worker(function: Callable[[T], R], task: T) -> R:
     _keep_to_one_thread()
     try:
         return function(task)
@@ -228,7 +230,7 @@ def _keep_to_one_thread() -> threadpoolctl.threadpool_limits:
 
 
 @contextmanager
-def _here(count: Callable[[], None]) -> Iterator[None]:
+def _single_threaded(count: Callable[[], None]) -> Iterator[None]:
     """One thread, and steps that are counted, for a while. A torch that is first imported meanwhile keeps its one thread."""
     global _count
     environment = {name: os.environ.get(name) for name in ONE_THREAD}
@@ -276,14 +278,14 @@ def _on_cluster(function: Callable[[T], R], tasks: Sequence[T], scheduler: str, 
                 for _ in range(min(_threads(client) - len(flying), len(waiting))):
                     task = waiting.popleft()
                     # Not pure: work that writes must be done even where the same was done before.
-                    flying[client.submit(partial(_elsewhere, function, task), pure=False)] = task
+                    flying[client.submit(partial(_run_in_worker, function, task), pure=False)] = task
                 for future in _collect_done(list(flying)):
                     task = flying.pop(future)
                     yield task, future.result()
                 if client.status == "closed":  # futures that were submitted at the wrong moment would stay unfinished for ever
                     raise CancelledError
         except distributed.KilledWorker as error:
-            raise _deadly(named(task), "a dask worker that died each time", "see the logs of the workers") from error
+            raise _repeated_crash_error(named(task), "a dask worker that died each time", "see the logs of the workers") from error
         except CancelledError as error:
             found = f"that {scheduler} went away"
             raise MachineError("--scheduler", found=found, expected="it to stay", do="see its log") from error
@@ -307,5 +309,5 @@ def _threads(client: Any) -> int:
         raise CancelledError from error
 
 
-def _deadly(where: str, found: str, do: str) -> MachineError:
+def _repeated_crash_error(where: str, found: str, do: str) -> MachineError:
     return MachineError(where, found=found, expected="it to finish", do=f"see whether memory ran out; {do}")

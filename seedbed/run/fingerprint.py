@@ -96,7 +96,7 @@ def check_running(code: Code) -> None:
         )
 
 
-def at_first() -> str:
+def startup_digest() -> str:
     """Identity of all sources of ours as they were when this process began."""
     content = hashlib.sha256()
     for file in sorted(_AT_FIRST):
@@ -104,17 +104,17 @@ def at_first() -> str:
     return content.hexdigest()
 
 
-def on_disk() -> str:
+def present_digest() -> str:
     """Identity of all sources of ours as they are now."""
     content = hashlib.sha256()
     for file in sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py")):
-        content.update(f"{file} {hashlib.sha256(_on_disk(file) or b'').hexdigest()}\n".encode())
+        content.update(f"{file} {hashlib.sha256(_present_content(file) or b'').hexdigest()}\n".encode())
     return content.hexdigest()
 
 
 def check_sources(expected: str) -> None:
     """Refuse to go on where another process, which started this one, had begun with other sources."""
-    if at_first() != expected:
+    if startup_digest() != expected:
         raise MachineError(_process(), found="other sources than the run that it is a part of", expected="the same", do="run it again")
 
 
@@ -127,13 +127,13 @@ def other_versions(before: Mapping[str, str], now: Mapping[str, str]) -> Iterato
 
 def find_changed(modules: Iterable[str]) -> list[Path]:
     """Files whose code is no longer what this process found when it began: of these modules, what they import, and what is loaded."""
-    sources = _sources(modules, ROOT, content=_at_first)
+    sources = _sources(modules, ROOT, content=_startup_content)
     return sorted(file for file in {*(source.file for source in sources.values()), *_list_loaded().values()} if _differs(file))
 
 
 def _differs(file: Path) -> bool:
     """Whether a file's code is another by now than when this process began."""
-    before, now = _AT_FIRST.get(file), _on_disk(file)
+    before, now = _AT_FIRST.get(file), _present_content(file)
     if before == now:
         return False
     try:
@@ -158,10 +158,10 @@ def _process() -> str:
 def _list_loaded() -> dict[str, Path]:
     """Modules of ours that this process has imported, and their files."""
     ours = [name for name in sys.modules if name.partition(".")[0] in PACKAGES]
-    return {name: file for name in ours if (file := _file(name, ROOT, _at_first)) is not None}
+    return {name: file for name in ours if (file := _file(name, ROOT, _startup_content)) is not None}
 
 
-def _on_disk(file: Path) -> bytes | None:
+def _present_content(file: Path) -> bytes | None:
     """A file's content; None where there is no such file."""
     try:
         return file.read_bytes()
@@ -169,13 +169,13 @@ def _on_disk(file: Path) -> bytes | None:
         return None
 
 
-def _at_first(file: Path) -> bytes | None:
+def _startup_content(file: Path) -> bytes | None:
     """A file's content when this process began, or now where it was not there then."""
-    return found if (found := _AT_FIRST.get(file)) is not None else _on_disk(file)
+    return found if (found := _AT_FIRST.get(file)) is not None else _present_content(file)
 
 
 def _sources(
-    modules: Iterable[str], root: Path, *, computing_only: bool = False, content: Callable[[Path], bytes | None] = _on_disk
+    modules: Iterable[str], root: Path, *, computing_only: bool = False, content: Callable[[Path], bytes | None] = _present_content
 ) -> dict[str, Source]:
     """Modules and all of ours that importing them runs.
 
@@ -221,7 +221,7 @@ def _packages(sources: dict[str, Source]) -> dict[str, str]:
     return versions(select_computing((name for source in sources.values() for name in source.imported), ours=PACKAGES))
 
 
-def _file(name: str, root: Path, content: Callable[[Path], bytes | None] = _on_disk) -> Path | None:
+def _file(name: str, root: Path, content: Callable[[Path], bytes | None] = _present_content) -> Path | None:
     parts = name.split(".")
     if parts[0] not in PACKAGES:
         return None

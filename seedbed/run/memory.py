@@ -48,12 +48,12 @@ def describe_shortage(stage: str, method: Method, extents: Mapping[str, int], *,
     return f"{stage}: warning: needs {sizes}: {method.saves_memory}"
 
 
-def is_lack(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that there was no memory left."""
     return isinstance(error, MemoryError) or any(said in str(error) for said in SAID)
 
 
-def describe_lack(error: BaseException, stage: str) -> MachineError:
+def out_of_memory_error(error: BaseException, stage: str) -> MachineError:
     """The same in one line."""
     *_, last = str(error).strip().splitlines() or [type(error).__name__]
     return MachineError(

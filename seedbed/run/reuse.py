@@ -48,16 +48,16 @@ def leave_if_unchanged(arguments: Sequence[str]) -> None:
 
 def republish(stage: str, *, data: Path = FOLDER) -> str:
     """Put the last result of a stage in place if it would only be made again. Returns what to say of it; empty where it must run."""
-    kept, begun = place_of(stage, data), _glance(stage, data)
+    kept, begun = place_of(stage, data), _cheap_digest(stage, data)
     if (note := _unchanged(stage, kept, data)) is None:
         return ""
     try:
         with hold_lock(data.absolute() / WORK / stage / "lock", stage=stage, wait=False):
-            if _glance(stage, data) != begun or _is_damaged(kept, note):
+            if _cheap_digest(stage, data) != begun or _is_damaged(kept, note):
                 return ""
             for name in note["outs"]:
                 _put(kept / LEFT / name, data.absolute().parent / name)
-            if _glance(stage, data) != begun:  # DVC reads all of it again now, and would take it for what the result was made with
+            if _cheap_digest(stage, data) != begun:  # DVC reads all of it again now, and would take it for what the result was made with
                 return ""
             with suppress(OSError):
                 for entry in json.loads((kept.parent.parent / stage / "last.json").read_text(encoding="utf-8"))["entries"]:
@@ -120,11 +120,11 @@ def _unchanged(stage: str, kept: Path, data: Path) -> dict[str, Any] | None:
     return note if same else None
 
 
-def _glance(stage: str, data: Path) -> str:
+def _cheap_digest(stage: str, data: Path) -> str:
     """What of all that a result follows from can be seen at once: texts, and records of what is read."""
     texts = [Path("params.yaml"), PIPELINE, place_of(stage, data) / NOTE, *sorted(data.glob("*.zarr/zarr.json"))]
     texts = [one for one in texts if one.parent != data / f"{stage}.zarr"]
-    content = hashlib.sha256(fingerprint.on_disk().encode())
+    content = hashlib.sha256(fingerprint.present_digest().encode())
     for file in texts:
         with suppress(OSError):
             content.update(f"{file} {sha256(file)}".encode())

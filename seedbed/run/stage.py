@@ -109,7 +109,7 @@ class Run:
         """Pixels of a data set's images."""
         return Images(self.params.raw_root(), data)
 
-    def images_and_more(self, data: Artifact) -> Images:
+    def images_watching_raw_data(self, data: Artifact) -> Images:
         """The same for a stage that reads more of the raw data than images whose digest it knows: from now on none may change."""
         self.inputs.watch(self.params.raw_root())
         return self.images(data)
@@ -233,7 +233,7 @@ class Run:
             print(f"{self.stage}: warning: {error}", file=sys.stderr)
 
     def _say_shortage(self, method: Method, extents: Mapping[str, int], *, device: str) -> None:
-        """Say that there is less memory than this needs, before it is known by the end of the process."""
+        """Warn of too little memory before the process runs out of it."""
         opened = {name: length for one in self.opened.values() for name, length in one.lengths.items()}
         data = self.opened.get("dataset")
         extents = {**opened, **(data.extents if data is not None else {}), **extents}
@@ -368,9 +368,9 @@ def run_stage(main: Callable[[Run], None], stage: str) -> None:
             raise
         _give_up(known)
     except (MemoryError, RuntimeError, cv2.error) as error:
-        if not memory.is_lack(error):
+        if not memory.is_out_of_memory(error):
             raise
-        _give_up(memory.describe_lack(error, stage))
+        _give_up(memory.out_of_memory_error(error, stage))
     except Interrupted as interrupted:
         print(interruption.GOES_ON, file=sys.stderr)
         sys.exit(interrupted.status)

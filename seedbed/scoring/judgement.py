@@ -157,7 +157,7 @@ class Scores:
 
     @cached_property
     def oracle(self) -> dict[str, float | None]:
-        """The best threshold of the sweep, the lowest of equals, and its mean IoU: nobody knows it who does not know the truth."""
+        """The best threshold of the sweep, the lowest of equals, and its mean IoU. Found with the truth, so nothing may be tuned by it."""
         best = int(np.argmax(np.nan_to_num(self.swept, nan=-1)))
         known = not np.isnan(self.swept[best])
         return {"threshold": figure(self.thresholds[best]) if known else None, "miou": figure(self.swept[best])}

@@ -264,7 +264,7 @@ class Truth:
         labels = np.asarray(self.meaning, np.int16)[mask]
         if (labels < 0).any():
             found = f"classes {sorted({int(one) for one in np.unique(mask[labels < 0])})}"
-            raise DataError(self.masks.where(file), found=found, expected=self._find_known(), do="correct the mask")
+            raise DataError(self.masks.where(file), found=found, expected=self._describe_values(), do="correct the mask")
         return labels.astype(np.uint8)
 
     def strays(self) -> list[str]:
@@ -283,7 +283,7 @@ class Truth:
     def _meaning_key(self) -> str:
         return hashlib.sha256(repr(self.meaning).encode()).hexdigest()[:16]
 
-    def _find_known(self) -> str:
+    def _describe_values(self) -> str:
         """Values that may occur, as ranges."""
         values = [value for value, meaning in enumerate(self.meaning) if meaning >= 0]
         return " or ".join(_ranges(values))

@@ -1,4 +1,4 @@
-"""The commands of `seedbed`, a file each, and what they share.
+"""The commands of `seedbed`, a file each, and what several of them share (checks, preflight, provenance, editing).
 
 They may import everything; only `seedbed/cli.py` imports them, so the pipeline runs without them.
 """

@@ -118,7 +118,7 @@ def segment_pictures(
         except DataError as error:
             yield error
         except (MemoryError, RuntimeError, cv2.error) as error:
-            if not (memory.is_lack(error) or isinstance(error, torch.OutOfMemoryError)):
+            if not (memory.is_out_of_memory(error) or isinstance(error, torch.OutOfMemoryError)):
                 raise
             found, do = "too little memory for what is made of it", "name a smaller --size, or use a larger machine"
             yield MachineError(str(picture), found=found, expected="enough", do=do)

@@ -18,7 +18,7 @@ CARRYING = ("run", "store", "report", "tools", "cli", "errors", "methods", "pack
 SHARED = ("algorithms", "networks", "learning", "scoring")  # rooms that are one dep
 NONE = "none"  # the kind of the one artifact that no stage leaves: it is in git
 DECODER, SCHEMAS = "seedbed.reads", "seedbed/store/schemas.py"  # of every stage
-WATCHED = ("images_and_more", "read_raw")  # how a run gives all of them
+WATCHED = ("images_watching_raw_data", "read_raw")  # how a run gives all of them
 
 
 # Code that a stage runs.

@@ -180,13 +180,15 @@ def test_data_opened_in_disguise_are_found(broken: BrokenCopy, opening: str) -> 
 
 
 def test_raw_data_that_nobody_watches_are_found(broken: BrokenCopy) -> None:
-    broken.replace("stages/evaluation.py", "run.images_and_more(data)", "run.images(data)")
-    assert broken.new(pipeline_laws.raw_data_are_watched) == ["stage evaluation: get the raw data by run.images_and_more or run.read_raw"]
+    broken.replace("stages/evaluation.py", "run.images_watching_raw_data(data)", "run.images(data)")
+    assert broken.new(pipeline_laws.raw_data_are_watched) == [
+        "stage evaluation: get the raw data by run.images_watching_raw_data or run.read_raw"
+    ]
 
 
 def test_raw_data_that_are_watched_without_need_are_found(broken: BrokenCopy) -> None:
-    broken.replace("stages/superpixels.py", "run.images(data)", "run.images_and_more(data)")
-    assert broken.new(pipeline_laws.raw_data_are_watched) == ["stage superpixels: do without run.images_and_more or run.read_raw"]
+    broken.replace("stages/superpixels.py", "run.images(data)", "run.images_watching_raw_data(data)")
+    assert broken.new(pipeline_laws.raw_data_are_watched) == ["stage superpixels: do without run.images_watching_raw_data or run.read_raw"]
 
 
 def test_a_map_that_a_method_newly_learns_along_is_found(broken: BrokenCopy) -> None:

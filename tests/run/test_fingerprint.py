@@ -247,7 +247,7 @@ def test_comments_may_change_before_a_process_is_asked_what_it_runs(monkeypatch:
 
 
 def test_processes_that_train_together_have_begun_with_the_same_sources(monkeypatch: pytest.MonkeyPatch) -> None:
-    sources = fingerprint.at_first()
+    sources = fingerprint.startup_digest()
     fingerprint.check_sources(sources)
     monkeypatch.setitem(fingerprint._AT_FIRST, fingerprint.ROOT / "seedbed/algorithms/crf.py", b"X = 1\n")
     with pytest.raises(MachineError, match=r"^process \d+ on .*: found other sources than the run that it is a part of; expected"):

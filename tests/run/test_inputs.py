@@ -166,7 +166,7 @@ def test_where_the_raw_data_lie_counts_for_who_reads_all_of_them(project: Path) 
 def test_code_that_changed_is_told_and_comments_are_not(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = begun()
     inputs.codes.add(running(("seedbed.algorithms.crf",)))
-    file, on_disk = fingerprint.ROOT / "seedbed/algorithms/crf.py", fingerprint._on_disk
+    file, on_disk = fingerprint.ROOT / "seedbed/algorithms/crf.py", fingerprint._present_content
     for content, told in {b"# a comment\n%b": "", b"%b\nX = 1\n": "other code", b"%b\nhalf of (": "other code", b"": "other code"}.items():
         now = content % file.read_bytes() if content else content
         monkeypatch.setattr(fingerprint, "_on_disk", lambda one: now if one == file else on_disk(one))  # noqa: B023 (used in this turn)

@@ -95,13 +95,15 @@ def failure(attempt: str) -> Exception:
 )
 def test_errors_that_say_so(attempt: str, said: str) -> None:
     error = failure(attempt)
-    assert memory.is_lack(error)
-    line = str(memory.describe_lack(error, "cams"))
+    assert memory.is_out_of_memory(error)
+    line = str(memory.out_of_memory_error(error, "cams"))
     assert line.startswith("stage cams: found no more memory: ") and said in line
     assert "; expected room for what it computes at once; " in line
 
 
 def test_errors_of_others() -> None:
-    assert memory.is_lack(cv2.error("OpenCV: error: (-4:Insufficient memory) Failed to allocate 9 bytes in function 'OutOfMemoryError'"))
-    assert not memory.is_lack(cv2.error("OpenCV: error: (-215:Assertion failed) !ssize.empty() in function 'resize'"))
-    assert not memory.is_lack(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert memory.is_out_of_memory(
+        cv2.error("OpenCV: error: (-4:Insufficient memory) Failed to allocate 9 bytes in function 'OutOfMemoryError'")
+    )
+    assert not memory.is_out_of_memory(cv2.error("OpenCV: error: (-215:Assertion failed) !ssize.empty() in function 'resize'"))
+    assert not memory.is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
