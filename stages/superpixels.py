@@ -1,11 +1,11 @@
 """Stage `superpixels`: one region map per image."""
 
-import sys
 from collections.abc import Iterator, Sequence
 
 from seedbed import superpixels
 from seedbed.images import Images
 from seedbed.reads import Patches
+from seedbed.run import remarks
 from seedbed.run.slots import check_features
 from seedbed.run.stage import Run, run_stage
 from seedbed.store.schemas import Columns
@@ -25,10 +25,7 @@ def main(run: Run) -> None:
     check_features(method.name, needed=method.needs_features, features=features.made_by.method)
     patches = Patches(features, wanted=method.needs_features)
     made = run.per_image(method, segment, method, run.images(data), patches, images=data.usable)
-    alone = int((made.array("region_count") == 1).sum())
-    if alone > len(made) / 2:
-        advice = "features that all resemble each other? See features.vit.centred"
-        print(f"superpixels: {alone} of {len(made)} images are one superpixel each: {advice}", file=sys.stderr)
+    remarks.on_superpixels(made)
 
 
 if __name__ == "__main__":

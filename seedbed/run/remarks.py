@@ -24,3 +24,11 @@ def on_class_maps(made: Artifact) -> None:
             file=sys.stderr,
             flush=True,
         )
+
+
+def on_superpixels(made: Artifact) -> None:
+    """Say so where most images are a single superpixel."""
+    alone = int((made.array("region_count") == 1).sum())
+    if alone > len(made) / 2:
+        advice = "features that all resemble each other? See features.vit.centred"
+        print(f"superpixels: {alone} of {len(made)} images are one superpixel each: {advice}", file=sys.stderr, flush=True)
