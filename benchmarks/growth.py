@@ -24,8 +24,9 @@ from seedbed.images import Images
 from seedbed.learning.augmentation import Sample
 from seedbed.learning.batches import Batch
 from seedbed.learning.checkpoints import Checkpoints
-from seedbed.learning.loop import Sampling, fit
+from seedbed.learning.loop import fit
 from seedbed.learning.samples import Samples
+from seedbed.learning.training import Sampling
 from seedbed.networks.start import Given, InitialTrunk
 from seedbed.params import Params
 from seedbed.report import drawing

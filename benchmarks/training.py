@@ -22,8 +22,9 @@ from seedbed.learning.augmentation import Sample
 from seedbed.learning.batches import Batch
 from seedbed.learning.checkpoints import Checkpoints
 from seedbed.learning.learner import Learner
-from seedbed.learning.loop import Sampling, arrange_memory, fit
+from seedbed.learning.loop import arrange_memory, fit
 from seedbed.learning.optimisers import Scheduled
+from seedbed.learning.training import Sampling
 from seedbed.methods import list_available
 from seedbed.networks.contracts import SegmentationNetwork
 from seedbed.params import rebuild

@@ -32,8 +32,8 @@ from seedbed.learning.augmentation import Augmentation, Sample
 from seedbed.learning.batches import Batch
 from seedbed.learning.checkpoints import Checkpoints
 from seedbed.learning.learner import Learner
-from seedbed.learning.loop import Sampling, fit
-from seedbed.learning.training import Training
+from seedbed.learning.loop import fit
+from seedbed.learning.training import Sampling, Training
 from seedbed.params import Params
 from seedbed.report import drawing
 from seedbed.run.machine import Machine

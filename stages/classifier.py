@@ -1,7 +1,7 @@
 """Stage `classifier`: learns from image-level labels which classes an image contains."""
 
 from seedbed import classifier
-from seedbed.learning.contract import learn
+from seedbed.learning.loop import learn
 from seedbed.learning.samples import Samples
 from seedbed.networks.start import Given
 from seedbed.report import export

@@ -1,7 +1,7 @@
 """Stage `segmenter`: learns to segment from labels that earlier stages made."""
 
 from seedbed import segmenter
-from seedbed.learning.contract import learn
+from seedbed.learning.loop import learn
 from seedbed.learning.samples import Samples
 from seedbed.networks.start import Given, InitialTrunk
 from seedbed.report import export

@@ -1,11 +1,9 @@
-"""What every method that learns from samples promises, and how a stage has it learn."""
+"""What every method that learns from samples promises."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import nn
@@ -13,16 +11,10 @@ from torch import nn
 from seedbed import methods
 from seedbed.learning.augmentation import Augmentation, Sample
 from seedbed.learning.batches import Batch
-from seedbed.learning.checkpoints import Checkpoints
 from seedbed.learning.footprint import SAVES_MEMORY
-from seedbed.learning.learner import Learner, collect_columns
-from seedbed.learning.loop import Sampling, fit
-from seedbed.learning.samples import Samples
-from seedbed.learning.training import Training
+from seedbed.learning.learner import Learner
+from seedbed.learning.training import Sampling, Training
 from seedbed.networks.contracts import State
-from seedbed.networks.start import Given
-from seedbed.run.machine import Machine
-from seedbed.store.schemas import Columns
 
 
 class TrainableMethod(methods.Method):
@@ -57,19 +49,3 @@ class TrainableMethod(methods.Method):
 
         given: states of networks that earlier stages have trained, by slot; none where the parameters want none.
         """
-
-
-def learn(
-    method: TrainableMethod,
-    family: str,
-    num_classes: int,
-    samples: Samples,
-    given: Given,
-    *,
-    machine: Machine,
-    checkpoint: Path,
-    seconds: float,
-) -> Columns:
-    """Train a network. Returns its log and weights, as an artifact has them."""
-    build, checkpoints = partial(method.learner, num_classes, given=given.states()), Checkpoints(checkpoint, seconds=seconds)
-    return collect_columns(fit(build, samples, method.sampling, machine=machine, name=family, checkpoints=checkpoints))

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import lightning_fabric
@@ -32,29 +33,22 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from seedbed.errors import TrainingError
 from seedbed.learning.checkpoints import Checkpoints
-from seedbed.learning.learner import TOTAL, B, Learner, N, Trained
+from seedbed.learning.contract import TrainableMethod
+from seedbed.learning.learner import TOTAL, Learner, N, Trained, collect_columns
 from seedbed.learning.optimisers import clip_gradients, learned_parameters
+from seedbed.learning.samples import Samples
 from seedbed.learning.state import TrainingState
-from seedbed.learning.training import Training
+from seedbed.learning.training import B, S, Sampling, Training, V
+from seedbed.networks.start import Given
 from seedbed.run import fingerprint, interruption
 from seedbed.run.machine import Machine
 from seedbed.run.progress import Progress
+from seedbed.store.schemas import Columns
 
 WARN_IF_LOST = 60.0  # seconds of work that an interruption may cost without a warning
 AHEAD = 4  # batches that are read before they are needed
 
 L = TypeVar("L", bound=nn.Module)
-S = TypeVar("S")
-V = TypeVar("V")
-
-
-@dataclass(frozen=True)
-class Sampling(Generic[S, V, B]):
-    """How samples become batches, and how long that goes on."""
-
-    training: Training
-    view: Callable[[S, np.random.Generator], V]  # what is learned from a sample this time
-    gather: Callable[[Sequence[V]], B]  # puts views side by side
 
 
 @dataclass(frozen=True)
@@ -75,6 +69,22 @@ class _Job(Generic[N, B, S, V]):
     @property
     def steps(self) -> int:
         return max(1, round(self.training.epochs * len(self.samples) / self.training.batch_size))
+
+
+def learn(
+    method: TrainableMethod,
+    family: str,
+    num_classes: int,
+    samples: Samples,
+    given: Given,
+    *,
+    machine: Machine,
+    checkpoint: Path,
+    seconds: float,
+) -> Columns:
+    """Train a network. Returns its log and weights, as an artifact has them."""
+    build, checkpoints = partial(method.learner, num_classes, given=given.states()), Checkpoints(checkpoint, seconds=seconds)
+    return collect_columns(fit(build, samples, method.sampling, machine=machine, name=family, checkpoints=checkpoints))
 
 
 def fit(

@@ -1,12 +1,20 @@
-"""Parameters that every training has."""
+"""Parameters that every training has, and how samples become what it learns from."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Generic, Literal, Self, TypeVar
 
+import numpy as np
 from pydantic import Field, model_validator
 
+from seedbed.learning.batches import Movable
 from seedbed.methods import parameters
+
+S = TypeVar("S")
+V = TypeVar("V")
+B = TypeVar("B", bound=Movable)
 
 
 @parameters
@@ -27,3 +35,12 @@ class Training:
         if self.batch_size % self.parts:
             raise ValueError(f"a number of parts that divides batch_size, which is {self.batch_size}")
         return self
+
+
+@dataclass(frozen=True)
+class Sampling(Generic[S, V, B]):
+    """How samples become batches, and how long that goes on."""
+
+    training: Training
+    view: Callable[[S, np.random.Generator], V]  # what is learned from a sample this time
+    gather: Callable[[Sequence[V]], B]  # puts views side by side

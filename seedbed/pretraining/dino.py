@@ -32,9 +32,9 @@ from seedbed.learning.augmentation import Colours, Share
 from seedbed.learning.checkpoints import Checkpoints
 from seedbed.learning.footprint import FLOAT, SAVES_MEMORY, estimate_memory
 from seedbed.learning.learner import Learner, Trained
-from seedbed.learning.loop import Sampling, fit
+from seedbed.learning.loop import fit
 from seedbed.learning.optimisers import Scheduled
-from seedbed.learning.training import Training
+from seedbed.learning.training import Sampling, Training
 from seedbed.methods import method, parameters
 from seedbed.networks.backbones import check_source
 from seedbed.networks.transformer import Tokens

@@ -25,9 +25,9 @@ from seedbed.learning.augmentation import Augmentation, Colours, Sample
 from seedbed.learning.batches import Batch
 from seedbed.learning.checkpoints import Checkpoints
 from seedbed.learning.learner import Learner, Trained, collect_columns
-from seedbed.learning.loop import Sampling, fit
+from seedbed.learning.loop import fit
 from seedbed.learning.optimisers import Descent, Scheduled
-from seedbed.learning.training import Training
+from seedbed.learning.training import Sampling, Training
 from seedbed.run.machine import Machine
 
 PROJECT = Path(__file__).parents[2]

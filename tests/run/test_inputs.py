@@ -169,7 +169,7 @@ def test_code_that_changed_is_told_and_comments_are_not(project: Path, monkeypat
     file, on_disk = fingerprint.ROOT / "seedbed/algorithms/crf.py", fingerprint._present_content
     for content, told in {b"# a comment\n%b": "", b"%b\nX = 1\n": "other code", b"%b\nhalf of (": "other code", b"": "other code"}.items():
         now = content % file.read_bytes() if content else content
-        monkeypatch.setattr(fingerprint, "_on_disk", lambda one: now if one == file else on_disk(one))  # noqa: B023 (used in this turn)
+        monkeypatch.setattr(fingerprint, "_present_content", lambda one: now if one == file else on_disk(one))  # noqa: B023 (used in this turn)
         if not told:
             inputs.check()
             continue

@@ -106,10 +106,10 @@ def test_an_unknown_backbone(own: Project) -> None:
     [
         ({}, r"params.yaml: segmenter.maps.labels: found nothing; expected an artifact with `labels`: seeds, refinement"),
         ({"labels": "cams"}, r"params.yaml: segmenter.maps.labels: found 'cams'; expected an artifact with `labels`: seeds, refinement"),
-        ({"labels": "seeds", "regions": "superpixels"}, r"params.yaml: segmenter.maps.regions: found 'superpixels'; expected 'dataset'"),
+        ({"labels": "seeds", "regions": "superpixels"}, r"params.yaml: segmenter.maps.regions: found 'superpixels'; expected 'none'"),
         (
             {"labels": "refinement", "confidence": "refinement"},
-            r"segmenter.maps.confidence: found 'refinement'; expected 'dataset', because",
+            r"segmenter.maps.confidence: found 'refinement'; expected 'none', because",
         ),
         ({"labels": "seeds", "lables": "dataset"}, r"params.yaml: segmenter.maps.lables: found a map that no stage makes; expected labels"),
     ],
@@ -124,21 +124,21 @@ def test_maps_from_an_artifact_that_has_none(own: Project, maps: dict[str, str],
 
 def test_confidence_that_is_wanted_and_not_there(own: Project) -> None:
     block = own.params()["segmenter"]["pseudo_masks"] | {"least_confidence": 0.5}
-    change_params(own, "segmenter", method="pseudo_masks", pseudo_masks=block, maps={"labels": "refinement", "confidence": "dataset"})
+    change_params(own, "segmenter", method="pseudo_masks", pseudo_masks=block, maps={"labels": "refinement", "confidence": "none"})
     for stage in ("classifier", "cams", "refinement"):
         own.run(stage)
-    with pytest.raises(ParamsError, match=r"maps.confidence: found 'dataset'; expected an artifact with `confidence`: refinement;"):
+    with pytest.raises(ParamsError, match=r"maps.confidence: found 'none'; expected an artifact with `confidence`: refinement;"):
         own.run("segmenter")
     change_params(own, "segmenter", maps={"labels": "refinement", "confidence": "refinement"})
     own.run("segmenter")
-    assert set(open_artifact("segmenter", folder=own.data).made_by.inputs) == {"dataset", "refinement"}
+    assert set(open_artifact("segmenter", folder=own.data).made_by.inputs) == {"dataset", "none", "refinement"}
 
 
 @pytest.mark.parametrize(
     ("start", "message"),
     [
-        ("classifier", r"params.yaml: segmenter.start: found 'classifier'; expected 'dataset', because initial_weights.source is none"),
-        ("cams", r"params.yaml: segmenter.start: found 'cams'; expected 'dataset' or 'classifier'; correct it"),
+        ("classifier", r"params.yaml: segmenter.start: found 'classifier'; expected 'none', because initial_weights.source is none"),
+        ("cams", r"params.yaml: segmenter.start: found 'cams'; expected 'none', because initial_weights.source is none"),
     ],
 )
 def test_a_start_that_the_selected_method_does_not_read(finished: Project, tmp_path: Path, start: str, message: str) -> None:
@@ -335,7 +335,7 @@ def test_an_artifact_of_which_a_file_is_missing(own: Project) -> None:
 @pytest.mark.parametrize("place", [".work", ".work/dataset", ".work/dataset/lock/in it"])
 def test_something_in_the_place_of_the_store(fresh: Project, place: str) -> None:
     file = fresh.data / place
-    file.parent.mkdir(parents=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.touch()
     wrong = file.parent if "lock" in place else file
     assert_refused(fresh.program("dataset"), f"error: {wrong}: found ", "; expected ", "remove")

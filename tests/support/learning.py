@@ -14,7 +14,8 @@ from seedbed.learning.augmentation import Sample
 from seedbed.learning.batches import Batch
 from seedbed.learning.checkpoints import Checkpoints
 from seedbed.learning.learner import Learner, Trained
-from seedbed.learning.loop import Sampling, fit
+from seedbed.learning.loop import fit
+from seedbed.learning.training import Sampling
 from seedbed.networks.weights import read_state
 from seedbed.run.machine import Machine
 from seedbed.store.artifact import Artifact
