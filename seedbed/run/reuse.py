@@ -18,11 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from seedbed.errors import SeedbedError
-from seedbed.params import Params
+from seedbed.packages import versions
 from seedbed.run import fingerprint
 from seedbed.run.listing import Listing
 from seedbed.store.lock import hold_lock, put_in_place
@@ -32,7 +29,7 @@ if TYPE_CHECKING:
     from seedbed.run.inputs import Inputs
 
 KEPT, NOTE, LEFT = "published", "follows_from.json", "left"
-PIPELINE = Path("dvc.yaml")
+PARAMS, PIPELINE = Path("params.yaml"), Path("dvc.yaml")
 
 
 def leave_if_unchanged(arguments: Sequence[str]) -> None:
@@ -82,7 +79,8 @@ def keep(inputs: Inputs, *, said: str, data: Path = FOLDER) -> None:
         for name in outs:
             _put(project / name, built / LEFT / name, linked_only=True)
         files = {name: [file.stat().st_size, sha256(file)] for name, file in _all_files(built / LEFT)}
-        note = {**_follows_from(inputs), "pipeline": sha256(PIPELINE), "outs": outs, "files": files, "said": said}
+        texts = {"params": sha256(PARAMS), "pipeline": sha256(PIPELINE), "sources": fingerprint.present_digest()}
+        note = {**_follows_from(inputs), **texts, "outs": outs, "files": files, "said": said}
         (built / NOTE).write_text(json.dumps(note), encoding="utf-8")
         put_in_place(built, kept)
     except OSError:  # a file system without links, or without room: the next run does without
@@ -105,14 +103,13 @@ def _unchanged(stage: str, kept: Path, data: Path) -> dict[str, Any] | None:
     """The note of what was kept, where all is still as it says."""
     try:
         note: dict[str, Any] = json.loads((kept / NOTE).read_text(encoding="utf-8"))
-        params = Params.read()
-        roots = {"dataset.root": str(params.raw_root())} if note["raw"] else {}
+        same_code = note["sources"] == fingerprint.present_digest()
         same = (
             note["pipeline"] == sha256(PIPELINE)
-            and note["settings"] == json.loads(json.dumps({**params.select(stage), **roots}))
+            and (note["params"] == sha256(PARAMS) or note["settings"] == _settings(stage, with_root=bool(note["raw"])))
             and all(_is_sound(data / f"{name}.zarr", digest) for name, digest in note["inputs"].items())
-            and all(fingerprint.whole_digest(modules) == whole for modules, whole, _ in note["code"])
-            and all(fingerprint.packages(modules) == packages for modules, _, packages in note["code"])
+            and all(same_code or fingerprint.whole_digest(modules) == whole for modules, whole, _ in note["code"])
+            and all((versions(found) if same_code else fingerprint.packages(modules)) == found for modules, _, found in note["code"])
             and all(_digest(Listing.of(Path(root))) == digest for root, digest in note["raw"].items())
         )
     except (SeedbedError, OSError, ValueError, KeyError, TypeError, ModuleNotFoundError, SyntaxError):
@@ -120,9 +117,18 @@ def _unchanged(stage: str, kept: Path, data: Path) -> dict[str, Any] | None:
     return note if same else None
 
 
+def _settings(stage: str, *, with_root: bool) -> Any:
+    """What params.yaml says of a stage, as a note has it."""
+    from seedbed.params import Params  # takes a while, and is needed only where the file is another
+
+    params = Params.read()
+    roots = {"dataset.root": str(params.raw_root())} if with_root else {}
+    return json.loads(json.dumps({**params.select(stage), **roots}))
+
+
 def _cheap_digest(stage: str, data: Path) -> str:
     """What of all that a result follows from can be seen at once: texts, and records of what is read."""
-    texts = [Path("params.yaml"), PIPELINE, place_of(stage, data) / NOTE, *sorted(data.glob("*.zarr/zarr.json"))]
+    texts = [PARAMS, PIPELINE, place_of(stage, data) / NOTE, *sorted(data.glob("*.zarr/zarr.json"))]
     texts = [one for one in texts if one.parent != data / f"{stage}.zarr"]
     content = hashlib.sha256(fingerprint.present_digest().encode())
     for file in texts:
@@ -168,6 +174,9 @@ def _put(source: Path, target: Path, *, linked_only: bool = False) -> None:
 
 def _outs(stage: str) -> list[str]:
     """What dvc.yaml says that a stage leaves; nothing where there is no such file."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
     try:
         section = YAML(typ="safe").load(PIPELINE)["stages"][stage]
     except (OSError, YAMLError, KeyError, TypeError):

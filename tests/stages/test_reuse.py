@@ -110,11 +110,16 @@ def test_what_may_have_changed_is_run(project: Project, change: Callable[[Projec
 
 def test_other_code_or_packages_are_run(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = fingerprint.whole_digest
+    monkeypatch.setattr(fingerprint, "present_digest", lambda: "another")  # something was edited somewhere
+    assert reuse._unchanged("classifier", reuse.place_of("classifier", Path("data")), Path("data")) is not None
     monkeypatch.setattr(fingerprint, "whole_digest", lambda modules: whole([*modules, "seedbed.scoring.metrics"]))
+    assert reuse.republish("classifier") == ""
+    monkeypatch.setattr(fingerprint, "whole_digest", whole)
+    monkeypatch.setattr(fingerprint, "packages", lambda modules: {"torch": "99"})
     assert reuse.republish("classifier") == ""
     monkeypatch.undo()
     monkeypatch.chdir(project.root)
-    monkeypatch.setattr(fingerprint, "packages", lambda modules: {"torch": "99"})
+    monkeypatch.setattr(reuse, "versions", lambda names: {"torch": "99"})
     assert reuse.republish("classifier") == ""
     monkeypatch.undo()
     monkeypatch.chdir(project.root)
