@@ -314,6 +314,36 @@ def test_a_scheduler_without_its_package(run: Run, shards: list[Shard], monkeypa
     assert str(raised.value) == expected
 
 
+class Lost:
+    """A connection to a scheduler that goes away as soon as it has been given work."""
+
+    status = "running"
+
+    def __init__(self, address: str, *, timeout: float) -> None:
+        self.address = address
+
+    def __enter__(self) -> Lost:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def nthreads(self) -> dict[str, int]:
+        return {"worker": 1}
+
+    def submit(self, work: Callable[[], int], *, pure: bool) -> object:
+        self.status = "closed"
+        return object()
+
+
+def test_a_connection_that_is_lost_is_told(run: Run, shards: list[Shard], monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(distributed, "Client", Lost)
+    monkeypatch.setattr(executor, "_collect_done", lambda futures: set())
+    with pytest.raises(MachineError, match="--scheduler: found that somewhere went away; expected it to stay; see its log"):
+        list(run(killers.squared, shards, Workers(scheduler="somewhere")))
+
+
+@pytest.mark.slow
 def test_a_scheduler_that_goes_away(run: Run, shards: list[Shard], project: Path) -> None:
     pytest.importorskip("distributed")
     program = "from tests.support import killers; killers.schedule_until_there_is_work()"
