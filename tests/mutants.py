@@ -31,12 +31,10 @@ from pathlib import Path
 
 import pytest
 
+from seedbed.methods import list_families
 from tests.support.faults import PROJECT, Fault, faults
 
-COMPUTING = (  # beside methods
-    *("augmentation", "boundaries", "components", "crf", "deeplab", "inference", "judgement", "metrics", "networks"),
-    *("samples", "training", "transformer", "types", "weights"),
-)
+ROOMS, WORDS = ("algorithms", "learning", "networks", "scoring"), ("reads", "types")  # beside methods
 APART = ("laws", "pipeline", "stages")  # tests of the whole, which belong to no module
 SLOW = ("torch", "timm", "lightning_fabric", "zarr", "skimage.segmentation", "scipy.ndimage", "hypothesis.extra.numpy", "matplotlib.pyplot")
 LONG = "killed"  # a test that starts programs again and again; others notice the same
@@ -55,8 +53,9 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
 
 def modules() -> list[str]:
     """Methods but readers of data sets, and what they compute with."""
-    methods = [file for file in sorted((PROJECT / "seedbed").glob("*/*.py")) if file.parent.name != "dataset" and file.stem[0] != "_"]
-    return [str(file.relative_to(PROJECT)) for file in (*methods, *(PROJECT / "seedbed" / f"{name}.py" for name in COMPUTING))]
+    folders = [*(one for one in list_families() if one != "dataset"), *ROOMS]
+    files = [file for folder in folders for file in sorted((PROJECT / "seedbed" / folder).glob("*.py")) if file.stem[0] != "_"]
+    return [str(file.relative_to(PROJECT)) for file in (*files, *(PROJECT / "seedbed" / f"{word}.py" for word in WORDS))]
 
 
 @cache
@@ -72,11 +71,9 @@ def imported(file: Path) -> frozenset[str]:
 def belonging(module: str) -> list[str]:
     """Tests that belong to a module: its own, those that import it, and those of methods that use it."""
     file, dotted = Path(module), module.removesuffix(".py").replace("/", ".")
-    methods = (
-        [PROJECT / file]
-        if len(file.parts) > 2
-        else [one for one in sorted((PROJECT / "seedbed").glob("*/*.py")) if dotted in imported(one) and one.stem[0] != "_"]
-    )
+    families = list_families()
+    methods = [one for one in sorted((PROJECT / "seedbed").glob("*/*.py")) if one.parent.name in families and one.stem[0] != "_"]
+    methods = [PROJECT / file] if file.parent.name in families else [one for one in methods if dotted in imported(one)]
     tests = [one for one in sorted((PROJECT / "tests").rglob("test_*.py")) if one.relative_to(PROJECT).parts[1] not in APART]
     own = [one for one in tests if one.stem == f"test_{file.stem}" and one.parent.name in (file.parent.name, "tests")]
     using = [one for one in tests if dotted in imported(one) and one.name != "test_alive.py"]
