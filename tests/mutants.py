@@ -35,6 +35,7 @@ from seedbed.methods import list_families
 from tests.support.faults import PROJECT, Fault, faults
 
 ROOMS, WORDS = ("algorithms", "learning", "networks", "scoring"), ("reads", "types")  # beside methods
+OF_STAGES = "tests/stages/test_stages.py"  # for what only stages use
 APART = ("laws", "pipeline", "stages")  # tests of the whole, which belong to no module
 SLOW = ("torch", "timm", "lightning_fabric", "zarr", "skimage.segmentation", "scipy.ndimage", "hypothesis.extra.numpy", "matplotlib.pyplot")
 LONG = "killed"  # a test that starts programs again and again; others notice the same
@@ -81,6 +82,9 @@ def belonging(module: str) -> list[str]:
     contracts = [PROJECT / "tests" / "contracts" / f"test_{one.parent.name}.py" for one in methods]
     alive = [f"tests/contracts/test_alive.py::test_every_parameter_changes_the_result[{one.parent.name}-{one.stem}]" for one in methods]
     files = [str(one.relative_to(PROJECT)) for one in (*own, *of_methods, *contracts, *using) if one.is_file()]
+    if not files and not alive:  # a part of something else, by way of which it is tested
+        whole = [one for one in modules() if dotted in imported(PROJECT / one)]
+        return [*dict.fromkeys(test for one in whole for test in belonging(one))] or [OF_STAGES]
     return [*dict.fromkeys(files), *alive]
 
 

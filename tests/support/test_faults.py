@@ -53,3 +53,7 @@ def test_tests_of_a_module_are_its_own_and_those_of_methods_that_use_it() -> Non
     of_crf = belonging("seedbed/algorithms/crf.py")
     assert of_crf[0] == "tests/algorithms/test_crf.py" and "tests/superpixels/test_dino.py" in of_crf
     assert "seedbed/pretraining/dino.py" in modules() and "seedbed/dataset/folder.py" not in modules()
+
+
+def test_every_module_that_computes_has_tests_to_run() -> None:
+    assert [one for one in modules() if not belonging(one)] == []
