@@ -80,6 +80,7 @@ def keep(inputs: Inputs, *, said: str, data: Path = FOLDER) -> None:
             _put(project / name, built / LEFT / name, linked_only=True)
         files = {name: [file.stat().st_size, sha256(file)] for name, file in _all_files(built / LEFT)}
         texts = {"params": sha256(PARAMS), "pipeline": sha256(PIPELINE), "sources": fingerprint.present_digest()}
+        inputs.check()  # so that these texts, too, are those that the run began with
         note = {**_follows_from(inputs), **texts, "outs": outs, "files": files, "said": said}
         (built / NOTE).write_text(json.dumps(note), encoding="utf-8")
         put_in_place(built, kept)

@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from seedbed.errors import ChangedError
+from seedbed.params import Params
 from seedbed.run import fingerprint, reuse
+from seedbed.run.inputs import Inputs
 from seedbed.store.lock import hold_lock
 from seedbed.tools import gc
 from tests.stages.miniature import CHECKOUT, Project, new_project, tree
@@ -144,6 +147,22 @@ def test_what_changes_while_it_is_put_in_place_is_run(project: Project, monkeypa
 
     monkeypatch.setattr(reuse, "_put", edit_and_put)
     assert reuse.republish("classifier") == ""
+
+
+def test_what_changes_before_the_note_is_written_is_told(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the note would take the new file for the one that the result was made with."""
+    assert reuse.republish("classifier")
+    note = (reuse.place_of("classifier", Path("data")) / reuse.NOTE).read_bytes()
+    inputs, present = Inputs("classifier", Params.read(), "classifier"), fingerprint.present_digest
+
+    def edit_and_look() -> str:
+        params(project)
+        return present()
+
+    monkeypatch.setattr(fingerprint, "present_digest", edit_and_look)
+    with pytest.raises(ChangedError, match=r"classifier\.cam\.training\.seed"):
+        reuse.keep(inputs, said="")
+    assert (reuse.place_of("classifier", Path("data")) / reuse.NOTE).read_bytes() == note
 
 
 def test_a_stage_that_is_at_work_is_left_to_it(project: Project) -> None:
