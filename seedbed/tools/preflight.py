@@ -35,7 +35,7 @@ def check(params: Params) -> None:
 def check_slots(params: Params) -> None:
     """Refuse settings that name artifacts which do not fit the selected methods."""
     learning, its = params.method(classifier.Method), params.settings(classifier.Settings)
-    check_maps("classifier", learning.maps, its.maps)
+    check_maps("classifier", learning.wanted_maps, its.maps)
     method, settings = params.method(segmenter.Method), params.settings(segmenter.Settings)
     check_maps("segmenter", method.wanted_maps, settings.maps)
     source = method.backbone.initial_weights.source

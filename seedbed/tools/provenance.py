@@ -47,7 +47,10 @@ def remedy(stages: list[str]) -> str:
 def of_params(artifact: Artifact, params: Params, *, folder: Path = FOLDER) -> Iterator[str]:
     """How what an artifact was made with differs from what params.yaml says."""
     yield from of_method(artifact, params)
-    yield from OF_SETTINGS.get(artifact.kind, _check_nothing)(artifact, params, folder)
+    if artifact.kind in OF_SETTINGS:
+        yield from OF_SETTINGS[artifact.kind](artifact, params)
+    if artifact.kind in OF_SPLITS:
+        yield from OF_SPLITS[artifact.kind](artifact, params, folder)
 
 
 def of_method(artifact: Artifact, params: Params) -> Iterator[str]:
@@ -80,11 +83,7 @@ def _leaves(block: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 # Settings of a family are not on record: what can be seen of them is held against what they say.
 
 
-def _check_nothing(artifact: Artifact, params: Params, folder: Path) -> Iterator[str]:  # noqa: ARG001 (a check as the others)
-    yield from ()
-
-
-def _check_data_set(artifact: Artifact, params: Params, folder: Path) -> Iterator[str]:  # noqa: ARG001 (a check as the others)
+def _check_data_set(artifact: Artifact, params: Params) -> Iterator[str]:
     settings = _settings("dataset", params)
     if artifact.max_size != tuple(settings.max_size):
         yield f"made with max_size {list(artifact.max_size)}, where params.yaml says {list(settings.max_size)}"
@@ -97,12 +96,12 @@ def _check_data_set(artifact: Artifact, params: Params, folder: Path) -> Iterato
         yield f"made with {broken} broken images left out, where params.yaml allows {settings.allow_broken}"
 
 
-def _check_maps(artifact: Artifact, params: Params, folder: Path) -> Iterator[str]:  # noqa: ARG001 (a check as the others)
+def _check_maps(artifact: Artifact, params: Params) -> Iterator[str]:
     """The artifacts that a training read."""
     family = artifact.kind
     method: Any = params.method(importlib.import_module(f"seedbed.{family}").Method)
     settings = _settings(family, params)
-    wanted = {settings.maps.get(name, NONE) for name in getattr(method, "wanted_maps", method.maps)}
+    wanted = {settings.maps.get(name, NONE) for name in method.wanted_maps}
     wanted |= {getattr(settings, "start", NONE)}
     was, is_now = sorted(set(artifact.made_by.inputs) - {"dataset", NONE}), sorted(wanted - {NONE})
     if was != is_now:
@@ -146,10 +145,12 @@ def _settings(stage: str, params: Params) -> Any:
     return params.settings(importlib.import_module(f"seedbed.{stage}").Settings)
 
 
-OF_SETTINGS: Mapping[str, Callable[[Artifact, Params, Path], Iterator[str]]] = {
+OF_SETTINGS: Mapping[str, Callable[[Artifact, Params], Iterator[str]]] = {
     "dataset": _check_data_set,
     "classifier": _check_maps,
     "segmenter": _check_maps,
+}
+OF_SPLITS: Mapping[str, Callable[[Artifact, Params, Path], Iterator[str]]] = {
     "predictions": _check_predicted,
     "evaluation": _check_evaluated,
 }
