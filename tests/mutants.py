@@ -42,10 +42,12 @@ LONG = "killed"  # a test that starts programs again and again; others notice th
 RESIZED_TO_ITS_SIZE = (
     "return image if image.shape[1::-1] == size else np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)"
 )
+ATTENDS = 'if not (hasattr(network, "blocks") and hasattr(network.blocks[-1], "attn") and network.patch_embed.patch_size):'
 EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can notice
     "seedbed/scoring/boundaries.py: 0 -> (1) in `nothing = places[:0]`": "where all is void, the one place more is filled from itself",
     f"seedbed/features/vit.py: 1 -> (2) in `{RESIZED_TO_ITS_SIZE}`": "an image that is resized to its own size stays as it is",
     "seedbed/features/vit.py: 1 -> (2) in `flat = values.reshape(-1, values.shape[-1])`": "any negative length is the one to be found",
+    f"seedbed/networks/transformer.py: 1 -> (2) in `{ATTENDS}`": "all blocks of a transformer of timm are alike",
 }
 
 

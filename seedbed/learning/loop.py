@@ -103,8 +103,7 @@ def fit(
     checkpoints: of this training and no other; to be removed once its result is safe.
     """
     job = _Job(build, samples, sampling, machine.readers, name, checkpoints)
-    part_size = sampling.training.batch_size // sampling.training.parts
-    devices = max(count for count in range(1, machine.devices + 1) if part_size % count == 0)  # of which each has as much to do
+    devices = count_devices(sampling.training, available=machine.devices)
     # Weights may get no gradient, such as those of timm's heads that are left out; without this, processes would wait for it and fail.
     strategy: Any = DDPStrategy(start_method="spawn", find_unused_parameters=True) if devices > 1 else "auto"
     fabric = lightning_fabric.Fabric(accelerator=machine.device, devices=devices, strategy=strategy, precision=sampling.training.precision)
@@ -204,6 +203,11 @@ def _warn_of_rare_checkpoints(job: _Job[N, B, S, V], left: float) -> None:
             file=sys.stderr,
             flush=True,
         )
+
+
+def count_devices(training: Training, *, available: int) -> int:
+    """How many devices share every part of a batch, so that each has as much to do."""
+    return max(count for count in range(1, available + 1) if training.batch_size // training.parts % count == 0)
 
 
 def arrange_memory(learner: L, device: torch.device) -> L:

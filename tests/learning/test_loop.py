@@ -25,7 +25,7 @@ from seedbed.learning.augmentation import Augmentation, Colours, Sample
 from seedbed.learning.batches import Batch
 from seedbed.learning.checkpoints import Checkpoints
 from seedbed.learning.learner import Learner, Trained, collect_columns
-from seedbed.learning.loop import fit
+from seedbed.learning.loop import count_devices, fit
 from seedbed.learning.optimisers import Descent, Scheduled
 from seedbed.learning.training import Sampling, Training
 from seedbed.run.machine import Machine
@@ -660,6 +660,14 @@ def test_a_batch_in_parts_is_the_same_training(parts: int) -> None:
 def test_parts_divide_the_batch() -> None:
     with pytest.raises(ValueError, match="a number of parts that divides batch_size, which is 4"):
         dataclasses.replace(FOUR, parts=3)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "parts", "available", "devices"),
+    [(4, 1, 1, 1), (4, 1, 2, 2), (4, 1, 3, 2), (4, 2, 3, 2), (4, 4, 8, 1), (12, 2, 4, 3), (12, 3, 8, 4), (5, 1, 4, 1)],
+)
+def test_devices_share_a_part_of_a_batch_evenly(batch_size: int, parts: int, available: int, devices: int) -> None:
+    assert count_devices(dataclasses.replace(FOUR, batch_size=batch_size, parts=parts), available=available) == devices
 
 
 # Of three processes, two have as much to do as each other.

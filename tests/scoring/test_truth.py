@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from seedbed.images import Images
 from seedbed.scoring import truth
 from seedbed.scoring.truth import Pictures, Truth
 from seedbed.store.artifact import Artifact
+from seedbed.types import LabelMap
 from tests.support import layouts
 
 MASK = np.array([[0, 1, 2], [255, 2, 0]], np.uint8)
@@ -210,3 +213,88 @@ def test_a_truth_is_known_by_its_file(known: Truth, pictures: Images, root: Path
     assert now["a"] is not None
     file.unlink()
     assert Truth.of_images(pictures).only(["a"]).digests == {"a": ""}
+
+
+# --- Things that are outlined ---
+
+SIZE = (4, 6)
+
+
+def drawn(*places: tuple[slice, slice]) -> LabelMap:
+    """A mask that is 1 in some places."""
+    mask = np.zeros(SIZE, np.uint8)
+    for place in places:
+        mask[place] = 1
+    return mask
+
+
+def outlined(root: Path, *things: dict[str, Any]) -> Truth:
+    """The truth of one image of two in which things are annotated."""
+    file = root / "annotations" / "instances_val2017.json"
+    file.parent.mkdir()
+    pictures = [{"id": number, "file_name": f"{name}.jpg", "height": SIZE[0], "width": SIZE[1]} for number, name in enumerate("ab")]
+    file.write_text(json.dumps({"images": pictures, "annotations": [{"id": number, **thing} for number, thing in enumerate(things)]}))
+    files = {"a": "images/val2017/a.jpg", "b": "val2017/b.jpg", "c": "val2017/c.jpg", "d": "test2017/d.jpg"}
+    return Truth.of("coco", root, files, [0, *range(1, 91), *[-1] * 164, 255])
+
+
+def thing(category: object, mask: LabelMap, *, crowd: int = 0, image: int = 0, area: object = None) -> dict[str, Any]:
+    area = int(mask.sum()) if area is None else area
+    return {"image_id": image, "category_id": category, "segmentation": layouts.runs(mask), "area": area, "iscrowd": crowd}
+
+
+LARGE, SMALL, CROWD = np.s_[1:4, 0:4], np.s_[2:4, 1:2], np.s_[0:3, 3:6]
+
+
+def test_smaller_things_lie_over_larger_ones_and_both_over_crowds(root: Path) -> None:
+    expected = [[0, 0, 0, 255, 255, 255], [7, 7, 7, 7, 255, 255], [7, 2, 7, 7, 255, 255], [7, 2, 7, 7, 0, 0]]
+    things = [thing(2, drawn(SMALL)), thing(3, drawn(CROWD), crowd=1), thing(7, drawn(LARGE)), thing(5, drawn(np.s_[:]), image=1)]
+    truth = outlined(root, *things)
+    mask, other = truth.original("a", SIZE), truth.original("b", SIZE)
+    assert mask is not None and mask.tolist() == expected and mask.dtype == np.uint8
+    assert other is not None and np.unique(other).tolist() == [5]
+    assert truth.only(["b"]).masks.things.keys() == {"val2017/b.jpg"}  # type: ignore[union-attr]
+    assert truth.key("a") != truth.key("b")
+
+
+def test_nothing_is_known_of_an_image_that_no_file_lists(root: Path) -> None:
+    truth = outlined(root)
+    empty = truth.original("a", SIZE)
+    assert empty is not None and not empty.any(), "listed, and nothing annotated"
+    assert [truth.original(image, SIZE) for image in "cd"] == [None, None]
+    assert [truth.key(image) for image in "cd"] == ["", ""]
+    assert truth.strays() == []
+
+
+def test_a_thing_without_an_area_lies_on_top(root: Path) -> None:
+    mask = outlined(root, thing(2, drawn(LARGE), area="large"), thing(3, drawn(SMALL))).original("a", SIZE)
+    assert mask is not None and np.unique(mask).tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("category", [0, 255, -1, "cat", None])
+def test_a_category_that_cannot_be(root: Path, category: object) -> None:
+    truth = outlined(root, thing(1, drawn(SMALL)), thing(category, drawn(LARGE)))
+    where = "annotations/instances_val2017.json, a.jpg: "
+    assert truth.problem("a", SIZE) == f"{where}category {category!r}, of annotation 1 instead of 1 to 254"
+
+
+@pytest.mark.parametrize("outline", [{"size": [4, 6]}, {"size": [6, 4], "counts": [24]}, {"size": [4, 6], "counts": [23]}, [[1, 2, 3]], 5])
+def test_an_outline_that_cannot_be_drawn(root: Path, outline: object) -> None:
+    truth = outlined(root, {**thing(1, drawn(SMALL)), "segmentation": outline})
+    where = "annotations/instances_val2017.json, a.jpg: "
+    assert truth.problem("a", SIZE).startswith(f"{where}an outline that cannot be drawn, of annotation 0: ")
+    assert truth.problem("a", SIZE).endswith(" instead of polygons or run lengths")
+
+
+def test_an_image_that_is_annotated_in_another_size(root: Path) -> None:
+    truth = outlined(root, thing(1, drawn(SMALL)))
+    assert truth.problem("a", (6, 4)) == "annotations/instances_val2017.json, a.jpg: an image of (4, 6) instead of (6, 4), as it is"
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"annotations": []}', '{"annotations": [{}], "images": []}'])
+def test_a_file_that_is_not_of_instances(root: Path, content: str) -> None:
+    outlined(root)
+    file = root / "annotations" / "instances_val2017.json"
+    file.write_text(content)
+    with pytest.raises(DataError, match=r"found what COCO does not call instances: .*; expected the file that was indexed; restore it, or"):
+        Truth.of("coco", root, {"a": "images/val2017/a.jpg"}, range(256))
