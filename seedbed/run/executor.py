@@ -302,11 +302,15 @@ def _collect_done(futures: list[Any]) -> set[Any]:
 
 
 def _threads(client: Any) -> int:
-    """Threads of a cluster; one where no worker has come yet."""
+    """Threads of a cluster; one where no worker has come yet.
+
+    Asked in a way that ends: `client.nthreads()` waits without a limit for a scheduler that dies while it is asked.
+    """
     try:
-        return max(1, sum(int(threads) for threads in client.nthreads().values()))
-    except OSError as error:
+        threads: dict[str, int] = client.sync(client.scheduler.ncores, callback_timeout=CONNECT_SECONDS)
+    except (OSError, AttributeError) as error:  # the latter where the client has just been closed, which leaves it without a scheduler
         raise CancelledError from error
+    return max(1, sum(threads.values()))
 
 
 def _repeated_crash_error(where: str, found: str, do: str) -> MachineError:

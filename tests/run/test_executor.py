@@ -10,7 +10,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from types import SimpleNamespace
+from typing import Any, Protocol, TypeVar
 
 import cv2
 import pytest
@@ -318,6 +319,8 @@ class Lost:
     """A connection to a scheduler that goes away as soon as it has been given work."""
 
     status = "running"
+    question: str = "ncores"  # what is asked of the scheduler
+    how = "closed"
 
     def __init__(self, address: str, *, timeout: float) -> None:
         self.address = address
@@ -327,17 +330,26 @@ class Lost:
 
     def __exit__(self, *_: object) -> None: ...
 
-    def nthreads(self) -> dict[str, int]:
+    @property
+    def scheduler(self) -> Any:
+        return None if self.status == "gone" else SimpleNamespace(ncores=self.question)
+
+    def sync(self, question: str, *, callback_timeout: float) -> dict[str, int]:
+        assert (question, callback_timeout) == (self.question, executor.CONNECT_SECONDS)
+        if self.status == "silent":
+            raise TimeoutError
         return {"worker": 1}
 
     def submit(self, work: Callable[[], int], *, pure: bool) -> object:
-        self.status = "closed"
+        self.status = self.how
         return object()
 
 
-def test_a_connection_that_is_lost_is_told(run: Run, shards: list[Shard], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("how", ["closed", "silent", "gone"])
+def test_a_connection_that_is_lost_is_told(how: str, run: Run, shards: list[Shard], monkeypatch: pytest.MonkeyPatch) -> None:
     distributed = pytest.importorskip("distributed")
     monkeypatch.setattr(distributed, "Client", Lost)
+    monkeypatch.setattr(Lost, "how", how)
     monkeypatch.setattr(executor, "_collect_done", lambda futures: set())
     with pytest.raises(MachineError, match="--scheduler: found that somewhere went away; expected it to stay; see its log"):
         list(run(killers.squared, shards, Workers(scheduler="somewhere")))
