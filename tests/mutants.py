@@ -39,13 +39,11 @@ OF_STAGES = "tests/stages/test_stages.py"  # for what only stages use
 APART = ("laws", "pipeline", "stages")  # tests of the whole, which belong to no module
 SLOW = ("torch", "timm", "lightning_fabric", "zarr", "skimage.segmentation", "scipy.ndimage", "hypothesis.extra.numpy", "matplotlib.pyplot")
 LONG = "killed"  # a test that starts programs again and again; others notice the same
-RESIZED_TO_ITS_SIZE = (
-    "return image if image.shape[1::-1] == size else np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)"
-)
+STANDARD = "standard = np.where(deviation < STILL, 0, (patches - patches.mean(axis=(0, 1))) / np.maximum(deviation, STILL))"
 ATTENDS = 'if not (hasattr(network, "blocks") and hasattr(network.blocks[-1], "attn") and network.patch_embed.patch_size):'
 EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can notice
     "seedbed/scoring/boundaries.py: 0 -> (1) in `nothing = places[:0]`": "where all is void, the one place more is filled from itself",
-    f"seedbed/features/vit.py: 1 -> (2) in `{RESIZED_TO_ITS_SIZE}`": "an image that is resized to its own size stays as it is",
+    f"seedbed/features/texture.py: deviation < STILL -> (deviation <= STILL) in `{STANDARD}`": "no image varies by just that",
     "seedbed/features/vit.py: 1 -> (2) in `flat = values.reshape(-1, values.shape[-1])`": "any negative length is the one to be found",
     f"seedbed/networks/transformer.py: 1 -> (2) in `{ATTENDS}`": "all blocks of a transformer of timm are alike",
 }

@@ -115,7 +115,7 @@ class Vit(features.Method):
     def _view(self, image: Image) -> Image:
         rows, columns = cells((image.shape[0], image.shape[1]), self.patch_size)
         size = columns * self.patch_size, rows * self.patch_size
-        return image if image.shape[1::-1] == size else np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)  # of its own size, it stays as it is
 
     def _finish(self, values: npt.NDArray[np.float32], network: Transformer) -> npt.NDArray[np.float32]:
         """Values (patch_y, patch_x, channel), centred and reduced as wanted."""

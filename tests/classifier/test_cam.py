@@ -121,6 +121,13 @@ def test_the_whole_written_down_plainly(cam: Cam) -> None:
     assert loss == pytest.approx(total / 6, rel=1e-4)
 
 
+def test_a_new_head_says_little(cam: Cam) -> None:
+    torch.manual_seed(0)
+    learner: Any = cam.learner(500, given={})
+    assert learner.network.head.weight.std().item() == pytest.approx(0.01, rel=0.1)
+    assert learner.network.head.bias is None
+
+
 def test_what_learns_how_fast(cam: Cam) -> None:
     descent = Descent(learning_rate=0.03, new_layer_factor=7, momentum=0.6, weight_decay=0.02, warmup=0.3, power=1.4, falls="throughout")
     learner: Any = dataclasses.replace(cam, descent=descent).learner(NUM_CLASSES, given={})

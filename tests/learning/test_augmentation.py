@@ -156,6 +156,9 @@ def test_one_scale_alone_is_for_equal_bounds() -> None:
     with pytest.raises(ValueError, match="0 or at least 2 scale_steps where smallest_scale and largest_scale differ"):
         dataclasses.replace(STILL, smallest_scale=0.5, scale_steps=1)
     assert dataclasses.replace(STILL, scale_steps=1).scale_steps == 1
+    assert dataclasses.replace(STILL, smallest_scale=0.5, largest_scale=0.5, scale_steps=1).scale_steps == 1
+    with pytest.raises(ValueError, match="0 or at least 2 scale_steps"):
+        dataclasses.replace(STILL, smallest_scale=1, largest_scale=2, scale_steps=1)
 
 
 def weights_of_cubic(length: int, wanted: int) -> npt.NDArray[np.float64]:
