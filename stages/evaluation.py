@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from seedbed import evaluation
-from seedbed.evaluation import CONFUSED, KINDS
 from seedbed.images import Images
 from seedbed.reads import Labels, read_class_maps, read_entry, read_probabilities
 from seedbed.report import overview as report
+from seedbed.run.slots import check_judged
 from seedbed.run.stage import Run, run_stage
 from seedbed.scoring import judgement
-from seedbed.scoring.judgement import REFINED, Judge, Scores, Selection
+from seedbed.scoring.judgement import CLASS_MAPS, PREDICTIONS, REFINED, TAKEN, Judge, Judged, Scores, Selection
 from seedbed.scoring.truth import Truth
 from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import Columns
@@ -23,61 +23,69 @@ def enlarge(predictions: Artifact, image: str) -> Probabilities:
 
 def judge(
     method: evaluation.Method,
+    kinds: tuple[str, ...],
     chosen: Selection,
     pictures: Images,
     truth: Truth,
     contained: Labels,
-    maps: Artifact,
-    seeds: Artifact,
-    masks: Artifact,
-    regions: Artifact,
-    predictions: Artifact,
+    judged: Judged,
     num_classes: int,
     images: Sequence[str],
 ) -> Iterator[Columns]:
     """Hold labels against their truth, and against the classes that images contain: those of training images, and what is predicted."""
-    how = Judge(KINDS, num_classes, method.boundaries, method.sweep.thresholds)
+    how = Judge(kinds, num_classes, method.boundaries, method.sweep.thresholds)
     for image in images:
-        kinds, class_maps, partition = {}, None, None
+        labels, class_maps, regions = {}, None, None
         if image in chosen:
-            class_maps, partition = read_class_maps(maps, image).resize(maps.size(image)), read_entry(regions, "regions", image)
-            made = (method.from_class_maps(class_maps), read_entry(seeds, "labels", image), read_entry(masks, "labels", image))
-            kinds = dict(zip(("class_maps", "seeds", "masks"), made, strict=True))
-        if image in predictions:
-            kinds |= method.from_probabilities(pictures[image], enlarge(predictions, image))
-        yield how.columns(truth[image], kinds, contained=contained.get(image), class_maps=class_maps, regions=partition)
+            if judged.class_maps is not None:
+                class_maps = read_class_maps(judged.class_maps, image).resize(judged.class_maps.size(image))
+                labels[CLASS_MAPS] = method.from_class_maps(class_maps)
+            if judged.superpixels is not None:
+                regions = read_entry(judged.superpixels, "regions", image)
+            labels |= {name: read_entry(artifact, "labels", image) for name, artifact in judged.labels.items()}
+        if judged.predictions is not None and image in judged.predictions:
+            labels |= method.from_probabilities(pictures[image], enlarge(judged.predictions, image))
+        yield how.columns(truth[image], labels, contained=contained.get(image), class_maps=class_maps, regions=regions)
 
 
 def main(run: Run) -> None:
     """Run the stage."""
     settings = run.params.settings(evaluation.Settings)
     method = run.params.method(evaluation.Method)
-    data, maps, seeds, masks = run.open("dataset"), run.open("cams"), run.open("seeds"), run.open("refinement")
-    regions, predictions = run.open("superpixels"), run.open("predictions")
+    check_judged(settings.slots, settings.labels, taken=TAKEN)
+    data = run.open("dataset")
+    judged = Judged(
+        run.open_slot(settings.class_maps),
+        run.open_slots(settings.labels),
+        run.open_slot(settings.superpixels),
+        run.open_slot(settings.predictions),
+    )
     pictures = run.images_watching_raw_data(data)
-    truth, chosen = Truth.of_images(pictures), Selection(frozenset(data.learnable(settings.split)))
-    reads = (chosen, pictures, truth, Labels(data), maps, seeds, masks, regions, predictions, data.num_classes)
-    images = [image for image in data.usable if image in chosen or image in predictions]
-    whole = {"kinds": KINDS, "thresholds": method.sweep.thresholds, "threshold": method.threshold}
-    judged = run.per_image(method, judge, method, *reads, images=images, extents=method.extents(data.max_size), whole=whole)
-    verdict = Scores(judged, data.class_names)
-    report.write(judgement.of_classifier(maps, data, predictions.ids), verdict, confused=CONFUSED)
+    truth, training = Truth.of_images(pictures), data.learnable(settings.split) if settings.needs_training_images else []
+    chosen = Selection(frozenset(training))
+    reads = (settings.kinds, chosen, pictures, truth, Labels(data), judged, data.num_classes)
+    predicted = set(judged.predicted)
+    images = [image for image in data.usable if image in chosen or image in predicted]
+    extents = {**settings.extents, **method.extents(data.max_size)}
+    whole = {"kinds": settings.kinds, "thresholds": method.sweep.thresholds, "threshold": method.threshold}
+    counted = run.per_image(method, judge, method, *reads, images=images, extents=extents, whole=whole)
+    scores = Scores(counted, data.class_names)
+    report.write(judgement.of_classifier(judged.class_maps, data, judged.predicted), scores, charted=settings.charted)
 
     def true(image: str) -> dict[str, LabelMap]:
         labels = truth[image]
         return {} if labels is None else {"truth": labels}
 
-    def masked(image: str) -> dict[str, LabelMap]:
-        return {"masks": read_entry(masks, "labels", image)}
+    def made(image: str, kind: str) -> dict[str, LabelMap]:
+        if kind != PREDICTIONS:
+            return {kind: read_entry(judged.labels[kind], "labels", image)}
+        assert judged.predictions is not None
+        return {PREDICTIONS: enlarge(judged.predictions, image).labels, REFINED: read_entry(counted, "refined", image)}
 
-    def predicted(image: str) -> dict[str, LabelMap]:
-        return {"predictions": enlarge(predictions, image).labels, REFINED: read_entry(judged, "refined", image)}
-
-    drawn, made = data.split(settings.split)[: settings.pictures], {"seeds": seeds, "masks": masks}
-    report.draw_training_images(pictures, drawn, maps=maps, regions=regions, labels=made, truth=true)
-    report.draw_predictions(pictures, predictions.ids[: settings.pictures], predicted=predicted, truth=true)
-    for kind, labels in zip(CONFUSED, (masked, predicted), strict=True):
-        report.draw_errors(pictures, verdict, kind, count=settings.pictures, made=labels, truth=true)
+    report.draw_training_images(pictures, training[: settings.pictures], judged=judged, truth=true)
+    report.draw_predictions(pictures, judged.predicted[: settings.pictures], made=made, truth=true)
+    for kind in settings.charted:
+        report.draw_errors(pictures, scores, kind, count=settings.pictures, made=made, truth=true)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Evaluation: which labels to hold against the truth. Counting is in `seedbed/scoring/metrics.py` and `seedbed/scoring/boundaries.py`."""
+"""Evaluation: what to hold against the truth. Counting is in `seedbed/scoring/metrics.py` and `seedbed/scoring/boundaries.py`."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Annotated
 
 import numpy as np
@@ -12,18 +13,49 @@ from pydantic import Field
 from seedbed import methods
 from seedbed.methods import parameters
 from seedbed.scoring.boundaries import Boundaries
+from seedbed.scoring.judgement import CLASS_MAPS, PREDICTIONS, REFINED, SUPERPIXELS
+from seedbed.store.schemas import NONE
 from seedbed.types import ClassMaps, Image, LabelMap, Probabilities, Size
 
-KINDS = ("class_maps", "seeds", "masks", "predictions", "predictions_crf")  # of labels, in the order of the report
-CONFUSED = ("masks", "predictions")  # of which a confusion matrix and the worst images are drawn
+PREDICTED = (PREDICTIONS, REFINED)  # labels of a prediction
 
 
 @parameters
 class Settings:
-    """What holds for every evaluation."""
+    """What is judged. Whatever names an artifact may say none, and is then left out."""
 
-    split: str  # images whose class maps, seeds, masks and superpixels are judged; predictions are judged where they were made
+    split: str  # images whose class maps, labels and superpixels are judged; predictions are judged where they were made
+    class_maps: str  # artifact whose class maps are judged
+    labels: Mapping[str, str]  # artifacts whose labels are judged, by what they are called in figures and charts
+    superpixels: str  # artifact whose regions are judged
+    predictions: str  # artifact whose probabilities are judged
     pictures: Annotated[int, Field(ge=1, le=1000)]  # images that are drawn in each overview, and of each gallery of errors
+
+    @property
+    def slots(self) -> dict[str, str]:
+        """Artifacts that are judged, by slot, but those of labels."""
+        return {CLASS_MAPS: self.class_maps, SUPERPIXELS: self.superpixels, PREDICTIONS: self.predictions}
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of labels that are judged, in the order of the report."""
+        artifacts = {CLASS_MAPS: self.class_maps, **self.labels, **dict.fromkeys(PREDICTED, self.predictions)}
+        return tuple(kind for kind, artifact in artifacts.items() if artifact != NONE)
+
+    @property
+    def needs_training_images(self) -> bool:
+        """Whether anything but predictions is judged."""
+        return {self.class_maps, self.superpixels, *self.labels.values()} != {NONE}
+
+    @property
+    def charted(self) -> tuple[str, ...]:
+        """Kinds of labels with a confusion matrix and a gallery of errors, in files that DVC expects even where they are not judged."""
+        return (*self.labels, PREDICTIONS)
+
+    @property
+    def extents(self) -> dict[str, int]:
+        """Lengths of the dimensions that follow from what is judged."""
+        return {"kind": len(self.kinds)}
 
 
 @parameters
@@ -51,7 +83,7 @@ class Method(methods.Method):
 
         size: of the largest image.
         """
-        return {"kind": len(KINDS), "threshold": self.sweep.count}
+        return {"threshold": self.sweep.count}
 
     @abstractmethod
     def from_class_maps(self, class_maps: ClassMaps) -> LabelMap:
@@ -59,4 +91,4 @@ class Method(methods.Method):
 
     @abstractmethod
     def from_probabilities(self, image: Image, probabilities: Probabilities) -> dict[str, LabelMap]:
-        """Labels of a prediction, by name of what was done to it. Maps have the image's size."""
+        """Labels of a prediction, by their kind: all of `PREDICTED`. Maps have the image's size."""

@@ -19,6 +19,7 @@ from seedbed.algorithms.crf import DenseCrf
 from seedbed.evaluation import Sweep
 from seedbed.methods import method
 from seedbed.scoring.boundaries import Boundaries
+from seedbed.scoring.judgement import PREDICTIONS, REFINED
 from seedbed.types import BACKGROUND, ClassMaps, Image, LabelMap, Probabilities
 
 
@@ -39,4 +40,4 @@ class Standard(evaluation.Method):
 
     def from_probabilities(self, image: Image, probabilities: Probabilities) -> dict[str, LabelMap]:
         refined = Probabilities(self.crf.probabilities(image, probabilities.maps))
-        return {"predictions": probabilities.labels, "predictions_crf": refined.labels}
+        return {PREDICTIONS: probabilities.labels, REFINED: refined.labels}

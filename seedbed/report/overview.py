@@ -11,39 +11,40 @@ from seedbed.reads import read_class_maps, read_entry
 from seedbed.report import charts, drawing, export
 from seedbed.report.export import PLOTS
 from seedbed.scoring import judgement, metrics
-from seedbed.scoring.judgement import CLASS_MAPS, UNLABELLED, Scores
-from seedbed.store.artifact import Artifact
+from seedbed.scoring.judgement import CLASS_MAPS, CLASSIFIER, PREDICTIONS, SUPERPIXELS, UNLABELLED, Judged, Scores
 from seedbed.types import Image, LabelMap
 
 FIGURES = Path("data/metrics/evaluation.json")
 IMAGES = Path("data/metrics/images.csv")
 
-Labels = Callable[[str], Mapping[str, LabelMap]]  # of an image, by the name above them in a picture
+Truth = Callable[[str], Mapping[str, LabelMap]]  # of an image, by the name above it in a picture; nothing where it is not known
+Made = Callable[[str, str], Mapping[str, LabelMap]]  # labels of an image of a kind, and what is to stand beside them, by name
 
 
-def write(classifier: Mapping[str, Any], verdict: Scores, *, confused: Sequence[str]) -> None:
+def write(classifier: Mapping[str, Any], scores: Scores, *, charted: Sequence[str]) -> None:
     """Write figures, those of each image too, and tables and charts of them.
 
     Where no image has a truth, tables are empty and charts say so.
 
-    confused: kinds of labels whose confusion matrix is wanted.
+    classifier: its figures; none where it is not judged.
+    charted: kinds of labels whose confusion matrix is wanted.
     """
-    export.figures({"classifier": classifier, **verdict.figures}, FIGURES)
-    export.table(("what", "iou"), judgement.iou_table(verdict.figures), PLOTS / "iou.csv")
-    known = {kind: content for kind, content in verdict.figures.items() if content.get("miou") is not None}
+    export.figures({**({CLASSIFIER: classifier} if classifier else {}), **scores.figures}, FIGURES)
+    export.table(("what", "iou"), judgement.iou_table(scores.figures), PLOTS / "iou.csv")
+    known = {kind: content for kind, content in scores.figures.items() if content.get("miou") is not None}
     panels = {f"{_words(kind)}\nmIoU {content['miou']:.3f}": content["iou"] for kind, content in known.items()}
     export.picture(charts.bars(panels), PLOTS / "iou.png")
-    for kind in confused:
-        _write_confusion(verdict, kind)
-    export.table(("kind", "image", "miou", "boundary_miou"), verdict.image_table(), IMAGES)
-    points = list(verdict.curve())
+    for kind in charted:
+        _write_confusion(scores, kind)
+    export.table(("kind", "image", "miou", "boundary_miou"), scores.image_table(), IMAGES)
+    points = list(scores.curve())
     export.table(("threshold", "miou", "mark"), points, PLOTS / "thresholds.csv")
     title = f"{_words(CLASS_MAPS)}: the oracle is chosen with the truth at hand"
     export.picture(charts.curve(points, title=title, x="threshold", y="mIoU"), PLOTS / "thresholds.png")
 
 
-def _write_confusion(verdict: Scores, kind: str) -> None:
-    counts, names = verdict.confusions.get(kind), verdict.class_names
+def _write_confusion(scores: Scores, kind: str) -> None:
+    counts, names = scores.confusions.get(kind), scores.class_names
     rows = () if counts is None else judgement.confusion_table(counts, names)
     export.table(("true", "predicted", "share", "pixels"), rows, PLOTS / f"confusion_{kind}.csv")
     if counts is None or not counts.any():
@@ -54,56 +55,51 @@ def _write_confusion(verdict: Scores, kind: str) -> None:
     export.picture(picture, PLOTS / f"confusion_{kind}.png")
 
 
-def draw_training_images(
-    pictures: Images, images: Sequence[str], *, maps: Artifact, regions: Artifact, labels: Mapping[str, Artifact], truth: Labels
-) -> None:
-    """Draw an overview of what was made of training images.
-
-    labels: by the name above them.
-    """
+def draw_training_images(pictures: Images, images: Sequence[str], *, judged: Judged, truth: Truth) -> None:
+    """Draw an overview of what was made of training images, of which there may be none."""
     palette = pictures.data.array("palette")
 
     def row(image: str) -> dict[str, Image]:
-        light = read_class_maps(maps, image).resize(maps.size(image))
-        made = {name: read_entry(artifact, "labels", image) for name, artifact in labels.items()}
-        return {
-            "image": pictures[image],
-            "class maps": drawing.class_maps(pictures[image], light, palette),
-            "superpixels": drawing.regions(pictures[image], read_entry(regions, "regions", image)),
-            **{name: drawing.labels(one, palette) for name, one in {**made, **truth(image)}.items()},
-        }
+        columns = {"image": pictures[image]}
+        if judged.class_maps is not None:
+            light = read_class_maps(judged.class_maps, image).resize(judged.class_maps.size(image))
+            columns[_words(CLASS_MAPS)] = drawing.class_maps(pictures[image], light, palette)
+        if judged.superpixels is not None:
+            columns[SUPERPIXELS] = drawing.regions(pictures[image], read_entry(judged.superpixels, "regions", image))
+        made = {_words(name): read_entry(artifact, "labels", image) for name, artifact in judged.labels.items()}
+        return columns | {name: drawing.labels(one, palette) for name, one in {**made, **truth(image)}.items()}
 
-    export.picture(drawing.sheet([row(image) for image in images]), PLOTS / "training_images.png")
+    sheet = drawing.sheet([row(image) for image in images]) if images else charts.bars({})
+    export.picture(sheet, PLOTS / "training_images.png")
 
 
-def draw_predictions(pictures: Images, images: Sequence[str], *, predicted: Labels, truth: Labels) -> None:
-    """Draw an overview of predictions."""
+def draw_predictions(pictures: Images, images: Sequence[str], *, made: Made, truth: Truth) -> None:
+    """Draw an overview of predictions, of which there may be none."""
     palette = pictures.data.array("palette")
 
     def row(image: str) -> dict[str, Image]:
-        labels = {**predicted(image), **truth(image)}
+        labels = {**made(image, PREDICTIONS), **truth(image)}
         return {"image": pictures[image], **{_words(name): drawing.labels(one, palette) for name, one in labels.items()}}
 
-    export.picture(drawing.sheet([row(image) for image in images]), PLOTS / "predictions.png")
+    sheet = drawing.sheet([row(image) for image in images]) if images else charts.bars({})
+    export.picture(sheet, PLOTS / "predictions.png")
 
 
-def draw_errors(pictures: Images, verdict: Scores, kind: str, *, count: int, made: Labels, truth: Labels) -> None:
-    """Draw the images whose labels of a kind are worst, and where they are wrong.
-
-    made: labels of that kind, and what else is to stand beside them.
-    """
+def draw_errors(pictures: Images, scores: Scores, kind: str, *, count: int, made: Made, truth: Truth) -> None:
+    """Draw the images whose labels of a kind are worst, and where they are wrong."""
     palette = pictures.data.array("palette")
-    worst = [image for image, _ in verdict.worst(kind)[:count]]
+    worst = [image for image, _ in scores.worst(kind)[:count]]
 
     rows, captions = [], []
     for image in worst:
-        photo, [true], kinds = pictures[image], truth(image).values(), made(image)  # it has a truth, or nobody could say that it is bad
+        [true] = truth(image).values()  # it has one, or nobody could say that it is bad
+        photo, kinds = pictures[image], made(image, kind)
         columns = {"image": photo, "truth": drawing.labels(true, palette)}
         for name, labels in kinds.items():
             columns[_words(name)] = drawing.labels(labels, palette)
             columns[f"errors of {_words(name)}"] = drawing.errors(photo, labels, true)
         rows.append(columns)
-        captions.append(f"{image}: mIoU " + ", ".join(f"{_words(name)} {verdict.miou(image, name):.3f}" for name in kinds))
+        captions.append(f"{image}: mIoU " + ", ".join(f"{_words(name)} {scores.miou(image, name):.3f}" for name in kinds))
     sheet = drawing.sheet(rows, captions=captions, legend=drawing.LEGEND) if rows else charts.bars({})
     export.picture(sheet, PLOTS / f"errors_{kind}.png")
 

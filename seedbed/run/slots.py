@@ -1,18 +1,21 @@
-"""Slots: settings that name the artifacts which a training reads, because DVC must know them before any code of ours runs.
+"""Slots: settings that name the artifacts which a stage reads, because DVC must know them before any code of ours runs.
 
 Whether they fit the selected method is known from params.yaml alone, so it is said before anything runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from seedbed.errors import ParamsError, join_names, nearest
 from seedbed.store.artifact import find_kind
-from seedbed.store.schemas import NONE, SCHEMAS
+from seedbed.store.schemas import NONE, SCHEMAS, SPATIAL
 
 CLASSIFIER = "classifier"
 TAKES_ALL = "pretraining"  # takes all images where no split is named
+HELD = {"class_maps": "maps", "superpixels": "regions", "predictions": "probabilities"}  # what is judged of what a slot names
+WORD = re.compile("[a-z][a-z0-9_]*")  # which a file and an address of params.yaml can have in their names
 NEED_LABELS = ("classifier", "segmenter", "evaluation")  # of their split, only images with labels are of use to these
 
 
@@ -24,7 +27,7 @@ def check_maps(stage: str, wanted: Sequence[str], slots: Mapping[str, str]) -> N
     for name in slots:
         where = f"params.yaml: {stage}.maps.{name}"
         if not _holders(name):
-            raise ParamsError(where, found="a map that no stage makes", expected=join_names(wanted), do="correct it")
+            raise ParamsError(where, found=f"the map {name!r}, which no stage produces", expected=join_names(wanted), do="correct it")
         if name not in wanted and slots[name] != NONE:
             expected = f"{NONE!r}, because the selected method reads {join_names(wanted)}"
             raise ParamsError(where, found=repr(slots[name]), expected=expected, do="correct it")
@@ -40,6 +43,32 @@ def check_maps(stage: str, wanted: Sequence[str], slots: Mapping[str, str]) -> N
             found=repr(slots["confidence"]),
             expected=f"{slots['labels']!r}, because it is that of other labels",
             do="correct one of the two",
+        )
+
+
+def check_judged(slots: Mapping[str, str], labels: Mapping[str, str], *, taken: Collection[str]) -> None:
+    """Refuse slots of what is judged that do not fit, and where nothing is.
+
+    slots: artifacts of class maps, superpixels and predictions; labels: others, by what they are called in the figures.
+    taken: names that figures and pictures have for something else.
+    """
+    where = "params.yaml: evaluation"
+    for name in labels:
+        if name in taken or not WORD.fullmatch(name):
+            expected = f"a word of small letters, digits and _ that is none of: {join_names(taken)}"
+            raise ParamsError(f"{where}.labels.{name}", found=f"the name {name!r}", expected=expected, do="rename it, and in dvc.yaml")
+    named = [(slot, artifact, _holders(HELD[slot], within=SPATIAL), HELD[slot]) for slot, artifact in slots.items()]
+    named += [(f"labels.{name}", artifact, _holders("labels"), "labels") for name, artifact in labels.items()]
+    for slot, artifact, holders, array in named:
+        if artifact != NONE and find_kind(artifact) not in holders:
+            expected = f"an artifact with `{array}`: {join_names(holders)}; or {NONE!r}"
+            raise ParamsError(f"{where}.{slot}", found=_describe(artifact), expected=expected, do="correct it")
+    if all(artifact == NONE for _, artifact, _, _ in named):
+        raise ParamsError(
+            where,
+            found=f"{NONE!r} in every slot",
+            expected="something to judge",
+            do=f"name an artifact in one of: {', '.join(slots)}, labels",
         )
 
 
@@ -96,6 +125,9 @@ def _describe(name: str) -> str:
     return repr(name) if kind == name else f"{name!r}, which is of the kind {kind}"
 
 
-def _holders(name: str) -> list[str]:
-    """Kinds of artifacts with a map of that name at the size of the image."""
-    return [stage for stage, schema in SCHEMAS.items() if name in schema.arrays and "y" in schema.arrays[name].dimensions]
+def _holders(name: str, *, within: Collection[str] = ("y",)) -> list[str]:
+    """Kinds of artifacts that have an array of that name with something for every place of an image.
+
+    within: one of these dimensions is that of its rows; unless given, rows of pixels.
+    """
+    return [kind for kind, schema in SCHEMAS.items() if name in schema.arrays and set(within) & set(schema.arrays[name].dimensions)]

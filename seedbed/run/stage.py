@@ -37,7 +37,7 @@ from seedbed.run.slots import check_maps, wrong_splits
 from seedbed.store import raw
 from seedbed.store.artifact import Artifact, MadeBy, open_artifact
 from seedbed.store.entries import Computation, put, put_weights, shard_name
-from seedbed.store.schemas import FIXED, SCHEMAS, Columns
+from seedbed.store.schemas import FIXED, NONE, SCHEMAS, Columns
 from seedbed.store.store import Store
 
 M = TypeVar("M", bound=Method)
@@ -104,6 +104,14 @@ class Run:
                 )
         self.opened[name] = opened
         return opened
+
+    def open_slot(self, name: str) -> Artifact | None:
+        """The artifact that a slot of params.yaml names; nothing where it says none."""
+        return None if name == NONE else self.open(name)
+
+    def open_slots(self, names: Mapping[str, str]) -> dict[str, Artifact]:
+        """The artifacts that several slots name, but for those that say none."""
+        return {slot: self.open(name) for slot, name in names.items() if name != NONE}
 
     def images(self, data: Artifact) -> Images:
         """Pixels of a data set's images."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +20,10 @@ from seedbed.store.schemas import FIXED
 from seedbed.types import IGNORE, ClassMaps, LabelMap, RegionMap
 
 CLASS_MAPS = "class_maps"  # the kind of labels whose threshold is swept
+PREDICTIONS = "predictions"
 REFINED = "predictions_crf"  # the kind of labels that is kept, since no other artifact has it
+CLASSIFIER, SUPERPIXELS = "classifier", "superpixels"  # of which there are figures, though they are no labels
+TAKEN = (CLASSIFIER, CLASS_MAPS, SUPERPIXELS, PREDICTIONS, REFINED, "image", "truth")  # names in figures and pictures
 UNLABELLED = "unlabelled"  # the last column of a confusion matrix
 DECLARED, ORACLE = "declared", "oracle"  # marks of thresholds
 
@@ -43,6 +47,26 @@ class Selection:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """Artifacts that are held against the truth, those that the parameters name. All but predictions are of training images."""
+
+    class_maps: Artifact | None
+    labels: Mapping[str, Artifact]  # by what they are called in the figures
+    superpixels: Artifact | None
+    predictions: Artifact | None
+
+    def key(self, image: str) -> str:
+        """Identity of all that there is of an image."""
+        slots = {CLASS_MAPS: self.class_maps, SUPERPIXELS: self.superpixels, PREDICTIONS: self.predictions, **self.labels}
+        return json.dumps({name: artifact.key(image) for name, artifact in slots.items() if artifact is not None})
+
+    @property
+    def predicted(self) -> list[str]:
+        """Images of which there is a prediction."""
+        return [] if self.predictions is None else self.predictions.ids
+
+
+@dataclass(frozen=True)
 class Judge:
     """How images are judged, whatever there is of each."""
 
@@ -62,12 +86,12 @@ class Judge:
     ) -> dict[str, Any]:
         """Count one image: its columns in the evaluation's artifact.
 
-        kinds: labels by the name under which they are reported; at least one.
+        kinds: labels by the name under which they are reported; at least one, or regions.
         contained: classes of the image; None where nobody knows them.
         class_maps: of the image's size.
         """
         there = [(index, kinds[name]) for index, name in enumerate(self.names) if name in kinds]
-        unlabelled = np.full_like(next(iter(kinds.values())), IGNORE)
+        size = next(one.shape for one in (*kinds.values(), regions) if one is not None)
         classes = 1 + self.num_classes
         confusion = np.zeros((len(self.names), classes, 1 + classes), np.int64)
         boundary_overlap = np.zeros((len(self.names), classes, FIXED["intersection_union"]), np.int64)
@@ -99,7 +123,7 @@ class Judge:
             "region_count": 0 if regions is None else int(regions.max()) + 1,
             "region_overlap": region_overlap,
             "region_boundary": region_boundary,
-            "refined": kinds.get(REFINED, unlabelled),
+            "refined": kinds[REFINED] if REFINED in kinds else np.full(size, IGNORE, np.uint8),
         }
 
 
@@ -173,6 +197,8 @@ class Scores:
 
     def worst(self, kind: str) -> list[tuple[str, float]]:
         """Images that have such labels and a truth, with their mean IoU, the worst first; of equals the data set's first."""
+        if kind not in self.kinds:
+            return []
         column = self.mious[:, self.kinds.index(kind)]
         return [(self.judged.ids[row], float(column[row])) for row in np.argsort(column, kind="stable") if not np.isnan(column[row])]
 
@@ -232,15 +258,17 @@ class Scores:
         overlaps, boundaries = (self.judged.array(name)[there].sum(axis=0) for name in ("region_overlap", "region_boundary"))
         if report["images_with_truth"]:
             report |= metrics.region_figures(overlaps, boundaries)
-        return {"superpixels": report}
+        return {SUPERPIXELS: report}
 
 
-def of_classifier(maps: Artifact, data: Artifact, images: Sequence[str]) -> dict[str, Any]:
-    """Figures of the classifier, of images whose scores are among what class maps were made of.
+def of_classifier(maps: Artifact | None, data: Artifact, images: Sequence[str]) -> dict[str, Any]:
+    """Figures of the classifier, of images whose scores are among what class maps were made of; nothing without maps or images.
 
     maps: class maps.
     data: the data set.
     """
+    if maps is None or not images:
+        return {}
     known = [image for image in images if image in maps]
     scores, labels = maps.array("scores")[[maps.row(one) for one in known]], data.array("labels")[[data.row(one) for one in known]]
     return classifier_figures(scores, labels, data.class_names)

@@ -25,7 +25,6 @@ LOST = "what it left is not in DVC's cache"
 TOOK = "less than six minutes on two CPU cores"  # what README.md says of the drawn data set with the parameters of dvc.lock
 SHOWN = 4  # names of files in a reason
 UNITS = ("B", "kB", "MB", "GB", "TB")
-SIZED = ("features", "cams", "predictions", "evaluation")  # families whose methods say how large their results are
 
 
 @dataclass(frozen=True)
@@ -124,10 +123,8 @@ def _extents(stage: str, params: Params, data: Artifact | None) -> dict[str, int
     """Lengths of a stage's dimensions; None while the data set is not indexed, which fixes most of them."""
     if data is None:
         return None
-    extents = {**FIXED, "split": len(data.array("split_names")), **data.extents}
-    if find_kind(stage) in SIZED:
-        extents |= _method(stage, params).extents(data.max_size)
-    return extents
+    own = preflight.own_extents(find_kind(stage), params, data.max_size)
+    return {**FIXED, "split": len(data.array("split_names")), **data.extents, **own}
 
 
 def remarks(plan: list[StagePlan], params: Params) -> Iterator[str]:

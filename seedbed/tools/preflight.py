@@ -10,15 +10,17 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
-from seedbed import classifier, dataset, features, pretraining, segmenter, superpixels
+from seedbed import classifier, dataset, evaluation, features, pretraining, segmenter, superpixels
 from seedbed.dataset import Preview
 from seedbed.errors import ArtifactError, ParamsError, SeedbedError
 from seedbed.methods import Method, blocks, identity
 from seedbed.params import Params
 from seedbed.run import memory
-from seedbed.run.slots import CLASSIFIER, check_features, check_maps, check_start, wrong_splits
+from seedbed.run.slots import CLASSIFIER, check_features, check_judged, check_maps, check_start, wrong_splits
+from seedbed.scoring.judgement import TAKEN
 from seedbed.store.artifact import Artifact, find_kind, open_artifact
 from seedbed.store.schemas import FIXED, SCHEMAS
+from seedbed.types import Size
 
 PRETRAINING = "pretraining"
 
@@ -42,6 +44,8 @@ def check_slots(params: Params) -> None:
     check_start("segmenter", source, settings.start)
     if source == CLASSIFIER:
         _check_same("segmenter", method, "backbone.network", learning.backbone.network, "the classifier's", source)
+    judged = params.settings(evaluation.Settings)
+    check_judged(judged.slots, judged.labels, taken=TAKEN)
     divided = params.method(superpixels.Method)
     check_features(divided.name, needed=divided.needs_features, features=params.method_name("features"))
     described, pretrained = params.method(features.Method), params.method(pretraining.Method)
@@ -107,10 +111,23 @@ def shortages(stages: Collection[str], params: Params) -> Iterator[str]:
     for stage in stages if extents else ():
         kind = find_kind(stage)
         method: Any = params.method(importlib.import_module(f"seedbed.{kind}").Method)
-        own = method.extents((extents["y"], extents["x"])) if hasattr(method, "extents") else {}
+        own = own_extents(kind, params, (extents["y"], extents["x"]))
         device = "cuda" if SCHEMAS[kind].weights and _has_gpu() else "cpu"  # elsewhere, batches are halved until they fit
         if said := memory.describe_shortage(stage, method, {**extents, **own}, kind=kind, device=device):
             yield said
+
+
+def own_extents(family: str, params: Params, size: Size) -> dict[str, int]:
+    """Lengths of the dimensions that a family's method and settings fix.
+
+    size: of the largest image.
+    """
+    module = importlib.import_module(f"seedbed.{family}")
+    method: Any = params.method(module.Method)
+    extents: dict[str, int] = method.extents(size) if hasattr(method, "extents") else {}
+    if hasattr(module, "Settings") and hasattr(module.Settings, "extents"):
+        extents |= params.settings(module.Settings).extents
+    return extents
 
 
 def _has_gpu() -> bool:

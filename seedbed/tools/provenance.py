@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +103,22 @@ def _check_maps(artifact: Artifact, params: Params) -> Iterator[str]:
     settings = _settings(family, params)
     wanted = {settings.maps.get(name, NONE) for name in method.wanted_maps}
     wanted |= {getattr(settings, "start", NONE)}
-    was, is_now = sorted(set(artifact.made_by.inputs) - {"dataset", NONE}), sorted(wanted - {NONE})
+    yield from _of_inputs(artifact, wanted)
+
+
+def _check_judged(artifact: Artifact, params: Params) -> Iterator[str]:
+    """The artifacts that an evaluation judged, and what it calls them."""
+    settings = _settings("evaluation", params)
+    wanted = {*settings.slots.values(), *settings.labels.values()}
+    yield from _of_inputs(artifact, wanted)
+    was, is_now = artifact.array("kinds").tolist(), list(settings.kinds)
+    if was != is_now:
+        yield f"made of {join_names(was)}, where params.yaml names {join_names(is_now)}"
+
+
+def _of_inputs(artifact: Artifact, wanted: Collection[str]) -> Iterator[str]:
+    """How the artifacts that one was made from differ from those that slots name."""
+    was, is_now = sorted(set(artifact.made_by.inputs) - {"dataset", NONE}), sorted({*wanted} - {NONE})
     if was != is_now:
         yield f"made from {join_names(was)}, where params.yaml names {join_names(is_now)}"
 
@@ -114,13 +129,16 @@ def _check_predicted(artifact: Artifact, params: Params, folder: Path) -> Iterat
 
 
 def _check_evaluated(artifact: Artifact, params: Params, folder: Path) -> Iterator[str]:
-    split, predicted = _settings("evaluation", params).split, _open("predictions", artifact, folder)
+    settings = _settings("evaluation", params)
+    predictions = _open(settings.predictions, artifact, folder) if settings.predictions != NONE else None
 
     def wanted(data: Artifact) -> list[str]:
-        chosen = set(data.learnable(split))
-        return [image for image in data.usable if image in chosen or image in predicted] if predicted else artifact.ids
+        if predictions is None and settings.predictions != NONE:
+            return artifact.ids
+        chosen = set(data.learnable(settings.split)) if settings.needs_training_images else set()
+        return [image for image in data.usable if image in chosen or (predictions is not None and image in predictions)]
 
-    yield from _of_split(artifact, split, folder, wanted)
+    yield from _of_split(artifact, settings.split, folder, wanted)
 
 
 def _of_split(artifact: Artifact, split: str, folder: Path, wanted: Callable[[Artifact], list[str]]) -> Iterator[str]:
@@ -149,6 +167,7 @@ OF_SETTINGS: Mapping[str, Callable[[Artifact, Params], Iterator[str]]] = {
     "dataset": _check_data_set,
     "classifier": _check_maps,
     "segmenter": _check_maps,
+    "evaluation": _check_judged,
 }
 OF_SPLITS: Mapping[str, Callable[[Artifact, Params, Path], Iterator[str]]] = {
     "predictions": _check_predicted,

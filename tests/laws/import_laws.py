@@ -19,7 +19,6 @@ TRUTH = "seedbed.scoring.truth"
 MAY_READ_TRUTH = (TRUTH, "stages.evaluation", "stages.dataset")  # and benchmarks; the last only looks for what is wrong
 DRAWS_TRUTH = "seedbed.dataset.shapes"
 LEAVES_TRUTH_OUT = "seedbed.tools.init"  # of the images that it lists
-NAMES_KINDS = "seedbed.evaluation"  # of labels: one of them has that word
 IMPORTS_BY_NAME = ("seedbed.methods", "seedbed.params", "seedbed.networks.torchvision_repair")
 DYNAMIC = ("importlib", "runpy", "pkgutil", "builtins", "__import__", "exec", "eval", "compile")
 HARMLESS = ("importlib.metadata", "importlib.resources")
@@ -131,11 +130,11 @@ def _loaded(tree: SourceTree, module: str) -> set[str]:
 
 
 def truth_is_named_once(tree: SourceTree) -> list[str]:
-    """No one else builds a path to the folder of ground truth. Evaluation calls a kind of labels by that word."""
+    """No one else builds a path to the folder of ground truth."""
     return [
         f'{tree.at(module, node.lineno)}: remove the path "masks": only {tree.file(TRUTH)} knows where ground truth lies'
         for module in _pipeline(tree)
-        if module not in (*MAY_READ_TRUTH, DRAWS_TRUTH, LEAVES_TRUTH_OUT, NAMES_KINDS)
+        if module not in (*MAY_READ_TRUTH, DRAWS_TRUTH, LEAVES_TRUTH_OUT)
         for node in tree.sources[module].nodes
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and "masks" in node.value.split("/")
     ]

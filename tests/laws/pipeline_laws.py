@@ -18,6 +18,8 @@ CARRYING = ("run", "store", "report", "tools", "cli", "errors", "methods", "pack
 SHARED = ("algorithms", "networks", "learning", "scoring")  # rooms that are one dep
 NONE = "none"  # the kind of the one artifact that no stage leaves: it is in git
 DECODER, SCHEMAS = "seedbed.reads", "seedbed/store/schemas.py"  # of every stage
+CHARTS = ("confusion_{}.csv", "confusion_{}.png", "errors_{}.png")  # of every kind of labels
+CHART = re.compile(r"data/plots/(confusion|errors)_.+")
 WATCHED = ("images_watching_raw_data", "read_raw")  # how a run gives all of them
 
 
@@ -118,26 +120,34 @@ def opened(tree: SourceTree, stage: str) -> tuple[set[str], list[str]]:
     module, violations = f"stages.{stage}", []
     names: set[str] = set()
     calls = {id(call.func): call for call in nodes(tree, module, ast.Call)}
-    for used in of_run(tree, module, "open"):
-        call = calls.get(id(used))
-        found = names_in(tree, module, call.args[0]) if call and len(call.args) == 1 else None
-        if found is None:
-            violations.append(f"{tree.at(module, used.lineno)}: name what run.open opens, so that dvc.yaml can be checked")
-        names.update(found or ())
-    for used in of_run(tree, module, "maps"):
-        call = calls.get(id(used))
-        slots = names_in(tree, module, call.args[1]) if call and len(call.args) == 2 else None
-        if slots is None:
-            violations.append(f"{tree.at(module, used.lineno)}: name the settings that run.maps reads, so that dvc.yaml can be checked")
-        names.update(name for slot in slots or () for name in maps_of(tree, slot))
+    for door in ("open", "open_slot"):
+        for used in of_run(tree, module, door):
+            call = calls.get(id(used))
+            found = names_in(tree, module, call.args[0]) if call and len(call.args) == 1 else None
+            if found is None:
+                violations.append(f"{tree.at(module, used.lineno)}: name what run.{door} opens, so that dvc.yaml can be checked")
+            names.update(found or ())
+    for door, place in {"maps": 1, "open_slots": 0}.items():
+        for used in of_run(tree, module, door):
+            call = calls.get(id(used))
+            settings = names_in(tree, module, call.args[place]) if call and len(call.args) == place + 1 else None
+            if settings is None:
+                violations.append(
+                    f"{tree.at(module, used.lineno)}: name the settings that run.{door} reads, so that dvc.yaml can be checked"
+                )
+            names.update(name for setting in settings or () for name in slots_of(tree, setting, learned=door == "maps"))
     return names, violations
 
 
-def maps_of(tree: SourceTree, slots: str) -> set[str]:
-    """Artifacts of a setting that has one for each map that is learned along, whichever method is selected."""
-    address = slots.removeprefix("${").removesuffix("}")
+def slots_of(tree: SourceTree, pattern: str, *, learned: bool) -> set[str]:
+    """Artifacts of a setting that has several slots.
+
+    learned: whether they are for maps that are learned along, of which there is one for each, whichever method is selected.
+    """
+    address = pattern.removeprefix("${").removesuffix("}")
     family, _, setting = address.partition(".")
-    return {f"${{{address}.{name}}}" for name in {*tree.params.get(family, {}).get(setting, {}), *maps_learned(tree, family)}}
+    names = {*tree.params.get(family, {}).get(setting, {}), *(maps_learned(tree, family) if learned else ())}
+    return {f"${{{address}.{name}}}" for name in names}
 
 
 def maps_learned(tree: SourceTree, family: str) -> dict[str, str]:
@@ -288,10 +298,25 @@ def outs_have_schemas(tree: SourceTree) -> list[str]:
     ]
 
 
+def labels_have_charts(tree: SourceTree) -> list[str]:
+    """Whatever labels params.yaml lets the evaluation judge, dvc.yaml has their charts, and no others."""
+    if "evaluation" not in tree.dvc:
+        return []
+    listed = {name for name in left(tree, "evaluation") if CHART.fullmatch(name)}
+    kinds = (*tree.params["evaluation"]["labels"], "predictions")
+    expected = {f"data/plots/{chart.format(kind)}" for kind in kinds for chart in CHARTS}
+    return differences("evaluation", "plots", listed, expected, why="evaluation.labels has no such slot")
+
+
+def left(tree: SourceTree, stage: str) -> list[str]:
+    """Everything that a stage leaves."""
+    listed = [one for kind in ("outs", "metrics", "plots") for one in tree.dvc[stage].get(kind, [])]
+    return [next(iter(one)) if isinstance(one, dict) else one for one in listed]
+
+
 def artifacts(tree: SourceTree, stage: str) -> list[str]:
     """Names of the artifacts that a stage leaves."""
-    outs = (next(iter(out)) if isinstance(out, dict) else out for out in tree.dvc[stage].get("outs", []))
-    return [match[1] for out in outs if (match := re.fullmatch(r"data/(.+)\.zarr", out))]
+    return [match[1] for out in left(tree, stage) if (match := re.fullmatch(r"data/(.+)\.zarr", out))]
 
 
 def keys(tree: SourceTree, table: str) -> set[str]:

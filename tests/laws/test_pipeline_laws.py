@@ -21,6 +21,7 @@ LAWS: list[Law] = [
     pipeline_laws.maps_have_slots,
     pipeline_laws.params_are_complete,
     pipeline_laws.outs_have_schemas,
+    pipeline_laws.labels_have_charts,
     pipeline_laws.one_word_per_step,
 ]
 
@@ -141,8 +142,8 @@ def test_a_running_stage_shows_what_is_missing(broken: BrokenCopy) -> None:
     [
         ("seeds", "data/superpixels.zarr"),
         ("segmenter", "data/${segmenter.maps.labels}.zarr"),
-        ("evaluation", "data/refinement.zarr"),
-        ("evaluation", "data/predictions.zarr"),
+        ("evaluation", "data/${evaluation.labels.masks}.zarr"),
+        ("evaluation", "data/${evaluation.predictions}.zarr"),
         ("evaluation", "${dataset.root}"),
         ("dataset", "${dataset.root}"),
     ],
@@ -202,6 +203,32 @@ def test_a_map_that_a_method_newly_learns_along_is_found(broken: BrokenCopy) -> 
 def test_a_slot_without_a_dep_is_found(broken: BrokenCopy) -> None:
     broken.replace("params.yaml", "maps: {} #", "maps: {regions: superpixels} #")
     assert broken.new(pipeline_laws.data_deps_are_complete) == ['stage classifier: add "- data/${classifier.maps.regions}.zarr" to deps']
+
+
+def test_labels_without_a_dep_and_without_charts_are_found(broken: BrokenCopy) -> None:
+    broken.replace("params.yaml", "labels: {seeds: seeds,", "labels: {first: seeds, seeds: seeds,")
+    assert broken.new(pipeline_laws.data_deps_are_complete) == ['stage evaluation: add "- data/${evaluation.labels.first}.zarr" to deps']
+    assert broken.new(pipeline_laws.labels_have_charts) == [
+        f'stage evaluation: add "- data/plots/{name}" to plots'
+        for name in ("confusion_first.csv", "confusion_first.png", "errors_first.png")
+    ]
+
+
+def test_charts_of_labels_that_nobody_judges_are_found(broken: BrokenCopy) -> None:
+    broken.replace("params.yaml", "labels: {seeds: seeds, ", "labels: {")
+    why = "evaluation.labels has no such slot"
+    assert broken.new(pipeline_laws.labels_have_charts) == [
+        f'stage evaluation: remove "- data/plots/{name}" from plots: {why}'
+        for name in ("confusion_seeds.csv", "confusion_seeds.png", "errors_seeds.png")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("door", "what"), [("open_slot", "what run.open_slot opens"), ("open_slots", "the settings that run.open_slots reads")]
+)
+def test_slots_opened_in_disguise_are_found(broken: BrokenCopy, door: str, what: str) -> None:
+    where = broken.append("stages/seeds.py", f"def more(run: Run, slots: dict[str, str]) -> None: run.{door}(slots)")
+    assert broken.new(pipeline_laws.data_deps_are_complete) == [f"{where}: name {what}, so that dvc.yaml can be checked"]
 
 
 def test_maps_opened_in_disguise_are_found(broken: BrokenCopy) -> None:

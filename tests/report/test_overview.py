@@ -46,9 +46,9 @@ def test_a_gallery_of_errors_shows_the_worst_first_and_asks_for_each_once(monkey
         assert legend == drawing.LEGEND
         return np.zeros((4, 4, 3), np.uint8)
 
-    def made(image: str) -> dict[str, LabelMap]:
+    def made(image: str, kind: str) -> dict[str, LabelMap]:
         asked.append(image)
-        return {"predictions": LABELS[image]}
+        return {kind: LABELS[image]}
 
     monkeypatch.setattr(drawing, "sheet", sheet)
     monkeypatch.setattr(export, "picture", lambda picture, file: None)

@@ -40,7 +40,14 @@ SETTINGS = {
     "classifier": {"split": "train"},
     "segmenter": {"split": "train", "maps": {"labels": "seeds", "regions": "superpixels", "confidence": "none"}, "start": "none"},
     "predictions": {"split": "val"},
-    "evaluation": {"split": "train", "pictures": 2},
+    "evaluation": {
+        "split": "train",
+        "class_maps": "cams",
+        "labels": {"seeds": "seeds", "masks": "refinement"},
+        "superpixels": "superpixels",
+        "predictions": "predictions",
+        "pictures": 2,
+    },
 }
 WORLD = {"num_train": 6, "num_val": 3, "seed": 0, "min_side": 64, "max_side": 72}
 CROWD = WORLD | {"num_train": 40, "num_val": 26}  # more images than a shard has, so that there is work for two

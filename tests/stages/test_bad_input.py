@@ -111,7 +111,10 @@ def test_an_unknown_backbone(own: Project) -> None:
             {"labels": "refinement", "confidence": "refinement"},
             r"segmenter.maps.confidence: found 'refinement'; expected 'none', because",
         ),
-        ({"labels": "seeds", "lables": "dataset"}, r"params.yaml: segmenter.maps.lables: found a map that no stage makes; expected labels"),
+        (
+            {"labels": "seeds", "lables": "dataset"},
+            r"params.yaml: segmenter.maps.lables: found the map 'lables', which no stage produces; expected labels",
+        ),
     ],
 )
 def test_maps_from_an_artifact_that_has_none(own: Project, maps: dict[str, str], message: str) -> None:

@@ -92,6 +92,30 @@ def test_nothing_is_said_of_what_is_as_it_would_be_made_now(finished: Project) -
             lambda content: content["evaluation"].update(split="val"),
             ["made of other images than params.yaml says, which has the split val"],
         ),
+        (
+            "evaluation",
+            lambda content: content["evaluation"].update(labels={"seeds": "seeds", "masks": "none"}),
+            [
+                "made from cams, predictions, refinement, seeds, superpixels, where params.yaml names cams, predictions, seeds, "
+                "superpixels",
+                "made of class_maps, seeds, masks, predictions, predictions_crf, where params.yaml names class_maps, seeds, predictions, "
+                "predictions_crf",
+            ],
+        ),
+        (
+            "evaluation",
+            lambda content: content["evaluation"].update(superpixels="none"),
+            ["made from cams, predictions, refinement, seeds, superpixels, where params.yaml names cams, predictions, refinement, seeds"],
+        ),
+        (
+            "evaluation",
+            lambda content: content["evaluation"].update(class_maps="none", superpixels="none", labels={"seeds": "none"}),
+            [
+                "made from cams, predictions, refinement, seeds, superpixels, where params.yaml names predictions",
+                "made of class_maps, seeds, masks, predictions, predictions_crf, where params.yaml names predictions, predictions_crf",
+                "made of other images than params.yaml says, which has the split train",
+            ],
+        ),
         ("seeds", lambda content: content["superpixels"]["dino"].update(threshold=0.6), []),
         ("superpixels", lambda content: content["seeds"].update(method="threshold"), []),
     ],

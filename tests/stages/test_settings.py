@@ -29,6 +29,12 @@ OTHER_VALUES: dict[str, list[Any]] = {
     "dataset.classes": [["cat"], ["dog"], ["dog", "cat"]],
     "dataset.root": ["data/raw/copy"],
     "evaluation.split": ["val"],
+    "evaluation.class_maps": ["none", "seeds"],
+    "evaluation.labels": [
+        {"labels": one} for one in ({}, {"seeds": "seeds", "masks": "none"}, {"seeds": "seeds", "masks": "seeds"}, {"others": "seeds"})
+    ],
+    "evaluation.superpixels": ["none"],
+    "evaluation.predictions": ["none"],
     "predictions.split": ["train"],
     "pretraining.split": ["train"],
     "segmenter.maps": [{"maps": {"labels": "refinement", "regions": "superpixels", "confidence": "none"}}],

@@ -24,7 +24,6 @@ from seedbed import images
 from seedbed.algorithms import crf
 from seedbed.classifier.cam import CamNetwork
 from seedbed.errors import DataError
-from seedbed.evaluation import CONFUSED, KINDS
 from seedbed.images import Images
 from seedbed.params import Params
 from seedbed.reads import Labels, read_class_maps, read_entry, read_patches, read_probabilities
@@ -36,6 +35,8 @@ from seedbed.store.records import WORK
 from seedbed.types import Alignment
 from tests.stages.miniature import CHECKOUT, CROWD, STAGES, Project, new_project, tree
 
+KINDS = ("class_maps", "seeds", "masks", "predictions", "predictions_crf")
+CHARTED = ("seeds", "masks", "predictions")
 IDS = [*(f"train_{number:04d}" for number in range(6)), *(f"val_{number:04d}" for number in range(3))]
 
 
@@ -271,7 +272,7 @@ def test_the_table_of_the_plot_repeats_the_figures(finished: Project) -> None:
     assert all(float(row["iou"]) == report[row["what"].split(": ")[0]]["iou"][row["what"].split(": ")[1]] for row in rows)
 
 
-@pytest.mark.parametrize("kind", CONFUSED)
+@pytest.mark.parametrize("kind", CHARTED)
 def test_the_table_of_a_confusion_matrix_repeats_what_was_counted(finished: Project, kind: str) -> None:
     evaluation = opened(finished, "evaluation")
     counts = sum(read_entry(evaluation, "confusion", image)[KINDS.index(kind)] for image in IDS)
@@ -282,7 +283,7 @@ def test_the_table_of_a_confusion_matrix_repeats_what_was_counted(finished: Proj
         assert sum(float(row["share"]) for row in rows if row["true"] == true) == pytest.approx(1, abs=1e-3)
 
 
-@pytest.mark.parametrize("name", ["iou", "thresholds", *(f"confusion_{kind}" for kind in CONFUSED)])
+@pytest.mark.parametrize("name", ["iou", "thresholds", *(f"confusion_{kind}" for kind in CHARTED)])
 def test_every_table_has_a_chart(finished: Project, name: str) -> None:
     assert (finished.data / "plots" / f"{name}.csv").is_file()
     picture = cv2.imread(str(finished.data / "plots" / f"{name}.png"))
@@ -312,7 +313,9 @@ def test_a_training_s_log_has_a_row_for_every_step_while_they_are_few(finished: 
     assert (finished.data / "plots" / "pretraining.csv").read_text(encoding="utf-8") == "step,loss\n"
 
 
-@pytest.mark.parametrize(("name", "columns"), [("training_images", 6), ("predictions", 4), ("errors_masks", 4), ("errors_predictions", 6)])
+@pytest.mark.parametrize(
+    ("name", "columns"), [("training_images", 6), ("predictions", 4), ("errors_seeds", 4), ("errors_masks", 4), ("errors_predictions", 6)]
+)
 def test_pictures_show_as_many_images_as_were_asked_for(finished: Project, name: str, columns: int) -> None:
     picture = cv2.imread(str(finished.data / "plots" / f"{name}.png"))
     assert picture is not None
