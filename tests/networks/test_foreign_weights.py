@@ -289,6 +289,18 @@ def test_other_rotations(tmp_path: Path) -> None:
     assert "found rotary positions of other periods, the longest 43" in message
 
 
+@pytest.mark.parametrize(("rounding", "refused"), [(1.008, False), (1.013, True)])
+def test_rotations_may_be_rounded(rounding: float, refused: bool, tmp_path: Path) -> None:
+    network = small("vit_small_patch16_dinov3")
+    given = dinov3(network.state_dict())
+    given["rope_embed.periods"] = dict(network.named_buffers())["rope.periods"] * rounding
+    file = saved(tmp_path / "a.pth", given)
+    if refused:
+        assert "found rotary positions of other periods" in refusal(network, file)
+    else:
+        initialise(network, file)
+
+
 def test_what_timm_cannot_convert(tmp_path: Path) -> None:
     given = dinov2_registers(small("vit_small_patch14_reg4_dinov2").state_dict())
     del given["pos_embed"]

@@ -86,6 +86,12 @@ def test_unlabelled_pixels_are_missed_but_not_wrong() -> None:
     assert summary["coverage"] == 0.5 and summary["precision"] == 1
 
 
+@pytest.mark.filterwarnings("error")
+def test_the_mean_of_no_figure_is_none() -> None:
+    assert np.isnan(metrics.mean(np.array([np.nan, np.nan]))) and np.isnan(metrics.mean(np.zeros(0)))
+    assert metrics.mean(np.array([0.25, np.nan, 0.75])) == 0.5
+
+
 def test_nothing_to_count_gives_no_figures() -> None:
     summary = metrics.summary(counts(labels(".."), labels("01")), NAMES)
     assert summary["miou"] is None and summary["coverage"] is None and summary["precision"] is None

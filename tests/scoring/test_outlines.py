@@ -49,6 +49,7 @@ def test_run_lengths_packed_and_not() -> None:
         ([[1, 2]], "a polygon of 1 corners"),
         ([[1, 2, float("nan"), 3, 4, 5]], "a polygon with corners far outside of any image"),
         ([[1, 2, 1e9, 3, 4, 5]], "a polygon with corners far outside of any image"),
+        ([[1, 2, 100_001, 3, 4, 5]], "a polygon with corners far outside of any image"),
         ({"size": [3, 4], "counts": [5, 6]}, "run lengths of 11 pixels where the image has 12"),
         ({"size": [4, 3], "counts": [5, 7]}, r"run lengths for \(4, 3\) pixels where the image has \(3, 4\)"),
         ({"size": [3, 4], "counts": [13, -1]}, "run lengths of 12 pixels"),
@@ -62,3 +63,10 @@ def test_run_lengths_packed_and_not() -> None:
 def test_what_cannot_be_drawn(outline: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         outlines.draw(outline, (3, 4))
+
+
+def test_a_border_is_as_long_as_its_sides_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outlines, "LONGEST", 2 * outlines.LARGER * 3)
+    assert not outlines.draw([[0, 0, 3, 0]], (3, 4)).any()
+    with pytest.raises(ValueError, match="a polygon with a border longer than"):
+        outlines.draw([[0, 0, 3.5, 0]], (3, 4))

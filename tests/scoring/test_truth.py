@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -78,6 +79,10 @@ def test_a_mask_of_another_size(root: Path) -> None:
 def test_a_mask_with_a_class_that_does_not_exist(root: Path) -> None:
     PillowImage.fromarray(MASK + np.uint8(1)).save(root / "masks" / "a.png")
     assert "found classes [3]; expected 0..2 or 255" in refusal(root)
+    meaning = [0, -1, 2, -1, 4, 5, *[-1] * 249, 255]
+    assert Truth.of("folder", root, {"a": "images/a.jpg"}, meaning).problem("a", (2, 3)) == (
+        f"{root}/masks/a.png: classes [1, 3] instead of 0 or 2 or 4..5 or 255"
+    )
 
 
 @pytest.mark.parametrize("pixels", [np.zeros((2, 3, 3), np.uint8), np.zeros((2, 3), np.uint16)])
@@ -188,6 +193,14 @@ def test_the_truth_is_asked_for_by_id(known: Truth) -> None:
     assert first is not None and np.array_equal(first, MASK)
     assert second is not None and np.array_equal(second, MASK[:, ::-1])
     assert known["c"] is None
+
+
+def test_of_an_image_that_is_used_smaller_the_truth_is_too(pictures: Images) -> None:
+    known = Truth.of_images(pictures)
+    smaller = dataclasses.replace(known, sizes={**known.sizes, "a": ((2, 3), (2, 1)), "c": ((2, 3), (1, 2))})
+    mask = smaller["a"]
+    assert mask is not None and mask.tolist() == MASK[:, 1:2].tolist()
+    assert smaller["c"] is None
 
 
 def test_the_truth_of_an_image_is_held_against_the_data_set(pictures: Images, root: Path) -> None:

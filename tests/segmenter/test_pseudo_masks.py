@@ -83,14 +83,24 @@ def test_confidence_is_read_where_it_matters_alone(pseudo_masks: PseudoMasks) ->
     assert learner(one, 0.0)["labels"].item() == learner(without, 0.0)["labels"].item() > 0
 
 
+def test_a_batch_with_one_labelled_pixel_has_the_loss_of_that_pixel(pseudo_masks: PseudoMasks) -> None:
+    learner, one = dataclasses.replace(pseudo_masks, scales=(1.0,)).learner(NUM_CLASSES, given={}).eval(), batch(["labels"])
+    one.maps_BYX["labels"][:] = 255
+    assert learner(one, 0.0)["labels"].item() == 0
+    one.maps_BYX["labels"][1, 3, 5] = 2
+    pixel = learner.network(one.images_BCYX)
+    logits = torch.nn.functional.interpolate(pixel, size=one.images_BCYX.shape[-2:], mode="bilinear", align_corners=False)[1, :, 3, 5]
+    assert learner(one, 0.0)["labels"].item() == pytest.approx(-logits.log_softmax(dim=0)[2].item(), rel=1e-5)
+
+
 @pytest.mark.parametrize("over_scales", ["mean", "sum"])
 def test_every_size_of_the_input_is_learned_from(pseudo_masks: PseudoMasks, over_scales: Literal["mean", "sum"]) -> None:
-    method = dataclasses.replace(pseudo_masks, scales=(1.0, 0.75, 0.5), over_scales=over_scales)
+    method = dataclasses.replace(pseudo_masks, scales=(1.0, 0.75, 2.0), over_scales=over_scales)
     learner, one = method.learner(NUM_CLASSES, given={}).eval(), batch(["labels"])
     one.maps_BYX["labels"][:, :, 28:] = 255
     losses = [
         torch.nn.functional.cross_entropy(at_size(learner.network, one.images_BCYX, size), one.maps_BYX["labels"], ignore_index=255).item()
-        for size in ((40, 56), (30, 42), (20, 28))
+        for size in ((40, 56), (30, 42), (80, 112))
     ]
     assert len(set(losses)) == 3
     expected = sum(losses) if over_scales == "sum" else sum(losses) / 3
