@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import torch
 
-from seedbed.learning.contract import TrainableMethod
+from seedbed.learning.contract import LabelledMethod
 from seedbed.learning.footprint import estimate_memory
 from seedbed.methods import parameters
 from seedbed.networks.backbones import Trunk
@@ -22,7 +22,7 @@ class Settings:
     maps: Mapping[str, str]  # for each map that the method learns along: the artifact that it is read from, none where it is not read
 
 
-class Method(TrainableMethod):
+class Method(LabelledMethod):
     """A network that says which classes an image contains."""
 
     backbone: Trunk

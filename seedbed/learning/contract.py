@@ -1,51 +1,56 @@
-"""What every method that learns from samples promises."""
+"""What every method that trains a network promises."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
-
-from torch import nn
+from typing import Any, ClassVar, Generic
 
 from seedbed import methods
 from seedbed.learning.augmentation import Augmentation, Sample
 from seedbed.learning.batches import Batch
 from seedbed.learning.footprint import SAVES_MEMORY
 from seedbed.learning.learner import Learner
-from seedbed.learning.training import Sampling, Training
+from seedbed.learning.training import S, Sampling, Training
 from seedbed.networks.contracts import State
 
 
-class TrainableMethod(methods.Method):
-    """A network, and how it learns from images and whatever maps belong to them."""
+class TrainableMethod(methods.Method, Generic[S]):
+    """What is learned from samples, and how.
+
+    A family may have methods beside it that train nothing: those are no `TrainableMethod`, and their artifact is empty.
+    """
 
     saves_memory: ClassVar[str] = SAVES_MEMORY
 
-    maps: ClassVar[tuple[str, ...]]  # maps of the image that can be learned from, by the name of their array
-    augmentation: Augmentation
     training: Training
 
     @property
+    @abstractmethod
+    def sampling(self) -> Sampling[S, Any, Any]:
+        """Which views of a sample are learned from, and how they become a batch."""
+
+    @abstractmethod
+    def learner(self, num_classes: int, *, given: Mapping[str, State]) -> Learner[Any, Any]:
+        """What is trained, with its initial weights; its `network` is what is kept.
+
+        num_classes: without background; 0 where samples say nothing of classes.
+        given: states of networks that earlier stages have trained, by slot; none where the parameters want none.
+        """
+
+
+class LabelledMethod(TrainableMethod[Sample]):
+    """Learns from images with their labels, and with maps of the same size where it wants any."""
+
+    maps: ClassVar[tuple[str, ...]]  # maps that it can learn from, by the name of their array
+    augmentation: Augmentation
+
+    @property
     def wanted_maps(self) -> tuple[str, ...]:
-        """Maps that are learned from with these parameters."""
+        """Maps that it learns from with these parameters."""
         return self.maps
 
     @property
     def sampling(self) -> Sampling[Sample, Any, Any]:
-        """Which views of a sample are learned from, and how they stand side by side in a batch."""
+        """One view of each image, with its maps cut and turned alike, unless a method has its own."""
         return Sampling(self.training, self.augmentation.view, Batch.of)
-
-    @abstractmethod
-    def network(self, num_classes: int) -> nn.Module:
-        """What is kept after training.
-
-        num_classes: without background.
-        """
-
-    @abstractmethod
-    def learner(self, num_classes: int, *, given: Mapping[str, State]) -> Learner[Any, Any]:
-        """What is trained: a fresh network, with its initial weights and its losses. Batches have the maps that the method wants.
-
-        given: states of networks that earlier stages have trained, by slot; none where the parameters want none.
-        """

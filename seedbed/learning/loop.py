@@ -36,9 +36,9 @@ from seedbed.learning.checkpoints import Checkpoints
 from seedbed.learning.contract import TrainableMethod
 from seedbed.learning.learner import TOTAL, Learner, N, Trained, collect_columns
 from seedbed.learning.optimisers import clip_gradients, learned_parameters
-from seedbed.learning.samples import Samples
 from seedbed.learning.state import TrainingState
 from seedbed.learning.training import B, S, Sampling, Training, V
+from seedbed.methods import Method
 from seedbed.networks.start import Given
 from seedbed.run import fingerprint, interruption
 from seedbed.run.machine import Machine
@@ -72,17 +72,22 @@ class _Job(Generic[N, B, S, V]):
 
 
 def learn(
-    method: TrainableMethod,
+    method: Method,
     family: str,
     num_classes: int,
-    samples: Samples,
+    samples: Sequence[Any],
     given: Given,
     *,
     machine: Machine,
     checkpoint: Path,
     seconds: float,
 ) -> Columns:
-    """Train a network. Returns its log and weights, as an artifact has them."""
+    """Train a network, if the method trains one. Returns its log and weights, as an artifact has them.
+
+    num_classes: without background; 0 where samples say nothing of classes.
+    """
+    if not isinstance(method, TrainableMethod):
+        return collect_columns(None)
     build, checkpoints = partial(method.learner, num_classes, given=given.states()), Checkpoints(checkpoint, seconds=seconds)
     return collect_columns(fit(build, samples, method.sampling, machine=machine, name=family, checkpoints=checkpoints))
 

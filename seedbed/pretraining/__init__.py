@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Sequence
-
-from torch import nn
-
 from seedbed import methods
-from seedbed.learning.checkpoints import Checkpoints
-from seedbed.learning.learner import Trained
 from seedbed.methods import parameters
-from seedbed.run.machine import Machine
-from seedbed.types import Image
 
 
 @parameters
@@ -23,8 +14,4 @@ class Settings:
 
 
 class Method(methods.Method):
-    """How a network of timm learns from images alone, if it does."""
-
-    @abstractmethod
-    def learn(self, images: Sequence[Image], *, machine: Machine, checkpoints: Checkpoints) -> Trained[nn.Module] | None:
-        """A network of timm that has learned from images of any sizes, which are read one at a time; None where nothing is learned."""
+    """How a network of timm learns from images alone: a `TrainableMethod[Image]`, or a method that trains nothing."""

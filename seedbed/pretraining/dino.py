@@ -16,8 +16,7 @@ import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, Self, TypeAlias
 
 import cv2
 import numpy as np
@@ -29,21 +28,21 @@ from torch.nn import functional
 
 from seedbed import pretraining
 from seedbed.learning.augmentation import Colours, Share
-from seedbed.learning.checkpoints import Checkpoints
-from seedbed.learning.footprint import FLOAT, SAVES_MEMORY, estimate_memory
-from seedbed.learning.learner import Learner, Trained
-from seedbed.learning.loop import fit
+from seedbed.learning.contract import TrainableMethod
+from seedbed.learning.footprint import FLOAT, estimate_memory
+from seedbed.learning.learner import Learner
 from seedbed.learning.optimisers import Scheduled
 from seedbed.learning.training import Sampling, Training
 from seedbed.methods import method, parameters
 from seedbed.networks.backbones import check_source
+from seedbed.networks.contracts import State
 from seedbed.networks.transformer import Tokens
 from seedbed.networks.weights import InitialWeights
-from seedbed.run.machine import Machine
 from seedbed.types import Image
 
 Positive = Annotated[float, Field(gt=0, le=1000)]
 Decay = Annotated[float, Field(ge=0, le=1000)]
+View: TypeAlias = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]  # large and small crops of one image: (crop, y, x, rgb)
 SHAPES = (3 / 4, 4 / 3)  # widths of a crop by its height
 BLUR = (0.1, 2.0)  # deviation of the Gaussian that blurs, in pixels
 SOLARISED = 128  # brighter values are turned round
@@ -84,7 +83,7 @@ class Views:
     small_VBCYX: Tensor
 
     @classmethod
-    def of(cls, views: Sequence[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]) -> Views:
+    def of(cls, views: Sequence[View]) -> Views:
         """Crops as tensors."""
         large, small = (torch.from_numpy(np.stack(one, axis=1)).permute(0, 1, 4, 2, 3) for one in zip(*views, strict=True))
         return cls(large, small)
@@ -95,9 +94,7 @@ class Views:
 
 
 @method
-class Dino(pretraining.Method):
-    saves_memory: ClassVar[str] = SAVES_MEMORY
-
+class Dino(pretraining.Method, TrainableMethod[Image]):
     architecture: str  # a transformer of timm
     patch_size: Annotated[int, Field(ge=1, le=256)]  # edge of a patch, in pixels; the architecture's own, or another
     initial_weights: InitialWeights
@@ -139,11 +136,15 @@ class Dino(pretraining.Method):
         last = self.prototypes * self.bottleneck + self.bottleneck * self.hidden + self.hidden**2
         return 5 * FLOAT * last + estimate_memory(tokens, self.training, views)  # 5: two moments, and a teacher
 
-    def learn(self, images: Sequence[Image], *, machine: Machine, checkpoints: Checkpoints) -> Trained[nn.Module]:
-        way = Sampling(self.training, self.view, Views.of)
-        return fit(partial(DinoLearner, self), images, way, machine=machine, name="pretraining", checkpoints=checkpoints)
+    @property
+    def sampling(self) -> Sampling[Image, View, Views]:
+        return Sampling(self.training, self.view, Views.of)
 
-    def view(self, image: Image, random: np.random.Generator) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    def learner(self, num_classes: int, *, given: Mapping[str, State]) -> Learner[nn.Module, Views]:
+        return DinoLearner(self)
+
+    def view(self, image: Image, random: np.random.Generator) -> View:
+        """Large and small crops of an image."""
         blurs = [self.blur[0], *[self.blur[1]] * (self.large.count - 1)]
         large = [self._changed(self.large.cut(image, random), random, blur, number > 0) for number, blur in enumerate(blurs)]
         small = [self._changed(self.small.cut(image, random), random, self.blur[2], False) for _ in range(self.small.count)]

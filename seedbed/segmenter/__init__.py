@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import torch
 
-from seedbed.learning.contract import TrainableMethod
+from seedbed.learning.contract import LabelledMethod
 from seedbed.learning.footprint import FLOAT, estimate_memory
 from seedbed.methods import parameters
 from seedbed.networks.backbones import Trunk
@@ -23,7 +23,7 @@ class Settings:
     start: str  # the artifact of the classifier where the method's initial weights are the classifier's; else none
 
 
-class Method(TrainableMethod):
+class Method(LabelledMethod):
     """A network that labels every pixel."""
 
     backbone: Trunk

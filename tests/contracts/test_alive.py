@@ -24,15 +24,15 @@ from seedbed.algorithms.components import Components
 from seedbed.errors import MethodError
 from seedbed.evaluation import PREDICTED
 from seedbed.learning.augmentation import Sample
-from seedbed.learning.checkpoints import Checkpoints
+from seedbed.learning.loop import learn
 from seedbed.networks.backbones import Backbone
+from seedbed.networks.start import Given
 from seedbed.networks.transformer import Tokens
-from seedbed.run.machine import Machine
 from seedbed.scoring.judgement import Judge
 from seedbed.tools.components import save_components
 from seedbed.types import Alignment, ClassMaps, LabelMap, PatchFeatures, Probabilities, Size
 from tests.support.layouts import LAYOUTS
-from tests.support.learning import NUM_CLASSES, samples, trained
+from tests.support.learning import CPU, NUM_CLASSES, samples, trained
 from tests.support.leaves import Plain, Trial, leaves, with_values
 from tests.support.oracles import photograph
 from tests.support.small import shrunk
@@ -127,8 +127,8 @@ def dataset(method: Any, folder: Path) -> Any:
 
 def pretraining(method: Any, folder: Path) -> Any:
     images = [photograph((24 + number, 40)) for number in range(3)]
-    left = method.learn(images, machine=Machine("cpu"), checkpoints=Checkpoints(folder / "none", seconds=math.inf))
-    return None if left is None else (left.log, left.network.state_dict())
+    columns = learn(method, "pretraining", 0, images, Given(), machine=CPU, checkpoint=folder / "none", seconds=math.inf)
+    return columns["log"], dict(columns["weights"])
 
 
 def features(method: Any, folder: Path) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +13,57 @@ import pytest
 import torch
 
 from seedbed import methods
-from seedbed.learning.checkpoints import Checkpoints
-from seedbed.run.machine import Machine
+from seedbed.learning.contract import TrainableMethod
+from seedbed.types import Image
+from tests.support.learning import trained
 
 NAMES = methods.list_available("pretraining")
+TRAINED = [name for name in NAMES if issubclass(methods.load("pretraining", name), TrainableMethod)]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_same_images_give_the_same_network_or_none(name: str, small_method: Callable[[str, str], Any], tmp_path: Path) -> None:
+@pytest.fixture
+def images() -> Sequence[Image]:
     random = np.random.default_rng(0)
-    images = [random.integers(0, 256, (20 + number, 33, 3), dtype=np.uint8) for number in range(4)]
-    method, checkpoints = small_method("pretraining", name), Checkpoints(tmp_path / "one", seconds=math.inf)
-    first, second = (method.learn(images, machine=Machine("cpu"), checkpoints=checkpoints) for _ in range(2))
-    if first is None:
-        assert second is None
-        return
+    return [random.integers(0, 256, (20 + number, 33, 3), dtype=np.uint8) for number in range(4)]
+
+
+def test_some_train_and_some_do_not() -> None:
+    assert TRAINED and set(TRAINED) < set(NAMES)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_the_same_images_give_the_same_network(
+    name: str, images: Sequence[Image], small_method: Callable[[str, str], Any], tmp_path: Path
+) -> None:
+    method = small_method("pretraining", name)
+    first, second = (trained(method, partial(method.learner, 0, given={}), images, tmp_path) for _ in range(2))
     state, again = first.network.state_dict(), second.network.state_dict()
-    assert state and all(torch.equal(value, again[name]) and value.isfinite().all() for name, value in state.items())
+    assert state and all(torch.equal(value, again[entry]) and value.isfinite().all() for entry, value in state.items())
     assert not first.network.training
     assert first.losses == second.losses
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_training_that_was_interrupted_comes_to_the_same_network(
+    name: str, parts: int, images: Sequence[Image], small_method: Callable[[str, str], Any], tmp_path: Path
+) -> None:
+    method = small_method("pretraining", name)
+    method = dataclasses.replace(method, training=dataclasses.replace(method.training, epochs=2.0, parts=parts))
+
+    def interrupted() -> Any:
+        learner = method.learner(0, given={})
+        learner.register_forward_pre_hook(interrupt)
+        return learner
+
+    def interrupt(_module: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
+        if inputs[1] >= 0.5:
+            raise KeyboardInterrupt
+
+    whole = trained(method, partial(method.learner, 0, given={}), images, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained(method, interrupted, images, tmp_path / "interrupted", seconds=0)
+    resumed = trained(method, partial(method.learner, 0, given={}), images, tmp_path / "interrupted")
+    assert len(whole.losses) == 4 and resumed.log == whole.log
+    states = whole.network.state_dict(), resumed.network.state_dict()
+    assert all(torch.equal(value, states[1][entry]) for entry, value in states[0].items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ import numpy as np
 import pytest
 import torch
 
-from seedbed.learning.checkpoints import Checkpoints
 from seedbed.pretraining.dino import Crops, Dino, DinoLearner, Views
 from seedbed.run.machine import Machine
 from seedbed.types import Image
+from tests.support.learning import trained
 
 
 @pytest.fixture
@@ -201,7 +202,7 @@ def test_without_a_warm_up_the_teacher_s_temperature_is_the_last_from_the_start(
 def test_what_is_kept_is_a_network_of_timm_that_has_learned_and_gives_more_than_one_answer(dino: Dino, tmp_path: Path) -> None:
     training = dataclasses.replace(dino.training, epochs=20.0, batch_size=4)
     method = dataclasses.replace(dino, training=training, learning_rate=1e-3, teacher_momentum=0.9, fixed_prototypes=0.0)
-    left = method.learn(images(), machine=Machine("cpu"), checkpoints=Checkpoints(tmp_path / "one", seconds=math.inf))
+    left = trained(method, partial(method.learner, 0, given={}), images(), tmp_path)
     fresh = DinoLearner(method).network.state_dict()
     state = left.network.state_dict()
     assert {name: value.shape for name, value in state.items()} == {name: value.shape for name, value in fresh.items()}
@@ -248,7 +249,7 @@ def test_the_whole_training_written_down_step_by_step(dino: Dino, monkeypatch: p
         return seen[-1]
 
     monkeypatch.setattr(Dino, "view", watched)
-    left = method.learn(images(), machine=Machine("cpu", readers=1), checkpoints=Checkpoints(tmp_path / "none", seconds=math.inf))
+    left = trained(method, partial(method.learner, 0, given={}), images(), tmp_path, machine=Machine("cpu", readers=1))
     assert len(seen) == 10 and len(left.losses) == 5
 
     torch.manual_seed(3)

@@ -15,7 +15,6 @@ from seedbed.learning.batches import Batch
 from seedbed.learning.checkpoints import Checkpoints
 from seedbed.learning.learner import Learner, Trained
 from seedbed.learning.loop import fit
-from seedbed.learning.training import Sampling
 from seedbed.networks.weights import read_state
 from seedbed.run.machine import Machine
 from seedbed.store.artifact import Artifact
@@ -64,8 +63,8 @@ def batch(names: Iterable[str], *, fill: Mapping[str, int] | None = None, count:
 
 def trained(
     method: Any,
-    build: Callable[[], Learner[N, Batch]],
-    examples: Sequence[Sample],
+    build: Callable[[], Learner[N, Any]],
+    examples: Sequence[Any],
     folder: Path,
     *,
     seconds: float = 60,
@@ -76,8 +75,7 @@ def trained(
     seconds: the least time between two checkpoints.
     """
     checkpoints = Checkpoints(folder / "checkpoint.safetensors", seconds=seconds)
-    way = Sampling(method.training, method.augmentation.view, Batch.of)
-    return fit(build, examples, way, machine=machine, name="test", checkpoints=checkpoints)
+    return fit(build, examples, method.sampling, machine=machine, name="test", checkpoints=checkpoints)
 
 
 def at_size(network: torch.nn.Module, images_BCYX: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
