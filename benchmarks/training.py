@@ -116,9 +116,9 @@ class Interrupted(Learner[SegmentationNetwork, Batch]):
         self.learner.after_step(progress)
         self._then()
 
-    def figures_of_step(self) -> dict[str, Tensor]:
+    def measure_part(self) -> dict[str, Tensor]:
         """The learner's own."""
-        return self.learner.figures_of_step()
+        return self.learner.measure_part()
 
 
 def in_turn(method: segmenter.Method, views: Sequence[Sample], options: argparse.Namespace) -> dict[str, float]:

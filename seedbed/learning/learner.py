@@ -30,7 +30,9 @@ class Learner(nn.Module, ABC, Generic[N, B]):
 
     @abstractmethod
     def forward(self, batch: B, progress: float) -> dict[str, Tensor]:
-        """Terms of the loss, which are added up. Called once for every part of a batch.
+        """Terms of the loss, which are added up, by name: the same names in every step, 0 where a term does not apply.
+
+        Called once for every part of a batch.
 
         progress: share of the training that is done.
         """
@@ -45,8 +47,8 @@ class Learner(nn.Module, ABC, Generic[N, B]):
         progress: share of the training that was done before it.
         """
 
-    def figures_of_step(self) -> dict[str, Tensor]:
-        """Numbers about the last part of a batch that are worth a line in the log, always the same."""
+    def measure_part(self) -> dict[str, Tensor]:
+        """Figures for the log, beside the terms, of the part that `forward` has just been given: the same names in every step."""
         return {}
 
 

@@ -166,7 +166,7 @@ def _train(fabric: lightning_fabric.Fabric, job: _Job[N, B, S, V]) -> Trained[N]
                         terms: dict[str, Tensor] = module(batch.to(fabric.device), step / steps)
                         total = torch.stack(list(terms.values())).sum()
                         fabric.backward(total / len(parts))
-                    figures.append({TOTAL: total, **terms, **learner.figures_of_step()})
+                    figures.append({TOTAL: total, **terms, **learner.measure_part()})
                 if training.clip:
                     clip_gradients(learned_parameters(learner), training)
                 for optimizer in optimizers:
@@ -185,7 +185,7 @@ def _train(fabric: lightning_fabric.Fabric, job: _Job[N, B, S, V]) -> Trained[N]
             log.buffer(figures, rate=scheduled[0].optimizer.param_groups[0]["lr"], fabric=fabric)
             due = first and job.checkpoints.due() and step + 1 < steps
             if due or log.full or step + 1 == steps:
-                log.flush_buffer(job.name)
+                log.flush_buffer()
             progress.advance(loss=log.recent_loss())
             if not interval_checked and (left := progress.left()) is not None:
                 interval_checked = True

@@ -42,13 +42,13 @@ class TrainingState:
         """Figures of the steps that need not be done again, after which everything is as it was."""
         found = checkpoints.load()
         if found is None:
-            return Log({})
+            return Log(name, {})
         tensors, rest = found
         learner, averaged = _strip_prefix(tensors, LEARNER), _strip_prefix(tensors, AVERAGED)
         now = {} if self.averaged is None else self.averaged.state_dict()
         if rest["whole"] != whole or _shapes(learner) != _shapes(self.learner.state_dict()) or _shapes(averaged) != _shapes(now):
             print(f"{name}: the checkpoint is of another training, starting anew", file=sys.stderr, flush=True)
-            return Log({})
+            return Log(name, {})
         self.learner.load_state_dict(learner)
         if self.averaged is not None:
             self.averaged.load_state_dict(averaged)
@@ -59,7 +59,7 @@ class TrainingState:
                 states[int(number)].setdefault(int(parameter), {})[entry] = value
         for optimizer, state in zip(self.optimizers, states, strict=True):
             optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-        return Log({one: tensors[f"{LOG}{one}"].tolist() for one in rest["log"]})
+        return Log(name, {one: tensors[f"{LOG}{one}"].tolist() for one in rest["log"]})
 
 
 def _strip_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

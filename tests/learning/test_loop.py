@@ -247,6 +247,43 @@ def test_what_belongs_to_no_optimizer_stays() -> None:
     assert torch.equal(learner.teacher.weight, before)
 
 
+class Changing(LineLearner):
+    """Gives other figures from the second half on."""
+
+    def __init__(self, terms: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> None:
+        super().__init__()
+        self.terms = terms
+
+    def forward(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        terms = super().forward(batch, progress)
+        return self.terms(terms) if progress >= 0.5 else terms
+
+
+@pytest.mark.parametrize(
+    ("terms", "found"),
+    [
+        (lambda terms: terms | {"late": terms["one"]}, "loss, one, other, late"),
+        (lambda terms: {"one": terms["one"]}, "loss, one"),
+        (lambda terms: {"one": terms["one"], "late": terms["other"]}, "loss, one, late"),
+    ],
+)
+def test_a_term_that_comes_or_goes_in_mid_training_is_told_at_once(
+    terms: Callable[[dict[str, Tensor]], dict[str, Tensor]], found: str
+) -> None:
+    with pytest.raises(TrainingError) as raised:
+        train(Changing(terms), pictures(4))
+    assert str(raised.value) == (
+        f"test, step 2: found the figures {found}; expected loss, one, other, as in the first step; "
+        "let the learner give the same terms and figures in every step, 0 where one does not apply"
+    )
+
+
+def test_terms_in_another_order_keep_their_columns() -> None:
+    straight, turned = (train(Changing(terms), pictures(4)) for terms in (dict, lambda terms: dict(reversed(terms.items()))))
+    assert turned.log["other"] == pytest.approx([3 * value for value in turned.log["one"]])
+    assert list(turned.log) == list(straight.log) == ["loss", "one", "other", "learning_rate"]
+
+
 # --- The schedule ---
 
 
@@ -615,7 +652,7 @@ class PlainLearner(Learner[Plain, Batch]):
     def optimizers(self) -> list[Scheduled]:
         return [DESCENT.schedule(self.network.backbone, self.network.head)]
 
-    def figures_of_step(self) -> dict[str, Tensor]:
+    def measure_part(self) -> dict[str, Tensor]:
         return {"mean_logit": self.logits.mean()}
 
 
