@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 
 from seedbed import features
 from seedbed.images import Images
-from seedbed.networks.frozen import Frozen
+from seedbed.networks.feature_network import FeatureNetwork
 from seedbed.run.stage import Run, run_stage
 from seedbed.store.schemas import Columns
 
 
-def describe(method: features.Method, frozen: Frozen, pictures: Images, images: Sequence[str]) -> Iterator[Columns]:
+def describe(method: features.Method, network: FeatureNetwork, pictures: Images, images: Sequence[str]) -> Iterator[Columns]:
     """Features of images."""
-    for described in method.describe([pictures[image] for image in images], frozen.load(), device=frozen.device):
+    for described in method.describe([pictures[image] for image in images], network.load(), device=network.device):
         yield {"patches": described.values}
 
 
@@ -20,9 +20,9 @@ def main(run: Run) -> None:
     method = run.params.method(features.Method)
     data, pretraining = run.open("dataset"), run.open("pretraining")
     whole = {"patch_size": method.patch_size, "alignment": method.alignment}
-    frozen = Frozen(method, run.device if method.runs_network else "cpu", pretraining)
+    network = FeatureNetwork(method, run.device if method.runs_network else "cpu", pretraining)
     images, extents = data.usable if method.describes_images else (), method.extents(data.max_size)
-    run.per_image(method, describe, method, frozen, run.images(data), images=images, extents=extents, whole=whole)
+    run.per_image(method, describe, method, network, run.images(data), images=images, extents=extents, whole=whole)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A network that is used as it is: built once per process, wherever the work runs. No torch is imported for what runs none."""
+"""The network of a method of `features`: built once per process, wherever the work runs. No torch is imported where there is none."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _LOADED: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
-class Frozen:
+class FeatureNetwork:
     """A method's network. It travels as the method's parameters."""
 
     method: Any  # of the family `features`
     device: str  # changes no result, so it is no part of the identity
     pretraining: Artifact
 
-    def key(self, image: str) -> str:
+    def key(self, image_id: str) -> str:
         """Identity of weights that do not follow from the method's parameters, the same for all images."""
         return self.pretraining.weights_digest if self.method.pretrained else ""
 
