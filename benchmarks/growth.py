@@ -80,7 +80,7 @@ class Watch:
         """Grow the seeds of all images with the network as it is, in evaluation mode and from whole images."""
         device = next(learner.parameters()).device
         learner.eval()
-        labels = [learner.answered(Batch.of([sample]).to(device))[1][0].cpu().numpy().astype(np.uint8) for sample in self.samples]
+        labels = [learner.grow_seeds(Batch.of([sample]).to(device))[1][0].cpu().numpy().astype(np.uint8) for sample in self.samples]
         learner.train()
         self.seen.append(Growth(steps, labels))
 
@@ -153,8 +153,8 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         never = Checkpoints(Path(folder) / "checkpoint", seconds=float("inf"))
-        way = Sampling(method.training, method.augmentation.view, Batch.of)
-        fit(build, samples, way, machine=Machine(options.device), name="segmenter", checkpoints=never)
+        sampling = Sampling(method.training, method.augmentation.view, Batch.of)
+        fit(build, samples, sampling, machine=Machine(options.device), name="segmenter", checkpoints=never)
     seeds = [np.asarray(one.maps["labels"], np.uint8) for one in watch.samples]
     lines = [[*HEAD], ["---"] * len(HEAD), *(one.line(truths, seeds, data.num_classes) for one in [Growth(0, seeds), *watch.seen])]
     print("\n".join("| " + " | ".join(line) + " |" for line in lines))

@@ -86,7 +86,7 @@ class Bare:
     def step(self, number: int) -> None:
         """Learn from a batch."""
         progress, optimizer = number / len(self._batches), self._scheduled.optimizer
-        self._scheduled.set(progress, self._highest)
+        self._scheduled.set_rates(progress, self._highest)
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self._device, dtype=torch.bfloat16, enabled=self._low):
             loss = torch.stack(list(self._learner(self._batches[number], progress).values())).sum()
@@ -146,9 +146,9 @@ def in_turn(method: segmenter.Method, views: Sequence[Sample], options: argparse
     def build() -> Interrupted:
         return Interrupted(method.learner(NUM_CLASSES, given={}), stepped)
 
-    way: Sampling[Sample, Sample, Batch] = Sampling(method.training, lambda view, _: view, Batch.of)
+    sampling: Sampling[Sample, Sample, Batch] = Sampling(method.training, lambda view, _: view, Batch.of)
     machine, checkpoints = Machine(options.device, readers=options.readers), Checkpoints(Path("there is none"), seconds=math.inf)
-    fit(build, views, way, machine=machine, name=method.name, checkpoints=checkpoints)
+    fit(build, views, sampling, machine=machine, name=method.name, checkpoints=checkpoints)
     return {name: statistics.median(each[UNCOUNTED:]) for name, each in seconds.items()}
 
 

@@ -105,8 +105,8 @@ def trained(
     with tempfile.TemporaryDirectory() as folder:
         never = Checkpoints(Path(folder) / "checkpoint", seconds=float("inf"))
         started = time.perf_counter()
-        way = Sampling(training, augmentation.view, Batch.of)
-        result = fit(build, samples, way, machine=Machine(device), name=name, checkpoints=never)
+        sampling = Sampling(training, augmentation.view, Batch.of)
+        result = fit(build, samples, sampling, machine=Machine(device), name=name, checkpoints=never)
     seconds = time.perf_counter() - started
     print(f"{name}: {len(result.losses)} steps in {seconds:.0f} s, last losses {np.mean(result.losses[-20:]):.3f}", flush=True)
     return result.network.to(device)

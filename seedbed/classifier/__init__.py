@@ -1,4 +1,4 @@
-"""Classifiers: which classes are in the image. Learned from image-level labels alone."""
+"""Classifiers: networks that say which classes an image contains, trained on image-level labels alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Settings:
     """What holds for every classifier."""
 
     split: str  # images to learn from
-    maps: Mapping[str, str]  # for each map that the method learns along: the artifact that it is read from, none where it is not read
+    maps: Mapping[str, str]  # per-pixel inputs of the loss, by array: the artifact that each is read from, none where it is unused
 
 
 class Method(LabelledMethod):
@@ -37,7 +37,7 @@ class Method(LabelledMethod):
 
     @abstractmethod
     def network(self, num_classes: int) -> ClassifierNetwork:
-        """What is kept after training and what `cams` runs.
+        """What is kept of the training, and what `cams` runs.
 
         num_classes: without background.
         """

@@ -1,4 +1,4 @@
-"""What every training shares: the loop, optimisers, views and batches, checkpoints.
+"""What all trainings share: their contract, the loop, optimisers, augmentation, batches, checkpoints and logs.
 
-Methods that train, stages and tools import it; it knows no method.
+Methods that train, stages and tools import it. It knows no method.
 """

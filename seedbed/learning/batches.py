@@ -1,4 +1,4 @@
-"""Views side by side: what a step learns from."""
+"""Batches: the views that one forward pass learns from."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from seedbed.learning.augmentation import Sample
 
 
 class Movable(Protocol):
-    """Views side by side, that can be brought to a device."""
+    """A batch that can be moved to a device."""
 
     def to(self, device: torch.device) -> Self:
-        """The same on a device, ready for a network."""
+        """The same batch on a device, ready for a network."""
 
 
-@dataclass  # not frozen, because Fabric makes another of it where precision is mixed
+@dataclass  # not frozen, because Fabric sets the fields of a copy where precision is mixed
 class Batch:
-    """Views of some images, side by side."""
+    """Views of some images."""
 
     images_BCYX: Tensor  # RGB in [0, 1]
     labels_BK: Tensor  # 0 or 1; background at index 0
@@ -30,9 +30,9 @@ class Batch:
 
     @classmethod
     def of(cls, views: Sequence[Sample]) -> Batch:
-        """Views as tensors, in the types that they come in: the fewer bytes, the faster they are on a GPU.
+        """A batch of views, in their own types: the fewer bytes, the sooner they are on a GPU.
 
-        Channels of a pixel stay side by side, as they are in an image and as a GPU wants them.
+        The layout in memory is channels last, which is that of images and fastest on a GPU.
         """
         return cls(
             images_BCYX=torch.from_numpy(np.stack([view.image for view in views])).permute(0, 3, 1, 2),
@@ -41,9 +41,9 @@ class Batch:
         )
 
     def to(self, device: torch.device) -> Batch:
-        """The same on a device, in the types that networks and losses take."""
+        """The same batch on a device, in the types that networks and losses take."""
         return Batch(
             images_BCYX=self.images_BCYX.to(device).float() / 255,
             labels_BK=self.labels_BK.to(device).float(),
-            maps_BYX={name: one.to(device).long() for name, one in self.maps_BYX.items()},
+            maps_BYX={name: pixels.to(device).long() for name, pixels in self.maps_BYX.items()},
         )

@@ -1,4 +1,4 @@
-"""Memory that a training needs, told without computing anything."""
+"""Estimates of the memory that a training needs, made without computing anything."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ SAVES_MEMORY = "raise the parts of its training, or lower its batch_size or the 
 
 
 def estimate_memory(network: nn.Module, training: Training, edges: Sequence[int]) -> int:
-    """Bytes that a training holds at once, about: the weights, and what a network keeps of a part of a batch for its gradient.
+    """Bytes that a training holds at once, roughly: weights and optimiser, and what backpropagation keeps of a part of a batch.
 
-    network: on the device `meta`, which computes nothing; edges: of the square views that are learned from an image.
+    network: on the device `meta`, which computes nothing; edges: of the square views of an image.
     """
-    weights = sum(one.numel() for one in network.parameters())
+    weights = sum(parameter.numel() for parameter in network.parameters())
     images, size = training.batch_size // training.parts, 2 if training.precision == "bf16-mixed" else FLOAT
     return 3 * FLOAT * weights + sum(_measure_kept(network, edge) for edge in edges) * images * size // FLOAT  # 3: gradient and momentum
 
 
 def _measure_kept(network: nn.Module, edge: int) -> int:
-    """Bytes that a network keeps of one view for its gradient."""
-    own = {one.untyped_storage()._cdata for one in (*network.parameters(), *network.buffers())}
+    """Bytes that backpropagation keeps of one view."""
+    own = {tensor.untyped_storage()._cdata for tensor in (*network.parameters(), *network.buffers())}
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -35,6 +35,6 @@ def _measure_kept(network: nn.Module, edge: int) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        answer = network.train()(torch.empty(2, 3, edge, edge, device="meta"))  # two, for batch norm has no use for one
-    del answer  # kept until here: freed storage could be reused under the same address, and be counted once
+        answer = network.train()(torch.empty(2, 3, edge, edge, device="meta"))  # two, because batch norm cannot learn from one
+    del answer  # kept until here, because freed storage can be reused at the same address and would be counted once
     return sum(kept.values()) // 2

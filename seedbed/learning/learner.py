@@ -1,4 +1,4 @@
-"""What learns: a network with its losses, and what a training leaves."""
+"""Learners, a network with its losses, and the results of trainings."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from seedbed.learning.batches import Movable
 from seedbed.learning.optimisers import Scheduled
 from seedbed.networks.weights import read_state
 
-TOTAL = "loss"  # what the sum of all terms is called in a log
+TOTAL = "loss"  # name of the sum of all terms in a log
 N = TypeVar("N", bound=nn.Module)
 B = TypeVar("B", bound=Movable)
 
 
 class Learner(nn.Module, ABC, Generic[N, B]):
-    """A network with all that it learns by: losses, and whatever else they need - heads, a teacher, a memory.
+    """A network, its losses, and whatever these need: heads, a teacher, a memory bank, a `Frozen` network.
 
-    What steps change and later steps need is a parameter or a persistent buffer that keeps its shape, or the `state` of an
-    optimiser: nothing else survives an interruption. Only `network` is kept in the end.
+    State that later steps need must be a parameter, a persistent buffer of fixed shape, or the `state` of an optimiser: nothing else
+    survives an interruption. Of all that, `network` alone is kept in the end; student or teacher, that is for the learner to say.
     """
 
     network: N
 
     @abstractmethod
     def forward(self, batch: B, progress: float) -> dict[str, Tensor]:
-        """Terms of the loss, which are added up, by name: the same names in every step, 0 where a term does not apply.
+        """Terms of the loss by name. Their sum is minimised. Called once for each part of a batch.
 
-        Called once for every part of a batch.
+        The terms of the first step are the columns of the log, so every step gives the same: 0 where one does not apply.
 
         progress: share of the training that is done.
         """
 
     @abstractmethod
     def optimizers(self) -> list[Scheduled]:
-        """One or more optimisers, each with its schedule."""
+        """One or more optimisers, each with its schedule. Called once."""
 
     def after_step(self, progress: float) -> None:
-        """Called after every step.
+        """Called once after each step of the optimisers, however many parts the batch has.
 
-        progress: share of the training that was done before it.
+        progress: share of the training that was done before the step.
         """
 
     def measure_part(self) -> dict[str, Tensor]:
@@ -54,19 +54,19 @@ class Learner(nn.Module, ABC, Generic[N, B]):
 
 @dataclass(frozen=True)
 class Trained(Generic[N]):
-    """What a training leaves."""
+    """The result of a training."""
 
     network: N
-    log: Mapping[str, Sequence[float]]  # figures of every step by name; `loss` is the first
+    log: Mapping[str, Sequence[float]]  # figures of every step by name, `loss` first
 
     @property
     def losses(self) -> Sequence[float]:
-        """Of every step."""
+        """The loss of every step."""
         return self.log[TOTAL]
 
 
 def collect_columns(trained: Trained[N] | None) -> dict[str, Any]:
-    """What of a training goes into an artifact; of none, that there was none."""
+    """What an artifact has of a training; empty where there was none."""
     if trained is None:
         return {"log": np.zeros((0, 0)), "figures": [], "weights": ()}
     return {"log": np.stack(list(trained.log.values()), axis=1), "figures": list(trained.log), "weights": read_state(trained.network)}

@@ -1,12 +1,12 @@
-"""The one training loop.
+"""The training loop of all stages that train.
 
-A stage gives it samples and something that learns; it knows neither classes nor losses. Every random choice is drawn from the
-seed and the position in the training, so that it does not matter who computes it or when, and a training that was interrupted
-goes on from its checkpoint to the same weights.
+It is given samples and a learner, and knows neither classes nor losses. Every random choice is drawn from the seed and the position
+in the training alone. So it does not matter which thread or process draws it, and an interrupted training goes on from its checkpoint
+to the same weights.
 
-A batch may be computed in parts, one after another, and by several processes, each with its GPU. What a part contributes is weighed
-alike, so for losses that are means over images neither changes more than the last digits - unless the network has batch norm that
-learns along, which sees a part at a time, or draws by chance, which each part does for itself.
+A batch may be computed in parts, one after another, and by several processes, each with its GPU. All parts weigh the same. Where the
+loss is a mean over images, neither changes more than last digits, unless the network has batch norm in training mode, which sees one
+part at a time, or random layers, which draw for each part anew.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ from seedbed.run.machine import Machine
 from seedbed.run.progress import Progress
 from seedbed.store.schemas import Columns
 
-WARN_IF_LOST = 60.0  # seconds of work that an interruption may cost without a warning
-AHEAD = 4  # batches that are read before they are needed
+WARN_IF_LOST = 60.0  # seconds of work that an interruption may cost before a warning is due
+AHEAD = 4  # batches that are read in advance
 
 L = TypeVar("L", bound=nn.Module)
 
 
 @dataclass(frozen=True)
 class _Job(Generic[N, B, S, V]):
-    """A whole training."""
+    """One training, from its first step to its last."""
 
     build: Callable[[], Learner[N, B]]
     samples: Sequence[S]
@@ -103,19 +103,19 @@ def fit(
 ) -> Trained[N]:
     """Train, from the beginning or from where this training was interrupted.
 
-    build: makes the learner, once the random state is set.
+    build: makes the learner, after the random state is set.
     samples: read one at a time, as often as needed.
     checkpoints: of this training and no other; to be removed once its result is safe.
     """
     job = _Job(build, samples, sampling, machine.readers, name, checkpoints)
     devices = count_devices(sampling.training, available=machine.devices)
-    # Weights may get no gradient, such as those of timm's heads that are left out; without this, processes would wait for it and fail.
+    # Some weights may get no gradient, such as those of timm's unused heads; without this, processes would wait for it and fail.
     strategy: Any = DDPStrategy(start_method="spawn", find_unused_parameters=True) if devices > 1 else "auto"
     fabric = lightning_fabric.Fabric(accelerator=machine.device, devices=devices, strategy=strategy, precision=sampling.training.precision)
     if devices == 1:
         return _train(fabric, job)
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # no warning from every process where all weights do get one
-    logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)  # it says which processes it ends
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # no warning from each process where all weights get one
+    logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)  # it names the processes that it ends
     try:
         interruption.supervise(partial(fabric.launch, partial(_train_share, job=job, sources=fingerprint.startup_digest())))
     except ProcessException as error:
@@ -123,14 +123,14 @@ def fit(
         raise TrainingError(
             name, found=f"a process that failed: {last}", expected="all to finish", do="see above, or use one device"
         ) from error
-    # The processes are gone with what they had; the last checkpoint is the end of the training.
+    # The processes are gone; their last checkpoint is the end of the training.
     return _train(lightning_fabric.Fabric(accelerator="cpu", devices=1), job)
 
 
 def _train_share(fabric: lightning_fabric.Fabric, *, job: _Job[N, B, S, V], sources: str) -> None:
     """One of several processes that train together.
 
-    sources: of ours that the process which started it found.
+    sources: digest of our sources as the process that started this one found them.
     """
     interruption.follow_parent()
     fingerprint.check_sources(sources)
@@ -144,19 +144,19 @@ def _train(fabric: lightning_fabric.Fabric, job: _Job[N, B, S, V]) -> Trained[N]
     learner = arrange_memory(job.build(), fabric.device)
     learner.train()
     scheduled = learner.optimizers()
-    module, *optimizers = fabric.setup(learner, *(one.optimizer for one in scheduled))
-    highest = [[dict(group) for group in one.optimizer.param_groups] for one in scheduled]
-    state = TrainingState(learner, _start_average(learner.network, training.averaging), [one.optimizer for one in scheduled])
-    # The training that a checkpoint must be a part of.
-    whole = {**dataclasses.asdict(training), "steps": steps, "images": len(job.samples), "optimizers": len(optimizers)}
-    log = state.resume(job.checkpoints, whole=whole, name=job.name)
+    unwrapped = [schedule.optimizer for schedule in scheduled]
+    module, *optimizers = fabric.setup(learner, *unwrapped)
+    initial = [[dict(group) for group in optimizer.param_groups] for optimizer in unwrapped]
+    state = TrainingState(learner, _start_average(learner.network, training.averaging), unwrapped)
+    identity = {**dataclasses.asdict(training), "steps": steps, "images": len(job.samples), "optimizers": len(optimizers)}
+    log = state.resume(job.checkpoints, identity=identity, name=job.name)
     start, first, alone = len(log), fabric.global_rank == 0, fabric.world_size == 1
     interval_checked = not first  # whether it is known that checkpoints are frequent enough
     with Progress(job.name, total=steps, unit="steps", done=start, quiet=not first) as progress:
-        for step, parts in enumerate(_batches(job, range(start, steps), rank=fabric.global_rank, ranks=fabric.world_size), start):
-            for one, most in zip(scheduled, highest, strict=True):
-                one.set(step / steps, most)
-                one.optimizer.zero_grad(set_to_none=True)
+        for step, parts in enumerate(_read_batches(job, range(start, steps), rank=fabric.global_rank, ranks=fabric.world_size), start):
+            for schedule, options in zip(scheduled, initial, strict=True):
+                schedule.set_rates(step / steps, options)
+                schedule.optimizer.zero_grad(set_to_none=True)
             figures = []
             try:
                 for part, batch in enumerate(parts):
@@ -172,7 +172,7 @@ def _train(fabric: lightning_fabric.Fabric, job: _Job[N, B, S, V]) -> Trained[N]
                 for optimizer in optimizers:
                     optimizer.step()
             except torch.OutOfMemoryError as error:
-                # A smaller batch would fit, but is another training: that is for params.yaml to say.
+                # A smaller batch would fit, but is another training, which is for params.yaml to decide.
                 raise TrainingError(
                     f"{job.name}, step {step}",
                     found="a GPU without enough memory for a batch",
@@ -191,15 +191,15 @@ def _train(fabric: lightning_fabric.Fabric, job: _Job[N, B, S, V]) -> Trained[N]
                 interval_checked = True
                 _warn_of_rare_checkpoints(job, left)
             if due or (step + 1 == steps and first and not alone):
-                state.save(job.checkpoints, whole=whole, log=log)
+                state.save(job.checkpoints, identity=identity, log=log)
     network: Any = learner.network if state.averaged is None else state.averaged.module
     return Trained(network=network.eval().cpu(), log=log.figures)
 
 
 def _warn_of_rare_checkpoints(job: _Job[N, B, S, V], left: float) -> None:
-    """Say so where the rest of a training will be over before the next checkpoint, though it takes long.
+    """Warn where the rest of a training takes long, yet will be over before the next checkpoint.
 
-    left: seconds that it will take.
+    left: seconds that the rest will take.
     """
     if left > WARN_IF_LOST and not job.checkpoints.due_within(left):
         print(
@@ -211,30 +211,33 @@ def _warn_of_rare_checkpoints(job: _Job[N, B, S, V], left: float) -> None:
 
 
 def count_devices(training: Training, *, available: int) -> int:
-    """How many devices share every part of a batch, so that each has as much to do."""
+    """How many devices share each part of a batch, all with the same number of images."""
     return max(count for count in range(1, available + 1) if training.batch_size // training.parts % count == 0)
 
 
 def arrange_memory(learner: L, device: torch.device) -> L:
-    """A learner whose convolutions lie in memory as its device wants them: on a GPU by channels last, as images do.
+    """Give a learner's convolutions the layout in memory that is fastest on its device: on a GPU, channels last.
 
-    In place. Changes no more than last digits, so it is no parameter.
+    In place. It changes no more than last digits, so it is no parameter.
     """
     if device.type == "cuda":
-        module: Any = learner  # torch declares no module that is brought into another format
+        module: Any = learner  # torch declares no type for this call
         module.to(memory_format=torch.channels_last)
     return learner
 
 
 def _start_average(network: nn.Module, share: float) -> AveragedModel | None:
-    """A running mean of a network's weights and buffers, if one is wanted."""
+    """A running mean of a network's weights and buffers, if one is wanted.
+
+    share: of the old mean that a step keeps; 0: none is wanted.
+    """
     return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(share), use_buffers=True) if share else None
 
 
-def _batches(job: _Job[N, B, S, V], steps: range, *, rank: int, ranks: int) -> Iterator[list[B]]:
-    """The parts of every batch that are this process's.
+def _read_batches(job: _Job[N, B, S, V], steps: range, *, rank: int, ranks: int) -> Iterator[list[B]]:
+    """The parts of each batch that are this process's share.
 
-    steps: those whose batches are wanted; nothing is read for the ones before.
+    steps: whose batches are wanted; nothing is read for earlier ones.
     """
     parts = job.training.parts
     size = job.training.batch_size // (parts * ranks)
@@ -255,7 +258,7 @@ def _batches(job: _Job[N, B, S, V], steps: range, *, rank: int, ranks: int) -> I
 
 
 def _read_view(job: _Job[N, B, S, V], position: int) -> V:
-    """The view at a position of an endless sequence of shuffled passes, cut into batches so that none is ever smaller."""
+    """The view at a position in an endless sequence of shuffled passes, in which all batches have the same size."""
     turn = position % len(job.samples)
     order = _shuffle(job.training.seed, position - turn, len(job.samples))
     return job.sampling.view(job.samples[order[-1 - turn]], np.random.default_rng([job.training.seed, position, 1]))
@@ -263,11 +266,11 @@ def _read_view(job: _Job[N, B, S, V], position: int) -> V:
 
 @lru_cache(maxsize=4)
 def _shuffle(seed: int, begin: int, count: int) -> list[int]:
-    """Images in the order of a pass."""
+    """Order of the images in a pass that begins at a position."""
     order: list[int] = np.random.default_rng([seed, begin, 0]).permutation(count).tolist()
     return order
 
 
 def _derive_seed(seed: int, step: int, share: int) -> int:
-    """Seed of whatever torch draws for a part of a batch: known from its place alone, so that resuming needs no generator's state."""
+    """Seed of what torch draws for a part of a batch. It follows from the position alone, so resuming needs no state of a generator."""
     return int(np.random.default_rng([seed, step, 2, share]).integers(2**63))

@@ -13,7 +13,7 @@ from torch import nn
 from seedbed.learning.training import Training
 from seedbed.methods import parameters
 
-FIRST_FACTOR = 1e-3  # a learning rate that rises does not begin at nothing
+FIRST_FACTOR = 1e-3  # of the learning rate, at the first step of a warm-up
 
 
 def _constant(progress: float) -> float:  # noqa: ARG001 (it is a schedule)
@@ -22,57 +22,59 @@ def _constant(progress: float) -> float:  # noqa: ARG001 (it is a schedule)
 
 @dataclass(frozen=True)
 class Scheduled:
-    """An optimiser, and factors of its numbers by the share of the training that is done."""
+    """An optimiser with its schedule: factors by the share of the training that is done."""
 
     optimizer: torch.optim.Optimizer
-    rate: Callable[[float], float]  # factor of its learning rates
-    decay: Callable[[float], float] = _constant  # factor of its weight decay
+    rate: Callable[[float], float]  # of its learning rates
+    decay: Callable[[float], float] = _constant  # of its weight decay
 
-    def set(self, progress: float, highest: Sequence[Mapping[str, float]]) -> None:
-        """Make ready for a step.
+    def set_rates(self, progress: float, initial: Sequence[Mapping[str, float]]) -> None:
+        """Set learning rates and weight decay for a step.
 
-        highest: what the optimiser began with, by group.
+        initial: options of the optimiser before the first step, by group.
         """
-        for group, most in zip(self.optimizer.param_groups, highest, strict=True):
-            group["lr"] = most["lr"] * self.rate(progress)
-            if "weight_decay" in most:
-                group["weight_decay"] = most["weight_decay"] * self.decay(progress)
+        for group, options in zip(self.optimizer.param_groups, initial, strict=True):
+            group["lr"] = options["lr"] * self.rate(progress)
+            if "weight_decay" in options:
+                group["weight_decay"] = options["weight_decay"] * self.decay(progress)
 
 
 @parameters
 class Descent:
-    """Stochastic gradient descent with a polynomial schedule."""
+    """Stochastic gradient descent with momentum, a linear warm-up and polynomial decay of the learning rate."""
 
-    learning_rate: Annotated[float, Field(gt=0, le=1000)]  # of the backbone, at its highest
-    new_layer_factor: Annotated[float, Field(gt=0, le=1000)]  # learning rate of layers without initial weights, relative to the backbone's
-    momentum: Annotated[float, Field(ge=0, lt=1)]  # share of the last step that is kept
-    weight_decay: Annotated[float, Field(ge=0, le=1000)]  # pull of all weights towards zero
+    learning_rate: Annotated[float, Field(gt=0, le=1000)]  # of the backbone, at the peak
+    new_layer_factor: Annotated[float, Field(gt=0, le=1000)]  # learning rate of new layers, relative to the backbone's
+    momentum: Annotated[float, Field(ge=0, lt=1)]  # share of the last update that is kept
+    weight_decay: Annotated[float, Field(ge=0, le=1000)]  # of all weights
     warmup: Annotated[float, Field(ge=0, lt=1)]  # share of the training in which the learning rate rises
-    power: Annotated[float, Field(ge=0, le=100)]  # of the polynomial by which the learning rate falls
-    falls: Literal["throughout", "after_warmup"]  # whether it falls from the beginning, so also while it rises, or once it has risen
+    power: Annotated[float, Field(ge=0, le=100)]  # exponent of the polynomial decay
+    falls: Literal["throughout", "after_warmup"]  # whether the decay begins with the first step, so during warm-up too, or after it
 
     def schedule(self, backbone: nn.Module, *new: nn.Module) -> Scheduled:
-        """The optimiser of a backbone and of the layers that are new."""
+        """The optimiser of a backbone and of new layers."""
+        added = [weight for module in new for weight in learned_parameters(module)]
         groups = [
             {"params": learned_parameters(backbone), "lr": self.learning_rate},
-            {"params": [one for module in new for one in learned_parameters(module)], "lr": self.learning_rate * self.new_layer_factor},
+            {"params": added, "lr": self.learning_rate * self.new_layer_factor},
         ]
         optimizer = torch.optim.SGD(groups, lr=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay)
         return Scheduled(optimizer, self.factor)
 
     def factor(self, progress: float) -> float:
         """Factor of the learning rate, by the share of the training that is done."""
-        risen = max(FIRST_FACTOR, progress / self.warmup) if progress < self.warmup else 1.0
+        rise = max(FIRST_FACTOR, progress / self.warmup) if progress < self.warmup else 1.0
         begin = self.warmup if self.falls == "after_warmup" else 0.0
-        fallen = max(0.0, progress - begin) / (1 - begin)
-        return float(risen * (1 - fallen) ** self.power)
+        decayed = max(0.0, progress - begin) / (1 - begin)
+        return float(rise * (1 - decayed) ** self.power)
 
 
 def learned_parameters(module: nn.Module) -> list[nn.Parameter]:
-    return [one for one in module.parameters() if one.requires_grad]
+    """Parameters that have a gradient."""
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]
 
 
 def clip_gradients(learned: Sequence[nn.Parameter], training: Training) -> None:
-    """Make gradients no longer than `clip`. In place."""
-    for together in [[one] for one in learned] if training.clip_each else [learned]:
-        nn.utils.clip_grad_norm_(together, training.clip)
+    """Scale gradients down to the norm `clip`, each by itself or all together. In place."""
+    for group in [[parameter] for parameter in learned] if training.clip_each else [learned]:
+        nn.utils.clip_grad_norm_(group, training.clip)

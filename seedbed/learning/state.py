@@ -1,4 +1,4 @@
-"""Everything that later steps of a training need, in a checkpoint and back."""
+"""State of a training: into a checkpoint and back."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ from torch.optim.swa_utils import AveragedModel
 from seedbed.learning.checkpoints import Checkpoints
 from seedbed.learning.log import Log
 
-LEARNER, AVERAGED, LOG = "learner.", "averaged.", "log."  # what entries of a checkpoint belong to
+LEARNER, AVERAGED, LOG = "learner.", "averaged.", "log."  # prefixes of entries of a checkpoint
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Everything that later steps need. Learning rates are not among it: every step sets its own."""
+    """Everything that later steps need. Learning rates are not part of it: each step sets its own."""
 
     learner: nn.Module
     averaged: AveragedModel | None
     optimizers: Sequence[torch.optim.Optimizer]
 
-    def save(self, checkpoints: Checkpoints, *, whole: Mapping[str, Any], log: Log) -> None:
-        """Write the state to the checkpoint."""
+    def save(self, checkpoints: Checkpoints, *, identity: Mapping[str, Any], log: Log) -> None:
+        """Write a checkpoint.
+
+        identity: what tells the training from others.
+        """
         values: dict[str, Any] = {f"{LEARNER}{name}": value for name, value in self.learner.state_dict().items()}
         if self.averaged is not None:
             values |= {f"{AVERAGED}{name}": value for name, value in self.averaged.state_dict().items()}
@@ -36,17 +39,20 @@ class TrainingState:
         tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
         tensors |= {f"{LOG}{name}": torch.tensor(series, dtype=torch.float64) for name, series in log.figures.items()}
         others = {name: value for name, value in values.items() if name not in tensors}
-        checkpoints.save(tensors, {"whole": whole, "others": others, "log": list(log.figures)})
+        checkpoints.save(tensors, {"identity": identity, "others": others, "log": list(log.figures)})
 
-    def resume(self, checkpoints: Checkpoints, *, whole: Mapping[str, Any], name: str) -> Log:
-        """Figures of the steps that need not be done again, after which everything is as it was."""
+    def resume(self, checkpoints: Checkpoints, *, identity: Mapping[str, Any], name: str) -> Log:
+        """Restore everything from the checkpoint, if it is of this training. Returns the log of the steps that are done.
+
+        identity: what tells the training from others.
+        """
         found = checkpoints.load()
         if found is None:
             return Log(name, {})
         tensors, rest = found
         learner, averaged = _strip_prefix(tensors, LEARNER), _strip_prefix(tensors, AVERAGED)
-        now = {} if self.averaged is None else self.averaged.state_dict()
-        if rest["whole"] != whole or _shapes(learner) != _shapes(self.learner.state_dict()) or _shapes(averaged) != _shapes(now):
+        current = {} if self.averaged is None else self.averaged.state_dict()
+        if rest["identity"] != identity or _shapes(learner) != _shapes(self.learner.state_dict()) or _shapes(averaged) != _shapes(current):
             print(f"{name}: the checkpoint is of another training, starting anew", file=sys.stderr, flush=True)
             return Log(name, {})
         self.learner.load_state_dict(learner)
@@ -59,7 +65,7 @@ class TrainingState:
                 states[int(number)].setdefault(int(parameter), {})[entry] = value
         for optimizer, state in zip(self.optimizers, states, strict=True):
             optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-        return Log(name, {one: tensors[f"{LOG}{one}"].tolist() for one in rest["log"]})
+        return Log(name, {column: tensors[f"{LOG}{column}"].tolist() for column in rest["log"]})
 
 
 def _strip_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Parameters that every training has, and how samples become what it learns from."""
+"""Parameters of every training, and how samples become batches."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ B = TypeVar("B", bound=Movable)
 class Training:
     """How long a training lasts, its random seed, and how its steps are computed."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**32)]  # of initial weights, order and views
+    seed: Annotated[int, Field(ge=0, lt=2**32)]  # of initial weights, the order of images, and views
     epochs: Annotated[float, Field(gt=0, le=100_000)]  # passes over the images
     batch_size: Annotated[int, Field(ge=1, le=100_000)]  # images per step, all processes together
-    parts: Annotated[int, Field(ge=1, le=100_000)]  # a batch is computed in so many parts, one after another, which saves memory
-    precision: Literal["32-true", "bf16-mixed"]  # of sums within the network; weights and losses always have 32 bits
-    clip: Annotated[float, Field(ge=0, le=1e6)]  # largest norm of the gradient, to which longer ones are scaled down; 0: no clipping
-    clip_each: bool  # whether each parameter's gradient is measured and shortened by itself, not all of them together
-    averaging: Annotated[float, Field(ge=0, lt=1)]  # what is kept is a running mean of weights, this share of it old; 0: the last weights
+    parts: Annotated[int, Field(ge=1, le=100_000)]  # micro-batches that a batch is computed in, one after another, to save memory
+    precision: Literal["32-true", "bf16-mixed"]  # of the network's arithmetic; weights and losses always have 32 bits
+    clip: Annotated[float, Field(ge=0, le=1e6)]  # largest norm of the gradient, to which larger ones are scaled down; 0: no clipping
+    clip_each: bool  # whether each parameter's gradient is clipped by itself, not all together
+    averaging: Annotated[float, Field(ge=0, lt=1)]  # decay of the running mean of weights that is kept; 0: the last weights are kept
 
     @model_validator(mode="after")
-    def _parts_fit(self) -> Self:
+    def _check_parts(self) -> Self:
         if self.batch_size % self.parts:
             raise ValueError(f"a number of parts that divides batch_size, which is {self.batch_size}")
         return self
@@ -39,8 +39,8 @@ class Training:
 
 @dataclass(frozen=True)
 class Sampling(Generic[S, V, B]):
-    """How samples become batches, and how long that goes on."""
+    """How samples become batches, and for how many steps."""
 
     training: Training
-    view: Callable[[S, np.random.Generator], V]  # what is learned from a sample this time
-    gather: Callable[[Sequence[V]], B]  # puts views side by side
+    view: Callable[[S, np.random.Generator], V]  # a random view of a sample
+    gather: Callable[[Sequence[V]], B]  # makes a batch of views

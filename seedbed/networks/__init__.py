@@ -1,4 +1,4 @@
-"""Networks and their weights: backbones, heads that several methods share, and how trained networks are run.
+"""Backbones, heads that several methods share, weights, and the running of trained networks.
 
-Methods, `learning`, stages and tools import it; it knows no method.
+Methods, `learning`, stages and tools import it. It knows no method.
 """

@@ -1,4 +1,4 @@
-"""The two kinds of network that stages hand to each other."""
+"""The two kinds of network that one stage trains and another runs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-State = Mapping[str, Tensor]  # of a network, by name of its entries
+State = Mapping[str, Tensor]  # of a network: its state_dict
 
 
 class ClassifierNetwork(nn.Module, ABC):
-    """Scores of classes over the image, and one score per class for the whole."""
+    """Scores of each class over the image, and one logit per class for the image."""
 
     @abstractmethod
     def forward(self, images_BCYX: Tensor) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,7 @@ class FeatureNetwork:
     pretraining: Artifact
 
     def key(self, image_id: str) -> str:
-        """Identity of weights that do not follow from the method's parameters, the same for all images."""
+        """Identity of weights that do not follow from the method's parameters, the same for all images; else empty."""
         return self.pretraining.weights_digest if self.method.pretrained else ""
 
     def load(self) -> Any:

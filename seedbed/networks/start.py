@@ -1,4 +1,4 @@
-"""What a training starts from besides its parameters."""
+"""Networks of earlier stages that a training starts from."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from seedbed.networks.weights import fit_entries
 from seedbed.run.slots import CLASSIFIER
 from seedbed.store.artifact import Artifact
 
-TRUNK = "backbone.trunk."  # before the names of a network of timm within one of ours
+TRUNK = "backbone.trunk."  # prefix of the timm network's entries in the state of one of our networks
 
 
 @dataclass(frozen=True)
 class InitialTrunk:
-    """What a training starts from besides its parameters: the trunk of the classifier, where they say so."""
+    """The trunk of the classifier as the start of another network, where the parameters ask for it."""
 
     trunk: Trunk
-    given: Artifact  # the classifier; nothing where that is not wanted
+    classifier: Artifact  # `none` where it is not wanted
 
     @property
     def wanted(self) -> bool:
-        """Whether the trunk starts from what is given."""
+        """Whether the parameters ask for it."""
         return self.trunk.initial_weights.source == CLASSIFIER
 
-    def key(self, image: str) -> str:
-        """Identity of the weights that it starts from; empty where these follow from the parameters."""
-        return self.given.weights_digest if self.wanted else ""
+    def key(self, image_id: str) -> str:
+        """Identity of its weights, the same for all images; empty where it is not wanted."""
+        return self.classifier.weights_digest if self.wanted else ""
 
     def state(self) -> State:
-        """The state to start from; empty where it comes from elsewhere."""
+        """State of the trunk; empty where it is not wanted."""
         if not self.wanted:
             return {}
-        where, network = str(self.given.path), self.given.made_by.parameters.get("backbone", {}).get("network")
+        where, network = str(self.classifier.path), self.classifier.made_by.parameters.get("backbone", {}).get("network")
         if network != self.trunk.network:
             raise WeightsError(
                 where,
@@ -46,21 +46,21 @@ class InitialTrunk:
                 expected=f"{self.trunk.network!r}, which is to start from them",
                 do="name the same network for both in params.yaml",
             )
-        weights = self.given.weights().items()
+        weights = self.classifier.weights().items()
         entries = {name.removeprefix(TRUNK): torch.from_numpy(np.array(value)) for name, value in weights if name.startswith(TRUNK)}
         return fit_entries(self.trunk.build().trunk, entries, where=where)
 
 
 @dataclass(frozen=True)
 class Given:
-    """What a training is given of earlier ones, by slot."""
+    """Networks of earlier stages that a training is given, by slot."""
 
     trunks: Mapping[str, InitialTrunk] = field(default_factory=dict)
 
     def key(self, image_id: str) -> str:
-        """Identity of all of it, the same for all images; empty where nothing is given."""
+        """Identity of all their weights, the same for all images; empty where there are none."""
         return " ".join(key for trunk in self.trunks.values() if (key := trunk.key(image_id)))
 
     def states(self) -> dict[str, State]:
-        """States of networks, by slot; of slots that are not used, nothing."""
+        """States of those that are wanted, by slot."""
         return {slot: trunk.state() for slot, trunk in self.trunks.items() if trunk.wanted}

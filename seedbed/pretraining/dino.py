@@ -43,14 +43,14 @@ from seedbed.types import Image
 Positive = Annotated[float, Field(gt=0, le=1000)]
 Decay = Annotated[float, Field(ge=0, le=1000)]
 View: TypeAlias = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]  # large and small crops of one image: (crop, y, x, rgb)
-SHAPES = (3 / 4, 4 / 3)  # widths of a crop by its height
-BLUR = (0.1, 2.0)  # deviation of the Gaussian that blurs, in pixels
-SOLARISED = 128  # brighter values are turned round
+SHAPES = (3 / 4, 4 / 3)  # least and largest ratio of width to height
+BLUR = (0.1, 2.0)  # standard deviation of the Gaussian blur, in pixels
+SOLARISED = 128  # values from here on are inverted
 
 
 @parameters
 class Crops:
-    """Squares that are cut from an image at random places and in random sizes, and resized."""
+    """Rectangles of random size and place that are cut from an image and resized to squares."""
 
     count: Annotated[int, Field(ge=0, le=100)]  # per image
     edge: Annotated[int, Field(ge=8, le=20_000)]  # in pixels, after resizing
@@ -64,7 +64,7 @@ class Crops:
         return self
 
     def cut(self, image: Image, random: np.random.Generator) -> Image:
-        """One of them."""
+        """One random crop of an image."""
         height, width = image.shape[:2]
         area = random.uniform(self.smallest, self.largest) * height * width
         shape = math.exp(random.uniform(*np.log(SHAPES)))
@@ -75,21 +75,21 @@ class Crops:
         return np.asarray(cv2.resize(cut, (self.edge, self.edge), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-@dataclass  # not frozen, because Fabric makes another of it where precision is mixed
+@dataclass  # not frozen, because Fabric sets the fields of a copy where precision is mixed
 class Views:
-    """Crops of some images, those of one place in the order next to each other."""
+    """Crops of some images; `V` numbers the crops of an image."""
 
     large_VBCYX: Tensor
     small_VBCYX: Tensor
 
     @classmethod
     def of(cls, views: Sequence[View]) -> Views:
-        """Crops as tensors."""
-        large, small = (torch.from_numpy(np.stack(one, axis=1)).permute(0, 1, 4, 2, 3) for one in zip(*views, strict=True))
+        """A batch of views."""
+        large, small = (torch.from_numpy(np.stack(crops, axis=1)).permute(0, 1, 4, 2, 3) for crops in zip(*views, strict=True))
         return cls(large, small)
 
     def to(self, device: torch.device) -> Views:
-        """The same on a device, as colours in [0, 1]."""
+        """The same batch on a device, with colours in [0, 1]."""
         return Views(self.large_VBCYX.to(device).float() / 255, self.small_VBCYX.to(device).float() / 255)
 
 
@@ -102,27 +102,27 @@ class Dino(pretraining.Method, TrainableMethod[Image]):
     small: Crops  # seen by the student
     flip: Share  # probability of a left-right flip
     colours: Colours
-    colours_share: Share  # probability that the colours are changed
-    grey: Share  # probability that a crop loses its colours
+    colours_share: Share  # probability that the colours are jittered
+    grey: Share  # probability that a crop is turned grey
     blur: tuple[Share, Share, Share]  # probability of a blur: the first large crop, other large crops, small crops
-    solarised: Share  # probability that bright values of a large crop but the first are turned round
+    solarised: Share  # probability that bright values of a large crop are inverted, except in the first
     drop_path: Annotated[float, Field(ge=0, lt=1)]  # probability that a crop skips a branch of the student's last block; less before it
     prototypes: Annotated[int, Field(ge=2, le=10_000_000)]  # length of an answer
     hidden: Annotated[int, Field(ge=1, le=100_000)]  # width of the layers before it
     bottleneck: Annotated[int, Field(ge=1, le=100_000)]  # width of the last of them
-    student_temperature: Positive  # the lower, the surer the student
-    teacher_temperature: Positive  # the same of the teacher, once it has risen
+    student_temperature: Positive  # lower makes answers sharper
+    teacher_temperature: Positive  # the same of the teacher, after its warm-up
     first_teacher_temperature: Positive  # the same at the beginning
     teacher_warmup: Share  # share of the training in which the teacher's temperature rises
-    teacher_momentum: Annotated[float, Field(ge=0, lt=1)]  # share of the teacher that a step keeps; rises to 1 by a cosine
+    teacher_momentum: Annotated[float, Field(ge=0, lt=1)]  # share of the teacher that a step keeps, at first; rises to 1 by a cosine
     centre_momentum: Annotated[float, Field(ge=0, lt=1)]  # share of the centre of answers that a step keeps
-    fixed_prototypes: Share  # share of the training in which the last layer stays as it was drawn
+    fixed_prototypes: Share  # share of the training in which the last layer stays as it was initialised
     training: Training
-    learning_rate: Positive  # at its highest
-    last_learning_rate: Annotated[float, Field(ge=0, le=1000)]  # at the end, which it reaches by a cosine
+    learning_rate: Positive  # at the peak
+    last_learning_rate: Annotated[float, Field(ge=0, le=1000)]  # at the end; the decay is a cosine
     warmup: Share  # share of the training in which it rises
     weight_decay: Decay  # at first
-    last_weight_decay: Decay  # at the end, which it reaches by a cosine
+    last_weight_decay: Decay  # at the end; the decay is a cosine
 
     def check(self) -> None:
         with torch.device("meta"):
@@ -146,15 +146,15 @@ class Dino(pretraining.Method, TrainableMethod[Image]):
     def view(self, image: Image, random: np.random.Generator) -> View:
         """Large and small crops of an image."""
         blurs = [self.blur[0], *[self.blur[1]] * (self.large.count - 1)]
-        large = [self._changed(self.large.cut(image, random), random, blur, number > 0) for number, blur in enumerate(blurs)]
-        small = [self._changed(self.small.cut(image, random), random, self.blur[2], False) for _ in range(self.small.count)]
+        large = [self._distort(self.large.cut(image, random), random, blur, number > 0) for number, blur in enumerate(blurs)]
+        small = [self._distort(self.small.cut(image, random), random, self.blur[2], False) for _ in range(self.small.count)]
         return np.stack(large), np.stack(small) if small else np.zeros((0, self.small.edge, self.small.edge, 3), np.uint8)
 
-    def _changed(self, crop: Image, random: np.random.Generator, blur: float, may_be_solarised: bool) -> Image:
+    def _distort(self, crop: Image, random: np.random.Generator, blur: float, may_be_solarised: bool) -> Image:
         if random.random() < self.flip:
             crop = crop[:, ::-1]
         if random.random() < self.colours_share:
-            crop = self.colours.changed(crop, random)
+            crop = self.colours.jitter(crop, random)
         if random.random() < self.grey:
             crop = np.repeat(cv2.cvtColor(np.ascontiguousarray(crop), cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
         if random.random() < blur:
@@ -165,7 +165,7 @@ class Dino(pretraining.Method, TrainableMethod[Image]):
 
 
 class Branch(nn.Module):
-    """A transformer and the head that gives its answer. Student and teacher are one each."""
+    """A transformer and its head. Student and teacher are a branch each."""
 
     def __init__(self, method: Dino) -> None:
         super().__init__()
@@ -194,7 +194,7 @@ class Branch(nn.Module):
 
 
 class DinoLearner(Learner[nn.Module, Views]):
-    """Student and teacher. What is kept is the teacher's transformer."""
+    """Student and teacher. The teacher's transformer is kept."""
 
     centre: Tensor
     answers: Tensor
@@ -213,7 +213,7 @@ class DinoLearner(Learner[nn.Module, Views]):
         return trunk
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training, all but the teacher, whose depth does not vary."""
+        """Switch to training, except the teacher, which drops no branches."""
         super().train(mode)
         self.teacher.eval()
         return self
@@ -222,22 +222,22 @@ class DinoLearner(Learner[nn.Module, Views]):
         method = self.method
         with torch.no_grad():
             answers = self.teacher(batch.large_VBCYX).float()
-            wanted = ((answers - self.centre) / self._teacher_temperature(progress)).softmax(dim=-1)
+            targets = ((answers - self.centre) / self._teacher_temperature(progress)).softmax(dim=-1)
             self.answers += answers.mean(dim=(0, 1))
-        said = [self.student(batch.large_VBCYX)]
+        answers_of_student = [self.student(batch.large_VBCYX)]
         if method.small.count:
-            said.append(self.student(batch.small_VBCYX))
-        logs = torch.cat([(one.float() / method.student_temperature).log_softmax(dim=-1) for one in said])
+            answers_of_student.append(self.student(batch.small_VBCYX))
+        logs = torch.cat([(each.float() / method.student_temperature).log_softmax(dim=-1) for each in answers_of_student])
         pairs = [
             -(target * log).sum(dim=-1).mean()
-            for number, target in enumerate(wanted)
+            for number, target in enumerate(targets)
             for other, log in enumerate(logs)
             if number != other  # a crop does not learn from itself
         ]
         return {"distillation": torch.stack(pairs).mean()}
 
     def after_step(self, progress: float) -> None:
-        """Let the teacher and the centre follow."""
+        """Move the teacher towards the student, and the centre towards the teacher's answers."""
         method = self.method
         keep = 1 - (1 - method.teacher_momentum) * _cosine(progress)
         with torch.no_grad():
@@ -251,10 +251,10 @@ class DinoLearner(Learner[nn.Module, Views]):
 
     def optimizers(self) -> list[Scheduled]:
         method = self.method
-        inner = [one for module in (self.student.tokens, self.student.head) for one in module.parameters()]
+        inner = [weight for module in (self.student.tokens, self.student.head) for weight in module.parameters()]
         groups: list[dict[str, Any]] = [
-            {"params": [one for one in inner if one.ndim > 1]},
-            {"params": [one for one in inner if one.ndim <= 1], "weight_decay": 0.0},  # biases and norms
+            {"params": [weight for weight in inner if weight.ndim > 1]},
+            {"params": [weight for weight in inner if weight.ndim <= 1], "weight_decay": 0.0},  # biases and norms
         ]
         last = [{"params": list(self.student.prototypes.parameters())}]
         return [

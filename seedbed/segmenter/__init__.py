@@ -1,4 +1,4 @@
-"""Segmenters: the network that is wanted in the end, learned from labels that this pipeline made."""
+"""Segmenters: networks that label every pixel, the end product, trained on labels that earlier stages made."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Settings:
     """What holds for every segmenter."""
 
     split: str  # images to learn from
-    maps: Mapping[str, str]  # for each map that the method learns along: the artifact that it is read from, none where it is not read
-    start: str  # the artifact of the classifier where the method's initial weights are the classifier's; else none
+    maps: Mapping[str, str]  # per-pixel inputs of the loss, by array: the artifact that each is read from, none where it is unused
+    start: str  # the classifier's artifact where initial_weights.source is classifier; else none
 
 
 class Method(LabelledMethod):
     """A network that labels every pixel."""
 
     backbone: Trunk
-    scales: tuple[float, ...]  # sizes of the input that are learned from
+    scales: tuple[float, ...]  # factors by which views are resized for the loss
 
     def check(self) -> None:
         self.backbone.check("segmenter")
@@ -41,7 +41,7 @@ class Method(LabelledMethod):
 
     @abstractmethod
     def network(self, num_classes: int) -> SegmentationNetwork:
-        """What is kept after training and what `predictions` runs.
+        """What is kept of the training, and what `predictions` runs.
 
         num_classes: without background.
         """

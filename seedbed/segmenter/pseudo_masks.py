@@ -1,9 +1,9 @@
-"""DeepLab with atrous spatial pyramid pooling, trained with cross-entropy on whatever labels there are.
+"""DeepLab with atrous spatial pyramid pooling, trained with cross-entropy on pseudo masks.
 
 Paper: Chen et al., "DeepLab: Semantic Image Segmentation with Deep Convolutional Nets, Atrous Convolution, and Fully Connected
 CRFs", TPAMI 2018.
 
-Labels that are not sure enough can be left out (`least_confidence`), where they come with a confidence, as those of `refinement` do.
+Labels of low confidence can be left out (`least_confidence`), where they come with a confidence, as those of `refinement` do.
 
 Differs from the paper: backbone, its weights and every constant are parameters. Logits of every size of the input are brought to the size
 of pixels, where labels are; the largest logit over sizes has no loss of its own.
@@ -36,10 +36,10 @@ class PseudoMasks(segmenter.Method):
     maps: ClassVar[tuple[str, ...]] = ("labels", "confidence")
 
     backbone: Trunk
-    rates: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1)]  # dilation of the branches that are summed
-    scales: Annotated[tuple[Scale, ...], Field(min_length=1)]  # sizes of the input that are learned from
-    over_scales: Literal["mean", "sum"]  # what of the losses of all sizes is learned from
-    least_confidence: Annotated[float, Field(ge=0, le=1)]  # labels that are less probable are not learned; 0: all are, whatever made them
+    rates: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1)]  # dilation of each branch; logits are summed
+    scales: Annotated[tuple[Scale, ...], Field(min_length=1)]  # factors by which views are resized; each gives a loss
+    over_scales: Literal["mean", "sum"]  # how the losses of all scales are combined
+    least_confidence: Annotated[float, Field(ge=0, le=1)]  # labels of lower confidence are ignored; 0: none are, nor is confidence read
     augmentation: Augmentation
     training: Training
     descent: Descent

@@ -43,12 +43,12 @@ class RegionGrowing(segmenter.Method):
     maps: ClassVar[tuple[str, ...]] = ("labels", "regions")
 
     backbone: Trunk
-    rates: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1)]  # dilation of the branches that are summed
-    scales: Annotated[tuple[Scale, ...], Field(min_length=1)]  # sizes of the input that are learned from
-    over_scales: Literal["mean", "sum"]  # what of the losses of all sizes is learned from
-    foreground: Probability  # paper: beta; a superpixel takes a class that is given more than this on average
+    rates: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1)]  # dilation of each branch; logits are summed
+    scales: Annotated[tuple[Scale, ...], Field(min_length=1)]  # factors by which views are resized; each gives a loss
+    over_scales: Literal["mean", "sum"]  # how the losses of all scales are combined
+    foreground: Probability  # paper: beta; a superpixel takes a class whose mean probability is above this
     background: Probability  # the same for background
-    present_only: bool  # whether classes that the image is known not to contain stay out of the growing
+    present_only: bool  # whether superpixels may only take classes that the image contains
     augmentation: Augmentation
     training: Training
     descent: Descent
@@ -69,19 +69,19 @@ class GrowingLearner(Learner[SegmentationNetwork, Batch]):
         super().__init__()
         self.network = network
         self.method = method
-        self._watched: dict[str, Tensor] = {}
+        self._figures: dict[str, Tensor] = {}
 
     def forward(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        answers, labels_BYX = self.answered(batch)
+        answers, labels_BYX = self.grow_seeds(batch)
         shown = batch.maps_BYX["regions"] >= 0
-        self._watched = {
+        self._figures = {
             "seeded": (batch.maps_BYX["labels"] != IGNORE)[shown].float().mean(),
             "labelled": (labels_BYX != IGNORE)[shown].float().mean(),
         }
         return {"seeds": combine_losses([balanced_loss(answer, labels_BYX) for answer in answers], self.method.over_scales)}
 
-    def answered(self, batch: Batch) -> tuple[list[Tensor], Tensor]:
-        """Logarithms of probabilities (B, 1 + K, Y, X) for every size of the input, and what the seeds grow to by them."""
+    def grow_seeds(self, batch: Batch) -> tuple[list[Tensor], Tensor]:
+        """Logarithms of probabilities (B, 1 + K, Y, X) at each scale, and the labels that seeds grow to by their mean."""
         method = self.method
         answers = [logits.log_softmax(dim=1) for logits in at_scales(self.network, batch.images_BCYX, method.scales)]
         with torch.no_grad():
@@ -99,7 +99,7 @@ class GrowingLearner(Learner[SegmentationNetwork, Batch]):
         return [self.method.descent.schedule(self.network.backbone, self.network.branches)]
 
     def measure_part(self) -> dict[str, Tensor]:
-        return self._watched
+        return self._figures
 
 
 def grow(
@@ -139,6 +139,6 @@ def balanced_loss(logs_BKYX: Tensor, labels_BYX: Tensor) -> Tensor:
     known_BYX = labels_BYX != IGNORE
     losses_BYX = -logs_BKYX.gather(1, torch.where(known_BYX, labels_BYX, 0)[:, None])[:, 0]
     total = losses_BYX.new_zeros(len(labels_BYX))
-    for of_BYX in (labels_BYX == BACKGROUND, known_BYX & (labels_BYX != BACKGROUND)):
-        total = total + (losses_BYX * of_BYX).sum(dim=(1, 2)) / of_BYX.sum(dim=(1, 2)).clamp(min=1)
+    for group_BYX in (labels_BYX == BACKGROUND, known_BYX & (labels_BYX != BACKGROUND)):
+        total = total + (losses_BYX * group_BYX).sum(dim=(1, 2)) / group_BYX.sum(dim=(1, 2)).clamp(min=1)
     return total.mean()

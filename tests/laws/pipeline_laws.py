@@ -151,16 +151,16 @@ def slots_of(tree: SourceTree, pattern: str, *, learned: bool) -> set[str]:
 
 
 def maps_learned(tree: SourceTree, family: str) -> dict[str, str]:
-    """Every map that a method of a family learns along, with the method's module."""
+    """Every map that a method of a family can learn from, with the method's module."""
     values = [(value, method) for method in tree.methods(family) for value in bindings(tree, method, "maps")]
     written = [(value, method) for value, method in values if isinstance(value, ast.Tuple)]
     return {str(name): method for value, method in written for name in ast.literal_eval(value)}
 
 
 def maps_have_slots(tree: SourceTree) -> list[str]:
-    """Whatever a method learns along has a place in params.yaml, so that whoever selects the method finds it there."""
+    """Every map that a method can learn from has a slot in params.yaml, so that whoever selects the method finds it there."""
     return [
-        f'params.yaml: add "{name}: none" to {family}.maps: {tree.file(method)} learns {name} along'
+        f'params.yaml: add "{name}: none" to {family}.maps: {tree.file(method)} can learn from {name}'
         for family in tree.families
         for name, method in maps_learned(tree, family).items()
         if name not in tree.params.get(family, {}).get("maps", {})

@@ -196,7 +196,7 @@ def test_a_map_that_a_method_newly_learns_along_is_found(broken: BrokenCopy) -> 
     broken.append("seedbed/classifier/second.py", 'maps = ("regions",)')
     assert broken.new(pipeline_laws.data_deps_are_complete) == ['stage classifier: add "- data/${classifier.maps.regions}.zarr" to deps']
     assert broken.new(pipeline_laws.maps_have_slots) == [
-        'params.yaml: add "regions: none" to classifier.maps: seedbed/classifier/second.py learns regions along'
+        'params.yaml: add "regions: none" to classifier.maps: seedbed/classifier/second.py can learn from regions'
     ]
 
 

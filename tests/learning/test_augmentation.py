@@ -106,7 +106,7 @@ def test_what_lies_beyond_the_border_may_be_of_a_colour_that_no_change_of_colour
             random.integers(min(0, length - 32), max(0, length - 32) + 1)
         random.random()
         part = still.image[shown].reshape(min(size[0], 32), min(size[1], 32), 3)
-        assert np.abs(jitter.changed(part, random).astype(int) - view.image[shown].reshape(part.shape)).max() <= 1
+        assert np.abs(jitter.jitter(part, random).astype(int) - view.image[shown].reshape(part.shape)).max() <= 1
 
 
 def test_a_colour_has_three_numbers() -> None:
@@ -242,7 +242,7 @@ def test_the_longer_side_is_brought_to_its_length_whatever_the_image_s(size: tup
 def test_a_turn_of_the_hue_leaves_grey_and_brightness() -> None:
     image = np.zeros((2, 3, 3), np.uint8)
     image[0], image[1] = (200, 40, 40), 120
-    turned = dataclasses.replace(GREY, hue=0.5).changed(image, np.random.default_rng(3))
+    turned = dataclasses.replace(GREY, hue=0.5).jitter(image, np.random.default_rng(3))
     assert np.array_equal(turned[1], image[1])
     assert not np.array_equal(turned[0], image[0]) and turned[0].max() == 200 and abs(int(turned[0].min()) - 40) <= 2
 
@@ -300,7 +300,7 @@ def test_a_turn_of_the_hue_is_that_of_colorsys() -> None:
     image, random = np.random.default_rng(0).integers(0, 256, (4, 7, 3), dtype=np.uint8), np.random.default_rng(5)
     random.uniform(size=3)  # brightness, contrast, saturation
     turn = random.uniform(-0.3, 0.3)
-    found = dataclasses.replace(GREY, hue=0.3).changed(image, np.random.default_rng(5))
+    found = dataclasses.replace(GREY, hue=0.3).jitter(image, np.random.default_rng(5))
     for y, x in np.ndindex(4, 7):
         hue, saturation, value = colorsys.rgb_to_hsv(*(image[y, x] / 255))
         expected = 255 * np.array(colorsys.hsv_to_rgb((hue + turn) % 1, saturation, value))

@@ -108,16 +108,16 @@ def train(
     learner: Learner[Line, Batch], samples: Sequence[Sample], training: Training = TRAINING, *, checkpoints: Checkpoints | None = None
 ) -> Trained[Line]:
     checkpoints = checkpoints or without_checkpoints()
-    way = Sampling(training, AUGMENTATION.view, Batch.of)
-    return fit(lambda: learner, samples, way, machine=MACHINE, name="test", checkpoints=checkpoints)
+    sampling = Sampling(training, AUGMENTATION.view, Batch.of)
+    return fit(lambda: learner, samples, sampling, machine=MACHINE, name="test", checkpoints=checkpoints)
 
 
 def weights(*, seed: int = 0) -> list[Tensor]:
     """What a training from the start leaves."""
     training = dataclasses.replace(TRAINING, seed=seed)
     build: Callable[[], Learner[Line, Batch]] = LineLearner
-    way = Sampling(training, AUGMENTATION.view, Batch.of)
-    trained = fit(build, pictures(5), way, machine=MACHINE, name="test", checkpoints=without_checkpoints())
+    sampling = Sampling(training, AUGMENTATION.view, Batch.of)
+    trained = fit(build, pictures(5), sampling, machine=MACHINE, name="test", checkpoints=without_checkpoints())
     return [value.clone() for value in trained.network.state_dict().values()]
 
 
@@ -674,8 +674,8 @@ def plainly(
     machine: Machine = MACHINE,
     checkpoints: Checkpoints | None = None,
 ) -> Trained[Plain]:
-    way = Sampling(training, AUGMENTATION.view, Batch.of)
-    return fit(learner, pictures(5), way, machine=machine, name="test", checkpoints=checkpoints or without_checkpoints())
+    sampling = Sampling(training, AUGMENTATION.view, Batch.of)
+    return fit(learner, pictures(5), sampling, machine=machine, name="test", checkpoints=checkpoints or without_checkpoints())
 
 
 def alike(one: Trained[Plain], other: Trained[Plain], *, tolerance: float = 1e-5) -> bool:
@@ -726,9 +726,9 @@ class Failing(PlainLearner):
 
 
 def test_a_process_that_fails_ends_the_training_in_one_line(file: Path) -> None:
-    way = Sampling(FOUR, AUGMENTATION.view, Batch.of)
+    sampling = Sampling(FOUR, AUGMENTATION.view, Batch.of)
     with pytest.raises(TrainingError, match=r"^test: found a process that failed: .*TrainingError: test: found trouble"):
-        fit(Failing, pictures(5), way, machine=Machine("cpu", devices=2), name="test", checkpoints=Checkpoints(file, seconds=math.inf))
+        fit(Failing, pictures(5), sampling, machine=Machine("cpu", devices=2), name="test", checkpoints=Checkpoints(file, seconds=math.inf))
 
 
 @pytest.mark.parametrize("readers", [2, 5])
@@ -744,8 +744,8 @@ def test_a_running_mean_of_weights_is_what_it_is_called() -> None:
         def after_step(self, progress: float) -> None:
             seen.append(self.network.head.weight.detach().clone())
 
-    way = Sampling(dataclasses.replace(FOUR, averaging=0.75), AUGMENTATION.view, Batch.of)
-    left = fit(Remembering, pictures(5), way, machine=MACHINE, name="test", checkpoints=without_checkpoints())
+    sampling = Sampling(dataclasses.replace(FOUR, averaging=0.75), AUGMENTATION.view, Batch.of)
+    left = fit(Remembering, pictures(5), sampling, machine=MACHINE, name="test", checkpoints=without_checkpoints())
     mean = seen[0]
     for weight in seen[1:]:
         mean = 0.75 * mean + 0.25 * weight
@@ -766,9 +766,9 @@ def test_an_interrupted_training_comes_to_the_same_mean_of_weights(step: int, fi
             if self.steps > step:
                 raise KeyboardInterrupt
 
-    way = Sampling(training, AUGMENTATION.view, Batch.of)
+    sampling = Sampling(training, AUGMENTATION.view, Batch.of)
     with pytest.raises(KeyboardInterrupt):
-        fit(Interrupted, pictures(5), way, machine=MACHINE, name="test", checkpoints=Checkpoints(file, seconds=0))
+        fit(Interrupted, pictures(5), sampling, machine=MACHINE, name="test", checkpoints=Checkpoints(file, seconds=0))
     again = plainly(training, checkpoints=Checkpoints(file, seconds=math.inf))
     assert alike(whole, again, tolerance=0.0)
 
@@ -796,11 +796,11 @@ def test_gradients_are_shortened_one_by_one_or_together(each: bool, clip: float)
 
     torch.manual_seed(0)
     learner = Direct()
-    way = Sampling(dataclasses.replace(FOUR, epochs=0.1, clip=clip, clip_each=each), AUGMENTATION.view, Batch.of)
+    sampling = Sampling(dataclasses.replace(FOUR, epochs=0.1, clip=clip, clip_each=each), AUGMENTATION.view, Batch.of)
     seen: list[Batch] = []
     learner.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     before = {name: value.clone() for name, value in learner.network.state_dict().items()}
-    left = fit(lambda: learner, pictures(5), way, machine=MACHINE, name="test", checkpoints=without_checkpoints()).network.state_dict()
+    left = fit(lambda: learner, pictures(5), sampling, machine=MACHINE, name="test", checkpoints=without_checkpoints()).network.state_dict()
     fresh = PlainLearner()
     fresh.network.load_state_dict(before)
     fresh(seen[0], 0.0)["labels"].backward()
@@ -902,8 +902,8 @@ def test_the_whole_training_written_down_step_by_step(falls: Literal["throughout
     learner.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     weights = {name: value.clone() for name, value in learner.network.named_parameters()}
     training = dataclasses.replace(FOUR, seed=5, epochs=4.8, batch_size=4, clip=0.2)
-    way = Sampling(training, AUGMENTATION.view, Batch.of)
-    left = fit(lambda: learner, pictures(5), way, machine=MACHINE, name="test", checkpoints=without_checkpoints())
+    sampling = Sampling(training, AUGMENTATION.view, Batch.of)
+    left = fit(lambda: learner, pictures(5), sampling, machine=MACHINE, name="test", checkpoints=without_checkpoints())
     assert len(seen) == 6
     kept, losses = {name: torch.zeros_like(value) for name, value in weights.items()}, []
     for step, batch in enumerate(seen):

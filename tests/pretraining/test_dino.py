@@ -319,7 +319,7 @@ def test_views_written_down_draw_by_draw(dino: Dino, seed: int) -> None:
         if random.random() < 0.4:
             crop = crop[:, ::-1]
         if random.random() < 0.6:
-            crop = method.colours.changed(crop, random)
+            crop = method.colours.jitter(crop, random)
         if random.random() < 0.3:
             crop = np.rint(crop @ [0.299, 0.587, 0.114]).astype(np.uint8)[..., None].repeat(3, axis=-1)
         if random.random() < [0.9, 0.2, 0.2, 0.5, 0.5][place]:
