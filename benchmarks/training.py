@@ -116,9 +116,9 @@ class Interrupted(Learner[SegmentationNetwork, Batch]):
         self.learner.after_step(progress)
         self._then()
 
-    def measure_part(self) -> dict[str, Tensor]:
+    def measure_batch(self) -> dict[str, Tensor]:
         """The learner's own."""
-        return self.learner.measure_part()
+        return self.learner.measure_batch()
 
 
 def in_turn(method: segmenter.Method, views: Sequence[Sample], options: argparse.Namespace) -> dict[str, float]:

@@ -10,16 +10,16 @@ from torch import Tensor, nn
 from seedbed.learning.training import Training
 
 FLOAT = 4  # bytes
-SAVES_MEMORY = "raise the parts of its training, or lower its batch_size or the size of its views"
+SAVES_MEMORY = "raise the micro_batches of its training, or lower its batch_size or the size of its views"
 
 
 def estimate_memory(network: nn.Module, training: Training, edges: Sequence[int]) -> int:
-    """Bytes that a training holds at once, roughly: weights and optimiser, and what backpropagation keeps of a part of a batch.
+    """Bytes that a training holds at once, roughly: weights and optimiser, and what backpropagation keeps of a micro-batch.
 
     network: on the device `meta`, which computes nothing; edges: of the square views of an image.
     """
     weights = sum(parameter.numel() for parameter in network.parameters())
-    images, size = training.batch_size // training.parts, 2 if training.precision == "bf16-mixed" else FLOAT
+    images, size = training.batch_size // training.micro_batches, 2 if training.precision == "bf16-mixed" else FLOAT
     return 3 * FLOAT * weights + sum(_measure_kept(network, edge) for edge in edges) * images * size // FLOAT  # 3: gradient and momentum
 
 

@@ -30,7 +30,7 @@ class Learner(nn.Module, ABC, Generic[N, B]):
 
     @abstractmethod
     def forward(self, batch: B, progress: float) -> dict[str, Tensor]:
-        """Terms of the loss by name. Their sum is minimised. Called once for each part of a batch.
+        """Terms of the loss by name. Their sum is minimised. Called once for each micro-batch.
 
         The terms of the first step are the columns of the log, so every step gives the same: 0 where one does not apply.
 
@@ -42,13 +42,13 @@ class Learner(nn.Module, ABC, Generic[N, B]):
         """One or more optimisers, each with its schedule. Called once."""
 
     def after_step(self, progress: float) -> None:
-        """Called once after each step of the optimisers, however many parts the batch has.
+        """Called once after each step of the optimisers, however many micro-batches there are.
 
         progress: share of the training that was done before the step.
         """
 
-    def measure_part(self) -> dict[str, Tensor]:
-        """Figures for the log, beside the terms, of the part that `forward` has just been given: the same names in every step."""
+    def measure_batch(self) -> dict[str, Tensor]:
+        """Figures for the log, beside the terms, of the micro-batch that `forward` was given last: the same names in every step."""
         return {}
 
 

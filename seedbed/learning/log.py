@@ -38,20 +38,20 @@ class Log:
         return len(self._buffered) >= BUFFERED
 
     def buffer(self, figures: Sequence[Mapping[str, Tensor]], *, rate: float, fabric: lightning_fabric.Fabric) -> None:
-        """Keep the figures of a step's parts, as means over all parts and processes."""
+        """Keep the figures of a step's micro-batches, as means over all of them and all processes."""
         if not self.figures:
             self.figures = {name: [] for name in (*figures[0], RATE)}
         *columns, _ = self.figures
-        for part in figures:
-            if set(part) != set(columns):
+        for each in figures:
+            if set(each) != set(columns):
                 raise TrainingError(
                     f"{self.name}, step {len(self) + len(self._buffered)}",
-                    found=f"the figures {join_names(part)}",
+                    found=f"the figures {join_names(each)}",
                     expected=f"{join_names(columns)}, as in the first step",
                     do="let the learner give the same terms and figures in every step, 0 where one does not apply",
                 )
-        parts = torch.stack([torch.stack([part[name].detach().float() for name in columns]) for part in figures])
-        mean: Any = fabric.all_reduce(parts.mean(dim=0), reduce_op="mean")
+        values = torch.stack([torch.stack([each[name].detach().float() for name in columns]) for each in figures])
+        mean: Any = fabric.all_reduce(values.mean(dim=0), reduce_op="mean")
         self._buffered.append(mean)
         self._rates.append(rate)
 

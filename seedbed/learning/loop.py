@@ -4,9 +4,9 @@ It is given samples and a learner, and knows neither classes nor losses. Every r
 in the training alone. So it does not matter which thread or process draws it, and an interrupted training goes on from its checkpoint
 to the same weights.
 
-A batch may be computed in parts, one after another, and by several processes, each with its GPU. All parts weigh the same. Where the
-loss is a mean over images, neither changes more than last digits, unless the network has batch norm in training mode, which sees one
-part at a time, or random layers, which draw for each part anew.
+A batch may be computed in micro-batches, one after another, and by several processes, each with its GPU. All of them weigh the same.
+Where the loss is a mean over images, neither changes more than last digits, unless the network has batch norm in training mode, which
+sees one micro-batch at a time, or random layers, which draw for each anew.
 """
 
 from __future__ import annotations
@@ -153,20 +153,20 @@ def _train(fabric: lightning_fabric.Fabric, job: _Job[N, B, S, V]) -> Trained[N]
     start, first, alone = len(log), fabric.global_rank == 0, fabric.world_size == 1
     interval_checked = not first  # whether it is known that checkpoints are frequent enough
     with Progress(job.name, total=steps, unit="steps", done=start, quiet=not first) as progress:
-        for step, parts in enumerate(_read_batches(job, range(start, steps), rank=fabric.global_rank, ranks=fabric.world_size), start):
+        for step, batches in enumerate(_read_batches(job, range(start, steps), rank=fabric.global_rank, ranks=fabric.world_size), start):
             for schedule, options in zip(scheduled, initial, strict=True):
                 schedule.set_rates(step / steps, options)
                 schedule.optimizer.zero_grad(set_to_none=True)
             figures = []
             try:
-                for part, batch in enumerate(parts):
-                    last = part + 1 == len(parts)
-                    torch.manual_seed(_derive_seed(training.seed, step, fabric.global_rank * len(parts) + part))
+                for number, batch in enumerate(batches):
+                    last = number + 1 == len(batches)
+                    torch.manual_seed(_derive_seed(training.seed, step, fabric.global_rank * len(batches) + number))
                     with fabric.no_backward_sync(module, enabled=not last and not alone):
                         terms: dict[str, Tensor] = module(batch.to(fabric.device), step / steps)
                         total = torch.stack(list(terms.values())).sum()
-                        fabric.backward(total / len(parts))
-                    figures.append({TOTAL: total, **terms, **learner.measure_part()})
+                        fabric.backward(total / len(batches))
+                    figures.append({TOTAL: total, **terms, **learner.measure_batch()})
                 if training.clip:
                     clip_gradients(learned_parameters(learner), training)
                 for optimizer in optimizers:
@@ -177,7 +177,7 @@ def _train(fabric: lightning_fabric.Fabric, job: _Job[N, B, S, V]) -> Trained[N]
                     f"{job.name}, step {step}",
                     found="a GPU without enough memory for a batch",
                     expected=f"room for {training.batch_size} images of a view's size",
-                    do="raise its parts or lower its batch_size or crop in params.yaml, or use a larger GPU",
+                    do="raise its micro_batches or lower its batch_size or crop in params.yaml, or use a larger GPU",
                 ) from error
             learner.after_step(step / steps)
             if state.averaged is not None:
@@ -211,8 +211,8 @@ def _warn_of_rare_checkpoints(job: _Job[N, B, S, V], left: float) -> None:
 
 
 def count_devices(training: Training, *, available: int) -> int:
-    """How many devices share each part of a batch, all with the same number of images."""
-    return max(count for count in range(1, available + 1) if training.batch_size // training.parts % count == 0)
+    """How many devices share each micro-batch, all with the same number of images."""
+    return max(count for count in range(1, available + 1) if training.batch_size // training.micro_batches % count == 0)
 
 
 def arrange_memory(learner: L, device: torch.device) -> L:
@@ -235,16 +235,16 @@ def _start_average(network: nn.Module, share: float) -> AveragedModel | None:
 
 
 def _read_batches(job: _Job[N, B, S, V], steps: range, *, rank: int, ranks: int) -> Iterator[list[B]]:
-    """The parts of each batch that are this process's share.
+    """This process's share of each batch, in micro-batches.
 
     steps: whose batches are wanted; nothing is read for earlier ones.
     """
-    parts = job.training.parts
-    size = job.training.batch_size // (parts * ranks)
+    count = job.training.micro_batches
+    size = job.training.batch_size // (count * ranks)
     threads = ThreadPoolExecutor(job.readers)
 
     def read(step: int) -> list[B]:
-        begins = [step * job.training.batch_size + (rank * parts + part) * size for part in range(parts)]
+        begins = [step * job.training.batch_size + (rank * count + number) * size for number in range(count)]
         return [job.sampling.gather([_read_view(job, position) for position in range(begin, begin + size)]) for begin in begins]
 
     try:
@@ -272,5 +272,5 @@ def _shuffle(seed: int, begin: int, count: int) -> list[int]:
 
 
 def _derive_seed(seed: int, step: int, share: int) -> int:
-    """Seed of what torch draws for a part of a batch. It follows from the position alone, so resuming needs no state of a generator."""
+    """Seed of what torch draws for a micro-batch. It follows from the position alone, so resuming needs no state of a generator."""
     return int(np.random.default_rng([seed, step, 2, share]).integers(2**63))

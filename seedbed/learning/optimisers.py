@@ -49,7 +49,7 @@ class Descent:
     weight_decay: Annotated[float, Field(ge=0, le=1000)]  # of all weights
     warmup: Annotated[float, Field(ge=0, lt=1)]  # share of the training in which the learning rate rises
     power: Annotated[float, Field(ge=0, le=100)]  # exponent of the polynomial decay
-    falls: Literal["throughout", "after_warmup"]  # whether the decay begins with the first step, so during warm-up too, or after it
+    decay_starts: Literal["at_once", "after_warmup"]  # at_once: the learning rate decays during the warm-up too
 
     def schedule(self, backbone: nn.Module, *new: nn.Module) -> Scheduled:
         """The optimiser of a backbone and of new layers."""
@@ -64,7 +64,7 @@ class Descent:
     def factor(self, progress: float) -> float:
         """Factor of the learning rate, by the share of the training that is done."""
         rise = max(FIRST_FACTOR, progress / self.warmup) if progress < self.warmup else 1.0
-        begin = self.warmup if self.falls == "after_warmup" else 0.0
+        begin = self.warmup if self.decay_starts == "after_warmup" else 0.0
         decayed = max(0.0, progress - begin) / (1 - begin)
         return float(rise * (1 - decayed) ** self.power)
 

@@ -246,7 +246,7 @@ class DinoLearner(Learner[nn.Module, Views]):
             if torch.distributed.is_initialized():
                 torch.distributed.all_reduce(self.answers)
                 self.answers /= torch.distributed.get_world_size()
-            self.centre.lerp_(self.answers / method.training.parts, 1 - method.centre_momentum)
+            self.centre.lerp_(self.answers / method.training.micro_batches, 1 - method.centre_momentum)
             self.answers.zero_()
 
     def optimizers(self) -> list[Scheduled]:

@@ -35,9 +35,9 @@ class Method(LabelledMethod):
     def memory(self, extents: Mapping[str, int]) -> int:
         with torch.device("meta"):
             network = self.network(extents["class"] - 1)
-        crop, training = self.augmentation.crop, self.training
-        answers = len(self.scales) * extents["class"] * FLOAT * crop**2 * (training.batch_size // training.parts)  # at the labels' size
-        return answers + estimate_memory(network, training, [round(crop * scale) for scale in self.scales])
+        crop, images = self.augmentation.crop, self.training.batch_size // self.training.micro_batches
+        answers = len(self.scales) * extents["class"] * FLOAT * crop**2 * images  # at the labels' size
+        return answers + estimate_memory(network, self.training, [round(crop * scale) for scale in self.scales])
 
     @abstractmethod
     def network(self, num_classes: int) -> SegmentationNetwork:

@@ -98,7 +98,7 @@ class GrowingLearner(Learner[SegmentationNetwork, Batch]):
     def optimizers(self) -> list[Scheduled]:
         return [self.method.descent.schedule(self.network.backbone, self.network.branches)]
 
-    def measure_part(self) -> dict[str, Tensor]:
+    def measure_batch(self) -> dict[str, Tensor]:
         return self._figures
 
 

@@ -80,7 +80,7 @@ def test_any_convolutional_network_that_takes_an_output_stride_can_be_the_backbo
 @pytest.mark.slow
 def test_two_processes_train_a_network_that_keeps_weights_without_a_gradient(cam: Cam, tmp_path: Path) -> None:
     """timm's ConvNeXt keeps the norm of the head that is left out. It has no statistics of a batch, so one process does the same."""
-    training = dataclasses.replace(cam.training, epochs=2.0, batch_size=4, parts=2)
+    training = dataclasses.replace(cam.training, epochs=2.0, batch_size=4, micro_batches=2)
     method = dataclasses.replace(cam, backbone=dataclasses.replace(cam.backbone, network="test_convnext"), training=training)
     build, examples = partial(method.learner, NUM_CLASSES, given={}), samples([], count=4)
     alone = trained(method, build, examples, tmp_path / "alone")
@@ -129,7 +129,9 @@ def test_a_new_head_says_little(cam: Cam) -> None:
 
 
 def test_what_learns_how_fast(cam: Cam) -> None:
-    descent = Descent(learning_rate=0.03, new_layer_factor=7, momentum=0.6, weight_decay=0.02, warmup=0.3, power=1.4, falls="throughout")
+    descent = Descent(
+        learning_rate=0.03, new_layer_factor=7, momentum=0.6, weight_decay=0.02, warmup=0.3, power=1.4, decay_starts="at_once"
+    )
     learner: Any = dataclasses.replace(cam, descent=descent).learner(NUM_CLASSES, given={})
     [scheduled] = learner.optimizers()
     old, new = scheduled.optimizer.param_groups

@@ -43,13 +43,13 @@ def test_the_same_images_give_the_same_network(
     assert first.losses == second.losses
 
 
-@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("micro_batches", [1, 2])
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_training_that_was_interrupted_comes_to_the_same_network(
-    name: str, parts: int, images: Sequence[Image], small_method: Callable[[str, str], Any], tmp_path: Path
+    name: str, micro_batches: int, images: Sequence[Image], small_method: Callable[[str, str], Any], tmp_path: Path
 ) -> None:
     method = small_method("pretraining", name)
-    method = dataclasses.replace(method, training=dataclasses.replace(method.training, epochs=2.0, parts=parts))
+    method = dataclasses.replace(method, training=dataclasses.replace(method.training, epochs=2.0, micro_batches=micro_batches))
 
     def interrupted() -> Any:
         learner = method.learner(0, given={})

@@ -24,7 +24,7 @@ from seedbed.run.machine import Machine
 from tests.support.learning import samples
 
 TRAINING = Training(
-    seed=0, epochs=4.0, batch_size=4, parts=2, precision="32-true", clip=1.0, clip_each=False, averaging=0.5
+    seed=0, epochs=4.0, batch_size=4, micro_batches=2, precision="32-true", clip=1.0, clip_each=False, averaging=0.5
 )  # 4 steps with 4 images
 WEIGHT = torch.tensor([[1.0, -2.0, 0.5]])
 

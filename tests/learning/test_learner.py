@@ -1,4 +1,4 @@
-"""What a learner keeps from step to step: it is called once for every step, whatever the parts, and interruptions change nothing."""
+"""What a learner keeps from step to step: it is told once per step, whatever the micro-batches, and interruptions change nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from seedbed.run.machine import Machine
 from tests.support.learning import samples
 
 STEPS = 5
-TRAINING = Training(seed=0, epochs=5.0, batch_size=4, parts=1, precision="32-true", clip=0.0, clip_each=False, averaging=0.0)
+TRAINING = Training(seed=0, epochs=5.0, batch_size=4, micro_batches=1, precision="32-true", clip=0.0, clip_each=False, averaging=0.0)
 
 
 class Colours(nn.Module):
@@ -84,33 +84,33 @@ def view(sample: Sample, random: np.random.Generator) -> Sample:
     return dataclasses.replace(sample, image=sample.image[:24, left : left + 32])
 
 
-def train(learner: Remembering, *, parts: int, file: Path, seconds: float = math.inf) -> list[float]:
+def train(learner: Remembering, *, micro_batches: int, file: Path, seconds: float = math.inf) -> list[float]:
     """Losses of a training of four images."""
     torch.manual_seed(TRAINING.seed)
     learner.load_state_dict(Remembering().state_dict())  # weights that every training of these tests begins with
-    sampling = Sampling(dataclasses.replace(TRAINING, parts=parts), view, Batch.of)
+    sampling = Sampling(dataclasses.replace(TRAINING, micro_batches=micro_batches), view, Batch.of)
     checkpoints = Checkpoints(file, seconds=seconds)
     left = fit(lambda: learner, samples((), count=4), sampling, machine=Machine("cpu"), name="test", checkpoints=checkpoints)
     return list(left.losses)
 
 
-@pytest.mark.parametrize("parts", [2, 4])
-def test_what_is_kept_after_a_step_does_not_depend_on_its_parts(parts: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("micro_batches", [2, 4])
+def test_what_is_kept_after_a_step_does_not_depend_on_its_parts(micro_batches: int, tmp_path: Path) -> None:
     plain, divided = Remembering(), Remembering()
-    losses = train(plain, parts=1, file=tmp_path / "plain")
-    assert train(divided, parts=parts, file=tmp_path / "divided") == pytest.approx(losses, abs=1e-6)
+    losses = train(plain, micro_batches=1, file=tmp_path / "plain")
+    assert train(divided, micro_batches=micro_batches, file=tmp_path / "divided") == pytest.approx(losses, abs=1e-6)
     assert plain.progress == divided.progress == [step / STEPS for step in range(STEPS)]
     assert all(torch.allclose(value, divided.state_dict()[name], atol=1e-6) for name, value in plain.state_dict().items())
     assert len({tuple(row.tolist()) for row in plain.bank}) == 3 and plain.mean.abs().min() > 0
 
 
 @pytest.mark.parametrize("stop", [1, 4])
-@pytest.mark.parametrize("parts", [1, 2])
-def test_what_is_kept_after_a_step_survives_an_interruption_to_the_bit(parts: int, stop: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("micro_batches", [1, 2])
+def test_what_is_kept_after_a_step_survives_an_interruption_to_the_bit(micro_batches: int, stop: int, tmp_path: Path) -> None:
     whole, resumed, file = Remembering(), Remembering(), tmp_path / "training"
-    losses = train(whole, parts=parts, file=tmp_path / "whole")
+    losses = train(whole, micro_batches=micro_batches, file=tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        train(Remembering(stop=stop + 1), parts=parts, file=file, seconds=0)
-    assert train(resumed, parts=parts, file=file) == losses
+        train(Remembering(stop=stop + 1), micro_batches=micro_batches, file=file, seconds=0)
+    assert train(resumed, micro_batches=micro_batches, file=file) == losses
     assert len(resumed.progress) == STEPS - stop
     assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in whole.state_dict().items())

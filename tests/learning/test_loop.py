@@ -31,9 +31,11 @@ from seedbed.learning.training import Sampling, Training
 from seedbed.run.machine import Machine
 
 PROJECT = Path(__file__).parents[2]
-PLAIN: dict[str, Any] = {"parts": 1, "precision": "32-true", "clip": 0.0, "clip_each": False, "averaging": 0.0}
+PLAIN: dict[str, Any] = {"micro_batches": 1, "precision": "32-true", "clip": 0.0, "clip_each": False, "averaging": 0.0}
 TRAINING = Training(seed=0, epochs=2.0, batch_size=2, **PLAIN)
-DESCENT = Descent(learning_rate=0.1, new_layer_factor=10.0, momentum=0.9, weight_decay=0.0, warmup=0.2, power=0.9, falls="after_warmup")
+DESCENT = Descent(
+    learning_rate=0.1, new_layer_factor=10.0, momentum=0.9, weight_decay=0.0, warmup=0.2, power=0.9, decay_starts="after_warmup"
+)
 COLOURS = Colours(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.0)
 AUGMENTATION = Augmentation(
     crop=16,
@@ -299,7 +301,7 @@ def test_the_rate_rises_then_falls_to_almost_nothing() -> None:
 
 def test_the_polynomial_may_fall_throughout() -> None:
     """As the work writes it: (1 - it/max)^power, which the warm-up multiplies."""
-    throughout = dataclasses.replace(DESCENT, falls="throughout")
+    throughout = dataclasses.replace(DESCENT, decay_starts="at_once")
     for progress in np.linspace(0, 1, 101):
         rise = max(1e-3, progress / 0.2) if progress < 0.2 else 1
         assert throughout.factor(progress) == pytest.approx(rise * (1 - progress) ** 0.9)
@@ -652,7 +654,7 @@ class PlainLearner(Learner[Plain, Batch]):
     def optimizers(self) -> list[Scheduled]:
         return [DESCENT.schedule(self.network.backbone, self.network.head)]
 
-    def measure_part(self) -> dict[str, Tensor]:
+    def measure_batch(self) -> dict[str, Tensor]:
         return {"mean_logit": self.logits.mean()}
 
 
@@ -686,32 +688,32 @@ def alike(one: Trained[Plain], other: Trained[Plain], *, tolerance: float = 1e-5
     )
 
 
-@pytest.mark.parametrize("parts", [2, 4])
-def test_a_batch_in_parts_is_the_same_training(parts: int) -> None:
-    whole, in_parts = plainly(FOUR), plainly(dataclasses.replace(FOUR, parts=parts))
+@pytest.mark.parametrize("micro_batches", [2, 4])
+def test_a_batch_in_parts_is_the_same_training(micro_batches: int) -> None:
+    whole, in_parts = plainly(FOUR), plainly(dataclasses.replace(FOUR, micro_batches=micro_batches))
     assert alike(whole, in_parts)
     assert list(in_parts.log) == ["loss", "labels", "mean_logit", "learning_rate"]
     assert np.allclose(whole.log["mean_logit"], in_parts.log["mean_logit"], atol=1e-5)
 
 
 def test_parts_divide_the_batch() -> None:
-    with pytest.raises(ValueError, match="a number of parts that divides batch_size, which is 4"):
-        dataclasses.replace(FOUR, parts=3)
+    with pytest.raises(ValueError, match="a number of micro_batches that divides batch_size, which is 4"):
+        dataclasses.replace(FOUR, micro_batches=3)
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "parts", "available", "devices"),
+    ("batch_size", "micro_batches", "available", "devices"),
     [(4, 1, 1, 1), (4, 1, 2, 2), (4, 1, 3, 2), (4, 2, 3, 2), (4, 4, 8, 1), (12, 2, 4, 3), (12, 3, 8, 4), (5, 1, 4, 1)],
 )
-def test_devices_share_a_part_of_a_batch_evenly(batch_size: int, parts: int, available: int, devices: int) -> None:
-    assert count_devices(dataclasses.replace(FOUR, batch_size=batch_size, parts=parts), available=available) == devices
+def test_devices_share_a_part_of_a_batch_evenly(batch_size: int, micro_batches: int, available: int, devices: int) -> None:
+    assert count_devices(dataclasses.replace(FOUR, batch_size=batch_size, micro_batches=micro_batches), available=available) == devices
 
 
 # Of three processes, two have as much to do as each other.
-@pytest.mark.parametrize(("parts", "devices"), [pytest.param(1, 2, marks=pytest.mark.slow), (2, 3)])
-def test_processes_that_share_a_batch_do_the_same_training(parts: int, devices: int, file: Path) -> None:
+@pytest.mark.parametrize(("micro_batches", "devices"), [pytest.param(1, 2, marks=pytest.mark.slow), (2, 3)])
+def test_processes_that_share_a_batch_do_the_same_training(micro_batches: int, devices: int, file: Path) -> None:
     alone = plainly(FOUR, learner=PartlyIdle)
-    training, checkpoints = dataclasses.replace(FOUR, parts=parts), Checkpoints(file, seconds=math.inf)
+    training, checkpoints = dataclasses.replace(FOUR, micro_batches=micro_batches), Checkpoints(file, seconds=math.inf)
     shared = plainly(training, learner=PartlyIdle, machine=Machine("cpu", devices=devices), checkpoints=checkpoints)
     assert alike(alone, shared)
     assert len(shared.losses) == 5
@@ -755,7 +757,7 @@ def test_a_running_mean_of_weights_is_what_it_is_called() -> None:
 
 @pytest.mark.parametrize("step", [1, 3])
 def test_an_interrupted_training_comes_to_the_same_mean_of_weights(step: int, file: Path) -> None:
-    training = dataclasses.replace(FOUR, averaging=0.5, parts=2, clip=0.1)
+    training = dataclasses.replace(FOUR, averaging=0.5, micro_batches=2, clip=0.1)
     whole = plainly(training)
 
     class Interrupted(PlainLearner):
@@ -881,17 +883,19 @@ def test_a_gpu_without_enough_memory_is_said_in_one_line() -> None:
         train(learner, pictures(5), IN_PASSING)
     assert str(raised.value) == (
         "test, step 2: found a GPU without enough memory for a batch; expected room for 3 images of a view's size; "
-        "raise its parts or lower its batch_size or crop in params.yaml, or use a larger GPU"
+        "raise its micro_batches or lower its batch_size or crop in params.yaml, or use a larger GPU"
     )
 
 
 # --- As a whole ---
 
 
-@pytest.mark.parametrize("falls", ["throughout", "after_warmup"])
-def test_the_whole_training_written_down_step_by_step(falls: Literal["throughout", "after_warmup"]) -> None:
+@pytest.mark.parametrize("decay_starts", ["at_once", "after_warmup"])
+def test_the_whole_training_written_down_step_by_step(decay_starts: Literal["at_once", "after_warmup"]) -> None:
     """Gradient descent with momentum and decay, on the batches that the training saw."""
-    descent = Descent(learning_rate=0.3, new_layer_factor=4.0, momentum=0.7, weight_decay=0.05, warmup=0.3, power=0.6, falls=falls)
+    descent = Descent(
+        learning_rate=0.3, new_layer_factor=4.0, momentum=0.7, weight_decay=0.05, warmup=0.3, power=0.6, decay_starts=decay_starts
+    )
 
     class Own(PlainLearner):
         def optimizers(self) -> list[Scheduled]:
@@ -918,7 +922,7 @@ def test_the_whole_training_written_down_step_by_step(falls: Literal["throughout
         length = math.sqrt(sum(one.square().sum().item() for one in gradients.values()))
         done = step / 6
         rise = max(0.001, done / 0.3) if done < 0.3 else 1
-        fall = 1 - done if falls == "throughout" else 1 - max(0, done - 0.3) / 0.7
+        fall = 1 - done if decay_starts == "at_once" else 1 - max(0, done - 0.3) / 0.7
         for name, gradient in gradients.items():
             kept[name] = 0.7 * kept[name] + min(1, 0.2 / (length + 1e-6)) * gradient + 0.05 * weights[name]
             speed = 0.3 * rise * fall**0.6 * (4 if name.startswith("head") else 1)

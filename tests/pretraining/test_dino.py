@@ -149,14 +149,14 @@ def test_the_teacher_follows_ever_more_slowly(dino: Dino, progress: float, kept:
     assert torch.allclose(learner.teacher.prototypes.weight, before + (1 - kept), atol=1e-6)
 
 
-@pytest.mark.parametrize("parts", [1, 2])
-def test_the_centre_follows_the_teacher_s_mean_answer(dino: Dino, parts: int) -> None:
-    training = dataclasses.replace(dino.training, batch_size=2, parts=parts)
+@pytest.mark.parametrize("micro_batches", [1, 2])
+def test_the_centre_follows_the_teacher_s_mean_answer(dino: Dino, micro_batches: int) -> None:
+    training = dataclasses.replace(dino.training, batch_size=2, micro_batches=micro_batches)
     learner = DinoLearner(dataclasses.replace(dino, centre_momentum=0.75, training=training))
     batch = views(dino)
     said = learner.teacher(batch.large_VBCYX).mean(dim=(0, 1))
-    for part in range(parts):
-        whole = slice(None) if parts == 1 else slice(part, part + 1)
+    for part in range(micro_batches):
+        whole = slice(None) if micro_batches == 1 else slice(part, part + 1)
         learner(Views(batch.large_VBCYX[:, whole], batch.small_VBCYX[:, whole]), 0.0)
     learner.after_step(0.0)
     assert torch.allclose(learner.centre, 0.25 * said, atol=1e-5)

@@ -354,7 +354,7 @@ def test_an_edit_counts_where_a_value_can_change_and_nowhere_else(copied: Path) 
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("seedbed/learning/loop.py", 'do="raise its parts', 'do="please raise its parts'),  # a message of what trains
+        ("seedbed/learning/loop.py", 'do="raise its micro_batches', 'do="please raise its parts'),  # a message of what trains
         ("seedbed/learning/loop.py", "s are left, and a checkpoint", "s remain, and a checkpoint"),  # a remark while it trains
         ("seedbed/run/progress.py", "left", "remaining"),
         ("seedbed/report/export.py", '"step"', '"number"'),  # a column of a training's log

@@ -15,7 +15,7 @@ from seedbed.learning.training import Training
 from seedbed.methods import Method
 from seedbed.run import memory
 
-TRAINING = Training(seed=0, epochs=1, batch_size=12, parts=3, precision="32-true", clip=0, clip_each=False, averaging=0)
+TRAINING = Training(seed=0, epochs=1, batch_size=12, micro_batches=3, precision="32-true", clip=0, clip_each=False, averaging=0)
 
 
 class Hungry(Method):
@@ -72,7 +72,7 @@ def test_a_training_holds_weights_and_what_its_gradient_needs() -> None:
 def test_mixed_precision_keeps_half() -> None:
     with torch.device("meta"):
         network = nn.Conv2d(3, 5, kernel_size=1, bias=False)
-    mixed = Training(seed=0, epochs=1, batch_size=12, parts=3, precision="bf16-mixed", clip=0, clip_each=False, averaging=0)
+    mixed = Training(seed=0, epochs=1, batch_size=12, micro_batches=3, precision="bf16-mixed", clip=0, clip_each=False, averaging=0)
     weights = 4 * 3 * 3 * 5
     assert 2 * (estimate_memory(network, mixed, [7]) - weights) == estimate_memory(network, TRAINING, [7]) - weights
 

@@ -162,7 +162,9 @@ def test_the_whole_written_down_pixel_by_pixel(pseudo_masks: PseudoMasks, least:
 
 
 def test_what_learns_how_fast(pseudo_masks: PseudoMasks) -> None:
-    descent = Descent(learning_rate=0.03, new_layer_factor=7, momentum=0.6, weight_decay=0.02, warmup=0.3, power=1.4, falls="throughout")
+    descent = Descent(
+        learning_rate=0.03, new_layer_factor=7, momentum=0.6, weight_decay=0.02, warmup=0.3, power=1.4, decay_starts="at_once"
+    )
     learner = dataclasses.replace(pseudo_masks, descent=descent).learner(NUM_CLASSES, given={})
     assert isinstance(learner.network, DeepLab)
     [scheduled] = learner.optimizers()

@@ -167,7 +167,7 @@ def test_growing_is_forgotten_with_the_step(growing: RegionGrowing) -> None:
     before = one.maps_BYX["labels"].clone()
     learner(one, 0.0)
     assert torch.equal(one.maps_BYX["labels"], before)
-    watched = learner.measure_part()
+    watched = learner.measure_batch()
     assert watched["seeded"].item() == pytest.approx(8 / 56) and watched["labelled"].item() == 1
 
 
@@ -270,13 +270,15 @@ def test_the_whole_written_down_superpixel_by_superpixel(
     ]
     found = learner(Batch.of(views).to(torch.device("cpu")), 0.0)["seeds"].item()
     assert found == pytest.approx(sum(losses) / (2 if over_scales == "mean" else 1), rel=1e-4)
-    watched = learner.measure_part()
+    watched = learner.measure_batch()
     assert watched["seeded"].item() == pytest.approx((seeds != 255)[regions >= 0].mean())
     assert watched["labelled"].item() == pytest.approx((labels != 255)[regions >= 0].mean())
 
 
 def test_what_learns_how_fast(growing: RegionGrowing) -> None:
-    descent = Descent(learning_rate=0.03, new_layer_factor=7, momentum=0.6, weight_decay=0.02, warmup=0.3, power=1.4, falls="throughout")
+    descent = Descent(
+        learning_rate=0.03, new_layer_factor=7, momentum=0.6, weight_decay=0.02, warmup=0.3, power=1.4, decay_starts="at_once"
+    )
     learner = dataclasses.replace(growing, descent=descent).learner(NUM_CLASSES, given={})
     assert isinstance(learner.network, DeepLab)
     [scheduled] = learner.optimizers()

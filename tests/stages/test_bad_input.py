@@ -386,7 +386,7 @@ def test_more_memory_than_there_is_is_said_at_the_beginning(
     monkeypatch.setattr(memory, "measure_available", lambda device: 1000)
     own.run("features", "superpixels", "classifier")
     said = [line for line in capsys.readouterr().err.splitlines() if " warning: " in line]
-    do = ("let images be smaller", "choose features with larger patches", "raise the parts of its training")
+    do = ("let images be smaller", "choose features with larger patches", "raise the micro_batches of its training")
     stages = ("features", "superpixels", "classifier")
     assert len(said) == 3
     for line, stage, advice in zip(said, stages, do, strict=True):

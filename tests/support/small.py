@@ -20,7 +20,7 @@ SMALL = {
     "crop": 32,
     "epochs": 0.5,
     "batch_size": 2,
-    "parts": 1,
+    "micro_batches": 1,
     "precision": "32-true",
     "iterations": 1,
     "preset": "own",

@@ -287,9 +287,13 @@ SMALLER = "let images be smaller: dataset.max_size, with dataset.larger: shrink"
 @pytest.mark.parametrize(
     ("stage", "edits", "do"),
     [
-        ("classifier", [at("classifier.cam.augmentation.crop", 20_000)], "raise the parts of its training"),
-        ("segmenter", [at("segmenter.region_growing.training.batch_size", 10_000)], "raise the parts of its training"),
-        ("pretraining", [at("pretraining.method", "dino"), at("pretraining.dino.large.edge", 8192)], "raise the parts of its training"),
+        ("classifier", [at("classifier.cam.augmentation.crop", 20_000)], "raise the micro_batches of its training"),
+        ("segmenter", [at("segmenter.region_growing.training.batch_size", 10_000)], "raise the micro_batches of its training"),
+        (
+            "pretraining",
+            [at("pretraining.method", "dino"), at("pretraining.dino.large.edge", 8192)],
+            "raise the micro_batches of its training",
+        ),
         ("superpixels", [at("dataset.max_size", [2000, 3000])], "choose features with larger patches"),
         ("cams", [LARGEST, at("cams.multiscale.scales", [1, 4])], "lower its scales"),
         ("predictions", [LARGEST, at("predictions.multiscale.scales", [4])], "lower its scales"),
