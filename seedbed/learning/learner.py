@@ -1,11 +1,11 @@
-"""Learners, a network with its losses, and the results of trainings."""
+"""Learners, which are networks with their losses, and what trainings leave."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 from torch import Tensor, nn
@@ -50,6 +50,34 @@ class Learner(nn.Module, ABC, Generic[N, B]):
     def measure_batch(self) -> dict[str, Tensor]:
         """Figures for the log, beside the terms, of the micro-batch that `forward` was given last: the same names in every step."""
         return {}
+
+
+class Frozen(nn.Module, Generic[N]):
+    """A network within a learner that never changes: in evaluation mode, without gradients of its own, though they pass through it.
+
+    It moves with the learner, but is not registered as one of its modules. So no optimiser, running mean, checkpoint or artifact has its
+    weights. A training that resumes builds it anew.
+    """
+
+    def __init__(self, network: N) -> None:
+        """network: with its weights. It is frozen in place."""
+        super().__init__()
+        self._held = (network.requires_grad_(False).eval(),)  # in a tuple, because a module that is an attribute is registered
+
+    @property
+    def network(self) -> N:
+        """The network itself."""
+        return self._held[0]
+
+    def forward(self, *inputs: Any) -> Any:
+        """What the network answers."""
+        return self.network(*inputs)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Change all tensors, which is how torch brings modules to a device or into another layout."""
+        network: Any = self.network  # torch has no types for this
+        network._apply(fn, recurse)
+        return self
 
 
 @dataclass(frozen=True)

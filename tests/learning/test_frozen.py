@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from seedbed.learning.augmentation import Sample
 from seedbed.learning.batches import Batch
 from seedbed.learning.checkpoints import Checkpoints
-from seedbed.learning.frozen import Frozen
-from seedbed.learning.learner import Learner, Trained, collect_columns
+from seedbed.learning.learner import Frozen, Learner, Trained, collect_columns
 from seedbed.learning.loop import fit
 from seedbed.learning.optimisers import Scheduled, learned_parameters
 from seedbed.learning.training import Sampling, Training
