@@ -113,7 +113,7 @@ def picture(samples: Sequence[Sample], truths: Sequence[LabelMap], seen: Sequenc
 
 
 def open_maps(method: segmenter.Method, slots: segmenter.Settings) -> dict[str, Artifact]:
-    """What the segmenter learns along."""
+    """The maps that the segmenter learns from."""
     return {name: open_artifact(slots.maps[name]) for name in method.wanted_maps}
 
 

@@ -41,7 +41,7 @@ from tests.support.toys import LeaningClassifier, LeaningSegmenter
 # Parameters that change no result, by their place in the family or by the class of the block that they stand in. They are tried all the
 # same: one that does change a result is no excuse.
 EXCUSED = {
-    "pretraining.dino.training.micro_batches": "a batch in micro-batches is the same training where no norm learns along from batches",
+    "pretraining.dino.training.micro_batches": "a batch in micro-batches is the same training where no norm depends on batches",
     "DenseCrf.preset": "the name of the numbers beside it, with which it is checked",
     "InitialWeights.file": "where weights lie; which they are is said by their digest",
     "Reduction.file": "where components lie; which they are is said by their digest",

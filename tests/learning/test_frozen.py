@@ -29,7 +29,7 @@ WEIGHT = torch.tensor([[1.0, -2.0, 0.5]])
 
 
 def judge() -> nn.Sequential:
-    """What another training might have left. In training, its norm would learn along and its dropout draw by chance."""
+    """What another training might have left. In training mode its norm would follow the batches, and its dropout would draw at random."""
     linear = nn.Linear(3, 1)
     linear.load_state_dict({"weight": WEIGHT, "bias": torch.tensor([0.25])})
     return nn.Sequential(linear, nn.BatchNorm1d(1), nn.Dropout(0.5))

@@ -640,7 +640,7 @@ class Plain(nn.Module):
 
 
 class PlainLearner(Learner[Plain, Batch]):
-    """A mean over images, so that parts of a batch weigh alike."""
+    """A mean over images, so that micro-batches weigh the same."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -29,7 +29,7 @@ PADDING = {"labels": 255, "regions": -1, "confidence": 0}  # where there is no i
 
 
 def random_map(name: str, size: tuple[int, int], random: np.random.Generator) -> np.ndarray[Any, Any]:
-    """A map that a method learns along, filled by chance."""
+    """A random map that a method can learn from."""
     holders = [schema.arrays[name] for schema in SCHEMAS.values() if name in schema.arrays]
     dtype = next(array.dtype for array in holders if "y" in array.dimensions)
     return random.integers(0, MAP_VALUES.get(name, 2), size).astype(dtype)
