@@ -125,6 +125,7 @@ def test_keys_of_an_image_of_any_size_are_those_of_its_patches_alone(architectur
     assert torch.allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_every_name_on_the_page_is_one_that_timm_has_weights_for() -> None:
     rows = re.findall(r"\| `(\S+)` \| (\d+) \| (\d+) \|", (Path(__file__).parents[2] / "docs" / "weights.md").read_text(encoding="utf-8"))
     assert len(rows) == 18

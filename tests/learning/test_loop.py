@@ -727,6 +727,7 @@ class Failing(PlainLearner):
         return super().forward(batch, progress)
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_ends_the_training_in_one_line(file: Path) -> None:
     sampling = Sampling(FOUR, AUGMENTATION.view, Batch.of)
     with pytest.raises(TrainingError, match=r"^test: found a process that failed: .*TrainingError: test: found trouble"):

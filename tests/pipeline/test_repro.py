@@ -174,6 +174,7 @@ def test_a_fresh_clone_says_what_a_run_takes(finished: Checkout, tmp_path: Path)
     assert {stage: plan[stage] for stage in expected} == expected
 
 
+@pytest.mark.slow
 def test_what_dvc_takes_for_up_to_date_and_is_not(checkout: Checkout) -> None:
     """As where params.yaml was edited while a stage ran, and DVC read it when the stage had ended."""
     lock = checkout.root / "dvc.lock"
@@ -209,6 +210,7 @@ def test_what_dvc_takes_for_up_to_date_and_is_not(checkout: Checkout) -> None:
     assert checkout.repro() == []
 
 
+@pytest.mark.slow
 def test_what_another_version_of_a_package_computed(checkout: Checkout) -> None:
     """DVC knows nothing of packages."""
     records = {path: path.read_text(encoding="utf-8") for path in Store("cams", folder=checkout.root / "data").folder.glob("*/zarr.json")}
@@ -321,6 +323,7 @@ def test_a_lost_artifact_comes_from_the_cache(checkout: Checkout) -> None:
     assert len(checkout.artifact("seeds")) == 5
 
 
+@pytest.mark.slow
 def test_a_stage_that_is_forced_to_run_computes_nothing_again(checkout: Checkout) -> None:
     """DVC removes an artifact before it runs its stage, but not what the store has."""
     done = checkout.run("dvc", "repro", "--force", "--single-item", "seeds")

@@ -115,6 +115,14 @@ def test_the_student_learns_and_the_teacher_does_not(dino: Dino) -> None:
     assert all(one.grad is not None and one.grad.isfinite().all() for one in learner.student.parameters())
 
 
+def test_the_student_alone_is_switched_to_training(dino: Dino) -> None:
+    learner: Any = dino.learner(0, given={})
+    learner.eval()
+    assert not learner.student.training and not learner.teacher.training
+    learner.train()
+    assert learner.student.training and not learner.teacher.training
+
+
 def test_the_student_s_depth_varies_and_the_teacher_s_does_not(dino: Dino) -> None:
     """By hand: for every image a branch of a block is left out or raised, the later the block, the more often."""
     learner = DinoLearner(dataclasses.replace(dino, drop_path=0.6)).train()

@@ -261,7 +261,7 @@ LARGE, SMALL, CROWD = np.s_[1:4, 0:4], np.s_[2:4, 1:2], np.s_[0:3, 3:6]
 
 def test_smaller_things_lie_over_larger_ones_and_both_over_crowds(root: Path) -> None:
     expected = [[0, 0, 0, 255, 255, 255], [7, 7, 7, 7, 255, 255], [7, 2, 7, 7, 255, 255], [7, 2, 7, 7, 0, 0]]
-    things = [thing(2, drawn(SMALL)), thing(3, drawn(CROWD), crowd=1), thing(7, drawn(LARGE)), thing(5, drawn(np.s_[:]), image=1)]
+    things = [thing(2, drawn(SMALL)), thing(3, drawn(CROWD), crowd=1), thing(7, drawn(LARGE)), thing(5, drawn(np.s_[:, :]), image=1)]
     truth = outlined(root, *things)
     mask, other = truth.original("a", SIZE), truth.original("b", SIZE)
     assert mask is not None and mask.tolist() == expected and mask.dtype == np.uint8

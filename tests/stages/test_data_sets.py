@@ -153,6 +153,7 @@ def test_larger_images_are_refused_otherwise(tmp_path: Path, original: dict[str,
 # --- Labels that are missing ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("complete", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_an_image_without_labels_is_no_negative_unless_labels_are_complete(
     tmp_path: Path, original: dict[str, Any], complete: bool

@@ -68,6 +68,7 @@ def any_size_can_be_pooled() -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_a_resnet_is_exported_for_images_of_any_size(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network, file = DeepLab(Backbone("resnet18", output_stride=16), 2, (1, 2)).eval(), tmp_path / "model.pt2"

@@ -56,7 +56,7 @@ def heeds(pid: int, number: Signals) -> bool:
     ("workers", "number", "everybody"),
     [
         ("1", SIGINT, True),
-        ("2", SIGTERM, False),
+        pytest.param("2", SIGTERM, False, marks=pytest.mark.slow),
         pytest.param("2", SIGINT, True, marks=pytest.mark.slow),
         pytest.param("1", SIGTERM, False, marks=pytest.mark.slow),
         pytest.param("2", SIGTERM, True, marks=pytest.mark.slow),

@@ -101,6 +101,7 @@ def test_code_of_a_stage_that_computes_images(own: Project, checkout: Path) -> N
     assert counts(own, "superpixels") == [Counts(0, IMAGES)]
 
 
+@pytest.mark.slow
 def test_a_setting_of_a_training(own: Project) -> None:
     show(own, photos(*range(8)))
     cam = own.params()["classifier"]["cam"]

@@ -246,12 +246,14 @@ def test_images_that_are_gone_or_others_now(own_hundred: Project, tmp_path: Path
     assert_as_from_nothing(own_hundred, tmp_path / "anew", *PER_IMAGE)
 
 
+@pytest.mark.slow
 def test_new_images_before_all_others(own_hundred: Project, tmp_path: Path) -> None:
     show(own_hundred, photos(*range(100, 105), *range(100)))
     assert counts(own_hundred, *PER_IMAGE) == [Counts(5, 100)] * 3
     assert_as_from_nothing(own_hundred, tmp_path / "anew", *PER_IMAGE)
 
 
+@pytest.mark.slow
 def test_an_image_with_another_name_is_the_same_image(own_hundred: Project, tmp_path: Path) -> None:
     album = {("renamed" if image == "image_0003" else image): photo for image, photo in photos(*range(100)).items()}
     show(own_hundred, album)
@@ -285,6 +287,7 @@ def after(project: Project) -> dict[str, Counts | str]:
     return {stage: line.split()[1] if stage in ("classifier", "segmenter") else Counts.of(line) for stage, line in said.items()}
 
 
+@pytest.mark.slow
 def test_new_images_to_predict_train_nothing(chain: Project, tmp_path: Path) -> None:
     own = chain.copy_to(tmp_path / "own")
     show(own, photos(*range(8)) | photos(*range(8, 15), splits="val"))
@@ -293,6 +296,7 @@ def test_new_images_to_predict_train_nothing(chain: Project, tmp_path: Path) -> 
     assert_as_from_nothing(own, tmp_path / "anew", *STAGES)
 
 
+@pytest.mark.slow
 def test_another_label_of_an_image_that_nobody_learns_from(chain: Project, tmp_path: Path) -> None:
     own = chain.copy_to(tmp_path / "own")
     show(own, photos(*range(8)) | photos(*range(8, 12), splits="val") | {"image_0010": Photo(10, "cat dog", "val")})
@@ -303,6 +307,7 @@ def test_another_label_of_an_image_that_nobody_learns_from(chain: Project, tmp_p
     assert_as_from_nothing(own, tmp_path / "anew", *STAGES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("anew", [PER_IMAGE, pytest.param(STAGES, marks=pytest.mark.slow)])
 def test_room_for_larger_images_computes_nothing(chain: Project, tmp_path: Path, anew: Sequence[str]) -> None:
     """Nor does anything differ from what is computed anew, by these stages."""
@@ -355,6 +360,7 @@ def test_entries_that_were_exchanged_are_told_and_computed_again(own_hundred: Pr
     assert published(own_hundred, "superpixels") == published(hundred, "superpixels")
 
 
+@pytest.mark.slow
 def test_damage_in_an_entry_from_which_images_are_copied(own_hundred: Project, tmp_path: Path) -> None:
     [name] = [name for name, trace in traces(own_hundred, "superpixels").items() if trace.images == 64]
     flip(own_hundred.data / ".work" / "superpixels" / name / REGIONS)
@@ -428,6 +434,7 @@ def holder(program: Program) -> str:
     return f"superpixels: waiting for process {program.process.pid} on {socket.gethostname()}, since "
 
 
+@pytest.mark.slow
 def test_who_comes_second_waits_and_finds_everything_done(crowd: Project, undisturbed: Undisturbed, tmp_path: Path) -> None:
     project = crowd.copy_to(tmp_path)
     with started(project, "superpixels") as first:
@@ -606,6 +613,7 @@ def said_by(project: Project, stage: str, scheduler: str, checkout: Path) -> str
         return program.said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("elsewhere", ["processes", pytest.param("cluster", marks=pytest.mark.slow)])
 def test_class_maps_are_the_same_everywhere(own_hundred: Project, tmp_path: Path, request: pytest.FixtureRequest, elsewhere: str) -> None:
     own_hundred.run("classifier")
@@ -660,6 +668,7 @@ def test_a_broken_image_that_is_allowed_is_left_out(tmp_path: Path, original: di
     assert open_artifact("superpixels", folder=project.data).ids == usable
 
 
+@pytest.mark.slow
 def test_a_broken_image_that_is_repaired_is_new(tmp_path: Path, original: dict[str, Any]) -> None:
     project = broken(tmp_path, original, "image_0002", allowed=1)
     assert counts(project, *PER_IMAGE) == [Counts(6, 0), Counts(5, 0), Counts(5, 0)]

@@ -97,7 +97,7 @@ def differing(one: Any, other: Any) -> int:
     return int(one != other)
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", [pytest.param(one, marks=[] if one == "voc6_superpixels" else pytest.mark.slow) for one in RECIPES])
 def test_what_was_there_before_plays_no_part(checkout: Path, name: str) -> None:
     recipe(name)
     expected = run_of(checkout)
