@@ -153,6 +153,61 @@ def summary() -> None:
 
 @app.command()
 @one_line_errors
+def compare(
+    before: Annotated[str, typer.Argument(help="A revision of git, an experiment of DVC, a folder, or `workspace`.")] = "HEAD",
+    after: Annotated[str, typer.Argument(help="Likewise; what lies here, if none.")] = "workspace",
+    kind: Annotated[str, typer.Option("--kind", help="Labels whose images and classes are listed; else the last that differ.")] = "",
+    resamples: Annotated[int, typer.Option("--resamples", min=1, help="Of images, for intervals.")] = 1000,
+    level: Annotated[float, typer.Option("--level", min=0.5, max=0.999, help="Share of resamples within an interval.")] = 0.95,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
+) -> None:
+    """Show what differs between two runs: parameters, stages and why, figures with intervals, images that gained or lost.
+
+    Checks nothing out: artifacts of revisions are read from DVC's cache. Intervals tell how much the choice of images may matter, by a
+    paired bootstrap, and nothing of other seeds.
+    """
+    import json
+
+    from rich.console import Console
+
+    from seedbed.store.runs import open_run
+    from seedbed.tools import comparison_tables as tables
+    from seedbed.tools.bootstrap import Resampling
+    from seedbed.tools.compare import compare as compare_runs
+
+    with open_run(before) as first, open_run(after) as second:
+        comparison = compare_runs(first, second, Resampling(resamples, level), kind=kind)
+    if as_json:
+        print(json.dumps(tables.comparison_as_json(comparison), indent=2, ensure_ascii=False))
+    else:
+        Console().print(tables.show_comparison(comparison), highlight=False)
+
+
+@app.command()
+@one_line_errors
+def runs(
+    number: Annotated[int, typer.Option("--number", "-n", min=1, help="So many of the latest runs.")] = 20,
+    kind: Annotated[list[str] | None, typer.Option("--kind", help="Whose figures to show; may be given several times.")] = None,
+    each: Annotated[bool, typer.Option("--each", help="A row for every run; else runs that differ in seeds alone share one.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
+) -> None:
+    """List commits and experiments that have figures of their own: what was changed, and what came of it."""
+    import json
+
+    from rich.console import Console
+
+    from seedbed.tools import runs as listing
+
+    found = listing.list_runs(number=number)
+    settings = [listing.Setting([one]) for one in found] if each else listing.put_together(found)
+    if as_json:
+        print(json.dumps(listing.runs_as_json(settings), indent=2, ensure_ascii=False))
+    else:
+        Console().print(listing.runs_table(settings, kinds=kind or (), each=each), highlight=False)
+
+
+@app.command()
+@one_line_errors
 def predict(
     pictures: Annotated[list[Path], typer.Argument(help="Image files.")],
     folder: Annotated[

@@ -127,7 +127,7 @@ class Params:
         """All that counts of a section, by address: which method is selected, its parameters, and the family's own settings."""
         name, others = self.method_name(family), methods.list_available(family)
         chosen = {key: value for key, value in self._section(family).items() if key == name or key not in others}
-        return dict(_flat(chosen, f"{family}."))
+        return dict(flatten(chosen, f"{family}."))
 
     def raw_root(self) -> Path:
         """Where the raw data lies. A location, not a value: what is found there is checked against the data set's digests."""
@@ -237,11 +237,11 @@ class Params:
             )
 
 
-def _flat(block: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+def flatten(block: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Values of a block and of those within it, by address."""
     for name, value in block.items():
         if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from flatten(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 

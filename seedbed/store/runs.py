@@ -1,0 +1,242 @@
+"""A run that is kept somewhere, opened for reading: parameters, figures and artifacts of the workspace, a folder, or a revision.
+
+Nothing is checked out. Artifacts of a revision are read where DVC's cache has them, by way of a temporary folder of links.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+from typing import Any, Self
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from seedbed.errors import ArtifactError, MachineError
+from seedbed.store.artifact import Artifact, open_artifact
+from seedbed.store.records import FOLDER, record_of
+from seedbed.store.revisions import Repository
+from seedbed.store.schemas import SCHEMAS
+
+WORKSPACE = "workspace"
+PARAMS, LOCK, FIGURES = "params.yaml", "dvc.lock", "data/metrics/evaluation.json"
+MD5 = re.compile(r"[0-9a-f]{32}")
+
+
+class Snapshot(ABC):
+    """What a run left. Close it, or use it in `with`: links to its artifacts are gone then."""
+
+    name: str  # as it is shown
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:  # noqa: B027 - only revisions have something to remove
+        """Remove what was put on disk to read it."""
+
+    @cached_property
+    def params(self) -> Mapping[str, Any]:
+        """What params.yaml said; empty where there was none."""
+        return self._parse(PARAMS, YAML(typ="safe").load)
+
+    @cached_property
+    def lock(self) -> Mapping[str, Any]:
+        """What dvc.lock said of every stage that ran; empty where there was none."""
+        stages = self._parse(LOCK, YAML(typ="safe").load).get("stages", {})
+        return stages if isinstance(stages, Mapping) else {}
+
+    @cached_property
+    def figures(self) -> Mapping[str, Any]:
+        """Figures of its evaluation; empty where there were none."""
+        return self._parse(FIGURES, json.loads)
+
+    def artifacts(self) -> list[str]:
+        """Names of artifacts that it left, in the order of the stages, whether or not they can be had."""
+        known = list(SCHEMAS)
+        return sorted(self._artifacts(), key=lambda name: (known.index(name) if name in known else len(known), name))
+
+    def artifact(self, name: str) -> Artifact:
+        """An artifact that it left."""
+        return open_artifact(name, folder=self._place(name))
+
+    def record(self, name: str) -> Mapping[str, Any]:
+        """What an artifact says of itself, be its schema the present one or not; empty where that is nothing."""
+        return record_of(self._place(name) / f"{name}.zarr")
+
+    @abstractmethod
+    def read(self, file: str) -> str | None:
+        """A file that it left, relative to the project's folder; None where there is none."""
+
+    @abstractmethod
+    def _artifacts(self) -> set[str]:
+        """Names of artifacts that it left."""
+
+    @abstractmethod
+    def _place(self, name: str) -> Path:
+        """The folder that an artifact lies in."""
+
+    def _parse(self, file: str, parse: Callable[[str], Any]) -> Mapping[str, Any]:
+        text = self.read(file)
+        try:
+            content = {} if text is None else parse(text)
+        except (YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            found = f"what cannot be read: {str(error).partition(chr(10))[0]}"
+            raise MachineError(f"{file} of {self.name}", found=found, expected="what was once written", do="restore it") from error
+        return content if isinstance(content, Mapping) else {}
+
+
+class Folder(Snapshot):
+    """A run that lies in a folder: that of a project, or its `data`. Needs neither git nor DVC."""
+
+    def __init__(self, folder: Path, *, name: str) -> None:
+        self.name = name
+        self._data = folder / FOLDER if (folder / FOLDER).is_dir() else folder
+        # Of a folder of artifacts that is called otherwise nobody knows whether what lies beside it belongs to it.
+        self._root = self._data.absolute().parent if self._data.absolute().name == FOLDER.name else None
+
+    def read(self, file: str) -> str | None:
+        below = file.removeprefix(f"{FOLDER}/")
+        path = self._data / below if below != file else None if self._root is None else self._root / file
+        try:
+            return path.read_text(encoding="utf-8") if path is not None and path.is_file() else None
+        except ValueError as error:
+            raise MachineError(str(path), found=f"bytes that are not UTF-8: {error}", expected="text", do="restore it") from error
+
+    def _artifacts(self) -> set[str]:
+        return {path.stem for path in self._data.glob("*.zarr") if path.is_dir()}
+
+    def _place(self, name: str) -> Path:
+        return self._data
+
+
+class Revision(Snapshot):
+    """A run that a commit tells of, of a branch or of an experiment. Its artifacts are read from DVC's cache."""
+
+    def __init__(self, repository: Repository, sha: str, *, name: str) -> None:
+        self.name = name
+        self.sha = sha
+        self._repository = repository
+        self._links: tempfile.TemporaryDirectory[str] | None = None
+        self._linking = Lock()
+
+    def close(self) -> None:
+        if self._links is not None:
+            self._links.cleanup()
+            self._links = None
+
+    def read(self, file: str) -> str | None:
+        return self._repository.read(self.sha, file)
+
+    def _artifacts(self) -> set[str]:
+        return set(self._digests)
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        """What DVC calls the content of each artifact."""
+        outs = (out for stage in self.lock.values() for out in stage.get("outs", ()))
+        found = {Path(out["path"]): str(out.get("md5", "")) for out in outs}
+        return {path.stem: md5 for path, md5 in found.items() if path.parent == FOLDER and path.suffix == ".zarr"}
+
+    @cached_property
+    def _cache(self) -> Path:
+        """Where DVC keeps files by their digest."""
+        from dvc.exceptions import DvcException
+        from dvc.repo import Repo
+
+        try:
+            with Repo(str(self._repository.root)) as repo:
+                return Path(repo.cache.local.path)
+        except DvcException as error:
+            raise MachineError("dvc", found=str(error), expected="a project that DVC can read", do="see `dvc status`") from error
+
+    def _place(self, name: str) -> Path:
+        with self._linking:
+            if self._links is None:
+                self._links = tempfile.TemporaryDirectory(prefix="seedbed-")
+            folder = Path(self._links.name)
+            if not (folder / f"{name}.zarr").exists():
+                self._link(name, folder)
+            return folder
+
+    def _link(self, name: str, folder: Path) -> None:
+        """Lay links to the files of an artifact into a folder."""
+        files = self._files(name)
+        absent = [relative for relative, cached in files.items() if not cached.is_file()]
+        if absent:
+            raise self._missing(name, f"{len(absent)} of its {len(files)} files are not in DVC's cache")
+        made = Path(tempfile.mkdtemp(dir=folder))
+        for relative, cached in files.items():
+            link = made / relative
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(cached)
+        made.rename(folder / f"{name}.zarr")  # as a whole, or not at all
+
+    def _files(self, name: str) -> dict[str, Path]:
+        """Where DVC's cache has, or would have, each file of an artifact."""
+        if name not in self._digests:
+            raise self._missing(name, "no such artifact in dvc.lock" if self.lock else "no dvc.lock")
+        listing = self._cached(self._digests[name].removesuffix(".dir"), name, suffix=".dir")
+        if not listing.is_file():
+            raise self._missing(name, "nothing in DVC's cache")
+        try:
+            listed = [(Path(one["relpath"]), str(one["md5"])) for one in json.loads(listing.read_text(encoding="utf-8"))]
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._missing(name, f"a damaged list of its files in DVC's cache, {listing}") from error
+        if any(relative.is_absolute() or ".." in relative.parts for relative, _ in listed):
+            raise self._missing(name, f"files outside of it in the list that DVC's cache has, {listing}")
+        return {str(relative): self._cached(md5, name) for relative, md5 in listed}
+
+    def _cached(self, md5: str, name: str, *, suffix: str = "") -> Path:
+        if not MD5.fullmatch(md5):
+            raise self._missing(name, f"the digest {md5!r}")
+        return self._cache / md5[:2] / f"{md5[2:]}{suffix}"
+
+    def _missing(self, name: str, found: str) -> ArtifactError:
+        return ArtifactError(
+            f"data/{name}.zarr of {self.name}",
+            found=found,
+            expected="what the run left",
+            do="`dvc fetch --all-commits` or `dvc exp pull` brings it if a remote has it; else check it out elsewhere and run `dvc repro`",
+        )
+
+
+def open_run(name: str, *, root: Path = Path()) -> Snapshot:
+    """Open a run for reading.
+
+    name: nothing, `.` or `workspace` for what lies here; a path that begins with `/`, `./`, `../` or `~`, of a project's folder or
+        its `data`; a revision of git; the name of an experiment of DVC; or any other path. Of things with the same name the first in
+        this order is meant, so that revisions and experiments mean what they mean to DVC, and `./main` is a folder in any case.
+    root: the project that revisions are looked up in.
+    """
+    if name in ("", ".", WORKSPACE):
+        return Folder(root, name=WORKSPACE)
+    folder = root / Path(name).expanduser()
+    if name.startswith(("/", "./", "../", "~")) or name == "..":
+        return _open_folder(folder, name)
+    try:
+        repository = Repository(root)
+        sha = repository.resolve(name)
+    except MachineError:
+        if not folder.is_dir():
+            raise
+        return _open_folder(folder, name)
+    if sha is None and folder.is_dir():
+        return _open_folder(folder, name)
+    return Revision(repository, sha or repository.require(name), name=name)
+
+
+def _open_folder(folder: Path, name: str) -> Folder:
+    opened = Folder(folder, name=name)
+    if not opened.artifacts() and opened.read(FIGURES) is None and opened.read(PARAMS) is None:
+        found = "no artifact, figures or parameters" if folder.is_dir() else "no such folder"
+        raise ArtifactError(name, found=found, expected="the folder of a project, or its `data`", do="correct the path")
+    return opened

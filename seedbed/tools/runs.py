@@ -1,0 +1,257 @@
+"""All runs that git keeps - commits and experiments of DVC - as a table: what was changed, and main figures.
+
+Runs that differ in nothing but seeds are put together as mean and spread.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from seedbed.errors import ArtifactError, join_names, nearest
+from seedbed.params import flatten
+from seedbed.store.revisions import Commit, Repository
+from seedbed.store.runs import FIGURES, LOCK, PARAMS, WORKSPACE, Folder, Revision, Snapshot
+from seedbed.tools.compare import ABSENT, CODE
+from seedbed.tools.comparison_tables import shorten_names, write_value
+
+SEED = "seed"  # what a parameter is called that is one
+MAIN = ("miou", "mean_average_precision")  # of these each kind has one at most
+SHOWN = 3  # kinds, the last ones, where none are asked for
+CHANGES = 3  # parameters in a cell
+NOTHING: Any = ({}, {})  # the setting of a run that nothing is on record of
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A run: what it was run with, and what came of it."""
+
+    name: str  # of the experiment, or the short name of the commit
+    date: str  # ISO 8601; empty for the workspace
+    subject: str  # of the commit
+    snapshot: Snapshot
+    before: Snapshot | None  # what it is held against: the run before it, or what an experiment began with
+
+    @cached_property
+    def figures(self) -> dict[str, float]:
+        """The main figure of each kind."""
+        kinds = {kind: content for kind, content in self.snapshot.figures.items() if isinstance(content, Mapping)}
+        return {kind: content[name] for kind, content in kinds.items() for name in MAIN if isinstance(content.get(name), int | float)}
+
+    @cached_property
+    def seeds(self) -> dict[str, Any]:
+        """Parameters that are seeds."""
+        return {address: value for address, value in read_parameters(self.snapshot).items() if _is_seed(address)}
+
+    @cached_property
+    def setting(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """All but seeds that its figures follow from: parameters, and digests of code and raw data."""
+        parameters = {address: value for address, value in read_parameters(self.snapshot).items() if not _is_seed(address)}
+        return parameters, read_sources(self.snapshot)
+
+    def changes(self, *, seeds: bool) -> dict[str, tuple[Any, Any]]:
+        """Parameters that the run before had otherwise."""
+        if self.before is None:
+            return {}
+        earlier, later = read_parameters(self.before), read_parameters(self.snapshot)
+        differing = {address: (earlier.get(address, ABSENT), later.get(address, ABSENT)) for address in {**earlier, **later}}
+        return {address: both for address, both in differing.items() if both[0] != both[1] and (seeds or not _is_seed(address))}
+
+    @cached_property
+    def other_changes(self) -> list[str]:
+        """Files of code and raw data that the run before had otherwise; what only one of them reads follows from parameters."""
+        if self.before is None:
+            return []
+        earlier, later = read_sources(self.before), read_sources(self.snapshot)
+        return sorted(file for file in earlier.keys() & later.keys() if earlier[file] != later[file])
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Runs that differ in nothing but seeds, the latest first."""
+
+    runs: Sequence[Ran]
+
+    @cached_property
+    def distinct(self) -> list[Ran]:
+        """Those that are not another's copy, as a commit is of an experiment that was applied."""
+        return [one for place, one in enumerate(self.runs) if all(one.seeds != other.seeds for other in self.runs[:place])]
+
+    def belongs(self, run: Ran) -> bool:
+        """Whether a run differs from these in seeds alone."""
+        known = run.setting != NOTHING and run.setting == self.runs[0].setting
+        # With the same seeds and other figures, something differs that is not on record.
+        return known and all(run.figures == one.figures for one in self.runs if run.seeds == one.seeds)
+
+    def values(self, kind: str) -> list[float]:
+        """A figure of all of them."""
+        return [one.figures[kind] for one in self.distinct if kind in one.figures]
+
+
+def read_parameters(run: Snapshot) -> dict[str, Any]:
+    """What a run was run with, by address: as dvc.lock has it, or where there is none, params.yaml."""
+    if run.lock:
+        return {address: value for stage in run.lock.values() for address, value in flatten(stage.get("params", {}).get(PARAMS, {}))}
+    return dict(flatten(run.params))
+
+
+def read_sources(run: Snapshot) -> dict[str, Any]:
+    """Digests of code and raw data that a run read, by file: all that no stage of it made."""
+    made = {out["path"] for stage in run.lock.values() for out in stage.get("outs", ())}
+    read = {one["path"]: one.get("md5") for stage in run.lock.values() for one in stage.get("deps", ())}
+    return {file: md5 for file, md5 in read.items() if file not in made}
+
+
+def list_runs(*, number: int, root: Path = Path()) -> list[Ran]:
+    """The latest runs, the workspace first if it is another than the last commit.
+
+    number: of commits and experiments.
+    """
+    repository, found = Repository(root), []
+    opened: dict[str, Revision] = {}
+
+    def revision(sha: str) -> Revision:
+        return opened.setdefault(sha, Revision(repository, sha, name=sha[:7]))
+
+    commits = repository.history((LOCK, FIGURES), number=number + 1)
+    for commit, before in zip(commits, [*commits[1:], None], strict=True):
+        found.append(_as_run(commit.short, commit, revision(commit.sha), revision(before.sha) if before else None))
+    for experiment in repository.experiments()[:number]:
+        commit = repository.describe(experiment.sha)
+        found.append(_as_run(experiment.name, commit, revision(commit.sha), revision(experiment.baseline)))
+    found = sorted(found, key=lambda one: _instant(one.date), reverse=True)[:number]
+    here, head = Folder(root, name=WORKSPACE), repository.resolve("HEAD")
+    last = revision(head) if head else None
+    if any(here.read(file) != (last.read(file) if last else None) for file in (LOCK, FIGURES)):
+        found.insert(0, Ran(WORKSPACE, "", "", here, last))
+    return found
+
+
+def put_together(runs: Sequence[Ran]) -> list[Setting]:
+    """Runs that differ in nothing but seeds as one, where the latest of them is."""
+    found: list[Setting] = []
+    for run in runs:
+        place = next((place for place, one in enumerate(found) if one.belongs(run)), len(found))
+        found[place:] = [Setting([*(found[place].runs if place < len(found) else ()), run]), *found[place + 1 :]]
+    return found
+
+
+def runs_table(settings: Sequence[Setting], *, kinds: Sequence[str] = (), each: bool = False) -> RenderableType:
+    """Runs for people.
+
+    kinds: whose figures are shown; if none, the last ones.
+    each: whether every run has a row, and seeds are told of.
+    """
+    known = list_kinds(settings)
+    if unknown := [kind for kind in kinds if kind not in known]:
+        expected = f"one of: {join_names(known)}{nearest(unknown[0], known)}"
+        raise ArtifactError(f"--kind {unknown[0]}", found="nothing that has such a figure", expected=expected, do="correct it")
+    shown = kinds or known[-SHOWN:]
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("run", "date", "what was changed"):
+        table.add_column(column, overflow="fold")
+    for kind in shown:
+        table.add_column(escape(kind.replace("_", " ")), justify="right", no_wrap=True)
+    for one in settings:
+        cells = (_write_values(one.values(kind)) for kind in shown)
+        table.add_row(
+            escape(_name(one)), _write_date(one.runs[0].date), escape("\n".join(_write_changes(one.runs[-1], seeds=each))), *cells
+        )
+    if not settings:
+        return "no runs: commit dvc.lock and data/metrics after `dvc repro`"
+    more = [kind for kind in known if kind not in shown]
+    spread = any(len(one.distinct) > 1 for one in settings)
+    notes = [
+        "mIoU; of the classifier, mean average precision" if "classifier" in shown else "mIoU",
+        *(["± is the standard deviation over seeds, how many follow in brackets"] if spread else []),
+        *([f"--kind shows others: {', '.join(more)}"] if more else []),
+    ]
+    return (
+        Group(table, "", f"[dim]{escape('; '.join(notes))}[/]")
+        if settings
+        else "no runs: commit dvc.lock and data/metrics after `dvc repro`"
+    )
+
+
+def list_kinds(settings: Sequence[Setting]) -> list[str]:
+    """All that some run has a main figure of."""
+    return list(dict.fromkeys(kind for one in settings for run in one.runs for kind in run.figures))
+
+
+def runs_as_json(settings: Sequence[Setting]) -> list[dict[str, Any]]:
+    """Runs as plain data, those that differ in seeds together."""
+    return [
+        {
+            "runs": [
+                {"name": run.name, "date": run.date, "subject": run.subject, "seeds": run.seeds, "figures": run.figures} for run in one.runs
+            ],
+            "changed": {address: {"before": was, "after": now} for address, (was, now) in one.runs[-1].changes(seeds=False).items()},
+            "other_changes": one.runs[-1].other_changes,
+            "figures": {
+                kind: {
+                    "mean": round(statistics.fmean(values), 6),
+                    "sd": round(statistics.stdev(values), 6) if len(values) > 1 else None,
+                    "n": len(values),
+                }
+                for kind in list_kinds([one])
+                for values in [one.values(kind)]
+            },
+        }
+        for one in settings
+    ]
+
+
+def _as_run(name: str, commit: Commit, snapshot: Snapshot, before: Snapshot | None) -> Ran:
+    return Ran(name, commit.date, commit.subject, snapshot, before)
+
+
+def _is_seed(address: str) -> bool:
+    return address.rpartition(".")[2] == SEED
+
+
+def _write_changes(run: Ran, *, seeds: bool) -> Iterator[str]:
+    changes = [*run.changes(seeds=seeds).items()]
+    changes.sort(key=lambda one: ABSENT in one[1])  # those of methods that were not selected before, or are not any more, come last
+    for address, (before, after) in changes[:CHANGES]:
+        if before is ABSENT:
+            yield f"{address}: {write_value(after)}, new"
+        elif after is ABSENT:
+            yield f"{address}: gone"
+        else:
+            yield f"{address}: {write_value(before)} -> {write_value(after)}"
+    if len(changes) > CHANGES:
+        yield f"and {len(changes) - CHANGES} more parameters"
+    code = [file for file in run.other_changes if file.startswith(CODE)]
+    data = [file for file in run.other_changes if file not in code]
+    if data:
+        yield f"data: {shorten_names(data)}"
+    if code:
+        yield f"code: {len(code)} files" if changes and len(code) > 1 else f"code: {shorten_names(code)}"
+
+
+def _instant(date: str) -> datetime:
+    return datetime.fromisoformat(date)
+
+
+def _write_date(date: str) -> str:
+    return date[:16].replace("T", " ")
+
+
+def _write_values(values: Sequence[float]) -> str:
+    if len(values) < 2:
+        return f"{values[0]:.4f}" if values else ""
+    return f"{statistics.fmean(values):.4f} ±{statistics.stdev(values):.4f} ({len(values)})"
+
+
+def _name(one: Setting) -> str:
+    more = len(one.runs) - 1
+    return one.runs[0].name + (f" and {more} more" if more else "")
