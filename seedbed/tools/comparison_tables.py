@@ -13,10 +13,11 @@ from rich.table import Table
 
 from seedbed.errors import join_names
 from seedbed.tools.bootstrap import Difference
-from seedbed.tools.compare import ABSENT, Comparison, FigureChange, KindChange, StageChange
+from seedbed.tools.compare import ABSENT, Comparison, FigureChange, KindChange, ParameterChange, StageChange
 from seedbed.tools.summary import LABELS, SHOWN
 
 NAMES = 4  # of files or parameters in a reason
+ALONE = 3  # parameters of a block that only one run has: more are counted
 SIDE_BY_SIDE = 5  # kinds of labels in a table of their changes
 SURE = "[dim]* the interval, over the choice of images, leaves out 0; it says nothing of other seeds[/]"
 COLOURS = {True: "green", False: "red"}
@@ -49,11 +50,25 @@ def _parts(comparison: Comparison) -> Iterator[RenderableType]:
 def _parameters(comparison: Comparison) -> RenderableType:
     table = _table("parameter", "before", "after")
     read = [one for one in comparison.parameters if one.read]
-    for one in read:
-        table.add_row(escape(one.address), escape(write_value(one.before)), escape(write_value(one.after)))
+    for block, changes in _by_block(read):
+        one_sided = {(one.before is ABSENT, one.after is ABSENT) for one in changes}
+        if len(changes) > ALONE and len(one_sided) == 1 and one_sided != {(False, False)}:  # a method that only one run selects
+            count = f"{len(changes)} parameters"
+            table.add_row(escape(block), *(("-", count) if changes[0].before is ABSENT else (count, "-")))
+            continue
+        for one in changes:
+            table.add_row(escape(one.address), escape(write_value(one.before)), escape(write_value(one.after)))
     unread = [one.address for one in comparison.parameters if not one.read]
     line = f"[dim]not read by the methods that are selected: {escape(shorten_names(unread))}[/]"
     return Group(*([table] if read else []), *([line] if unread else []))
+
+
+def _by_block(parameters: Sequence[ParameterChange]) -> Iterator[tuple[str, list[ParameterChange]]]:
+    """Parameters by stage and method, or setting, that they belong to."""
+    blocks: dict[str, list[ParameterChange]] = {}
+    for one in parameters:
+        blocks.setdefault(".".join(one.address.split(".")[:2]), []).append(one)
+    yield from blocks.items()
 
 
 def _stages(stages: Sequence[StageChange]) -> Table:

@@ -28,6 +28,7 @@ SEED = "seed"  # what a parameter is called that is one
 MAIN = ("miou", "mean_average_precision")  # of these each kind has one at most
 SHOWN = 3  # kinds, the last ones, where none are asked for
 CHANGES = 3  # parameters in a cell
+NAMES = 3  # of runs in a cell
 NOTHING: Any = ({}, {})  # the setting of a run that nothing is on record of
 
 
@@ -151,35 +152,32 @@ def runs_table(settings: Sequence[Setting], *, kinds: Sequence[str] = (), each: 
     kinds: whose figures are shown; if none, the last ones.
     each: whether every run has a row, and seeds are told of.
     """
+    if not settings:
+        return "no runs: commit dvc.lock and data/metrics after `dvc repro`"
     known = list_kinds(settings)
     if unknown := [kind for kind in kinds if kind not in known]:
         expected = f"one of: {join_names(known)}{nearest(unknown[0], known)}"
         raise ArtifactError(f"--kind {unknown[0]}", found="nothing that has such a figure", expected=expected, do="correct it")
     shown = kinds or known[-SHOWN:]
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("run", "date", "what was changed"):
-        table.add_column(column, overflow="fold")
+    table.add_column("run", overflow="fold")
+    table.add_column("date", width=len("2026-11-26"))
+    table.add_column("what was changed", overflow="fold")
     for kind in shown:
-        table.add_column(escape(kind.replace("_", " ")), justify="right", no_wrap=True)
+        table.add_column(escape(kind.replace("_", "\n")), justify="right", no_wrap=True)
     for one in settings:
-        cells = (_write_values(one.values(kind)) for kind in shown)
+        changes = "\n".join(_write_changes(one.runs[-1], seeds=each))
         table.add_row(
-            escape(_name(one)), _write_date(one.runs[0].date), escape("\n".join(_write_changes(one.runs[-1], seeds=each))), *cells
+            escape(_name(one)), _write_date(one.runs[0].date), escape(changes), *(_write_values(one.values(kind)) for kind in shown)
         )
-    if not settings:
-        return "no runs: commit dvc.lock and data/metrics after `dvc repro`"
     more = [kind for kind in known if kind not in shown]
     spread = any(len(one.distinct) > 1 for one in settings)
     notes = [
         "mIoU; of the classifier, mean average precision" if "classifier" in shown else "mIoU",
-        *(["± is the standard deviation over seeds, how many follow in brackets"] if spread else []),
+        *(["± standard deviation over seeds (how many)"] if spread else []),
         *([f"--kind shows others: {', '.join(more)}"] if more else []),
     ]
-    return (
-        Group(table, "", f"[dim]{escape('; '.join(notes))}[/]")
-        if settings
-        else "no runs: commit dvc.lock and data/metrics after `dvc repro`"
-    )
+    return Group(table, "", f"[dim]{escape('; '.join(notes))}[/]")
 
 
 def list_kinds(settings: Sequence[Setting]) -> list[str]:
@@ -253,5 +251,5 @@ def _write_values(values: Sequence[float]) -> str:
 
 
 def _name(one: Setting) -> str:
-    more = len(one.runs) - 1
-    return one.runs[0].name + (f" and {more} more" if more else "")
+    names = [run.name for run in one.runs]
+    return "\n".join(names[:NAMES]) + (f"\nand {len(names) - NAMES} more" if len(names) > NAMES else "")
