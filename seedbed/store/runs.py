@@ -99,7 +99,8 @@ class Folder(Snapshot):
 
     def __init__(self, folder: Path, *, name: str) -> None:
         self.name = name
-        self._data = folder / FOLDER if (folder / FOLDER).is_dir() else folder
+        is_project = name == WORKSPACE or (folder / FOLDER).is_dir() or (folder / PARAMS).is_file()
+        self._data = folder / FOLDER if is_project else folder
         # Of a folder of artifacts that is called otherwise nobody knows whether what lies beside it belongs to it.
         self._root = self._data.absolute().parent if self._data.absolute().name == FOLDER.name else None
 
@@ -224,11 +225,11 @@ def open_run(name: str, *, root: Path = Path()) -> Snapshot:
         return _open_folder(folder, name)
     try:
         repository = Repository(root)
-        sha = repository.resolve(name)
     except MachineError:
         if not folder.is_dir():
             raise
         return _open_folder(folder, name)
+    sha = repository.resolve(name)
     if sha is None and folder.is_dir():
         return _open_folder(folder, name)
     return Revision(repository, sha or repository.require(name), name=name)

@@ -215,7 +215,7 @@ def _compare_locked(stage: str, before: Mapping[str, Any], after: Mapping[str, A
         same_result=not any(_differing(*left)),
         parameters=tuple(_differing(*(dict(flatten(one.get("params", {}).get("params.yaml", {}))) for one in (before, after)))),
         code=tuple(file for file in files if file.startswith(CODE)),
-        inputs=tuple(file.removeprefix("data/").removesuffix(".zarr") for file in files if not file.startswith(CODE)),
+        inputs=tuple(_name_input(file) for file in files if not file.startswith(CODE)),
         other=() if before.get("cmd") == after.get("cmd") else ("another command",),
     )
 
@@ -226,6 +226,11 @@ def _compare_records(stage: str, before: Mapping[str, Any], after: Mapping[str, 
     same = before["digest"] == after["digest"]
     unknown = () if same or parameters or inputs else ("what artifacts do not tell: code, settings or packages",)
     return StageChange(stage, "", same, parameters, (), inputs, unknown)
+
+
+def _name_input(file: str) -> str:
+    """An artifact by its name, other data by its path."""
+    return file.removeprefix("data/").removesuffix(".zarr") if file.endswith(".zarr") else file
 
 
 def _digests(files: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:

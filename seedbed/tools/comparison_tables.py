@@ -19,7 +19,7 @@ from seedbed.tools.summary import LABELS, SHOWN
 NAMES = 4  # of files or parameters in a reason
 ALONE = 3  # parameters of a block that only one run has: more are counted
 SIDE_BY_SIDE = 5  # kinds of labels in a table of their changes
-SURE = "[dim]* the interval, over the choice of images, leaves out 0; it says nothing of other seeds[/]"
+SURE = "[dim]intervals are over the choice of images, and say nothing of other seeds; * leaves out 0[/]"
 COLOURS = {True: "green", False: "red"}
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +125,9 @@ def list_runs(*, number: int, root: Path = Path()) -> list[Ran]:
         return opened.setdefault(sha, Revision(repository, sha, name=sha[:7]))
 
     commits = repository.history((LOCK, FIGURES), number=number + 1)
-    for commit, before in zip(commits, [*commits[1:], None], strict=True):
-        found.append(_as_run(commit.short, commit, revision(commit.sha), revision(before.sha) if before else None))
+    earlier = [revision(commit.sha) for commit in commits[1:]]
+    for commit, before in zip_longest(commits, earlier):
+        found.append(_as_run(commit.short, commit, revision(commit.sha), before))
     for experiment in repository.experiments()[:number]:
         commit = repository.describe(experiment.sha)
         found.append(_as_run(experiment.name, commit, revision(commit.sha), revision(experiment.baseline)))
