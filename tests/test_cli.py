@@ -35,7 +35,7 @@ def test_help_names_every_command() -> None:
     environment = os.environ | {"COLUMNS": "200", "TERM": "dumb"}
     done = subprocess.run(typed, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    for command in ("methods", "init", "recipe", "doctor", "plan", "summary", "verify", "gc"):
+    for command in ("methods", "init", "recipe", "doctor", "plan", "summary", "compare", "runs", "verify", "gc"):
         assert command in done.stdout
 
 

@@ -8,13 +8,14 @@ the same kind, and nothing of another seed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from seedbed.scoring.metrics import Shares, intersection_over_union
 
-Overlaps = npt.NDArray[np.integer]  # (image, class, intersection and union)
+Overlaps = npt.NDArray[Any]  # (image, class, intersection and union), whole numbers of whatever type
 BLOCK = 2**22  # weights of images in memory at once
 SEED = 0  # the same numbers each time: they are to be looked at, and no result follows from them
 
@@ -86,9 +87,9 @@ def _interval(both: Overlaps, how: Resampling) -> tuple[Shares, Shares]:
     return _quantiles(np.concatenate(changes), how.quantiles)
 
 
-def _figures(totals: npt.NDArray[np.generic]) -> Shares:
+def _figures(totals: Overlaps) -> Shares:
     """Mean IoU and the IoU of every class, along the last axis."""
-    iou = intersection_over_union(totals)  # type: ignore[arg-type]
+    iou = intersection_over_union(totals)
     return np.concatenate([_mean(iou)[..., None], iou], axis=-1)
 
 

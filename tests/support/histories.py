@@ -46,7 +46,7 @@ def evaluate(data: Path, images: Counted, *, classes: Sequence[str] = NAMES, mad
 
 def sum_of(images: Counted, kind: str) -> npt.NDArray[np.int64]:
     """What was counted on all images."""
-    return np.sum([counted[kind] for counted in images.values() if kind in counted], axis=0, dtype=np.int64)
+    return np.asarray(np.sum([counted[kind] for counted in images.values() if kind in counted], axis=0), np.int64)
 
 
 def write(file: Path, text: str) -> None:

@@ -55,14 +55,15 @@ def test_images_gain_and_lose(tmp_path: Path, comparing: Callable[..., Compariso
     write_runs(tmp_path, before, after)
     found = comparing()
     missed = (3 / 4 + 2 / 3) / 2
-    assert [(image, was, now) for image, was, now in found.gained] == [("b", 0.25, 1), ("c", pytest.approx(missed), 1)]
-    assert found.lost == [("a", 1, pytest.approx(missed))]
+    assert [image for image, _, _ in (*found.gained, *found.lost)] == ["b", "c", "a"]
+    assert [was for _, was, _ in (*found.gained, *found.lost)] == pytest.approx([0.25, missed, 1])
+    assert [now for _, _, now in (*found.gained, *found.lost)] == pytest.approx([1, 1, missed])
     (masks,) = found.kinds
     assert masks.pairs is not None and masks.pairs.images == ["a", "b", "c", "d"] and masks.pairs.complete
     assert (found.shown, found.remarks) == ("masks", [])
     # Of 12 pixels of cat four were missed, and one is; what is missed is taken for background.
-    assert (masks.classes["cat"].before, masks.classes["cat"].after) == (pytest.approx(8 / 12), pytest.approx(11 / 12))
-    assert (masks.classes["background"].before, masks.classes["background"].after) == (pytest.approx(12 / 16), pytest.approx(12 / 13))
+    assert [masks.classes["cat"].before, masks.classes["cat"].after] == pytest.approx([8 / 12, 11 / 12])
+    assert [masks.classes["background"].before, masks.classes["background"].after] == pytest.approx([12 / 16, 12 / 13])
     assert masks.miou.change == pytest.approx((11 / 12 + 12 / 13 - 8 / 12 - 12 / 16) / 2)
     assert list(masks.classes) == ["background", "cat"], "dog is nowhere"
     assert masks.miou.low < masks.miou.change < masks.miou.high
@@ -276,7 +277,7 @@ def test_other_figures(tmp_path: Path, comparing: Callable[..., Comparison]) -> 
 def history(tmp_path_factory: pytest.TempPathFactory) -> History:
     """A commit whose artifact is in DVC's cache, and another run in the workspace; no test changes it."""
     made = History.begin(tmp_path_factory.mktemp("history") / "project")
-    params = {"refinement": {"method": "crf", "crf": {"background_power": 12}}}
+    params: dict[str, Any] = {"refinement": {"method": "crf", "crf": {"background_power": 12}}}
     first = {
         "[red]a": {"seeds": RIGHT, "masks": LOST},
         "b/\u4e2d": {"seeds": RIGHT, "masks": RIGHT},
@@ -291,7 +292,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> History:
     made.write(params=params, recorded={"stages": {"evaluation": {"cmd": "x", "outs": [cache(made.root, "evaluation")]}}})
     made.commit()
     evaluate(made.root / "data", second)
-    params["refinement"]["crf"] = {"background_power": 6}  # type: ignore[assignment]
+    params["refinement"]["crf"] = {"background_power": 6}
     read = [{"path": "data/refinement.zarr", "md5": "2"}]
     made.write(params=params, recorded={"stages": {"evaluation": {"cmd": "x", "deps": read, "outs": [cache(made.root, "evaluation")]}}})
     return made
