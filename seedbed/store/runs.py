@@ -52,7 +52,7 @@ class Snapshot(ABC):
     def lock(self) -> Mapping[str, Any]:
         """What dvc.lock said of every stage that ran; empty where there was none."""
         stages = self._parse(LOCK, YAML(typ="safe").load).get("stages", {})
-        return stages if isinstance(stages, Mapping) else {}
+        return {name: one for name, one in stages.items() if isinstance(one, Mapping)} if isinstance(stages, Mapping) else {}
 
     @cached_property
     def figures(self) -> Mapping[str, Any]:

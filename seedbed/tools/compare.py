@@ -208,14 +208,16 @@ def compare_stages(before: Snapshot, after: Snapshot) -> Iterator[StageChange]:
 
 def _compare_locked(stage: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> StageChange:
     read, left = ([_digests(one.get(part)) for one in (before, after)] for part in ("deps", "outs"))
-    files = list(_differing(*read))
+    parameters = tuple(_differing(*(dict(flatten(one.get("params", {}).get("params.yaml", {}))) for one in (before, after))))
+    # Which files are read at all follows from the method: where that is another, its file is no reason of its own.
+    ours = [{file: md5 for file, md5 in one.items() if not parameters or all(file in run for run in read)} for one in read]
     return StageChange(
         stage,
         only="",
         same_result=not any(_differing(*left)),
-        parameters=tuple(_differing(*(dict(flatten(one.get("params", {}).get("params.yaml", {}))) for one in (before, after)))),
-        code=tuple(file for file in files if file.startswith(CODE)),
-        inputs=tuple(_name_input(file) for file in files if not file.startswith(CODE)),
+        parameters=parameters,
+        code=tuple(file for file in _differing(*ours) if file.startswith(CODE)),
+        inputs=tuple(_name_input(file) for file in _differing(*read) if not file.startswith(CODE)),
         other=() if before.get("cmd") == after.get("cmd") else ("another command",),
     )
 

@@ -18,9 +18,9 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from seedbed.errors import ArtifactError, join_names, nearest
+from seedbed.errors import ArtifactError, MachineError, join_names, nearest
 from seedbed.params import flatten
-from seedbed.store.revisions import Commit, Repository
+from seedbed.store.revisions import Repository
 from seedbed.store.runs import FIGURES, LOCK, PARAMS, WORKSPACE, Folder, Revision, Snapshot
 from seedbed.tools.compare import ABSENT, CODE
 from seedbed.tools.comparison_tables import shorten_names, write_value
@@ -34,47 +34,60 @@ NOTHING: Any = ({}, {})  # the setting of a run that nothing is on record of
 
 
 @dataclass(frozen=True)
+class OnRecord:
+    """What a run was run with, and what came of it."""
+
+    parameters: Mapping[str, Any]  # by address: as dvc.lock has them, or where there is none, params.yaml
+    sources: Mapping[str, Any]  # digests of code and raw data by file: of all that is read and no stage made
+    figures: Mapping[str, float]  # the main one of each kind
+    problem: str = ""  # why nothing can be read, if it cannot
+
+    @classmethod
+    def of(cls, run: Snapshot) -> OnRecord:
+        """What is on record of a run; one that cannot be read keeps no other from being looked at."""
+        try:
+            return cls(_read_parameters(run), _read_sources(run), _read_figures(run))
+        except MachineError as error:
+            return cls({}, {}, {}, str(error))
+
+    @property
+    def seeds(self) -> dict[str, Any]:
+        """Parameters that are seeds."""
+        return {address: value for address, value in self.parameters.items() if _is_seed(address)}
+
+    @cached_property
+    def setting(self) -> tuple[dict[str, Any], Mapping[str, Any]]:
+        """All but seeds that figures follow from."""
+        return {address: value for address, value in self.parameters.items() if not _is_seed(address)}, self.sources
+
+
+@dataclass(frozen=True)
 class Ran:
-    """A run: what it was run with, and what came of it."""
+    """A run among others."""
 
     name: str  # of the experiment, or the short name of the commit
     date: str  # ISO 8601; empty for the workspace
     subject: str  # of the commit
-    snapshot: Snapshot
-    before: Snapshot | None  # what it is held against: the run before it, or what an experiment began with
-
-    @cached_property
-    def figures(self) -> dict[str, float]:
-        """The main figure of each kind."""
-        kinds = {kind: content for kind, content in self.snapshot.figures.items() if isinstance(content, Mapping)}
-        return {kind: content[name] for kind, content in kinds.items() for name in MAIN if isinstance(content.get(name), int | float)}
-
-    @cached_property
-    def seeds(self) -> dict[str, Any]:
-        """Parameters that are seeds."""
-        return {address: value for address, value in read_parameters(self.snapshot).items() if _is_seed(address)}
-
-    @cached_property
-    def setting(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """All but seeds that its figures follow from: parameters, and digests of code and raw data."""
-        parameters = {address: value for address, value in read_parameters(self.snapshot).items() if not _is_seed(address)}
-        return parameters, read_sources(self.snapshot)
+    record: OnRecord
+    before: OnRecord | None  # what it is held against: the run before it, or what an experiment began with
 
     def changes(self, *, seeds: bool) -> dict[str, tuple[Any, Any]]:
         """Parameters that the run before had otherwise."""
-        if self.before is None:
-            return {}
-        earlier, later = read_parameters(self.before), read_parameters(self.snapshot)
+        earlier, later = (one.parameters for one in self._compared)
         differing = {address: (earlier.get(address, ABSENT), later.get(address, ABSENT)) for address in {**earlier, **later}}
         return {address: both for address, both in differing.items() if both[0] != both[1] and (seeds or not _is_seed(address))}
 
-    @cached_property
+    @property
     def other_changes(self) -> list[str]:
         """Files of code and raw data that the run before had otherwise; what only one of them reads follows from parameters."""
-        if self.before is None:
-            return []
-        earlier, later = read_sources(self.before), read_sources(self.snapshot)
+        earlier, later = (one.sources for one in self._compared)
         return sorted(file for file in earlier.keys() & later.keys() if earlier[file] != later[file])
+
+    @property
+    def _compared(self) -> tuple[OnRecord, OnRecord]:
+        """What is held against each other; twice the same where one of the runs is not known."""
+        unknown = self.before is None or self.before.problem or self.record.problem
+        return (self.record if unknown or self.before is None else self.before), self.record
 
 
 @dataclass(frozen=True)
@@ -86,31 +99,17 @@ class Setting:
     @cached_property
     def distinct(self) -> list[Ran]:
         """Those that are not another's copy, as a commit is of an experiment that was applied."""
-        return [one for place, one in enumerate(self.runs) if all(one.seeds != other.seeds for other in self.runs[:place])]
+        return [one for place, one in enumerate(self.runs) if all(one.record.seeds != other.record.seeds for other in self.runs[:place])]
 
     def belongs(self, run: Ran) -> bool:
         """Whether a run differs from these in seeds alone."""
-        known = run.setting != NOTHING and run.setting == self.runs[0].setting
+        known = run.record.setting != NOTHING and run.record.setting == self.runs[0].record.setting
         # With the same seeds and other figures, something differs that is not on record.
-        return known and all(run.figures == one.figures for one in self.runs if run.seeds == one.seeds)
+        return known and all(run.record.figures == one.record.figures for one in self.runs if run.record.seeds == one.record.seeds)
 
     def values(self, kind: str) -> list[float]:
         """A figure of all of them."""
-        return [one.figures[kind] for one in self.distinct if kind in one.figures]
-
-
-def read_parameters(run: Snapshot) -> dict[str, Any]:
-    """What a run was run with, by address: as dvc.lock has it, or where there is none, params.yaml."""
-    if run.lock:
-        return {address: value for stage in run.lock.values() for address, value in flatten(stage.get("params", {}).get(PARAMS, {}))}
-    return dict(flatten(run.params))
-
-
-def read_sources(run: Snapshot) -> dict[str, Any]:
-    """Digests of code and raw data that a run read, by file: all that no stage of it made."""
-    made = {out["path"] for stage in run.lock.values() for out in stage.get("outs", ())}
-    read = {one["path"]: one.get("md5") for stage in run.lock.values() for one in stage.get("deps", ())}
-    return {file: md5 for file, md5 in read.items() if file not in made}
+        return [one.record.figures[kind] for one in self.distinct if kind in one.record.figures]
 
 
 def list_runs(*, number: int, root: Path = Path()) -> list[Ran]:
@@ -119,24 +118,25 @@ def list_runs(*, number: int, root: Path = Path()) -> list[Ran]:
     number: of commits and experiments.
     """
     repository, found = Repository(root), []
-    opened: dict[str, Revision] = {}
+    known: dict[str, OnRecord] = {}
 
-    def revision(sha: str) -> Revision:
-        return opened.setdefault(sha, Revision(repository, sha, name=sha[:7]))
+    def record(sha: str) -> OnRecord:
+        if sha not in known:
+            known[sha] = OnRecord.of(Revision(repository, sha, name=sha[:7]))
+        return known[sha]
 
     commits = repository.history((LOCK, FIGURES), number=number + 1)
-    earlier = [revision(commit.sha) for commit in commits[1:]]
-    for commit, before in zip_longest(commits, earlier):
-        found.append(_as_run(commit.short, commit, revision(commit.sha), before))
+    for commit, earlier in zip_longest(commits[:number], commits[1:]):
+        if commit:
+            found.append((commit.short, commit, earlier and earlier.sha))
     for experiment in repository.experiments()[:number]:
-        commit = repository.describe(experiment.sha)
-        found.append(_as_run(experiment.name, commit, revision(commit.sha), revision(experiment.baseline)))
-    found = sorted(found, key=lambda one: _instant(one.date), reverse=True)[:number]
+        found.append((experiment.name, repository.describe(experiment.sha), experiment.baseline))
+    found = sorted(found, key=lambda one: datetime.fromisoformat(one[1].date), reverse=True)[:number]
+    runs = [Ran(name, one.date, one.subject, record(one.sha), record(before) if before else None) for name, one, before in found]
     here, head = Folder(root, name=WORKSPACE), repository.resolve("HEAD")
-    last = revision(head) if head else None
-    if any(here.read(file) != (last.read(file) if last else None) for file in (LOCK, FIGURES)):
-        found.insert(0, Ran(WORKSPACE, "", "", here, last))
-    return found
+    if any(here.read(file) != (repository.read(head, file) if head else None) for file in (LOCK, FIGURES)):
+        runs.insert(0, Ran(WORKSPACE, "", "", OnRecord.of(here), record(head) if head else None))
+    return runs
 
 
 def put_together(runs: Sequence[Ran]) -> list[Setting]:
@@ -184,7 +184,7 @@ def runs_table(settings: Sequence[Setting], *, kinds: Sequence[str] = (), each: 
 
 def list_kinds(settings: Sequence[Setting]) -> list[str]:
     """All that some run has a main figure of."""
-    return list(dict.fromkeys(kind for one in settings for run in one.runs for kind in run.figures))
+    return list(dict.fromkeys(kind for one in settings for run in one.runs for kind in run.record.figures))
 
 
 def runs_as_json(settings: Sequence[Setting]) -> list[dict[str, Any]]:
@@ -192,7 +192,15 @@ def runs_as_json(settings: Sequence[Setting]) -> list[dict[str, Any]]:
     return [
         {
             "runs": [
-                {"name": run.name, "date": run.date, "subject": run.subject, "seeds": run.seeds, "figures": run.figures} for run in one.runs
+                {
+                    "name": run.name,
+                    "date": run.date,
+                    "subject": run.subject,
+                    "problem": run.record.problem,
+                    "seeds": run.record.seeds,
+                    "figures": run.record.figures,
+                }
+                for run in one.runs
             ],
             "changed": {address: {"before": was, "after": now} for address, (was, now) in one.runs[-1].changes(seeds=False).items()},
             "other_changes": one.runs[-1].other_changes,
@@ -210,8 +218,21 @@ def runs_as_json(settings: Sequence[Setting]) -> list[dict[str, Any]]:
     ]
 
 
-def _as_run(name: str, commit: Commit, snapshot: Snapshot, before: Snapshot | None) -> Ran:
-    return Ran(name, commit.date, commit.subject, snapshot, before)
+def _read_parameters(run: Snapshot) -> dict[str, Any]:
+    if run.lock:
+        return {address: value for stage in run.lock.values() for address, value in flatten(stage.get("params", {}).get(PARAMS, {}))}
+    return dict(flatten(run.params))
+
+
+def _read_sources(run: Snapshot) -> dict[str, Any]:
+    made = {out["path"] for stage in run.lock.values() for out in stage.get("outs", ())}
+    read = {one["path"]: one.get("md5") for stage in run.lock.values() for one in stage.get("deps", ())}
+    return {file: md5 for file, md5 in read.items() if file not in made}
+
+
+def _read_figures(run: Snapshot) -> dict[str, float]:
+    kinds = {kind: content for kind, content in run.figures.items() if isinstance(content, Mapping)}
+    return {kind: content[name] for kind, content in kinds.items() for name in MAIN if isinstance(content.get(name), int | float)}
 
 
 def _is_seed(address: str) -> bool:
@@ -219,6 +240,8 @@ def _is_seed(address: str) -> bool:
 
 
 def _write_changes(run: Ran, *, seeds: bool) -> Iterator[str]:
+    if run.record.problem:
+        yield run.record.problem
     changes = [*run.changes(seeds=seeds).items()]
     changes.sort(key=lambda one: ABSENT in one[1])  # those of methods that were not selected before, or are not any more, come last
     for address, (before, after) in changes[:CHANGES]:
@@ -236,10 +259,6 @@ def _write_changes(run: Ran, *, seeds: bool) -> Iterator[str]:
         yield f"data: {shorten_names(data)}"
     if code:
         yield f"code: {len(code)} files" if changes and len(code) > 1 else f"code: {shorten_names(code)}"
-
-
-def _instant(date: str) -> datetime:
-    return datetime.fromisoformat(date)
 
 
 def _write_date(date: str) -> str:

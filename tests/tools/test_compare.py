@@ -192,6 +192,10 @@ def test_stages_differ_by_what_dvc_lock_says(tmp_path: Path, comparing: Callable
     later["dataset"] |= {"deps": {"data/raw/shapes": "2", **code}}
     later["cams"] |= {"params": {"cams.multiscale": {"scales": [1, 2]}}, "outs": {"data/cams.zarr": "2"}}
     later["seeds"] |= {"deps": {"data/cams.zarr": "2", **code, "seedbed/algorithms": "2", "stages/seeds.py": "2"}, "cmd": "y"}
+    # Another method reads another file, which is no reason of its own; where no parameter says so, it is.
+    stages["segmenter"] = {"deps": {"seedbed/segmenter/old.py": "1", **code}, "params": {"segmenter.method": "old"}}
+    later["segmenter"] = {"deps": {"seedbed/segmenter/new.py": "1", **code, "stages/seeds.py": "2"}, "params": {"segmenter.method": "new"}}
+    later["same"] = {"deps": {**code, "seedbed/types.py": "1"}}
     later["refinement"] |= {"outs": {"data/refinement.zarr": "2"}}
     del later["gone"]
     for name, content in {"before": stages, "after": later}.items():
@@ -203,7 +207,9 @@ def test_stages_differ_by_what_dvc_lock_says(tmp_path: Path, comparing: Callable
         StageChange("cams", "", False, ("cams.multiscale.scales",), (), (), ()),
         StageChange("seeds", "", True, (), ("seedbed/algorithms", "stages/seeds.py"), ("cams",), ("another command",)),
         StageChange("refinement", "", False, (), (), (), ()),
+        StageChange("segmenter", "", True, ("segmenter.method",), ("stages/seeds.py",), (), ()),
         StageChange("gone", "before", False, (), (), (), ()),
+        StageChange("same", "", True, (), ("seedbed/types.py",), (), ()),
     ]
 
 

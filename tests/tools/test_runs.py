@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from seedbed import cli
 from seedbed.tools.runs import Setting, list_runs, put_together
-from tests.support.histories import History, lock
+from tests.support.histories import History, lock, write
 
 
 def run(history: History, miou: float, *, code: str = "1", raw: str = "1", stale: Any = None, **parameters: Any) -> None:
@@ -90,13 +90,13 @@ def test_the_workspace_is_first_where_it_is_another_run(tmp_path: Path) -> None:
     assert [one.subject for one in list_runs(number=5, root=tmp_path)] == ["first"], "what has not run is no run"
     run(history, 0.4, tau=7)
     here, first = list_runs(number=5, root=tmp_path)
-    assert (here.name, here.date, here.figures, here.changes(seeds=False)) == (
+    assert (here.name, here.date, here.record.figures, here.changes(seeds=False)) == (
         "workspace",
         "",
         {"classifier": 0.5, "seeds": 0.4},
         {"tau": (1, 7)},
     )
-    assert (first.subject, first.figures) == ("first", {"classifier": 0.5, "seeds": 0.1})
+    assert (first.subject, first.record.figures) == ("first", {"classifier": 0.5, "seeds": 0.1})
 
 
 def test_what_ran_counts_and_not_what_params_yaml_says(tmp_path: Path) -> None:
@@ -130,6 +130,20 @@ def test_commits_of_which_nothing_is_on_record_are_not_one_setting(tmp_path: Pat
         history.write(figures={"seeds": {"miou": miou}})
         history.commit()
     assert [one.values("seeds") for one in put_together(list_runs(number=9, root=tmp_path))] == [[0.2], [0.1]]
+
+
+def test_a_commit_that_cannot_be_read_keeps_no_other_from_being_listed(tmp_path: Path) -> None:
+    history = History.begin(tmp_path)
+    for tau in (1, 2):
+        run(history, 0.1 * tau, tau=tau)
+        history.commit(f"tau {tau}")
+        write(tmp_path / "dvc.lock", "<<<<<<< HEAD: [")
+        history.commit(f"a conflict, {tau}")
+    found = list_runs(number=9, root=tmp_path)
+    assert [one.subject for one in found] == ["a conflict, 2", "tau 2", "a conflict, 1", "tau 1"]
+    assert [bool(one.record.problem) for one in found] == [True, False, True, False]
+    assert found[0].record.problem.startswith("dvc.lock of ") and "found what cannot be read" in found[0].record.problem
+    assert [one.changes(seeds=True) for one in found] == [{}] * 4 and [len(one.runs) for one in put_together(found)] == [1] * 4
 
 
 # As it is typed.
@@ -177,6 +191,7 @@ def test_json(history: History) -> None:
         "name": "seed-2",
         "date": content[1]["runs"][0]["date"],
         "subject": "dvc: commit experiment seed-2",
+        "problem": "",
         "seeds": {"a.seed": 2},
         "figures": {"classifier": 0.5, "seeds": 0.4},
     }
