@@ -22,7 +22,7 @@ from seedbed.errors import ArtifactError, MachineError
 from seedbed.store.artifact import Artifact, open_artifact
 from seedbed.store.records import FOLDER, record_of
 from seedbed.store.revisions import Repository
-from seedbed.store.schemas import SCHEMAS
+from seedbed.store.schemas import NONE, SCHEMAS
 
 WORKSPACE = "workspace"
 PARAMS, LOCK, FIGURES = "params.yaml", "dvc.lock", "data/metrics/evaluation.json"
@@ -62,7 +62,7 @@ class Snapshot(ABC):
     def artifacts(self) -> list[str]:
         """Names of artifacts that it left, in the order of the stages, whether or not they can be had."""
         known = list(SCHEMAS)
-        return sorted(self._artifacts(), key=lambda name: (known.index(name) if name in known else len(known), name))
+        return sorted(self._artifacts() - {NONE}, key=lambda name: (known.index(name) if name in known else len(known), name))
 
     def artifact(self, name: str) -> Artifact:
         """An artifact that it left."""
@@ -134,6 +134,14 @@ class Revision(Snapshot):
             self._links.cleanup()
             self._links = None
 
+    def artifact(self, name: str) -> Artifact:
+        """An artifact that it left."""
+        folder = self._place(name)
+        try:
+            return open_artifact(name, folder=folder)
+        except ArtifactError as error:  # which tells of a link, and what to do about the workspace
+            raise self._missing(name, error.found, expected=error.expected) from error
+
     def read(self, file: str) -> str | None:
         return self._repository.read(self.sha, file)
 
@@ -201,11 +209,11 @@ class Revision(Snapshot):
             raise self._missing(name, f"the digest {md5!r}")
         return self._cache / md5[:2] / f"{md5[2:]}{suffix}"
 
-    def _missing(self, name: str, found: str) -> ArtifactError:
+    def _missing(self, name: str, found: str, *, expected: str = "what the run left") -> ArtifactError:
         return ArtifactError(
             f"data/{name}.zarr of {self.name}",
             found=found,
-            expected="what the run left",
+            expected=expected,
             do="`dvc fetch --all-commits` or `dvc exp pull` brings it if a remote has it; else check it out elsewhere and run `dvc repro`",
         )
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import logging
+import re
 import subprocess
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from seedbed.errors import ArtifactError, MachineError
 from seedbed.store.artifact import MadeBy
 from seedbed.store.revisions import Repository
 from seedbed.store.runs import Folder, Revision, open_run
+from seedbed.store.schemas import SCHEMAS
 from tests.support.histories import History, cache, evaluate, write, write_yaml
 from tests.support.publishing import published
 
@@ -115,7 +118,7 @@ def test_a_folder_of_artifacts_that_is_called_otherwise_has_no_params_beside_it(
 
 
 def test_stages_are_in_their_order(tmp_path: Path) -> None:
-    for name in ("evaluation", "zebra", "dataset"):
+    for name in ("evaluation", "none", "zebra", "dataset"):  # none is part of every project
         (tmp_path / f"data/{name}.zarr").mkdir(parents=True)
     assert open_run(".", root=tmp_path).artifacts() == ["dataset", "evaluation", "zebra"]
 
@@ -230,6 +233,15 @@ def test_a_cache_that_is_not_what_dvc_wrote(tmp_path: Path, listing: str, found:
     sha = history.commit()
     with Revision(Repository(tmp_path), sha, name="x") as run, pytest.raises(ArtifactError, match=f"data/seeds.zarr of x: found {found}"):
         run.artifact("seeds")
+
+
+def test_an_artifact_of_another_schema_is_told_of_as_the_revision_s(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    newer = dataclasses.replace(SCHEMAS["evaluation"], version=99)
+    monkeypatch.setitem(SCHEMAS, "evaluation", newer)
+    with open_run("HEAD", root=history.root) as run, pytest.raises(ArtifactError) as caught:
+        run.artifact("evaluation")
+    found, expected = r"found schema \d+; expected schema 99, which this version reads; ", "else check it out elsewhere and run `dvc repro`"
+    assert re.match(rf"data/evaluation\.zarr of HEAD: {found}", str(caught.value)) and str(caught.value).endswith(expected)
 
 
 def test_without_a_lock_a_revision_has_no_artifacts(small: History) -> None:
