@@ -93,7 +93,7 @@ class Comparison:
     @property
     def lost(self) -> list[tuple[str, float, float]]:
         """Images with their mean IoU before and after, those that lost most first."""
-        return [one for one in reversed(self._changes()) if one[2] < one[1]][:LISTED]
+        return [one for one in sorted(self._changes(), key=lambda one: one[2] - one[1]) if one[2] < one[1]][:LISTED]
 
     def _changes(self) -> list[tuple[str, float, float]]:
         return next((one.pairs.changes for one in self.kinds if one.kind == self.shown and one.pairs), [])
@@ -147,9 +147,13 @@ def compare_parameters(before: Snapshot, after: Snapshot) -> Iterator[ParameterC
 
 
 def _list_read(run: Snapshot) -> set[str]:
-    """Addresses that the selected methods read."""
+    """Addresses that the selected methods read; of sections that this version knows nothing of, all."""
     params, families = Params(run.params, source=f"params.yaml of {run.name}", checked=False), methods.list_families()
-    return {address for family in run.params if family in families for address in params.select(family)}
+    read: set[str] = set()
+    for family, section in run.params.items():
+        known = family in families and isinstance(section, Mapping) and isinstance(section.get("method"), str)
+        read |= params.select(family).keys() if known else dict(flatten({family: section})).keys()
+    return read
 
 
 def _of_records(run: Snapshot) -> dict[str, Any]:

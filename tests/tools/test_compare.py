@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import io
 import json
 import re
 import shutil
@@ -12,15 +14,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from seedbed import cli
 from seedbed.errors import ArtifactError
 from seedbed.store.artifact import MadeBy
 from seedbed.store.runs import Folder
-from seedbed.tools.bootstrap import Resampling, compare_overlaps
-from seedbed.tools.compare import Comparison, ParameterChange, StageChange, compare
-from seedbed.tools.comparison_tables import comparison_as_json
+from seedbed.tools.bootstrap import Difference, Resampling, compare_overlaps
+from seedbed.tools.compare import Comparison, KindChange, ParameterChange, StageChange, compare
+from seedbed.tools.comparison_tables import comparison_as_json, show_comparison
 from seedbed.tools.pairing import Evaluated, pair
 from tests.support.histories import Counted, History, cache, evaluate, lock, write, write_yaml
 from tests.support.publishing import published
@@ -119,7 +122,7 @@ def test_ten_are_listed(tmp_path: Path, comparing: Callable[..., Comparison]) ->
     write_runs(tmp_path, before, {image: {"masks": MISSED} for image in ids})
     found = comparing()
     assert [image for image, _, _ in found.gained] == ids[12:22], "of equals, the data set's first"
-    assert len(found.lost) == 10 and {image for image, _, _ in found.lost} <= set(ids[:12])
+    assert [image for image, _, _ in found.lost] == ids[:10]
 
 
 def test_without_an_artifact_figures_are_compared_and_it_is_said_why(tmp_path: Path, comparing: Callable[..., Comparison]) -> None:
@@ -159,15 +162,19 @@ def test_figures_of_another_run_than_the_artifact(tmp_path: Path, comparing: Cal
 def test_parameters_are_told_apart_by_whether_anything_reads_them(tmp_path: Path, comparing: Callable[..., Comparison]) -> None:
     before = {
         "seeds": {"method": "threshold", "threshold": {"foreground": 0.5}, "superpixel_background": {"threshold": 0.7}},
-        "own": {"a": 1},
+        "cams": {"scales": 1},
+        "of another version": {"a": 1},
     }
     after = {
         "seeds": {"method": "threshold", "threshold": {"background": [1]}, "superpixel_background": {"threshold": 0.8}},
-        "own": {"a": 1},
+        "cams": {"scales": 2},
+        "of another version": {"a": 2},
     }
     for name, content in {"before": before, "after": after}.items():
         write_yaml(tmp_path / name / "params.yaml", content)
     assert sorted(comparing().parameters, key=lambda one: one.address) == [
+        ParameterChange("cams.scales", 1, 2, read=True),
+        ParameterChange("of another version.a", 1, 2, read=True),
         ParameterChange("seeds.superpixel_background.threshold", 0.7, 0.8, read=False),
         ParameterChange("seeds.threshold.background", None, [1], read=True),
         ParameterChange("seeds.threshold.foreground", 0.5, None, read=True),
@@ -371,6 +378,72 @@ def test_nothing_differs(history: History) -> None:
 def test_a_mistake_is_told_in_a_line(history: History) -> None:
     code, printed = seedbed(history, "compare", "maim")
     assert code == 2 and printed.startswith("error: maim: found nothing of that name; ") and printed.count("\n") == 1
+
+
+def print_out(**found: Any) -> str:
+    """What is printed of a comparison."""
+    nothing = Comparison("a", "b", [], [], [], [], "", [], HOW)
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(show_comparison(dataclasses.replace(nothing, **found)))
+    return "\n".join(line.rstrip() for line in console.export_text().splitlines())
+
+
+def test_parameters_of_a_method_that_one_run_selects_are_counted_in_print() -> None:
+    gone = [ParameterChange(f"segmenter.old.{name}", 1, None, read=True) for name in "abcd"]
+    new = [ParameterChange(f"segmenter.new.{name}", None, [1], read=True) for name in "ab"]
+    unread = [ParameterChange(f"seeds.other.{name}", 1, 2, read=False) for name in "abcde"]
+    expected = """\
+before: a   after: b
+
+parameter        before        after
+segmenter.old    4 parameters  -
+segmenter.new.a  -             [1]
+segmenter.new.b  -             [1]
+not read by the methods that are selected: seeds.other.a, seeds.other.b, seeds.other.c,
+seeds.other.d and 1 more"""
+    assert print_out(parameters=[*gone, *new, *unread]) == expected
+
+
+def test_reasons_of_stages_in_print() -> None:
+    changes = [
+        StageChange("cams", "", True, ("cams.multiscale.flip", "cams.method"), ("seedbed/a.py",), ("dataset",), ("x",)),
+        StageChange("seeds", "b", False, (), (), (), ()),
+    ]
+    expected = """\
+before: a   after: b
+! [bold]odd
+
+stage  result     why
+cams   the same   parameters multiscale.flip, method; code seedbed/a.py; input dataset; x
+seeds  only in b"""
+    assert print_out(stages=changes, remarks=["[bold]odd"]) == expected
+
+
+def test_what_is_sure_is_marked_and_what_is_not_known_is_left_out_in_print() -> None:
+    sure, unsure, unknown = (
+        Difference(0.5, 0.25, -0.5, -0.125),
+        Difference(0.5, 0.75, -0.5, 1),
+        Difference(float("nan"), 0.5, *[float("nan")] * 2),
+    )
+    kinds = [
+        KindChange("seeds", None, unknown, {"cat": unknown, "dog": unsure}),
+        KindChange("masks", None, sure, {"cat": unsure, "fly": unknown}),
+    ]
+    expected = """\
+before: a   after: b
+
+labels  images  mIoU before   after    change
+seeds                        0.5000
+masks                0.5000  0.2500  -0.2500*  -0.5000 to -0.1250
+
+class, of masks  IoU before   after    change
+cat                  0.5000  0.7500   +0.2500  -0.5000 to +1.0000
+fly                          0.5000
+
+change of IoU     seeds
+cat
+dog             +0.2500"""
+    assert print_out(kinds=kinds) == expected
 
 
 def test_plain_data_has_no_nan(tmp_path: Path, comparing: Callable[..., Comparison]) -> None:
