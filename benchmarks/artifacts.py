@@ -313,7 +313,7 @@ class Ours(Way):
                 "splits": np.ones((self.scenes.count, 1)),
                 "mask_meaning": np.full(256, -1),
             }
-            Run("dataset", Params({})).per_image(Drawn(), look, self.scenes, images=self.scenes.ids, whole=whole)
+            Run("dataset", Params({})).per_image(Drawn(), look, self.scenes, image_ids=self.scenes.ids, whole=whole)
 
     def write(self, kind: str) -> None:
         """See `Way`."""
@@ -323,7 +323,7 @@ class Ours(Way):
             height, width = MAX_SIZE
             extents = {"map_y": height // STRIDE, "map_x": width // STRIDE} if kind == "cams" else {}
             compute = draw_maps if kind == "cams" else draw_seeds
-            run.per_image(Drawn(), compute, self.scenes, images=self.scenes.ids, extents=extents)
+            run.per_image(Drawn(), compute, self.scenes, image_ids=self.scenes.ids, extents=extents)
 
     def artifact(self, kind: str) -> Artifact:
         """What was published."""

@@ -108,8 +108,8 @@ def picture(samples: Sequence[Sample], truths: Sequence[LabelMap], seen: Sequenc
     for number, (sample, truth) in enumerate(zip(samples, truths, strict=True)):
         made = {f"after {one.steps} steps": one.labels[number] for one in seen}
         shown = {"seeds": np.asarray(sample.maps["labels"], np.uint8), **made, "truth": truth}
-        rows.append({"image": sample.image, **{name: drawing.labels(one, palette) for name, one in shown.items()}})
-    return PillowImage.fromarray(drawing.sheet(rows))
+        rows.append({"image": sample.image, **{name: drawing.draw_labels(one, palette) for name, one in shown.items()}})
+    return PillowImage.fromarray(drawing.arrange_sheet(rows))
 
 
 def open_maps(method: segmenter.Method, slots: segmenter.Settings) -> dict[str, Artifact]:

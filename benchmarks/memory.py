@@ -113,10 +113,10 @@ def perform(task: str, *, images: int, workers: int) -> None:
             "splits": classes[:, :1],
             "mask_meaning": np.full(256, -1),
         }
-        Run("dataset", Params({})).per_image(Drawn(), look, stripes, images=ids, whole=whole)
+        Run("dataset", Params({})).per_image(Drawn(), look, stripes, image_ids=ids, whole=whole)
     else:
         run = Run("seeds", Params({}), workers=workers)
-        run.per_image(Drawn(), label, stripes, Labels(run.open("dataset")), images=ids if task == "shift" else ids[1:])
+        run.per_image(Drawn(), label, stripes, Labels(run.open("dataset")), image_ids=ids if task == "shift" else ids[1:])
     seconds = time.perf_counter() - started
     print(json.dumps([seconds, peak(), max((int(note.read_text()) for note in notes.iterdir()), default=0)]))
 

@@ -33,7 +33,7 @@ from seedbed.scoring.metrics import Counts
 from seedbed.scoring.truth import Truth
 from seedbed.store.artifact import Artifact, open_artifact
 from seedbed.store.layout import compressor
-from seedbed.tools.predict import trained_segmenter
+from seedbed.tools.predict import open_segmenter
 from seedbed.types import Image, Probabilities, Size, cells
 
 CHECKOUT = Path(__file__).parents[1]
@@ -123,7 +123,7 @@ class Inquiry:
         params, data, stored = Params.read(), open_artifact("dataset"), open_artifact("predictions")
         method, judge = params.method(predictions.Method), params.method(evaluation.Method)
         assert isinstance(method, Multiscale), "another method, if there is one, wants ways of its own"
-        pictures, network = Images(params.raw_root(), data), trained_segmenter("cpu").load()
+        pictures, network = Images(params.raw_root(), data), open_segmenter("cpu").load()
         return cls(method, judge, network, data, stored, pictures, Truth.of_images(pictures))
 
     def tried(self, images: Sequence[str]) -> dict[str, Tally]:

@@ -46,7 +46,7 @@ def refine(number: int, *, classes: int = PRESENT) -> npt.NDArray[np.int64]:
 def with_processes(count: int, images: int) -> None:
     """All images, present classes alone, in so many processes of one thread each."""
     place = Workers(workers=count)
-    for _ in run_tasks(refine, range(images), place=place, named=str, size=lambda _: 1, advance=lambda _: None):
+    for _ in run_tasks(refine, range(images), place=place, name=str, size=lambda _: 1, advance=lambda _: None):
         pass
 
 

@@ -183,8 +183,8 @@ def contact_sheet(world: World, ids: Sequence[str], *, across: int) -> PillowIma
         if number % across == 0:
             rows.append({})
         blank = " " * (number % across)  # so that titles look the same and are not
-        rows[-1] |= {f"image{blank}": world.pictures[one], f"truth{blank}": drawing.labels(world.truth(entries[one]), palette)}
-    return PillowImage.fromarray(drawing.sheet(rows))
+        rows[-1] |= {f"image{blank}": world.pictures[one], f"truth{blank}": drawing.draw_labels(world.truth(entries[one]), palette)}
+    return PillowImage.fromarray(drawing.arrange_sheet(rows))
 
 
 def seeded(training: Training, seed: int | None) -> Training:

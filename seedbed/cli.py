@@ -25,7 +25,7 @@ app = typer.Typer(help="Semantic segmentation from image-level labels. Run the p
 
 
 def one_line_errors(command: Callable[P, None]) -> Callable[P, None]:
-    """Say what the user can put right in one line, without a traceback; so too that he has interrupted it."""
+    """Print errors that the user can fix, and interruptions, as one line without a traceback."""
 
     @wraps(command)
     def wrapped(*arguments: P.args, **options: P.kwargs) -> None:
@@ -63,7 +63,7 @@ def methods(family: Annotated[str, typer.Argument(help="Show one family, with ev
 @app.command()
 @one_line_errors
 def init(path: Annotated[Path, typer.Argument(help="A folder with images: your own, VOC's devkit, or COCO.")]) -> None:
-    """Look at a folder of images, write what is missing to learn from it, and let params.yaml name it."""
+    """Look at a folder of images, write a table of labels if there is none, and enter the folder in params.yaml."""
     from seedbed.tools import init as starting
 
     start = starting.begin(path)
@@ -75,8 +75,8 @@ def init(path: Annotated[Path, typer.Argument(help="A folder with images: your o
 
 @app.command()
 @one_line_errors
-def recipe(name: Annotated[str, typer.Argument(help="One of recipes/, or family.method; all are listed, if none.")] = "") -> None:
-    """Lay settings for photographs over params.yaml, or the block of a method into it, and say what that changes."""
+def recipe(name: Annotated[str, typer.Argument(help="One of recipes/, or stage.method; without it, all are listed.")] = "") -> None:
+    """Lay a file of settings over params.yaml, or add the parameters of a method, and say what that changes."""
     from seedbed.tools.recipe import describe_all, lay
 
     for line in lay(name) if name else describe_all():
@@ -86,7 +86,7 @@ def recipe(name: Annotated[str, typer.Argument(help="One of recipes/, or family.
 @app.command()
 @one_line_errors
 def doctor() -> None:
-    """Check the machine: packages, GPU, DVC, disk. Exit status 2 where something will not work."""
+    """Check the machine: packages, GPU, DVC, disk. Exit status 2 if something will not work."""
     from rich.console import Console
 
     from seedbed.tools.doctor import examine
@@ -104,10 +104,7 @@ def doctor() -> None:
 @app.command()
 @one_line_errors
 def plan() -> None:
-    """Say which stages `dvc repro` would run, why, and what that takes. Exit status 2 where one is known to fail.
-
-    Checks the whole of params.yaml first.
-    """
+    """Check params.yaml and the data; say which stages `dvc repro` would run, why, and how long. Exit status 2 if one is known to fail."""
     from rich.console import Console
 
     from seedbed.params import Params
@@ -144,11 +141,11 @@ def summary() -> None:
     """Show the figures of the last run, and name what to open."""
     from rich.console import Console
 
-    from seedbed.tools.summary import figures_table, what_to_open
+    from seedbed.tools.summary import figures_table, list_files_to_open
 
     console = Console(soft_wrap=True)
     console.print(figures_table())
-    console.print(what_to_open(), highlight=False)
+    console.print(list_files_to_open(), highlight=False)
 
 
 @app.command()
@@ -211,19 +208,19 @@ def runs(
 def predict(
     pictures: Annotated[list[Path], typer.Argument(help="Image files.")],
     folder: Annotated[
-        Path, typer.Option("--to", help="Where to write masks. Only what an earlier `predict` wrote is ever replaced.")
+        Path, typer.Option("--to", help="Folder for the masks. Only files that `predict` wrote are ever overwritten.")
     ] = Path("predicted"),
-    with_crf: Annotated[bool, typer.Option("--crf", help="Let the evaluation's dense CRF have the last word.")] = False,
-    overlay: Annotated[bool, typer.Option("--overlay", help="Write pictures with their labels over them, too.")] = False,
+    with_crf: Annotated[bool, typer.Option("--crf", help="Refine the labels with the evaluation's dense CRF.")] = False,
+    overlay: Annotated[bool, typer.Option("--overlay", help="Also write pictures with their labels over them.")] = False,
     size: Annotated[
         int | None,
-        typer.Option("--size", help="Longest side at which the network sees a picture; else what images of the data set may have."),
+        typer.Option("--size", help="Longest side at which the network sees a picture; by default dataset.max_size."),
     ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Segment new pictures with the trained model. Masks are PNG files of class numbers, in the classes' colours.
+    """Segment new pictures with the trained model. Masks are PNG files of class numbers, shown in the classes' colours.
 
-    Pictures that cannot be used are named at the end, with exit status 2.
+    Pictures that cannot be used are listed at the end, with exit status 2.
     """
     from seedbed.params import Params
     from seedbed.run.stage import Run
@@ -247,16 +244,18 @@ def predict(
 @one_line_errors
 def export_model(
     file: Annotated[Path, typer.Argument(help="Where to write it: a .pt2 file.")],
-    size: Annotated[tuple[int, int] | None, typer.Option("--size", help="Height and width of the only images it takes; else any.")] = None,
+    size: Annotated[
+        tuple[int, int] | None, typer.Option("--size", help="Height and width of the images that it accepts; by default any.")
+    ] = None,
 ) -> None:
-    """Write the trained segmenter as a program of torch.export, which runs without Seedbed, and check its answers."""
+    """Write the trained segmenter as a torch.export program, which runs without Seedbed, and check its outputs."""
     from seedbed.tools import export_model as program
-    from seedbed.tools.predict import trained_segmenter
+    from seedbed.tools.predict import open_segmenter
 
-    trained = trained_segmenter("cpu")
+    trained = open_segmenter("cpu")
     program.check(file, size)
     furthest = program.export(trained.load(), file, size=size)
-    print(f"{file}: from RGB in [0, 1] (batch, 3, height, width) to logits of every pixel; at most {furthest:.1g} from the network's")
+    print(f"{file}: from RGB in [0, 1] (batch, 3, height, width) to logits of every pixel, within {furthest:.1g} of the network's")
 
 
 @app.command()
@@ -265,21 +264,21 @@ def weights(
     stage: Annotated[str, typer.Argument(help="pretraining, classifier or segmenter.")],
     file: Annotated[Path, typer.Argument(help="Where to write them: a .safetensors file.")],
 ) -> None:
-    """Write the weights that a stage has trained to a file, for other programs or as initial weights; prints what params.yaml needs."""
-    from seedbed.tools.weights import save_state, trained_artifact
+    """Write the weights that a stage has trained to a file, and print the line for params.yaml that starts from them."""
+    from seedbed.tools.weights import open_trained, save_state
 
-    artifact = trained_artifact(stage)
+    artifact = open_trained(stage)
     print(f'initial_weights: {{source: file, file: "{file}", sha256: "{save_state(artifact, file)}"}}')
 
 
 @app.command()
 @one_line_errors
 def components(
-    count: Annotated[int, typer.Argument(min=1, help="So many are kept.")],
+    count: Annotated[int, typer.Argument(min=1, help="Number of components.")],
     file: Annotated[Path, typer.Argument(help="Where to write them: a .safetensors file.")],
-    images: Annotated[int, typer.Option("--images", min=1, help="Fit them to so many images of the data set, evenly spread.")] = 1000,
+    images: Annotated[int, typer.Option("--images", min=1, help="Number of images to fit to, evenly spread over the data set.")] = 1000,
 ) -> None:
-    """Fit principal components to data/features.zarr, to reduce features from now on; prints what params.yaml needs."""
+    """Fit principal components to data/features.zarr, and print the line for params.yaml that reduces features with them."""
     from seedbed.store.artifact import open_artifact
     from seedbed.tools.components import write_components
 
@@ -289,22 +288,22 @@ def components(
 @app.command()
 @one_line_errors
 def verify(
-    artifacts: Annotated[list[str] | None, typer.Argument(help="Stages whose artifacts to look at; all that there are, if none.")] = None,
-    raw: Annotated[bool, typer.Option("--raw", help="Hold every raw image file against its digest, too.")] = False,
-    store: Annotated[bool, typer.Option("--store", help="Look at what is kept in data/.work, too.")] = False,
+    artifacts: Annotated[list[str] | None, typer.Argument(help="Stages whose artifacts to check; by default all.")] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Also compare every raw image file with its digest.")] = False,
+    store: Annotated[bool, typer.Option("--store", help="Also check the entries in data/.work.")] = False,
 ) -> None:
-    """Check what is on disk: files, checksums, what made it, and content image by image. Exit status 2 where something is wrong."""
+    """Check what is on disk: files, checksums, what made it, and content image by image. Exit status 2 if something is wrong."""
     from seedbed.params import Params
     from seedbed.tools import verify as checking
 
-    names = checking.names_of(artifacts or ())
+    names = checking.select_artifacts(artifacts or ())
     params = Params.read() if raw or Path("params.yaml").is_file() else None
     root = params.raw_root() if raw and params else None
     reports = []
     for report in checking.verify_all(names, params=params, root=root, store=store):
         print(report, flush=True)
         reports.append(report)
-    for line in checking.advice(reports):
+    for line in checking.give_advice(reports):
         print(line)
     if not all(report.sound for report in reports):
         raise typer.Exit(USER_ERROR)
@@ -313,12 +312,12 @@ def verify(
 @app.command()
 @one_line_errors
 def gc(
-    delete: Annotated[bool, typer.Option("--delete", help="Do it; else it is only said what would be done.")] = False,
-    keep: Annotated[int, typer.Option("--keep", min=0, help="So many old generations of each stage stay, those of use last.")] = 0,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete; without it, only show what can go.")] = False,
+    keep: Annotated[int, typer.Option("--keep", min=0, help="Old generations to keep of each stage, the most recently used ones.")] = 0,
     stage: Annotated[list[str] | None, typer.Option("--stage", help="Only this stage; may be given several times.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Current results too, so that all is computed anew. Artifacts stay.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Current results too, so that all is recomputed. Artifacts stay.")] = False,
 ) -> None:
-    """Show what data/.work keeps of earlier parameters, code and images, and delete it. Exit status 2 where a stage is at work."""
+    """Show what data/.work keeps of earlier parameters, code and images, and delete it. Exit status 2 if a stage is running."""
     from rich.console import Console
 
     from seedbed.tools import gc as garbage
@@ -327,12 +326,12 @@ def gc(
     generations = garbage.survey(choice)
     console.print(garbage.table(generations))
     if not delete:
-        print(garbage.advice(choice, generations))
+        print(garbage.give_advice(choice, generations))
         return
     for what in garbage.collect(choice):
         print(garbage.describe_done(*what))
     if everything:
-        print("Artifacts stay as they are; `dvc repro --force` computes them anew.")
+        print("Artifacts stay as they are; `dvc repro --force` recomputes them.")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What a user can get wrong, said in one line.
+"""Errors that the user can fix, each said in one line.
 
 Every message has the same four parts: where, what was found, what was expected, and what to do next.
 """
@@ -12,13 +12,13 @@ from collections.abc import Iterable, Sequence
 
 USER_ERROR = 2  # exit status
 SHOWN = 20  # problems in a message
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # whatever says that a disk, or one's part of it, is full
-IN_THE_WAY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)  # a path that cannot be used as it is
-LONGEST = 300  # letters of one of them
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, or the user's quota, is full
+UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)  # the path cannot be used as it is
+LONGEST = 300  # letters of a problem in a message
 
 
 class SeedbedError(Exception):
-    """Something that the user can put right; printed as one line, exit status 2, no traceback."""
+    """Something that the user can fix; printed as one line without a traceback, with exit status 2."""
 
     def __init__(self, where: str, *, found: str, expected: str, do: str) -> None:
         where, found, expected, do = (_writable(part) for part in (where, found, expected, do))
@@ -33,12 +33,12 @@ class SeedbedError(Exception):
         return " ".join(line.split())
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Exceptions with keyword-only arguments cannot cross a process border by themselves.
+        # By default, exceptions with keyword-only arguments cannot be pickled.
         return (_rebuild, (type(self), self.where, self.found, self.expected, self.do))
 
 
 class ParamsError(SeedbedError):
-    """params.yaml does not say what it must."""
+    """params.yaml is wrong or incomplete."""
 
 
 class MethodError(SeedbedError):
@@ -50,7 +50,7 @@ class ArtifactError(SeedbedError):
 
 
 class DataError(SeedbedError):
-    """The raw data set is not what its reader needs."""
+    """Raw data or pictures are missing, damaged, or not what is needed."""
 
 
 class WeightsError(SeedbedError):
@@ -62,7 +62,7 @@ class TrainingError(SeedbedError):
 
 
 class MachineError(SeedbedError):
-    """The machine lacks what was asked of it."""
+    """The machine lacks something that is needed."""
 
 
 class ChangedError(SeedbedError):
@@ -70,29 +70,29 @@ class ChangedError(SeedbedError):
 
 
 def of_system(error: OSError) -> SeedbedError | None:
-    """What the system refuses and the user can put right; None for what is no fault of his."""
+    """An error of the operating system as one that the user can fix; None if it is not one."""
     if error.errno in FULL:
-        do = "make some (see `seedbed gc`) and run it again: it goes on where it was"
-        return MachineError(str(error.filename or "data/"), found=f"no room to write: {os.strerror(error.errno)}", expected="room", do=do)
-    if error.errno in IN_THE_WAY and error.filename is not None:
+        do = "free some (see `seedbed gc`) and run it again to resume where it was"
+        return MachineError(str(error.filename or "data/"), found=f"a full disk: {os.strerror(error.errno)}", expected="free space", do=do)
+    if error.errno in UNUSABLE and error.filename is not None:
         found = os.strerror(error.errno).lower()
-        return MachineError(str(error.filename), found=found, expected="to be able to use it", do="see what it is and who owns it")
+        return MachineError(str(error.filename), found=found, expected="access to it", do="check what it is and who owns it")
     return None
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """', nearest: x' where a known name resembles this one, else nothing."""
+    """' (nearest: x)' if a known name resembles this one; else empty."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" (nearest: {close[0]})" if close else ""
 
 
 def list_problems(problems: Sequence[str]) -> str:
-    """The first of many for a message."""
+    """Problems for a message: the first ones, and how many more there are."""
     return "; ".join(map(shorten, problems[:SHOWN])) + (f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else "")
 
 
 def shorten(text: str) -> str:
-    """A text for a message, which may quote whatever a file says."""
+    """A text for a message, cut short: it may quote the content of a file."""
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text):,} letters)"
 
 
@@ -102,7 +102,7 @@ def join_names(names: Iterable[str]) -> str:
 
 
 def _writable(text: str) -> str:
-    """The same without what cannot be printed or kept: bytes of file names that are not UTF-8."""
+    """A text that can be printed: bytes of file names that are not UTF-8 are escaped."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 

@@ -1,4 +1,4 @@
-"""The one decoder of images."""
+"""Decodes images, here and nowhere else, and finds damaged files."""
 
 from __future__ import annotations
 
@@ -32,34 +32,35 @@ LARGEST_SIDE = 20_000
 MOST_PIXELS = 100_000_000  # 300 MB decoded
 
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"  # how files begin
-CUT_SHORT = "Premature end of JPEG file"  # what libjpeg says
-HARMLESS = re.compile(r"JFIF revision|Adobe color transform|Invalid SOS parameters|color conversion|\(\): ")  # and what stops its user
+CUT_SHORT = "Premature end of JPEG file"  # a message of libjpeg
+# Harmless warnings of libjpeg, and limitations of simplejpeg, which OpenCV does not have.
+HARMLESS = re.compile(r"JFIF revision|Adobe color transform|Invalid SOS parameters|color conversion|\(\): ")
 EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker")
-FEW = 8  # bytes too many, with which some cameras fill up what they write
-ORIENTATION, LYING = 0x0112, 5  # the tag of EXIF that says how a camera was held; from this value on, on its side
-# What readers of Pillow raise when bytes are wrong.
-WRONG_HEADS = (OSError, SyntaxError, ValueError, RuntimeError, ArithmeticError, LookupError, EOFError, MemoryError)
+MAX_PADDING = 8  # extraneous bytes that are no damage: some cameras pad their files
+ORIENTATION, LYING = 0x0112, 5  # EXIF's tag for how the camera was held; from this value on, on its side
+# Errors that Pillow's readers raise for wrong bytes.
+HEADER_ERRORS = (OSError, SyntaxError, ValueError, RuntimeError, ArithmeticError, LookupError, EOFError, MemoryError)
 
-PillowImage.MAX_IMAGE_PIXELS = MOST_PIXELS  # of which it warns
-# A broken image is told of in our own words.
+PillowImage.MAX_IMAGE_PIXELS = MOST_PIXELS  # beyond that it warns
+# Broken images are reported in our own words.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
 def decode(content: bytes, *, where: str) -> Image:
-    """RGB pixels of an encoded image, turned as its EXIF tag says; grey, palette, CMYK, alpha and 16 bits become 8-bit RGB.
+    """RGB pixels of an encoded image, rotated as its EXIF tag says; grey, palette, CMYK, alpha and 16 bits become 8-bit RGB.
 
     where: the file, for the message.
     """
     if announced := read_announced_size(io.BytesIO(content)):
         _check_size(announced, where)
-    if found := damage(content):
+    if found := find_damage(content):
         raise DataError(where, found=found, expected="a whole image file", do="replace the file")
     return _decode_safely(content, where)
 
 
 def _decode_safely(content: bytes, where: str) -> Image:
-    """Pixels of an image that is known to be sound, as far as that can be known."""
+    """Pixels of an image in which no damage was found."""
     try:
         bgr = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
     except cv2.error:
@@ -70,45 +71,45 @@ def _decode_safely(content: bytes, where: str) -> Image:
     return np.ascontiguousarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
-def damage(content: bytes) -> str:
-    """What tells that bytes of an image file are wrong, although decoders make pixels of them; empty where nothing does.
+def find_damage(content: bytes) -> str:
+    """Wrong bytes in an image file that decoders would turn into pixels without an error, in words; empty if none are found.
 
-    PNG has checksums. In JPEG, wrong bytes shift what follows, so that data is left over or missing in the end; what does neither is not
-    found. What follows the end of an image, as cameras add previews and films, is no damage.
+    PNG has checksums. In JPEG, wrong bytes usually shift what follows, so that data is left over or missing at the end; others are not
+    found. Data after the end of an image is not damage: cameras add previews and films there.
     """
-    return _damage_of_png(content) if content.startswith(PNG) else _damage_of_jpeg(content) if content.startswith(JPEG) else ""
+    return _find_png_damage(content) if content.startswith(PNG) else _find_jpeg_damage(content) if content.startswith(JPEG) else ""
 
 
-def _damage_of_png(content: bytes) -> str:
+def _find_png_damage(content: bytes) -> str:
     view, start = memoryview(content), len(PNG)
     while start + 12 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, start)
         end = start + 12 + length
         if end > len(content):
             break
-        essential = kind[:1].isupper()  # others hold remarks
+        essential = kind[:1].isupper()  # the other chunks hold remarks
         if essential and zlib.crc32(view[start + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
-            return f"a PNG file with wrong bytes: the checksum of part {kind.decode('latin-1')!r} is another"
+            return f"a PNG file with wrong bytes: the checksum of chunk {kind.decode('latin-1')!r} does not match"
         if kind == b"IEND":
             return ""
         start = end
     return "a PNG file that is cut short"
 
 
-def _damage_of_jpeg(content: bytes) -> str:
+def _find_jpeg_damage(content: bytes) -> str:
     try:
-        simplejpeg.decode_jpeg(content, "GRAY", min_height=1, min_width=1)  # all data is read, and few pixels are made of it
-    except ValueError as error:  # also what libjpeg only warns of, or what stops it where OpenCV goes on
-        told = str(error)
-        extraneous = EXTRANEOUS.search(told)
-        if HARMLESS.search(told) or (extraneous and int(extraneous[1]) <= FEW):
+        simplejpeg.decode_jpeg(content, "GRAY", min_height=1, min_width=1)  # reads all data, but makes few pixels from it
+    except ValueError as error:  # raised for libjpeg's warnings, too, and for some files that OpenCV can read
+        message = str(error)
+        extraneous = EXTRANEOUS.search(message)
+        if HARMLESS.search(message) or (extraneous and int(extraneous[1]) <= MAX_PADDING):
             return ""
-        return "a JPEG file that is cut short" if CUT_SHORT in told else f"a JPEG file with wrong bytes: {told}"
+        return "a JPEG file that is cut short" if CUT_SHORT in message else f"a JPEG file with wrong bytes: {message}"
     return ""
 
 
 def _check_size(size: Size, where: str) -> None:
-    """Refuse what is no sensible image."""
+    """Refuse images that are too small or too large to be sensible."""
     height, width = size
     if min(size) < SMALLEST_SIDE or max(size) > LARGEST_SIDE or height * width > MOST_PIXELS:
         raise DataError(
@@ -120,9 +121,9 @@ def _check_size(size: Size, where: str) -> None:
 
 
 def read_announced_size(file: Path | BinaryIO, *, upright: bool = False) -> Size | None:
-    """Height and width as the head of a file says, before anything is unpacked; None where Pillow cannot tell.
+    """Height and width according to the header of a file, before anything is decoded; None if Pillow cannot tell.
 
-    upright: turned as the EXIF tag says.
+    upright: as after the rotation that the EXIF tag says.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -131,20 +132,20 @@ def read_announced_size(file: Path | BinaryIO, *, upright: bool = False) -> Size
                 return (opened.width, opened.height) if upright and _lies(opened) else (opened.height, opened.width)
         except PillowImage.DecompressionBombError:
             return LARGEST_SIDE, LARGEST_SIDE
-        except WRONG_HEADS:
+        except HEADER_ERRORS:
             return None
 
 
 def _lies(picture: PillowImage.Image) -> bool:
     """Whether EXIF says that a camera was held on its side."""
     if picture.format == "PNG" and "exif" not in picture.info:
-        return False  # Pillow would unpack the picture to look behind it
+        return False  # Pillow would decode the whole picture to look for EXIF after it
     value = picture.getexif().get(ORIENTATION)
     return isinstance(value, int) and value >= LYING
 
 
 def fit_size(size: Size, bound: Size) -> Size:
-    """The size of an image that was shrunk until it fits; its proportions stay as they are."""
+    """The size of an image after it is shrunk to fit a bound, with its proportions kept."""
     scale = min(1.0, bound[0] / size[0], bound[1] / size[1])
     height, width = (max(SMALLEST_SIDE, min(limit, round(scale * side))) for side, limit in zip(size, bound, strict=True))
     return height, width
@@ -165,7 +166,7 @@ class RawFiles:
 
     @classmethod
     def of(cls, root: Path, files: Mapping[str, str]) -> RawFiles:
-        """Files as they are now."""
+        """Digest files as they are now."""
 
         def digest_of(file: str) -> str:
             try:
@@ -173,29 +174,29 @@ class RawFiles:
             except DataError:
                 return ""
 
-        with ThreadPoolExecutor() as threads:  # waits for the disk, and hashes outside Python's lock
+        with ThreadPoolExecutor() as threads:  # threads wait for the disk, and hash outside Python's lock
             return cls(root.absolute(), files, dict(zip(files, threads.map(digest_of, files.values()), strict=True)))
 
-    def key(self, image: str) -> str:
+    def key(self, image_id: str) -> str:
         """Identity of an image file."""
-        file = self.files[image]
-        return self.digests[image] or f"unreadable {file}: {raw.kind(self.root / file)}"
+        file = self.files[image_id]
+        return self.digests[image_id] or f"unreadable {file}: {raw.kind(self.root / file)}"
 
-    def only(self, images: Sequence[str]) -> RawFiles:
-        """Some of them."""
-        return RawFiles(self.root, {one: self.files[one] for one in images}, {one: self.digests[one] for one in images})
+    def only(self, image_ids: Sequence[str]) -> RawFiles:
+        """The same for some of the images alone."""
+        return RawFiles(self.root, {one: self.files[one] for one in image_ids}, {one: self.digests[one] for one in image_ids})
 
-    def inspect(self, image: str) -> tuple[Size, str]:
-        """Size of an image, or what is wrong with its file: returned, not raised, so that all problems can be told together."""
+    def inspect(self, image_id: str) -> tuple[Size, str]:
+        """Size of an image, or what is wrong with its file: returned, not raised, so that all problems can be reported together."""
         content, problem = b"", ""
         try:
-            content = raw.read(self.root / self.files[image])
+            content = raw.read(self.root / self.files[image_id])
         except DataError as error:
             problem = error.found
-        if self.digests[image] != ("" if problem else digest(content)):  # what is found out here is kept under that digest
-            raise DataError(self.files[image], found="a file that is changing", expected="one that stays", do="run it again")
+        if self.digests[image_id] != ("" if problem else digest(content)):  # results are kept under that digest
+            raise DataError(self.files[image_id], found="a file that is changing", expected="a file that stays as it is", do="run it again")
         try:
-            height, width = (0, 0) if problem else decode(content, where=self.files[image]).shape[:2]
+            height, width = (0, 0) if problem else decode(content, where=self.files[image_id]).shape[:2]
         except DataError as error:
             return (0, 0), error.found
         return (height, width), problem
@@ -204,11 +205,11 @@ class RawFiles:
 def review(
     where: str, files: Sequence[str], max_size: Size, allowed: int, listed: Sequence[str], computed: Mapping[str, npt.NDArray[Any]]
 ) -> None:
-    """Raise one error for all that is wrong with a data set, and name what is left out.
+    """Raise one error for everything that is wrong with a data set, and print which images are left out.
 
     where: the data set, for messages.
-    allowed: so many files may be broken.
-    listed: what is wrong with lists, tables and annotations.
+    allowed: how many files may be broken.
+    listed: problems of lists, tables and annotations.
     computed: `size`, `problem` and `mask_problem` of every file.
     """
     broken = [f"{file}: {problem}" for file, problem in zip(files, computed.get("problem", ()), strict=True) if problem]
@@ -239,12 +240,12 @@ def review(
 
 
 def read(path: Path, *, expected_digest: str) -> Image:
-    """An image of an indexed data set, refused where the file is not the one that was indexed."""
+    """An image of an indexed data set; refused if the file has changed since."""
     if (found := raw.kind(path)) != raw.FILE:
         raise DataError(str(path), found=found, expected="the image that was indexed", do="restore it, or run `dvc repro dataset`")
     content = raw.read(path)
     if digest(content) != expected_digest:
-        raise DataError(str(path), found="another file than was indexed", expected="the same content", do="run `dvc repro dataset`")
+        raise DataError(str(path), found="another file than the one indexed", expected="the same content", do="run `dvc repro dataset`")
     return _decode_safely(content, str(path))
 
 
@@ -256,24 +257,24 @@ class Images:
     data: Artifact
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Wherever it arrives, the current folder may be another.
+        # In another process the current folder may be a different one.
         return (Images, (self.root.absolute(), self.data))
 
-    def key(self, image: str) -> str:
+    def key(self, image_id: str) -> str:
         """Identity of an image's pixels."""
-        height, width = self.data.size(image)
-        return f"{self.digest(image)} {height} x {width}"
+        height, width = self.data.size(image_id)
+        return f"{self.digest(image_id)} {height} x {width}"
 
-    def digest(self, image: str) -> str:
+    def digest(self, image_id: str) -> str:
         """Identity of an image's file."""
-        return str(self.data.array("image_digest")[self.data.row(image)])
+        return str(self.data.array("image_digest")[self.data.row(image_id)])
 
-    def file(self, image: str) -> str:
-        """Where an image is, relative to the root."""
-        return str(self.data.array("file")[self.data.row(image)])
+    def file(self, image_id: str) -> str:
+        """Path of an image's file, relative to the root."""
+        return str(self.data.array("file")[self.data.row(image_id)])
 
-    def __getitem__(self, image: str) -> Image:
-        pixels, size = read(self.root / self.file(image), expected_digest=self.digest(image)), self.data.size(image)
+    def __getitem__(self, image_id: str) -> Image:
+        pixels, size = read(self.root / self.file(image_id), expected_digest=self.digest(image_id)), self.data.size(image_id)
         if pixels.shape[:2] == size:
             return pixels
         return np.asarray(cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)

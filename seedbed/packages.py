@@ -1,4 +1,4 @@
-"""The packages of others that our code computes with, and their versions: results are kept under them, as under our code."""
+"""The third-party packages that our code computes with, and their versions. Results are stored under both, as under our own code."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ INSTALLED_AS = {
     "skimage": "scikit-image",
     "yaml": "pyyaml",
 }
-# They change no value: parameters are checked, weights taken as they are. A test says where.
+# They change no value: they check parameters, or read and write weights as they are. A test holds this.
 COMPUTE_NOTHING = frozenset({"pydantic", "safetensors"})
 
 
 def select_computing(imported: Iterable[str], *, ours: Iterable[str]) -> set[str]:
-    """Packages of others among imported names that compute something."""
+    """Third-party packages among imported names, except those that compute nothing."""
     first = {name.partition(".")[0] for name in imported}
     return first - sys.stdlib_module_names - set(ours) - COMPUTE_NOTHING - {""}
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
-    """What is installed now of some packages, by the names that pip has for them; empty where one is not installed.
+    """Installed versions of packages, by the names that pip has for them; an empty version if one is not installed.
 
-    Without what is written behind a plus sign, which says for which processor it was built.
+    What follows a plus sign is left out: it says for which processor a package was built.
     """
     changed = _last_change()
     found = (_find_installed(package, changed) for package in packages)
@@ -40,19 +40,19 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
 
 
 def _last_change() -> tuple[int, ...]:
-    """When something was last installed or removed."""
+    """When a package was last installed or removed."""
     times = []
     for folder in sys.path:
-        with suppress(OSError):  # it need not be there
+        with suppress(OSError):  # folders on the path need not exist
             times.append(os.stat(folder or ".").st_mtime_ns)  # noqa: PTH116 (asked for after every shard)
     return tuple(times)
 
 
 @lru_cache(maxsize=64)
 def _find_installed(package: str, changed: tuple[int, ...]) -> tuple[str, str]:
-    """Name and version.
+    """Name and version of a package.
 
-    changed: when that may have become another.
+    changed: part of the cache's key, because an installation may change the version.
     """
     name = INSTALLED_AS.get(package, package)
     try:
@@ -64,6 +64,6 @@ def _find_installed(package: str, changed: tuple[int, ...]) -> tuple[str, str]:
 
 @lru_cache(maxsize=1)
 def _distributions(changed: tuple[int, ...]) -> dict[str, list[str]]:
-    """Packages by what they let one import. Takes a fifth of a second, so only where a name is not enough."""
+    """Packages by the modules that they install. It takes a fifth of a second, so it is used only if the name is not enough."""
     del changed
     return {name: list(found) for name, found in importlib.metadata.packages_distributions().items()}

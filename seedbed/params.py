@@ -105,7 +105,8 @@ class Params:
         selected = methods.load(family, name, where=f"{self._source}: {family}.method")
         block, address = self._section(family).get(name), f"{self._source}: {family}.{name}"
         if block is None and methods.read_declaration(family, name).parameters:
-            do = f"run `seedbed recipe {family}.{name}`, or take them from params.yaml in git"
+            has_file = Path("recipes/methods", f"{family}.{name}.yaml").is_file()
+            do = f"run `seedbed recipe {family}.{name}`" if has_file else "restore them from params.yaml in git"
             raise ParamsError(address, found="nothing", expected="the parameters of the selected method", do=do)
         made = _make(selected, block, address)
         assert isinstance(made, contract)

@@ -1,6 +1,6 @@
-"""What artifacts hold, as the types that methods take, and back.
+"""Converts what artifacts hold to the types that methods take, and back.
 
-Whatever is stored passes through here, so this module belongs to the code of every stage: it alone rounds, pads and cuts.
+It alone rounds, pads and cuts what is stored, so it is part of every stage's code.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import SPATIAL, Array, Columns
 from seedbed.types import BACKGROUND, Alignment, ClassMaps, PatchFeatures, Probabilities
 
-# To what is stored.
+# For writing.
 
 
 def encode(arrays: Mapping[str, Array], columns: Columns) -> dict[str, npt.NDArray[Any]]:
@@ -26,7 +26,7 @@ def encode(arrays: Mapping[str, Array], columns: Columns) -> dict[str, npt.NDArr
 
 
 def pad(spec: Array, entries: Sequence[npt.NDArray[Any]], shape: Sequence[int]) -> npt.NDArray[Any]:
-    """Entries of different extents in one block."""
+    """Put entries of different extents into one block."""
     block = np.full(shape, spec.fill, spec.dtype)
     for place, entry in enumerate(entries):
         corner: Any = (place, *(slice(0, length) for length in entry.shape))
@@ -34,11 +34,11 @@ def pad(spec: Array, entries: Sequence[npt.NDArray[Any]], shape: Sequence[int]) 
     return block
 
 
-# And back.
+# For reading.
 
 
 def cut(spec: Array, entry: npt.NDArray[Any], extent: npt.ArrayLike) -> npt.NDArray[Any]:
-    """An entry without its padding; leading dimensions that were chosen already may be missing.
+    """An entry without its padding; it may lack leading dimensions that have been indexed.
 
     extent: true height and width.
     """
@@ -68,17 +68,17 @@ def read_patches(artifact: Artifact, image_id: str) -> PatchFeatures:
 
 @dataclass(frozen=True)
 class Patches:
-    """Features of images, for a method that may have no use for them."""
+    """Features of images, for a method that may not use them."""
 
     features: Artifact
     wanted: bool
 
     def key(self, image_id: str) -> str:
-        """Identity of what there is of an image."""
+        """Identity of an image's features; empty if they are not wanted."""
         return self.features.key(image_id) if self.wanted else ""
 
     def __getitem__(self, image_id: str) -> PatchFeatures:
-        """Features of an image; without channels where they are not wanted."""
+        """Features of an image; without channels if they are not wanted."""
         return read_patches(self.features, image_id) if self.wanted else PatchFeatures(np.zeros((1, 1, 0), np.float32), 1, Alignment.PADDED)
 
 
@@ -99,13 +99,13 @@ def read_probabilities(artifact: Artifact, image_id: str) -> Probabilities:
 
 
 def read_shards(artifact: Artifact, name: str) -> Iterator[npt.NDArray[Any]]:
-    """An array with an entry per image, a shard at a time."""
+    """Read an array with an entry per image, a shard at a time."""
     for start in range(0, len(artifact), schemas.SHARD_IMAGES):
         yield artifact.entry(name, slice(start, start + schemas.SHARD_IMAGES))
 
 
 def read_total(artifact: Artifact, name: str) -> npt.NDArray[np.int64]:
-    """Sum of an array of counts over all images, of which a shard at most is in memory."""
+    """Sum of an array of counts over all images, with at most one shard in memory."""
     total = np.zeros(artifact.entry(name, slice(0, 0)).shape[1:], np.int64)
     for shard in read_shards(artifact, name):
         total += shard.sum(axis=0)
@@ -119,12 +119,12 @@ class Labels:
     data: Artifact
 
     def key(self, image_id: str) -> str:
-        """Identity of what is known of an image."""
+        """Identity of an image's labels."""
         row = self.data.row(image_id)
         return "".join("01"[int(one)] for one in self.data.array("labels")[row]) if self.data.array("labelled")[row] else "unknown"
 
     def get(self, image_id: str) -> tuple[int, ...] | None:
-        """Classes that an image contains, without background; None where nobody knows them."""
+        """Classes that an image contains, without background; None if it has no labels."""
         return self[image_id] if self.data.array("labelled")[self.data.row(image_id)] else None
 
     def __getitem__(self, image_id: str) -> tuple[int, ...]:

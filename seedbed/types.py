@@ -1,4 +1,4 @@
-"""The few types that pass between steps. Axis order is fixed: image (y, x, rgb), maps (class, y, x)."""
+"""The types that pass between steps. The axis order is fixed: image (y, x, rgb), maps (class, y, x)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BACKGROUND_NAME = "background"
 BACKGROUND_COLOUR = (0, 0, 0)
 BACKGROUND = 0  # classes are 1..K
 IGNORE = 255  # a pixel without a label
-PARTS = 255  # of a probability of 1, where it is kept in a byte
+PARTS = 255  # a probability of 1, where probabilities are stored in bytes
 
 Image: TypeAlias = npt.NDArray[np.uint8]  # (y, x, rgb)
 LabelMap: TypeAlias = npt.NDArray[np.uint8]  # (y, x): class of every pixel, 0 background, 255 ignore
@@ -25,7 +25,7 @@ Entry = TypeVar("Entry", bound=np.generic)
 
 
 def cells(size: Size, edge: int) -> Size:
-    """Rows and columns of squares that cover an image; the last may reach beyond its border.
+    """Rows and columns of squares that cover an image; the last ones may reach beyond its border.
 
     edge: of a square, in pixels.
     """
@@ -34,17 +34,17 @@ def cells(size: Size, edge: int) -> Size:
 
 
 class Alignment(StrEnum):
-    """How an image whose sides are no multiples of the patch size was brought to whole patches."""
+    """How an image was adapted to whole patches if its sides are not multiples of the patch size."""
 
-    RESIZED = "resized"  # all patches cover equal parts of it
+    RESIZED = "resized"  # all patches cover equal parts of the image
     PADDED = "padded"  # the last row and column reach beyond its lower and right border
 
 
 @dataclass(frozen=True)
 class PatchFeatures:
-    """One vector per square patch of an image, and where the patches lie on it.
+    """One vector per square patch of an image, and how the patches lie on it.
 
-    There are as many rows and columns as it takes to cover the image.
+    There are just enough rows and columns to cover the image.
     """
 
     values: npt.NDArray[np.float32]  # (patch_y, patch_x, channel)
@@ -52,22 +52,22 @@ class PatchFeatures:
     alignment: Alignment
 
     def on_pixels(self, entries: npt.NDArray[Entry], size: Size) -> npt.NDArray[Entry]:
-        """A map of the image from one of its patches: each pixel takes the entry of the patch that its centre lies in.
+        """Turn a map of patches into one of pixels: each pixel takes the entry of the patch that contains its centre.
 
         entries: (patch_y, patch_x).
         size: of the image.
         """
         if entries.shape != self.values.shape[:2] or entries.shape != cells(size, self.patch_size):
             raise ValueError(f"patches of {self.patch_size} pixels in a grid of {entries.shape} do not cover an image of {size}")
-        rows, columns = (self._of_pixels(count, length) for count, length in zip(entries.shape, size, strict=True))
+        rows, columns = (self._locate_pixels(count, length) for count, length in zip(entries.shape, size, strict=True))
         return entries[np.ix_(rows, columns)]
 
-    def _of_pixels(self, count: int, length: int) -> npt.NDArray[np.int64]:
-        """Row or column of the grid in which every row or column of pixels lies."""
+    def _locate_pixels(self, count: int, length: int) -> npt.NDArray[np.int64]:
+        """For every row or column of pixels, the row or column of the grid that contains it."""
         pixels = np.arange(length)
         if self.alignment is Alignment.PADDED:
             return pixels // self.patch_size
-        return (2 * pixels + 1) * count // (2 * length)  # of the pixel's centre, in whole numbers
+        return (2 * pixels + 1) * count // (2 * length)  # by the pixel's centre, in integers
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,11 @@ class ClassMaps:
         return ClassMaps(classes=self.classes, maps=maps)
 
     def present(self, num_classes: int) -> npt.NDArray[np.bool_]:
-        """Whether there is a map, for every class."""
+        """For every class, whether there is a map."""
         return np.isin(np.arange(1 + num_classes), self.classes)
 
     def spread(self, num_classes: int) -> npt.NDArray[np.float32]:
-        """One map for every class, background and absent classes included, which are 0 everywhere."""
+        """One map for every class. Those of background and absent classes are 0."""
         spread = np.zeros((1 + num_classes, *self.maps.shape[1:]), np.float32)
         spread[list(self.classes)] = self.maps
         return spread
@@ -100,36 +100,36 @@ class ClassMaps:
 
 @dataclass(frozen=True)
 class PseudoMask:
-    """A label for every pixel, and how sure it is."""
+    """A label for every pixel, and its confidence."""
 
     labels: LabelMap
     confidence: ConfidenceMap  # 0 where there is no label
 
     @classmethod
     def of(cls, labels: LabelMap, probabilities: npt.NDArray[np.float32]) -> PseudoMask:
-        """Labels with their probabilities (y, x), in [0, 1]."""
+        """From labels and their probabilities (y, x), in [0, 1]."""
         return cls(labels, np.asarray(np.where(labels == IGNORE, 0, np.rint(PARTS * probabilities)), np.uint8))
 
     @classmethod
     def empty(cls, size: Size) -> PseudoMask:
-        """Background alone, of which there is no doubt: what an image shows that contains no class."""
+        """Certain background everywhere, for an image that contains no class."""
         return cls(np.full(size, BACKGROUND, np.uint8), np.full(size, PARTS, np.uint8))
 
 
 @dataclass(frozen=True)
 class Probabilities:
-    """A segmenter's belief: one map per class, background first, summing to 1 at every pixel."""
+    """A segmenter's output: one map per class, background first, with a sum of 1 at every pixel."""
 
     maps: npt.NDArray[np.float32]  # (class, y, x)
 
     @classmethod
     def of_parts(cls, parts: npt.NDArray[np.uint8]) -> Probabilities:
-        """From parts of 255."""
+        """From bytes, in which 255 is a probability of 1."""
         return cls(maps=parts.astype(np.float32) / np.float32(PARTS))
 
     @property
     def parts(self) -> npt.NDArray[np.uint8]:
-        """The same as parts of 255, each rounded: what of them is kept. They sum to 255 but for the rounding."""
+        """The maps as bytes, in which 255 is a probability of 1. Their sums differ from 255 by rounding."""
         return np.rint(PARTS * self.maps).astype(np.uint8)
 
     @property

@@ -7,7 +7,7 @@ from seedbed.images import Images
 from seedbed.networks.contracts import ClassifierNetwork
 from seedbed.networks.inference import TrainedNetwork
 from seedbed.reads import Labels
-from seedbed.run import remarks
+from seedbed.run import result_warnings
 from seedbed.run.stage import Run, run_stage
 from seedbed.store.schemas import Columns
 
@@ -30,8 +30,8 @@ def main(run: Run) -> None:
         run.rebuild_trained(classifier.Method, trained), data.num_classes, trained, run.device
     )
     reads = (run.images(data), Labels(data), network)
-    made = run.per_image(method, compute, method, *reads, images=data.labelled, extents=method.extents(data.max_size))
-    remarks.on_class_maps(made)
+    made = run.per_image(method, compute, method, *reads, image_ids=data.labelled, extents=method.extents(data.max_size))
+    result_warnings.warn_of_empty_class_maps(made)
 
 
 if __name__ == "__main__":

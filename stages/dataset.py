@@ -31,7 +31,7 @@ def main(run: Run) -> None:
     settings = run.params.settings(dataset.Settings)
     method = run.params.method(dataset.Method)
     index, root = run.read_raw(method.read), Path(settings.root)
-    index = index.restricted(settings.classes) if settings.classes else index
+    index = index.restrict(settings.classes) if settings.classes else index
     if not index.entries:
         index.check(root)
     files = RawFiles.of(root, {entry.id: entry.file for entry in index.entries})
@@ -51,7 +51,7 @@ def main(run: Run) -> None:
     listed = [*index.problems, *(f"{file}: a mask that belongs to no image" for file in truth.strays())]
     review = partial(images.review, str(root), list(files.files.values()), settings.max_size, settings.allow_broken, listed)
     bound = settings.max_size if settings.larger == "shrink" else ()
-    run.per_image(method, inspect, files, truth, bound, images=list(files.files), whole=whole, review=review)
+    run.per_image(method, inspect, files, truth, bound, image_ids=list(files.files), whole=whole, review=review)
     run.say_wrong_splits(index.splits_labelled)
 
 

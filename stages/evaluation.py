@@ -68,7 +68,7 @@ def main(run: Run) -> None:
     images = [image for image in data.usable if image in chosen or image in predicted]
     extents = {**settings.extents, **method.extents(data.max_size)}
     whole = {"kinds": settings.kinds, "thresholds": method.sweep.thresholds, "threshold": method.threshold}
-    counted = run.per_image(method, judge, method, *reads, images=images, extents=extents, whole=whole)
+    counted = run.per_image(method, judge, method, *reads, image_ids=images, extents=extents, whole=whole)
     scores = Scores(counted, data.class_names)
     report.write(judgement.of_classifier(judged.class_maps, data, judged.predicted), scores, charted=settings.charted)
 

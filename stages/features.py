@@ -22,7 +22,7 @@ def main(run: Run) -> None:
     whole = {"patch_size": method.patch_size, "alignment": method.alignment}
     network = FeatureNetwork(method, run.device if method.runs_network else "cpu", pretraining)
     images, extents = data.usable if method.describes_images else (), method.extents(data.max_size)
-    run.per_image(method, describe, method, network, run.images(data), images=images, extents=extents, whole=whole)
+    run.per_image(method, describe, method, network, run.images(data), image_ids=images, extents=extents, whole=whole)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def main(run: Run) -> None:
         run.rebuild_trained(segmenter.Method, trained), data.num_classes, trained, run.device
     )
     images, extents = data.split(settings.split), method.extents(data.max_size)
-    run.per_image(method, predict, method, run.images(data), network, images=images, extents=extents)
+    run.per_image(method, predict, method, run.images(data), network, image_ids=images, extents=extents)
 
 
 if __name__ == "__main__":

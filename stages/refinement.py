@@ -21,7 +21,7 @@ def main(run: Run) -> None:
     """Run the stage."""
     method = run.params.method(refinement.Method)
     data, maps = run.open("dataset"), run.open("cams")
-    run.per_image(method, refine, method, run.images(data), maps, images=data.labelled)
+    run.per_image(method, refine, method, run.images(data), maps, image_ids=data.labelled)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def main(run: Run) -> None:
     """Run the stage."""
     method = run.params.method(seeds.Method)
     data, maps, regions = run.open("dataset"), run.open("cams"), run.open("superpixels")
-    run.per_image(method, label, method, maps, regions, images=data.labelled)
+    run.per_image(method, label, method, maps, regions, image_ids=data.labelled)
 
 
 if __name__ == "__main__":

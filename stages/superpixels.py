@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from seedbed import superpixels
 from seedbed.images import Images
 from seedbed.reads import Patches
-from seedbed.run import remarks
+from seedbed.run import result_warnings
 from seedbed.run.slots import check_features
 from seedbed.run.stage import Run, run_stage
 from seedbed.store.schemas import Columns
@@ -24,8 +24,8 @@ def main(run: Run) -> None:
     data, features = run.open("dataset"), run.open("features")
     check_features(method.name, needed=method.needs_features, features=features.made_by.method)
     patches = Patches(features, wanted=method.needs_features)
-    made = run.per_image(method, segment, method, run.images(data), patches, images=data.usable)
-    remarks.on_superpixels(made)
+    made = run.per_image(method, segment, method, run.images(data), patches, image_ids=data.usable)
+    result_warnings.warn_of_single_superpixels(made)
 
 
 if __name__ == "__main__":

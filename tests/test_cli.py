@@ -59,7 +59,7 @@ def test_methods_lists_family_method_paper_and_parameters() -> None:
 
 def test_methods_of_one_family_explains_nested_parameters() -> None:
     done = seedbed("methods", "superpixels")
-    assert "threshold: paper: tau; cosine above which a patch joins a region" in done.stdout
+    assert "threshold: paper: tau; cosine similarity above which a patch joins a region" in done.stdout
     assert "crf.iterations: rounds of mean-field inference" in done.stdout
     assert "classifier" not in done.stdout
 
@@ -102,7 +102,7 @@ def test_doctor_finds_a_lock_that_a_dead_process_left(tmp_path: Path, monkeypatc
     lock.write_text(json.dumps({"write": {"data/x.zarr": {"pid": dead.pid, "cmd": "dvc repro"}}}), encoding="utf-8")
     monkeypatch.setattr(doctor, "examine", lambda: [doctor.dvc_locks()])
     said = seedbed("doctor", folder=tmp_path).stdout
-    assert said == f"ok dvc locks: left by dead processes [{dead.pid}]\n   the next `dvc repro` clears that away\n"
+    assert said == f"ok dvc locks: left by dead processes [{dead.pid}]\n   the next `dvc repro` removes them\n"
     lock.write_text(json.dumps({"write": {"data/x.zarr": {"pid": os.getpid(), "cmd": "dvc repro"}}}), encoding="utf-8")
     advice = "a second `dvc repro` fails until that one is done; leave .dvc/tmp/rwlock where it is"
     assert seedbed("doctor", folder=tmp_path).stdout == f"ok dvc locks: held by process {os.getpid()}: dvc repro\n   {advice}\n"
@@ -149,7 +149,7 @@ def test_summary_of_broken_figures(tmp_path: Path) -> None:
     figures.write_text("<<<<<<< HEAD", encoding="utf-8")
     done = seedbed("summary", folder=tmp_path)
     assert done.exit_code == 2
-    assert done.stderr.startswith("error: data/metrics/evaluation.json: found no JSON: ")
+    assert done.stderr.startswith("error: data/metrics/evaluation.json: found a file that is not JSON: ")
     assert done.stderr.count("\n") == 1
 
 
@@ -170,7 +170,7 @@ def test_summary_names_the_oracle_as_what_it_is(tmp_path: Path) -> None:
     lines = seedbed("summary", folder=tmp_path).stdout.splitlines()
     shown = {line.split()[0]: " ".join(line.split()[2:]) for line in lines[1:4]}
     assert shown == {
-        "class_maps": "miou 0.4 boundary miou 0.2 coverage 1.0 precision 0.7 oracle, which sees the truth: miou 0.5 at threshold 0.17",
+        "class_maps": "miou 0.4 boundary miou 0.2 coverage 1.0 precision 0.7 oracle (best threshold by the truth): miou 0.5 at 0.17",
         "superpixels": "mean count 9.5 boundary recall 0.6",
         "seeds": "",
     }

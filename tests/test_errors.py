@@ -42,15 +42,15 @@ def test_listed_says_so_when_there_is_nothing() -> None:
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (OSError(errno.ENOSPC, ""), "data/: found no room to write: No space left on device; expected room; make some (see `seedbed gc`)"),
-        (OSError(errno.EDQUOT, "", "data/a"), "data/a: found no room to write: Disk quota exceeded; expected room; make some"),
+        (OSError(errno.ENOSPC, ""), "data/: found a full disk: No space left on device; expected free space; free some (see `seedbed gc`)"),
+        (OSError(errno.EDQUOT, "", "data/a"), "data/a: found a full disk: Disk quota exceeded; expected free space; free some"),
         (
             OSError(errno.EACCES, "", "data/a"),
-            "data/a: found permission denied; expected to be able to use it; see what it is and who owns",
+            "data/a: found permission denied; expected access to it; check what it is and who owns",
         ),
         (
             OSError(errno.EISDIR, "", "data/a"),
-            "data/a: found is a directory; expected to be able to use it; see what it is and who owns it",
+            "data/a: found is a directory; expected access to it; check what it is and who owns it",
         ),
     ],
 )

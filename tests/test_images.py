@@ -154,7 +154,7 @@ def broken(content: bytes, *, length: int = 64, start: float = 0.5) -> bytes:
 @pytest.mark.parametrize("start", [0.5, 0.8])
 def test_wrong_bytes_in_the_middle_of_a_jpeg_file_are_named(kind: str, start: float, capfd: pytest.CaptureFixture[str]) -> None:
     content = encoded(SMOOTH, "JPEG", quality=90, **JPEGS[kind])
-    assert images.damage(content) == ""
+    assert images.find_damage(content) == ""
     with pytest.raises(DataError) as raised:
         images.decode(broken(content, start=start), where="a.jpg")
     message = str(raised.value)
@@ -167,7 +167,7 @@ def test_a_marker_in_the_middle_of_a_jpeg_file_is_named() -> None:
     """OpenCV makes the rest of the image grey."""
     content = encoded(SMOOTH, "JPEG", quality=90)
     half = len(content) // 2
-    assert images.damage(content[:half] + b"\xff\x33" + content[half + 2 :]) == (
+    assert images.find_damage(content[:half] + b"\xff\x33" + content[half + 2 :]) == (
         "a JPEG file with wrong bytes: Unsupported marker type 0x33"
     )
 
@@ -178,7 +178,7 @@ def test_a_marker_in_the_middle_of_a_jpeg_file_is_named() -> None:
 def test_there_is_no_false_alarm(mode: str, size: tuple[int, int], options: dict[str, Any]) -> None:
     image = PillowImage.fromarray(SMOOTH).resize(size).convert(mode)
     for quality in (5, 75, 100):
-        assert images.damage(encoded(image, "JPEG", quality=quality, **options)) == ""
+        assert images.find_damage(encoded(image, "JPEG", quality=quality, **options)) == ""
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
@@ -192,15 +192,15 @@ def test_few_bytes_too_many_are_no_damage() -> None:
     """Some cameras fill up what they write."""
     content = encoded(SMOOTH, "JPEG", restart_marker_rows=1)
     marker = content.index(b"\xff\xd0")
-    assert images.damage(content[:marker] + bytes(8) + content[marker:]) == ""
-    assert "100 extraneous bytes before marker 0xd0" in images.damage(content[:marker] + bytes(100) + content[marker:])
+    assert images.find_damage(content[:marker] + bytes(8) + content[marker:]) == ""
+    assert "100 extraneous bytes before marker 0xd0" in images.find_damage(content[:marker] + bytes(100) + content[marker:])
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_an_image_without_its_last_bytes_is_cut_short(kind: str) -> None:
     content = encoded(SMOOTH, kind)
     for missing in (1, 2, 12, 20):
-        assert images.damage(content[:-missing]) == f"a {kind} file that is cut short"
+        assert images.find_damage(content[:-missing]) == f"a {kind} file that is cut short"
 
 
 @pytest.mark.parametrize("place", [20, 0.3, 0.6, -18])
@@ -208,7 +208,7 @@ def test_wrong_bytes_in_a_png_file_are_named(place: float, capfd: pytest.Capture
     content = bytearray(encoded(SMOOTH))
     content[place if isinstance(place, int) else int(place * len(content))] ^= 16
     part = "IHDR" if place == 20 else "IDAT"
-    assert images.damage(bytes(content)) == f"a PNG file with wrong bytes: the checksum of part '{part}' is another"
+    assert images.find_damage(bytes(content)) == f"a PNG file with wrong bytes: the checksum of chunk '{part}' does not match"
     with pytest.raises(DataError):
         images.decode(bytes(content), where="a.png")
     assert capfd.readouterr().err == ""
@@ -217,7 +217,7 @@ def test_wrong_bytes_in_a_png_file_are_named(place: float, capfd: pytest.Capture
 def test_a_wrong_remark_in_a_png_file_is_no_damage() -> None:
     content = encoded(SMOOTH)
     remark = struct.pack(">I", 6) + b"tEXt" + b"a\0text" + b"\0\0\0\0"
-    assert images.damage(content[:33] + remark + content[33:]) == ""
+    assert images.find_damage(content[:33] + remark + content[33:]) == ""
     assert np.array_equal(images.decode(content[:33] + remark + content[33:], where="a.png"), SMOOTH)
 
 
@@ -246,7 +246,7 @@ def test_no_photograph_of_voc_is_taken_for_a_broken_one() -> None:
     files = sorted((Path(kit) / "VOCdevkit" / "VOC2012" / "JPEGImages").glob("*.jpg"))
     contents = [file.read_bytes() for file in files]
     assert len(files) == 660 and not any(map(images.damage, contents))
-    assert np.mean([images.damage(broken(content)) != "" for content in contents]) > 0.9
+    assert np.mean([images.find_damage(broken(content)) != "" for content in contents]) > 0.9
 
 
 # --- Files that are not indexed yet ---
@@ -307,14 +307,14 @@ def test_a_file_that_changes_between_two_looks_is_refused(folder: Path, later: n
     (folder / "good.png").write_bytes(encoded(np.ascontiguousarray(later)))
     with pytest.raises(DataError) as raised:
         files.inspect("the good one")
-    assert str(raised.value) == "good.png: found a file that is changing; expected one that stays; run it again"
+    assert str(raised.value) == "good.png: found a file that is changing; expected a file that stays as it is; run it again"
 
 
 def test_a_file_that_is_repaired_between_two_looks_is_refused_too(folder: Path) -> None:
     files = raw(folder, "empty.png", "missing.png")
     for name in ("empty", "missing"):
         (folder / f"{name}.png").write_bytes(encoded(COLOURS))
-        with pytest.raises(DataError, match=rf"{name}\.png: found a file that is changing; expected one that stays"):
+        with pytest.raises(DataError, match=rf"{name}\.png: found a file that is changing; expected a file that stays as it is"):
             files.inspect(f"the {name} one")
 
 
@@ -322,7 +322,7 @@ def test_a_file_that_is_repaired_between_two_looks_is_refused_too(folder: Path) 
 def test_a_file_that_breaks_between_two_looks_is_refused_too(folder: Path, harm: Callable[[Path], object]) -> None:
     files = raw(folder, "good.png")
     harm(folder / "good.png")  # the whole file, when it is back, must not be taken for this
-    with pytest.raises(DataError, match=r"good\.png: found a file that is changing; expected one that stays"):
+    with pytest.raises(DataError, match=r"good\.png: found a file that is changing; expected a file that stays as it is"):
         files.inspect("the good one")
 
 
@@ -470,7 +470,7 @@ def test_a_file_that_was_exchanged_is_refused(indexed: Images) -> None:
     path.write_bytes(encoded(COLOURS[::-1]))
     with pytest.raises(DataError) as raised:
         indexed["a"]
-    assert str(raised.value) == f"{path}: found another file than was indexed; expected the same content; run `dvc repro dataset`"
+    assert str(raised.value) == f"{path}: found another file than the one indexed; expected the same content; run `dvc repro dataset`"
 
 
 def test_a_file_that_is_gone_is_refused(indexed: Images) -> None:

@@ -264,13 +264,20 @@ def test_a_missing_value_of_the_selected_method_is_named(content: dict[str, Any]
     assert message.startswith("params.yaml: superpixels.dino.crf.iterations: found nothing; expected a value; add it")
 
 
-def test_a_missing_block_of_the_selected_method_says_how_to_get_it(content: dict[str, Any]) -> None:
-    del content["superpixels"]["dino"]
-    message = refusal(lambda: Params(content).method(superpixels.Method))
-    assert message == (
-        "params.yaml: superpixels.dino: found nothing; expected the parameters of the selected method; "
-        "run `seedbed recipe superpixels.dino`, or take them from params.yaml in git"
-    )
+@pytest.mark.parametrize(
+    ("family", "name", "contract", "do"),
+    [
+        ("superpixels", "dino", superpixels.Method, "restore them from params.yaml in git"),
+        ("segmenter", "pseudo_masks", segmenter.Method, "run `seedbed recipe segmenter.pseudo_masks`"),
+    ],
+)
+def test_a_missing_block_of_the_selected_method_says_how_to_get_it(
+    content: dict[str, Any], family: str, name: str, contract: type[methods.Method], do: str
+) -> None:
+    content[family]["method"] = name
+    content[family].pop(name, None)
+    message = refusal(lambda: Params(content).method(contract))
+    assert message == f"params.yaml: {family}.{name}: found nothing; expected the parameters of the selected method; {do}"
 
 
 def test_a_method_that_is_not_selected_may_be_incomplete_or_absent(content: dict[str, Any]) -> None:
@@ -496,7 +503,7 @@ def test_a_root_that_is_none(content: dict[str, Any], root: object) -> None:
 def test_raw_data_that_dvc_would_wait_for(content: dict[str, Any], tmp_path: Path) -> None:
     content["dataset"]["root"] = str(tmp_path)
     os.mkfifo(tmp_path / "labels.csv")
-    expected = f"{tmp_path}: found 1 things that DVC cannot read: labels.csv: a pipe; expected files and folders alone; "
+    expected = f"{tmp_path}: found 1 paths that DVC cannot read: labels.csv: a pipe; expected only readable files and folders; "
     assert refusal(lambda: Params(content).check()).startswith(expected)
 
 

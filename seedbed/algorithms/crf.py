@@ -1,4 +1,4 @@
-"""Fully connected conditional random fields: make labels follow the edges of the image.
+"""Fully connected conditional random fields, which make labels follow the edges of the image.
 
 Paper: Krähenbühl and Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials", NIPS 2011.
 """
@@ -19,7 +19,7 @@ from seedbed.types import Image
 Distance = Annotated[float, Field(ge=0.01, le=100_000)]  # pydensecrf crashes at far smaller ones
 Weight = Annotated[float, Field(ge=0, le=100_000)]
 
-BYTES_PER_LABEL = 4 * 4  # of a pixel: its energy, two probabilities and room for the next
+BYTES_PER_LABEL = 4 * 4  # and pixel: energy, two probabilities, and space for the next ones
 SMALLEST_PROBABILITY = 1e-5  # keeps the logarithm finite
 
 
@@ -39,13 +39,15 @@ PRESETS: dict[str, tuple[float, ...]] = {  # published constants, in the order a
 class DenseCrf:
     """Constants of the two pairwise terms."""
 
-    preset: Literal["own", "psa", "irn", "deeplab", "toco", "mctformer", "seam", "superpixels"]  # whose numbers these are, which is checked
-    smooth_distance: Distance  # reach of the smoothness term, in pixels
+    preset: Literal[
+        "own", "psa", "irn", "deeplab", "toco", "mctformer", "seam", "superpixels"
+    ]  # published set of all numbers below, or own
+    smooth_distance: Distance  # standard deviation of the smoothness term, in pixels
     smooth_weight: Weight  # weight of the smoothness term
-    colour_distance: Distance  # reach of the colour term, in pixels
-    colour_difference: Distance  # difference of colour, 0-255, that separates labels
+    colour_distance: Distance  # spatial standard deviation of the colour term, in pixels
+    colour_difference: Distance  # standard deviation of the colour term in colour, 0-255
     colour_weight: Weight  # weight of the colour term
-    iterations: Annotated[int, Field(ge=0, le=1000)]  # rounds of mean-field inference; 0 leaves the input as it is
+    iterations: Annotated[int, Field(ge=0, le=1000)]  # rounds of mean-field inference; 0 leaves the labels as they are
 
     @model_validator(mode="after")
     def _what_it_says(self) -> Self:
@@ -56,20 +58,21 @@ class DenseCrf:
         return self
 
     def memory(self, labels: int, extents: Mapping[str, int]) -> int:
-        """Bytes that inference holds at once, about, for an image of the largest size.
+        """An estimate of the bytes that inference holds at once for an image of the largest size.
 
         extents: lengths of dimensions by name.
         """
         return BYTES_PER_LABEL * labels * extents["y"] * extents["x"]
 
     def probabilities(self, image: Image, beliefs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Beliefs (label, y, x) after inference; they need not sum to 1 before, and do so after."""
+        """Probabilities (label, y, x) after inference. The beliefs need not sum to 1."""
         return self._infer(image, -np.log(np.clip(beliefs, SMALLEST_PROBABILITY, 1.0)))
 
     def labels(self, image: Image, labels: npt.NDArray[np.int32], *, count: int, certainty: float) -> npt.NDArray[np.int32]:
-        """The most likely labels where every pixel names its own with some certainty.
+        """The most likely labels after inference.
 
         labels: (y, x), 0..count-1.
+        certainty: probability of each pixel's label before inference.
         """
         if count < 2:
             return labels

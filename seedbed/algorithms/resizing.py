@@ -1,4 +1,4 @@
-"""Images at another size, in the ways that works of this field do it."""
+"""Resizes images in the ways that works of this field do."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Interpolation = Literal["bilinear", "antialiased_cubic"]
 
 
 def resize(image: Image, size: Size, *, interpolation: Interpolation) -> Image:
-    """An image at another size.
+    """Resize an image.
 
-    interpolation: `bilinear` looks at four pixels, so fine structures of an image that becomes much smaller flicker;
-    `antialiased_cubic` looks at all pixels that a smaller one covers.
+    interpolation: `bilinear` uses four pixels, so that fine structures alias when an image becomes much smaller; `antialiased_cubic` uses
+    all pixels that the smaller one covers.
     """
     height, width = size
     if interpolation == "bilinear":

@@ -32,7 +32,7 @@ class Method(methods.Method):
     ) -> list[tuple[ClassMaps, npt.NDArray[np.float32]]]:
         """For every image, maps of its classes at one cell per `stride` pixels, and the probability of every class (0 for background).
 
-        Each is the same whatever other images stand beside it.
+        The result for an image does not depend on the others in the batch.
 
         classes: of every image.
         network: on the device, in evaluation mode.

@@ -2,8 +2,8 @@
 
 Paper: as in Ahn et al., "Weakly Supervised Learning of Instance Segmentation with Inter-pixel Relations", CVPR 2019.
 
-Differs from the paper: one resolution is kept instead of two; it is a parameter. Antialiased cubic resizing is Pillow's, whose kernel is
-narrower than the Gaussian and the splines of the paper's code.
+Differs from the paper: maps are stored at one resolution, a parameter, instead of two. Antialiased cubic resizing is Pillow's, whose kernel
+is narrower than the Gaussian and the splines of the paper's code.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from seedbed.networks.contracts import ClassifierNetwork
 from seedbed.networks.inference import combine_views, estimate_memory, group_by_size
 from seedbed.types import ClassMaps, Image, cells
 
-SMALLEST_MAXIMUM = 1e-5  # below it a class map is nothing but noise and is not raised to 1
+SMALLEST_MAXIMUM = 1e-5  # a class map with a lower maximum is only noise and is not scaled to 1
 
 
 @method
 class Multiscale(cams.Method):
     saves_memory: ClassVar[str] = "lower its scales, or let images be smaller: dataset.max_size, with dataset.larger: shrink"
 
-    scales: Annotated[tuple[Scale, ...], Field(min_length=1)]  # sizes at which the image is looked at
-    interpolation: Literal["bilinear", "antialiased_cubic"]  # how it is resized for that
-    flip: bool  # whether its mirror image is looked at too
-    stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of the maps that are kept
+    scales: Annotated[tuple[Scale, ...], Field(min_length=1)]  # factors by which the image is resized for the network
+    interpolation: Literal["bilinear", "antialiased_cubic"]  # how it is resized
+    flip: bool  # whether the network sees its mirror image, too
+    stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of the stored maps
 
     def memory(self, extents: Mapping[str, int]) -> int:
         return estimate_memory(extents, scales=self.scales, flip=self.flip)
@@ -48,14 +48,14 @@ class Multiscale(cams.Method):
             all_maps, all_scores = self._run(network, [images[place] for place in places], device)
             for place, maps, scores in zip(places, all_maps, all_scores, strict=True):
                 present = maps[[one - 1 for one in classes[place]]]
-                highest = present.max(axis=(1, 2), keepdims=True, initial=SMALLEST_MAXIMUM)
-                made[place] = ClassMaps(classes=classes[place], maps=present / highest), np.concatenate([np.zeros(1, np.float32), scores])
+                maxima = present.max(axis=(1, 2), keepdims=True, initial=SMALLEST_MAXIMUM)
+                made[place] = ClassMaps(classes=classes[place], maps=present / maxima), np.concatenate([np.zeros(1, np.float32), scores])
         return [made[place] for place in range(len(images))]
 
     def _run(
         self, network: ClassifierNetwork, images: Sequence[Image], device: str
     ) -> tuple[list[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
-        """Maps of all classes and their probabilities for images of one size."""
+        """Maps and probabilities of all classes, for images of one size."""
         logits: list[Tensor] = []
 
         def positive_maps(images_BCYX: Tensor) -> Tensor:

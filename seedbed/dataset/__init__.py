@@ -1,7 +1,7 @@
 """Data sets: which images there are, what each contains, and to which splits it belongs.
 
-A method of this family reads one layout of raw data. It may read files; it never reads a pixel label. Where true masks of a layout
-lie is known to `seedbed/scoring/truth.py` alone; a reader says what their values mean.
+A method of this family reads one layout of raw data. It may read files, but never a pixel label. Only `seedbed/scoring/truth.py` knows
+where the true masks of a layout are; a reader says what their values mean.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ Pixels = Annotated[int, Field(ge=16, le=20_000)]
 
 @parameters
 class Settings:
-    """What holds for every reader."""
+    """Settings for every reader."""
 
     root: str  # folder of the raw data, relative to the project; may be a symbolic link
-    classes: tuple[str, ...]  # only these of the reader's classes, in this order; pixels of others count nowhere; [] takes all
+    classes: tuple[str, ...]  # use only these of the reader's classes, in this order; pixels of others count nowhere; [] uses all
     max_size: tuple[Pixels, Pixels]  # height, width of the largest image
-    larger: Literal["refuse", "shrink"]  # what is done with larger images: nothing, or they are shrunk until they fit
-    allow_broken: Annotated[int, Field(ge=0)]  # so many image files may be unusable; they are listed in the artifact and left out
+    larger: Literal["refuse", "shrink"]  # what to do with larger images: refuse them, or shrink them to fit
+    allow_broken: Annotated[int, Field(ge=0)]  # number of image files that may be unusable; they are listed in the artifact and left out
 
 
 @cache
@@ -51,7 +51,7 @@ class Entry:
 
     id: str
     file: str  # relative to the root
-    labels: frozenset[str] | None  # names of the classes that it contains; None where nobody has said
+    labels: frozenset[str] | None  # names of the classes that it contains; None if it has no labels
     splits: frozenset[str]
 
 
@@ -63,8 +63,8 @@ class Index:
     palette: tuple[tuple[int, int, int], ...]  # colour per class, without background
     entries: tuple[Entry, ...]  # in the order that every artifact keeps
     values: tuple[int, ...] = ()  # in true masks, of background and every class; 0, 1, 2, ... unless given
-    left_out: tuple[int, ...] = ()  # values in true masks of what counts nowhere
-    problems: tuple[str, ...] = ()  # what is wrong with lists, tables and annotations; entries that are wrong are not among the others
+    left_out: tuple[int, ...] = ()  # values in true masks that count nowhere
+    problems: tuple[str, ...] = ()  # with lists, tables and annotations; wrong entries are not in `entries`
 
     @cached_property
     def split_names(self) -> list[str]:
@@ -73,21 +73,21 @@ class Index:
 
     @property
     def splits_labelled(self) -> dict[str, bool]:
-        """Of every split, whether it is known of some of its images what they show."""
+        """For every split, whether some of its images have labels."""
         known = {split for entry in self.entries if entry.labels is not None for split in entry.splits}
         return {split: split in known for split in self.split_names}
 
     def labels(self, entry: Entry) -> npt.NDArray[np.bool_]:
-        """Which classes an image is known to contain; background, at 0, is always one of them."""
+        """For every class, whether an image is known to contain it; background, at 0, is always true."""
         return np.array([True, *(name in (entry.labels or ()) for name in self.class_names)])
 
     def splits(self, entry: Entry) -> npt.NDArray[np.bool_]:
-        """To which splits an image belongs."""
+        """For every split, whether an image belongs to it."""
         return np.array([name in entry.splits for name in self.split_names])
 
     @cached_property
     def meaning(self) -> npt.NDArray[np.int16]:
-        """Class of every value that a true mask may have; 255 is left out, -1 must not be there."""
+        """Class of every value of true masks; 255 counts nowhere, -1 must not occur."""
         meaning = np.full(256, -1, np.int16)
         values = self.values or range(1 + len(self.class_names))
         for number, value in enumerate(values):
@@ -103,8 +103,8 @@ class Index:
                 str(where), found=f"{len(self.problems)} problems: {list_problems(self.problems)}", expected=EXPECTED, do="correct them"
             )
 
-    def restricted(self, names: Sequence[str]) -> Index:
-        """The same images with some of the classes alone."""
+    def restrict(self, names: Sequence[str]) -> Index:
+        """The same images with only some of the classes."""
         check_classes(names, self.class_names)
         values = self.values or tuple(range(1 + len(self.class_names)))
         positions = [self.class_names.index(name) for name in names]
@@ -148,7 +148,7 @@ def class_colours(count: int) -> tuple[tuple[int, int, int], ...]:
 
 @dataclass(frozen=True)
 class Preview:
-    """What can be said of a data set before it is read; None where only reading it tells."""
+    """What is known of a data set before it is read; None if only reading it tells."""
 
     class_names: tuple[str, ...] | None = None  # without background
     splits: Mapping[str, bool] | None = None  # name -> whether some of its images have labels, as far as that is known
@@ -159,16 +159,16 @@ class Method(methods.Method):
     """A reader of one layout."""
 
     def preview(self, root: Path) -> Preview:
-        """What can quickly be said of the data set in a folder; refuses one that lacks what the layout begins with."""
+        """What can be found out quickly; refuses a folder that does not have this layout."""
         return Preview()
 
     @abstractmethod
     def read(self, root: Path) -> Index:
-        """List the images below a folder, and everything that is wrong with what is said of them."""
+        """List the images below a folder, and all problems of their labels and splits."""
 
 
 class Problems:
-    """What is wrong with a data set, to be told all at once."""
+    """Collects the problems of a data set, so that they are reported all at once."""
 
     def __init__(self) -> None:
         self.found: list[str] = []
@@ -182,7 +182,7 @@ class Problems:
 
 
 def check_root(root: Path, *, holds: str, do: str) -> None:
-    """Refuse a root without what a layout begins with."""
+    """Refuse a root without the file or folder by which a layout is recognised."""
     if (found := raw.kind(root)) != raw.FOLDER:
         raise DataError(
             str(root),
@@ -194,8 +194,8 @@ def check_root(root: Path, *, holds: str, do: str) -> None:
         raise DataError(str(root), found=f"no {holds}", expected=f"a folder with {holds}", do=do)
 
 
-def problem_of(root: Path, folder: str, name: str) -> str:
-    """What is wrong with a file that a table or list names; empty where nothing is.
+def find_problem(root: Path, folder: str, name: str) -> str:
+    """What is wrong with a file that a table or list names; empty if nothing is.
 
     folder: where it should be, below the root.
     """
@@ -205,5 +205,5 @@ def problem_of(root: Path, folder: str, name: str) -> str:
 
 
 def is_below(name: str) -> bool:
-    """Whether a file name stays where it is looked for, and is one that can be kept."""
+    """Whether a file name stays within its folder, and can be stored."""
     return bool(name) and not Path(name).is_absolute() and ".." not in Path(name).parts and "\0" not in name and raw.is_writable(name)

@@ -4,8 +4,8 @@
     train2017/                             its images; or below images/
     ...
 
-A split is called as its file without the year: train, val. An image in which nothing is annotated is known to show none of the
-classes. Crowds count as shown. Outlines are drawn for evaluation only.
+A split has the name of its file without the year: train, val. An image without annotations is known to contain none of the classes.
+Crowds count as contained. Outlines are used for evaluation only.
 
 Paper: T.-Y. Lin et al., "Microsoft COCO: Common Objects in Context", 2014.
 
@@ -28,7 +28,7 @@ from seedbed.types import BACKGROUND, BACKGROUND_NAME, IGNORE
 
 @method
 class Coco(dataset.Method):
-    year: Literal[2014, 2017]  # of the files that are read; a folder may hold both
+    year: Literal[2014, 2017]  # of the files to read; a folder may hold both
 
     def read(self, root: Path) -> Index:
         problems = Problems()
@@ -101,7 +101,7 @@ class Coco(dataset.Method):
         for number, name, height, width in images:
             if number in seen:
                 problems.add(where, f"image {number} is listed twice")
-            elif problem := dataset.problem_of(root, below, name):
+            elif problem := dataset.find_problem(root, below, name):
                 problems.add(where, problem)
             elif min(height, width) < 1:
                 problems.add(where, f"image {number} of {height} x {width} pixels")

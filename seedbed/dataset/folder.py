@@ -1,18 +1,18 @@
 """A folder of your own: images, and one file that says what each contains.
 
-    images/      any names, in JPEG, PNG or whatever else OpenCV reads; without this folder, images lie beside labels.csv or below it
-    labels.csv   columns `image,labels,split`: file name below images/, classes, splits; the column `split` may be left out; commas or
-                 semicolons between columns
-    masks/       optional, for evaluation only: one PNG per image, of the same name but for the ending, grey or with a palette,
+    images/      any names, in JPEG, PNG or another format of OpenCV; without this folder, images lie beside labels.csv or below it
+    labels.csv   columns `image,labels,split`: file name below images/, classes, splits; separated by commas or semicolons; the column
+                 `split` may be left out
+    masks/       optional, for evaluation only: one PNG per image, with the same name except for the ending, grey or with a palette,
                  whose numbers are classes (0 background, 1..K in the order of `classes`, 255 ignored)
 
 Instead of labels.csv there may be labels.jsonl, with one line for each image:
 
     {"image": "rex.jpg", "labels": ["dog"], "split": "train"}
 
-Classes are separated by commas or semicolons, or by spaces where no class name has any; splits likewise. Without a split, an image
-belongs to `train`. An image without labels is one of which nobody has said what it shows, unless `complete` says that every label
-that should be there is there: then it shows none of the classes.
+Classes are separated by commas or semicolons, or by spaces if no class name has any; so are splits. Without a split, an image belongs to
+`train`. An image without labels counts as unlabelled, unless `complete` says that all labels are given: then it contains none of the
+classes.
 
 Paper: none; the layout is our own.
 
@@ -52,7 +52,7 @@ class Folder(dataset.Method):
     classes: Annotated[
         tuple[ClassName, ...], Field(min_length=1, max_length=IGNORE - 1)
     ]  # names of the classes; the first is number 1 in masks
-    complete: bool  # whether an image without labels is known to show none of the classes
+    complete: bool  # whether an image without labels is known to contain none of the classes
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -95,7 +95,7 @@ class Folder(dataset.Method):
         file = images / name
         if not is_below(name):
             problems.add(where, f"{name!r} is not a file name below {images}/")
-        elif problem := dataset.problem_of(root, images.as_posix(), name):
+        elif problem := dataset.find_problem(root, images.as_posix(), name):
             problems.add(where, problem)
         labels, splits = words(row["labels"], self.classes), words(row["split"], ())
         if row["split"] is not None and not splits:

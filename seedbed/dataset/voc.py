@@ -5,8 +5,8 @@
     ImageSets/.../         lists of images: one text file per split
     SegmentationClass/     true masks, for evaluation only; where there is none, that of SegmentationClassAug/
 
-Every list of the folder `lists` is a split, and the images of the data set are those that are listed. What an image shows is taken
-from its XML file alone; an image without one has no labels.
+Every list in the folder `lists` is a split, and the data set consists of the listed images. An image's labels come from its XML file alone;
+an image without one has no labels.
 
 Paper: M. Everingham, L. Van Gool, C. K. I. Williams, J. Winn and A. Zisserman, "The PASCAL Visual Object Classes (VOC) Challenge", 2010;
 B. Hariharan, P. Arbelaez, L. Bourdev, S. Maji and J. Malik, "Semantic Contours from Inverse Detectors", 2011.
@@ -35,8 +35,8 @@ NAMES = (
 
 @method
 class Voc(dataset.Method):
-    lists: str  # folder with the lists, relative to the root; usually ImageSets/Segmentation
-    difficult: bool  # whether things that are marked as difficult count as shown
+    lists: str  # folder of the lists, relative to the root; usually ImageSets/Segmentation
+    difficult: bool  # whether objects that are marked as difficult count as contained
 
     def read(self, root: Path) -> Index:
         _check_devkit(root)
@@ -65,7 +65,7 @@ class Voc(dataset.Method):
             for number, image in _listed(lines):
                 if file.stem in splits.get(image, ()):
                     problems.add(f"{where}, line {number}", f"{image!r} is listed twice")
-                elif image not in splits and (problem := dataset.problem_of(root, "JPEGImages", f"{image}.jpg")):
+                elif image not in splits and (problem := dataset.find_problem(root, "JPEGImages", f"{image}.jpg")):
                     problems.add(f"{where}, line {number}", problem)
                 else:
                     splits.setdefault(image, []).append(file.stem)

@@ -20,21 +20,21 @@ from seedbed.networks.repaired import timm
 from seedbed.networks.weights import InitialWeights, fit_entries, load_file
 from seedbed.run.slots import CLASSIFIER
 
-Norms = Literal["none", "statistics", "all"]  # what of batch norms does not learn
-PUBLISHED = ("url", "file", "hf_hub_id")  # where timm says that weights are
-READ_BY = {"pretraining": "features", CLASSIFIER: "segmenter"}  # whose weights -> the stage that may start from them
+Norms = Literal["none", "statistics", "all"]  # the parts of batch norms that do not learn
+PUBLISHED = ("url", "file", "hf_hub_id")  # keys under which timm names published weights
+READ_BY = {"pretraining": "features", CLASSIFIER: "segmenter"}  # stage that trains weights -> stage that may start from them
 
 
 @parameters
 class Trunk:
-    """A network of timm without its head, and what of it does not learn."""
+    """A network of timm without its head, and the parts of it that do not learn."""
 
     network: str  # any convolutional network or vision transformer of timm
-    output_stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of its map: 8, 16 or 32; of a transformer, the edge of its patches
-    dilated: bool  # whether convolutions behind strides that output_stride takes away reach as far as with them; true for transformers
+    output_stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of its map: 8, 16 or 32; for a transformer its patch size
+    dilated: bool  # whether dilation makes up for strides that output_stride removes; true for transformers
     initial_weights: InitialWeights
-    frozen_norms: Literal["none", "statistics", "all"]  # what batch norms keep as it came: nothing, their statistics, or their weights too
-    frozen_stages: Annotated[int, Field(ge=0, le=1000)]  # so many first stages do not learn; the stem is one
+    frozen_norms: Literal["none", "statistics", "all"]  # parts of batch norms that do not learn; all: statistics and weights
+    frozen_stages: Annotated[int, Field(ge=0, le=1000)]  # number of first stages that do not learn; the stem counts as one
 
     @model_validator(mode="after")
     def _something_to_freeze(self) -> Self:
@@ -43,21 +43,21 @@ class Trunk:
         return self
 
     def check(self, stage: str) -> None:
-        """Refuse a network that does not exist, or that can be known not to get its initial weights.
+        """Refuse a network that does not exist, or initial weights that it certainly cannot get.
 
-        stage: that it belongs to.
+        stage: to which the network belongs.
         """
         with torch.device("meta"):
             check_source(self.build().trunk, self.initial_weights, stage)
 
     def build(self) -> Backbone:
-        """The network with any weights."""
+        """The network with random weights."""
         return Backbone(self.network, output_stride=self.output_stride, dilated=self.dilated)
 
     def initialise(self, *, start: State) -> Backbone:
-        """The network as training starts from it.
+        """The network with its initial weights.
 
-        start: the state that an earlier stage has left (see `InitialTrunk`); empty where it comes from elsewhere.
+        start: the state that an earlier stage has trained (see `InitialTrunk`); empty if weights come from elsewhere.
         """
         backbone = self.build()
         if start:
@@ -69,7 +69,7 @@ class Trunk:
 
 
 class Backbone(nn.Module):
-    """A timm network without its head: a map of features."""
+    """A timm network without its head, which gives maps of features."""
 
     trunk: Any
     num_features: int
@@ -77,7 +77,7 @@ class Backbone(nn.Module):
     deviation: Tensor
 
     def __init__(self, name: str, *, output_stride: int, dilated: bool = True) -> None:
-        """dilated: whether convolutions behind strides that `output_stride` takes away reach as far as with them."""
+        """dilated: whether dilation makes up for strides that `output_stride` removes."""
         super().__init__()
         if not timm.is_model(name.partition(".")[0]):
             raise ParamsError(
@@ -87,15 +87,15 @@ class Backbone(nn.Module):
                 do="see timm.list_models()",
             )
         self.trunk = _convolutional(name, output_stride, dilated) or _transformer(name, output_stride, dilated)
-        self._frozen: list[nn.Module] = []  # norms that go on with the statistics that they came with
-        # Not the network's own `num_features`: some widen their map once more on the way to the head, which is left out.
+        self._frozen: list[nn.Module] = []  # norms that keep their statistics
+        # Not the network's own `num_features`: some networks widen their map once more for the head, which is left out.
         self.num_features = int(self.trunk.feature_info[-1]["num_chs"])
         configuration: dict[str, Any] = self.trunk.pretrained_cfg
         self.register_buffer("mean", torch.tensor(configuration["mean"]).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("deviation", torch.tensor(configuration["std"]).view(1, 3, 1, 1), persistent=False)
 
     def freeze(self, *, norms: Norms, stages: int) -> None:
-        """Let batch norms or their statistics alone, and the first stages with their norms, stay as they are."""
+        """Freeze batch norms or their statistics, and the first stages with their norms."""
         groups = timm.models.group_parameters(self.trunk, self.trunk.group_matcher(coarse=True))
         fixed = {name for number in sorted(groups)[:stages] for name in groups[number]}
         for name, parameter in self.trunk.named_parameters():
@@ -110,7 +110,7 @@ class Backbone(nn.Module):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training, all but what is frozen."""
+        """Switch to training mode, except for frozen parts."""
         super().train(mode)
         for module in self._frozen:
             module.eval()
@@ -121,7 +121,10 @@ class Backbone(nn.Module):
         return self.maps(images_BCYX, count=1)[-1]
 
     def maps(self, images_BCYX: Tensor, *, count: int) -> list[Tensor]:
-        """Features (B, D, y, x) of the last stages, or of a transformer's last blocks, in their order."""
+        """Features (B, D, y, x) of the last stages, or of a transformer's last blocks, in order.
+
+        count: how many.
+        """
         maps: list[Tensor] = self.trunk.forward_intermediates(
             (images_BCYX - self.mean) / self.deviation, indices=count, norm=True, output_fmt="NCHW", intermediates_only=True
         )
@@ -129,30 +132,30 @@ class Backbone(nn.Module):
 
 
 def _convolutional(name: str, output_stride: int, dilated: bool) -> Any:
-    """A convolutional network of timm; None where the name is a transformer's."""
+    """A convolutional network of timm; None if it is a transformer."""
     try:
         network: Any = timm.create_model(name, num_classes=0, global_pool="", output_stride=output_stride)
-    except (AssertionError, NotImplementedError, TypeError) as error:  # each is how some networks of timm say that they cannot
+    except (AssertionError, NotImplementedError, TypeError) as error:  # networks of timm raise any of them for unsupported strides
         if _is_patch_transformer(name):
             return None
         raise ParamsError(
             "params.yaml: network",
-            found=f"{name!r}, which does not take the output stride {output_stride}",
-            expected="a convolutional network of timm that takes it",
+            found=f"{name!r}, which does not support the output stride {output_stride}",
+            expected="a convolutional network of timm that does",
             do="choose another, such as a resnet, or another output_stride",
         ) from error
     return network if dilated else _remove_dilation(network, name)
 
 
 def _remove_dilation(network: Any, name: str) -> Any:
-    """A network of timm whose convolutions reach as far as where no stride is taken away, with maps of the same size. In place."""
+    """Give convolutions the dilation of the unmodified network, in place. Maps keep their size."""
     with torch.device("meta"):
-        whole: Any = timm.create_model(name, num_classes=0, global_pool="")
-    dilations = {place: one.dilation for place, one in whole.named_modules() if isinstance(one, nn.Conv2d)}
+        unmodified: Any = timm.create_model(name, num_classes=0, global_pool="")
+    dilations = {place: one.dilation for place, one in unmodified.named_modules() if isinstance(one, nn.Conv2d)}
     for place, one in network.named_modules():
         if isinstance(one, nn.Conv2d) and one.dilation != dilations[place]:
             one.dilation = dilations[place]
-            if any(one.padding):  # those of timm that find out how much they pad when they run have 0
+            if any(one.padding):  # timm's convolutions that compute their padding when they run have 0
                 one.padding = "same"
     return network
 
@@ -170,7 +173,7 @@ def _transformer(name: str, output_stride: int, dilated: bool) -> Any:
         raise ParamsError(
             "params.yaml: dilated",
             found=f"false for {name!r}",
-            expected="true, for a transformer has no strides that could be taken away",
+            expected="true, because a transformer has no strides to remove",
             do="correct it",
         )
     network: Any = timm.create_model(name, num_classes=0, dynamic_img_size=True, dynamic_img_pad=True)
@@ -190,12 +193,12 @@ def initialise(trunk: Any, weights: InitialWeights) -> None:
     if weights.source == "hub":
         where = "params.yaml: initial_weights.source"
         try:
-            # Whole or not at all: left to itself, timm takes what fits where it has to leave a head out.
+            # All or nothing: by itself, timm would load whatever fits.
             timm.models.load_pretrained(trunk, num_classes=0, filter_fn=partial(_select_published_state, where=where))
-        except (OSError, ValueError, RuntimeError) as error:  # the last: timm has none
+        except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: timm has none
             raise WeightsError(
                 where,
-                found=f"hub, from which weights for this network could not be had ({type(error).__name__})",
+                found=f"hub, but weights for this network could not be loaded ({type(error).__name__})",
                 expected="a network that timm has weights for, and a connection or a filled cache",
                 do="see timm.list_pretrained(), or use source: file",
             ) from error
@@ -206,29 +209,29 @@ def initialise(trunk: Any, weights: InitialWeights) -> None:
 
 
 def check_source(trunk: Any, weights: InitialWeights, stage: str = "") -> None:
-    """Refuse initial weights that a network of timm can be known not to get, before it is time to give it any.
+    """Refuse initial weights that a network certainly cannot get, before they are loaded.
 
-    stage: that it belongs to, if that may have read what another has made.
+    stage: to which the network belongs, if that stage may read the weights of another one.
     """
     where = "params.yaml: initial_weights.source"
     if weights.source in READ_BY and READ_BY[weights.source] != stage:
         raise ParamsError(
             where,
             found=repr(weights.source),
-            expected=f"none, hub or file, because only `{READ_BY[weights.source]}` reads what that stage has made",
+            expected=f"none, hub or file, because only `{READ_BY[weights.source]}` can start from the weights of that stage",
             do="correct it",
         )
     if weights.source == "hub" and not any(trunk.pretrained_cfg.get(name) for name in PUBLISHED):
         raise WeightsError(
             where,
-            found="hub, where timm has no weights for this network",
+            found="hub, but timm has no weights for this network",
             expected="a network that timm has weights for",
             do="see timm.list_pretrained(), or use source: file",
         )
 
 
 def _select_published_state(given: dict[str, Tensor], trunk: Any, *, where: str) -> dict[str, Tensor]:
-    """A whole state of what timm has downloaded."""
+    """The network's whole state from what timm has downloaded."""
     heads = trunk.pretrained_cfg.get("classifier") or ()
     names = tuple(f"{head}." for head in ((heads,) if isinstance(heads, str) else heads))
     return fit_entries(trunk, {name: value for name, value in given.items() if not name.startswith(names)}, where=f"{where}: hub")

@@ -1,4 +1,4 @@
-"""DeepLab with atrous spatial pyramid pooling: the segmentation network that every segmenter trains.
+"""DeepLab with atrous spatial pyramid pooling, the segmentation network of every segmenter.
 
 Paper: Chen et al., "DeepLab: Semantic Image Segmentation with Deep Convolutional Nets, Atrous Convolution, and Fully Connected
 CRFs", TPAMI 2018.
@@ -18,7 +18,7 @@ from seedbed.networks.contracts import SegmentationNetwork
 
 
 class DeepLab(SegmentationNetwork):
-    """Backbone, then 3x3 convolutions of several dilations, summed."""
+    """A backbone, and the sum of 3x3 convolutions with several dilations."""
 
     def __init__(self, backbone: Backbone, num_classes: int, rates: tuple[int, ...]) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class DeepLab(SegmentationNetwork):
 
 
 def at_scales(network: nn.Module, images_BCYX: Tensor, scales: Sequence[float]) -> Iterator[Tensor]:
-    """A network's logits of images at several sizes, each brought back to the size of the images."""
+    """A network's logits for images at several scales, each resized to the size of the images."""
     size = images_BCYX.shape[-2:]
     for scale in scales:
         scaled = images_BCYX
@@ -49,6 +49,6 @@ def at_scales(network: nn.Module, images_BCYX: Tensor, scales: Sequence[float]) 
 
 
 def combine_losses(losses: Sequence[Tensor], rule: Literal["mean", "sum"]) -> Tensor:
-    """One loss of those of all sizes."""
+    """Combine the losses of all scales."""
     stacked = torch.stack(list(losses))
     return stacked.sum() if rule == "sum" else stacked.mean()

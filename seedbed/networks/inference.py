@@ -1,4 +1,4 @@
-"""Trained networks where they are used: loaded once per process, run on images at several scales with their mirror images."""
+"""Runs trained networks: loads them once per process, and applies them to images at several scales and mirrored."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ _LOADED: dict[tuple[str, str], Any] = {}  # by artifact and device
 
 @dataclass(frozen=True)
 class TrainedNetwork(Generic[N]):
-    """A network that a stage trained. It travels as the name of its artifact and is loaded where it is needed."""
+    """A network that a stage trained. Pickled, it is the name of its artifact; each process loads it when needed."""
 
-    method: Method  # that trained it, with the parameters that it had
+    method: Method  # that trained it, with the parameters of that training
     num_classes: int
     artifact: Artifact
     device: str
 
-    def key(self, image: str) -> str:
+    def key(self, image_id: str) -> str:
         """Identity of its weights, the same for all images."""
         return f"{self.num_classes} {self.artifact.weights_digest}"
 
     def load(self) -> N:
-        """The network on its device, ready to be used."""
+        """The network on its device, in evaluation mode."""
         place = (self.artifact.digest, self.device)
         if place not in _LOADED:
             builder: Any = self.method
-            _LOADED.clear()  # one at a time
+            _LOADED.clear()  # keep only one in memory
             _LOADED[place] = restore(builder.network(self.num_classes), self.artifact, device=self.device)
         network: N = _LOADED[place]
         return network
 
 
 def group_by_size(images: Sequence[Image], *, device: str) -> list[list[int]]:
-    """Which images a network is given at once: on a GPU those of one size; on a CPU, where it would change last digits, none."""
+    """Positions of the images that form a batch: on a GPU those of one size; on a CPU single images, since batches change last digits."""
     if device == "cpu":
         return [[place] for place in range(len(images))]
     by_size: dict[tuple[int, ...], list[int]] = {}
@@ -58,7 +58,7 @@ def group_by_size(images: Sequence[Image], *, device: str) -> list[list[int]]:
 
 
 def estimate_memory(extents: Mapping[str, int], *, scales: Sequence[float], flip: bool) -> int:
-    """Bytes that `combine_views` holds at once, about, for an image of the largest size: its largest view, with what it becomes.
+    """An estimate of the bytes that `combine_views` holds at once for an image of the largest size: its largest view, and a copy.
 
     extents: lengths of dimensions by name.
     """
@@ -77,12 +77,12 @@ def combine_views(
     interpolation: Interpolation,
     by: Callable[[Tensor, Tensor], Tensor],
 ) -> Iterator[npt.NDArray[np.float32]]:
-    """A network's maps of scaled and mirrored views of every image, each brought to one size and combined.
+    """Run a network on scaled and mirrored views of images, resize its maps to one size, and combine those of each image.
 
     run: from images (B, C, Y, X) in [0, 1] to maps (B, channel, y, x); mirror images are the second half.
-    images: of one size.
+    images: all of the same size.
     interpolation: how images are scaled.
-    by: makes one map of two, in whatever order: `torch.add` their sum, `torch.maximum` the larger value at every place.
+    by: combines two maps, in any order: `torch.add` to their sum, `torch.maximum` to the larger value at every place.
     """
     total: Tensor | None = None
     for scale in scales:

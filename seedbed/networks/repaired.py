@@ -1,4 +1,4 @@
-"""timm, imported after torchvision was repaired, without which it cannot be imported at all."""
+"""timm, imported after the repair of torchvision that its import may need. Import timm from here."""
 
 from seedbed.networks import torchvision_repair
 

@@ -1,7 +1,7 @@
-"""timm imports torchvision, which dies at import when its compiled operators do not fit the installed torch.
+"""Makes torchvision importable, which timm imports, even if its compiled operators do not fit the installed torch.
 
-That is so for every CPU-only torch beside the ordinary torchvision wheel: "operator torchvision::nms does not exist". Nothing of
-ours calls these operators; declaring the two that torchvision looks up while it is imported is enough.
+This happens with every CPU-only torch and the ordinary torchvision wheel: "operator torchvision::nms does not exist". We call none of
+these operators, so it is enough to declare the two that torchvision looks up while it is imported.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _declared: list[torch.library.Library] = []  # a library's declarations live as 
 
 
 def apply() -> bool:
-    """Make torchvision importable; true where that took declaring its operators."""
+    """Make torchvision importable. Returns whether its operators had to be declared."""
     try:
         importlib.import_module("torchvision")
     except RuntimeError as error:

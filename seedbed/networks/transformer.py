@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seedbed.algorithms.components import Components
+from seedbed.algorithms.principal_components import PrincipalComponents
 from seedbed.errors import ParamsError, nearest
 from seedbed.networks.backbones import initialise
 from seedbed.networks.repaired import timm
@@ -20,8 +20,8 @@ from seedbed.networks.weights import InitialWeights
 
 
 @cache
-def width_of(architecture: str) -> int:
-    """Length of a transformer's vectors, known without building it."""
+def find_width(architecture: str) -> int:
+    """Length of a transformer's vectors, found without allocating its weights."""
     with torch.device("meta"):
         return int(_build(architecture, {}).embed_dim)
 
@@ -41,7 +41,7 @@ def _build(architecture: str, options: dict[str, Any]) -> Any:
     except (AttributeError, TypeError, RuntimeError) as error:
         raise ParamsError(
             "params.yaml: architecture",
-            found=f"{architecture!r}, which is no plain vision transformer: {error}",
+            found=f"{architecture!r}, which is not a plain vision transformer: {error}",
             expected="one that takes images of any size",
             do="choose another, such as vit_small_patch14_dinov2",
         ) from error
@@ -56,7 +56,7 @@ class Tokens(nn.Module):
     deviation: Tensor
 
     def __init__(self, architecture: str, *, patch_size: int, drop_path: float = 0.0) -> None:
-        """drop_path: probability that an image skips a branch of the last block while the network learns; less in those before it."""
+        """drop_path: probability that an image skips a branch of the last block during training; it falls linearly towards the first."""
         super().__init__()
         self.trunk = _build(architecture, {"patch_size": patch_size, "drop_path_rate": drop_path})
         self.width = int(self.trunk.embed_dim)
@@ -70,12 +70,12 @@ class Tokens(nn.Module):
         return self
 
     def forward(self, images_BCYX: Tensor) -> Tensor:
-        """Tokens (B, N, D) after the last block, those that are no patches first."""
+        """Tokens (B, N, D) after the last block; class and register tokens come before the patches."""
         tokens_BND: Tensor = self.trunk.forward_features((images_BCYX - self.mean) / self.deviation)
         return tokens_BND
 
     def summarise(self, images_BCYX: Tensor) -> Tensor:
-        """One vector (B, D) for each image: its class token, or the mean of its patches where the network has none."""
+        """One vector (B, D) for each image: its class token, or the mean of its patches if the network has no class token."""
         tokens_BND: Tensor = self(images_BCYX)
         return tokens_BND[:, 0] if self.trunk.num_prefix_tokens else tokens_BND.mean(dim=1)
 
@@ -88,30 +88,30 @@ class Transformer(Tokens):
         depth = len(self.trunk.blocks)
         if block > depth:
             raise ParamsError("params.yaml: block", found=str(block), expected=f"1..{depth}, counted from the end", do="correct it")
-        self.what, self.place = what, depth - block
-        self.components: Components | None = None  # those that its vectors are to be reduced to, if they are frozen
+        self.what, self.block_index = what, depth - block
+        self.components: PrincipalComponents | None = None  # to reduce its vectors with, if they were fitted beforehand
 
     def forward(self, images_BCYX: Tensor) -> Tensor:
         """Vectors (B, y, x, D) of images whose sides are multiples of the patch size."""
         found: list[Tensor] = []
-        block = self.trunk.blocks[self.place]
+        block = self.trunk.blocks[self.block_index]
         if self.what == "keys":
-            hook = block.attn.register_forward_pre_hook(lambda attention, given: found.append(keys(attention, given[0])))
+            hook = block.attn.register_forward_pre_hook(lambda attention, inputs: found.append(compute_keys(attention, inputs[0])))
         else:
-            hook = block.register_forward_hook(lambda _, __, made: found.append(made))
+            hook = block.register_forward_hook(lambda _, __, output: found.append(output))
         try:
             last = super().forward(images_BCYX)
         finally:
             hook.remove()
-        tokens_BND = last if self.what == "tokens" and self.place == len(self.trunk.blocks) - 1 else found[0]
+        tokens_BND = last if self.what == "tokens" and self.block_index == len(self.trunk.blocks) - 1 else found[0]
         patches_BND = tokens_BND[:, self.trunk.num_prefix_tokens :]
         edge_y, edge_x = self.trunk.patch_embed.patch_size
         rows, columns = images_BCYX.shape[-2] // edge_y, images_BCYX.shape[-1] // edge_x
         return patches_BND.reshape(len(images_BCYX), rows, columns, -1)
 
 
-def keys(attention: Any, tokens_BND: Tensor) -> Tensor:
-    """Keys (B, N, D) of all heads together, as the attention computes them before it normalises or rotates any."""
+def compute_keys(attention: Any, tokens_BND: Tensor) -> Tensor:
+    """Keys (B, N, D) of all heads together, before the attention normalises or rotates them."""
     if getattr(attention, "qkv", None) is None:
         computed: Tensor = attention.k_proj(tokens_BND)
         return computed

@@ -1,4 +1,4 @@
-"""Predictions: what the trained segmenter says of images, as probabilities."""
+"""Predictions: the trained segmenter's probabilities for images."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from seedbed.types import Image, Probabilities, Size, cells
 
 @parameters
 class Settings:
-    """What holds for every way of predicting."""
+    """Settings for every method."""
 
-    split: str  # images to predict
+    split: str  # whose images are predicted
 
 
 class Method(methods.Method):
@@ -35,7 +35,7 @@ class Method(methods.Method):
     def predict(self, network: SegmentationNetwork, images: Sequence[Image], *, device: str) -> list[Probabilities]:
         """For every image, probabilities of background and all classes at one cell per `stride` pixels.
 
-        Each is the same whatever other images stand beside it.
+        The result for an image does not depend on the others in the batch.
 
         network: on the device, in evaluation mode.
         """

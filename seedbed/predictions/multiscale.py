@@ -1,10 +1,10 @@
-"""Probabilities over scales and mirror images: their mean, or those of the largest logits.
+"""Probabilities over scales and mirror images: their mean, or the probabilities of the largest logits.
 
 Paper: common practice since Chen et al., "DeepLab: Semantic Image Segmentation with Deep Convolutional Nets, Atrous Convolution, and
 Fully Connected CRFs", TPAMI 2018, which takes the largest logit over scales.
 
-Differs from the paper: logits are brought to the resolution at which maps are kept before the largest is taken, there to the network's own;
-a mirror image, of which it has none, is a view like any other, so the largest logit may be its. Maps are kept at a lower resolution.
+Differs from the paper: logits are resized to the stored resolution before the largest is taken; in the paper, to the network's own. Mirror
+images, which the paper does not use, count like any other view. Maps are stored at a lower resolution.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from seedbed.types import Image, Probabilities, cells
 class Multiscale(predictions.Method):
     saves_memory: ClassVar[str] = "lower its scales, or let images be smaller: dataset.max_size, with dataset.larger: shrink"
 
-    scales: Annotated[tuple[Scale, ...], Field(min_length=1)]  # sizes at which the image is looked at
-    flip: bool  # whether its mirror image is looked at too
-    over_scales: Literal["mean_probability", "largest_logit"]  # what of all sizes and mirror images counts
-    stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of the maps that are kept
+    scales: Annotated[tuple[Scale, ...], Field(min_length=1)]  # factors by which the image is resized for the network
+    flip: bool  # whether the network sees its mirror image, too
+    over_scales: Literal["mean_probability", "largest_logit"]  # how results of all scales and mirror images are combined
+    stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of the stored maps
 
     def memory(self, extents: Mapping[str, int]) -> int:
         return estimate_memory(extents, scales=self.scales, flip=self.flip)

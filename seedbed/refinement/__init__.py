@@ -13,4 +13,4 @@ class Method(methods.Method):
 
     @abstractmethod
     def refine(self, image: Image, class_maps: ClassMaps) -> PseudoMask:
-        """Labels of the image's classes and background, or 255, and how sure they are. Maps have the image's size."""
+        """Labels of the image's classes and background, or 255, with their confidence. Maps have the image's size."""

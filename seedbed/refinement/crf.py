@@ -5,7 +5,7 @@ as in Ahn and Kwak, "Learning Pixel-level Semantic Affinity with Image-level Sup
 
 The confidence of a label is its probability after inference.
 
-Differs from the paper: classes that the image does not contain take no part, which changes no label and saves their time.
+Differs from the paper: classes that the image does not contain are left out, which saves time and changes no label.
 """
 
 from __future__ import annotations

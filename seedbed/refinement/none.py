@@ -1,8 +1,8 @@
 """No refinement: the strongest class map wherever it is above a threshold, background elsewhere.
 
-The confidence of a class is its map, that of background what the strongest map leaves of 1.
+The confidence of a class is its map's value, that of background 1 minus the strongest map's.
 
-Paper: none; it is what class maps are worth by themselves, to compare refinements with.
+Paper: none; it shows what class maps are worth by themselves, as a baseline for refinements.
 
 Differs from the paper: not applicable.
 """
@@ -21,7 +21,7 @@ from seedbed.types import BACKGROUND, ClassMaps, Image, PseudoMask
 
 @method
 class Nothing(refinement.Method):
-    threshold: Annotated[float, Field(ge=0, lt=1)]  # a class map above it is a label
+    threshold: Annotated[float, Field(ge=0, lt=1)]  # class maps above it become labels
 
     def refine(self, image: Image, class_maps: ClassMaps) -> PseudoMask:
         if not class_maps.classes:

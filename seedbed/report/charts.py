@@ -1,6 +1,6 @@
-"""Charts of figures, for people: bars of IoU, confusion matrices, and the curve of thresholds. Arrays come out, as of all drawing.
+"""Draws charts as arrays: bars of IoU, confusion matrices, and the curve of thresholds.
 
-Drawn without pyplot and its state, in matplotlib's own style whatever the user's is, so that the same figures give the same bytes.
+It uses neither pyplot, which has a global state, nor the user's matplotlib style, so that the same figures give the same bytes.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from seedbed.types import Image
 INK, FAINT, BAR = "#222222", "#999999", "#4477aa"
 MARKED = ("#cc3311", "#228833", "#aa3377", "#ee7733")  # colours of marked points
 MARGIN, ROW, PANEL, CELL = 1.3, 0.26, 2.1, 0.42  # inches
-DARK = 0.55  # from here on, numbers on a cell are white
+DARK = 0.55  # share from which the number in a cell is white
 NOTHING = "Nothing to show: no image has a truth."
 
 Figures = Mapping[str, float | None]
 
 
-def bars(panels: Mapping[str, Figures]) -> Image:
-    """Bars of shares, a panel beside the other for each kind, with a row for each class.
+def draw_bars(panels: Mapping[str, Figures]) -> Image:
+    """Draw panels side by side, each with a bar for every class.
 
-    panels: figures by class, by the title of their panel. None is a class that has no figure.
+    panels: for each title, figures by class; None if a class has no figure.
     """
     names = list(next(iter(panels.values()), {}))
     with _page(MARGIN + PANEL * max(1, len(panels)), 2 * MARGIN / 3 + ROW * max(4, len(names))) as (figure, finished):
@@ -49,16 +49,16 @@ def bars(panels: Mapping[str, Figures]) -> Image:
         return finished()
 
 
-def matrix(shares: npt.NDArray[np.float64], rows: Sequence[str], columns: Sequence[str], *, title: str) -> Image:
-    """A confusion matrix with the share of each row in every cell, as a percentage.
+def draw_matrix(shares: npt.NDArray[np.float64], rows: Sequence[str], columns: Sequence[str], *, title: str) -> Image:
+    """Draw a confusion matrix with a percentage of its row in every cell.
 
-    shares: (true class, predicted class), of the row; NaN where a row has nothing, as of a class that nowhere is.
+    shares: (true class, predicted class), of the row; NaN in rows of classes without pixels.
     """
     with _page(2 * MARGIN + CELL * len(columns), 2 * MARGIN + CELL * len(rows)) as (figure, finished):
         axes = figure.subplots()
         axes.imshow(np.nan_to_num(shares), cmap="Blues", vmin=0, vmax=1)
         for (row, column), share in np.ndenumerate(shares):
-            if share > 0:  # a cell without a pixel stays empty, a 0 is less than half a percent
+            if share > 0:  # a cell without pixels stays empty; 0 means less than half a percent
                 axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=8, color="white" if share > DARK else INK)
         labels = [name if not np.isnan(shares[row]).all() else f"{name} (no pixels)" for row, name in enumerate(rows)]
         axes.set(title=title, xlabel="predicted", ylabel="true", yticks=range(len(rows)), yticklabels=labels, xticks=range(len(columns)))
@@ -67,11 +67,11 @@ def matrix(shares: npt.NDArray[np.float64], rows: Sequence[str], columns: Sequen
         return finished()
 
 
-def curve(points: Sequence[tuple[float, float, str]], *, title: str, x: str, y: str) -> Image:
-    """A line through points, of which those that have a name are marked.
+def draw_curve(points: Sequence[tuple[float, float, str]], *, title: str, x: str, y: str) -> Image:
+    """Draw a line through points, and mark those that have a name.
 
-    points: along the line, down, name.
-    x, y: what the axes show.
+    points: x, y, name.
+    x, y: labels of the axes.
     """
     with _page(6, 4) as (figure, finished):
         axes = figure.subplots()
@@ -92,7 +92,7 @@ def curve(points: Sequence[tuple[float, float, str]], *, title: str, x: str, y: 
 
 @contextmanager
 def _page(width: float, height: float) -> Iterator[tuple[Figure, Callable[[], Image]]]:
-    """A figure of so many inches, and what renders it."""
+    """A figure of this size in inches, and a function that renders it."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update({"text.parse_math": False, "font.size": 9, "axes.titlesize": 9})  # a name with a dollar is a name

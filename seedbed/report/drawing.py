@@ -1,4 +1,4 @@
-"""Pictures for people: labels in colour, overlays, and sheets of them."""
+"""Draws pictures for people: labels in colour, overlays, errors, and sheets of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Colour = tuple[int, int, int]  # rgb
 Palette = npt.NDArray[np.uint8]  # (class, rgb), background first
 UNLABELLED = (128, 128, 128)
 GAP, TITLE_HEIGHT, PAPER, INK = 6, 22, 255, (0, 0, 0)
-DIM = 0.4  # light of what is right in a picture of errors
+DIM = 0.4  # brightness of correct pixels in a picture of errors
 ERRORS = {  # colours that the colour-blind tell apart, by what is wrong
     "false: a class where background is": (213, 94, 0),
     "missed: no label, or background where a class is": (86, 180, 233),
@@ -26,21 +26,21 @@ VOID_COLOUR = (255, 255, 255)
 LEGEND = {**ERRORS, "void, which does not count": VOID_COLOUR}
 
 
-def labels(label_map: LabelMap, palette: Palette) -> Image:
+def draw_labels(label_map: LabelMap, palette: Palette) -> Image:
     """Labels in the colours of their classes; unlabelled pixels are grey."""
     picture = palette[np.where(label_map == IGNORE, 0, label_map)]
     picture[label_map == IGNORE] = UNLABELLED
     return picture
 
 
-def overlay(image: Image, label_map: LabelMap, palette: Palette) -> Image:
+def draw_overlay(image: Image, label_map: LabelMap, palette: Palette) -> Image:
     """An image with its labels over it, each with a border; background stays as it is."""
-    light = np.where((label_map != BACKGROUND)[..., None], 0.5 * image + 0.5 * labels(label_map, palette), image)
-    return regions(np.asarray(np.rint(light), np.uint8), label_map.astype(np.int32))
+    light = np.where((label_map != BACKGROUND)[..., None], 0.5 * image + 0.5 * draw_labels(label_map, palette), image)
+    return draw_regions(np.asarray(np.rint(light), np.uint8), label_map.astype(np.int32))
 
 
-def errors(image: Image, label_map: LabelMap, truth: LabelMap) -> Image:
-    """What is wrong with labels, in the colours of `ERRORS`; what is right is the image, grey and dim."""
+def draw_errors(image: Image, label_map: LabelMap, truth: LabelMap) -> Image:
+    """Errors of labels, in the colours of `ERRORS`; where labels are correct, the image is shown grey and dim."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     picture = np.repeat(np.rint(DIM * grey).astype(np.uint8)[..., None], 3, axis=-1)
     unlabelled, nothing = label_map == IGNORE, truth == BACKGROUND
@@ -52,26 +52,26 @@ def errors(image: Image, label_map: LabelMap, truth: LabelMap) -> Image:
     return picture
 
 
-def class_maps(image: Image, maps: ClassMaps, palette: Palette) -> Image:
-    """Class maps as light of their class's colour over a dark image. Maps have the image's size."""
+def draw_class_maps(image: Image, maps: ClassMaps, palette: Palette) -> Image:
+    """Class maps as light in the colour of their class over a dark image. Maps have the image's size."""
     light = np.zeros(image.shape, np.float32)
     for label, single in zip(maps.classes, maps.maps, strict=True):
         light += single[..., None] * palette[label]
     return np.clip(0.35 * image + 0.8 * light, 0, 255).astype(np.uint8)
 
 
-def regions(image: Image, region_map: RegionMap) -> Image:
+def draw_regions(image: Image, region_map: RegionMap) -> Image:
     """An image with the borders of its regions."""
     return np.asarray(np.rint(mark_boundaries(image, region_map, color=(1, 1, 0)) * 255), np.uint8)
 
 
-def sheet(
+def arrange_sheet(
     rows: Sequence[Mapping[str, Image]], *, captions: Sequence[str] = (), legend: Mapping[str, Colour] = MappingProxyType({})
 ) -> Image:
-    """Pictures in a grid: one row per image, one column per name, names above.
+    """Arrange pictures in a grid: one row per image, one column per name, with the names above.
 
-    captions: what stands above each row; nothing, if none is given.
-    legend: what colours mean, above all.
+    captions: texts above the rows, if any.
+    legend: meanings of colours, shown at the top.
     """
     names = list(dict.fromkeys(name for row in rows for name in row))  # an image without a truth lacks a picture
     above = TITLE_HEIGHT if captions else 0

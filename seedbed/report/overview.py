@@ -33,14 +33,14 @@ def write(classifier: Mapping[str, Any], scores: Scores, *, charted: Sequence[st
     export.table(("what", "iou"), judgement.iou_table(scores.figures), PLOTS / "iou.csv")
     known = {kind: content for kind, content in scores.figures.items() if content.get("miou") is not None}
     panels = {f"{_words(kind)}\nmIoU {content['miou']:.3f}": content["iou"] for kind, content in known.items()}
-    export.picture(charts.bars(panels), PLOTS / "iou.png")
+    export.picture(charts.draw_bars(panels), PLOTS / "iou.png")
     for kind in charted:
         _write_confusion(scores, kind)
     export.table(("kind", "image", "miou", "boundary_miou"), scores.image_table(), IMAGES)
     points = list(scores.curve())
     export.table(("threshold", "miou", "mark"), points, PLOTS / "thresholds.csv")
     title = f"{_words(CLASS_MAPS)}: the oracle is chosen with the truth at hand"
-    export.picture(charts.curve(points, title=title, x="threshold", y="mIoU"), PLOTS / "thresholds.png")
+    export.picture(charts.draw_curve(points, title=title, x="threshold", y="mIoU"), PLOTS / "thresholds.png")
 
 
 def _write_confusion(scores: Scores, kind: str) -> None:
@@ -48,10 +48,10 @@ def _write_confusion(scores: Scores, kind: str) -> None:
     rows = () if counts is None else judgement.confusion_table(counts, names)
     export.table(("true", "predicted", "share", "pixels"), rows, PLOTS / f"confusion_{kind}.csv")
     if counts is None or not counts.any():
-        picture = charts.bars({})
+        picture = charts.draw_bars({})
     else:
         columns, title = [*names, UNLABELLED], f"{_words(kind)}: percent of the pixels of each true class; empty: not one"
-        picture = charts.matrix(metrics.row_shares(counts), names, columns, title=title)
+        picture = charts.draw_matrix(metrics.row_shares(counts), names, columns, title=title)
     export.picture(picture, PLOTS / f"confusion_{kind}.png")
 
 
@@ -63,13 +63,13 @@ def draw_training_images(pictures: Images, images: Sequence[str], *, judged: Jud
         columns = {"image": pictures[image]}
         if judged.class_maps is not None:
             light = read_class_maps(judged.class_maps, image).resize(judged.class_maps.size(image))
-            columns[_words(CLASS_MAPS)] = drawing.class_maps(pictures[image], light, palette)
+            columns[_words(CLASS_MAPS)] = drawing.draw_class_maps(pictures[image], light, palette)
         if judged.superpixels is not None:
-            columns[SUPERPIXELS] = drawing.regions(pictures[image], read_entry(judged.superpixels, "regions", image))
+            columns[SUPERPIXELS] = drawing.draw_regions(pictures[image], read_entry(judged.superpixels, "regions", image))
         made = {_words(name): read_entry(artifact, "labels", image) for name, artifact in judged.labels.items()}
-        return columns | {name: drawing.labels(one, palette) for name, one in {**made, **truth(image)}.items()}
+        return columns | {name: drawing.draw_labels(one, palette) for name, one in {**made, **truth(image)}.items()}
 
-    sheet = drawing.sheet([row(image) for image in images]) if images else charts.bars({})
+    sheet = drawing.arrange_sheet([row(image) for image in images]) if images else charts.draw_bars({})
     export.picture(sheet, PLOTS / "training_images.png")
 
 
@@ -79,9 +79,9 @@ def draw_predictions(pictures: Images, images: Sequence[str], *, made: Made, tru
 
     def row(image: str) -> dict[str, Image]:
         labels = {**made(image, PREDICTIONS), **truth(image)}
-        return {"image": pictures[image], **{_words(name): drawing.labels(one, palette) for name, one in labels.items()}}
+        return {"image": pictures[image], **{_words(name): drawing.draw_labels(one, palette) for name, one in labels.items()}}
 
-    sheet = drawing.sheet([row(image) for image in images]) if images else charts.bars({})
+    sheet = drawing.arrange_sheet([row(image) for image in images]) if images else charts.draw_bars({})
     export.picture(sheet, PLOTS / "predictions.png")
 
 
@@ -94,13 +94,13 @@ def draw_errors(pictures: Images, scores: Scores, kind: str, *, count: int, made
     for image in worst:
         [true] = truth(image).values()  # it has one, or nobody could say that it is bad
         photo, kinds = pictures[image], made(image, kind)
-        columns = {"image": photo, "truth": drawing.labels(true, palette)}
+        columns = {"image": photo, "truth": drawing.draw_labels(true, palette)}
         for name, labels in kinds.items():
-            columns[_words(name)] = drawing.labels(labels, palette)
-            columns[f"errors of {_words(name)}"] = drawing.errors(photo, labels, true)
+            columns[_words(name)] = drawing.draw_labels(labels, palette)
+            columns[f"errors of {_words(name)}"] = drawing.draw_errors(photo, labels, true)
         rows.append(columns)
         captions.append(f"{image}: mIoU " + ", ".join(f"{_words(name)} {scores.miou(image, name):.3f}" for name in kinds))
-    sheet = drawing.sheet(rows, captions=captions, legend=drawing.LEGEND) if rows else charts.bars({})
+    sheet = drawing.arrange_sheet(rows, captions=captions, legend=drawing.LEGEND) if rows else charts.draw_bars({})
     export.picture(sheet, PLOTS / f"errors_{kind}.png")
 
 

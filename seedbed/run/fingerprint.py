@@ -115,7 +115,7 @@ def present_digest() -> str:
 def check_sources(expected: str) -> None:
     """Refuse to go on where another process, which started this one, had begun with other sources."""
     if startup_digest() != expected:
-        raise MachineError(_process(), found="other sources than the run that it is a part of", expected="the same", do="run it again")
+        raise MachineError(_process(), found="other sources than those of the run that started it", expected="the same", do="run it again")
 
 
 def other_versions(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:

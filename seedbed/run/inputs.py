@@ -1,9 +1,8 @@
-"""Whether all that a run began with is still so.
+"""Checks that nothing has changed since a run began.
 
-DVC reads parameters, code and data again when a stage ends, and takes what it finds then for what the stage was made with. Where one of
-them has changed meanwhile, that is a stale result that everything calls fresh. So a stage looks again before it publishes anything,
-and before it ends: at its own settings, at the code and the packages that it runs, at the artifacts that it reads, and at the raw data,
-where it reads more of them than images whose digest it knows.
+DVC reads parameters, code and data when a stage ends, and assumes that the stage was made with what it finds then. If one of them changed
+during the run, a stale result would pass as fresh. So a stage checks before it publishes anything, and again before it ends: its own
+settings, the code and packages that it runs, the artifacts that it reads, and the raw data if it reads more than indexed images.
 """
 
 from __future__ import annotations
@@ -23,24 +22,24 @@ from seedbed.store.artifact import Artifact
 
 T = TypeVar("T")
 SHOWN = 4  # changes in a message
-TRIES = 3  # a reader may draw what it reads, and then reads again
+TRIES = 3  # a reader may draw what it reads, and is then called again
 AGAIN = "run `dvc repro` again: what was computed stays in the store"
 
 
 @dataclass
 class Inputs:
-    """What a run has read so far."""
+    """Everything that a run has read so far."""
 
     stage: str
     params: Params
     family: str  # whose section of the parameters it reads
     artifacts: dict[str, Artifact] = field(default_factory=dict)  # by name
     codes: set[Code] = field(default_factory=set)
-    raw: dict[Path, Listing] = field(default_factory=dict)  # what lies below the root of the raw data, where all of it counts
-    _known: bytes | None = None  # the content of params.yaml when it last was as the run began
+    raw: dict[Path, Listing] = field(default_factory=dict)  # files below the root of the raw data, if all of them count
+    _checked_content: bytes | None = None  # of params.yaml, when its settings were last found unchanged
 
     def check(self) -> None:
-        """Refuse to go on where something is not what the run began with."""
+        """Raise an error if anything has changed since the run began."""
         for artifact in self.artifacts.values():
             artifact.check_unchanged()
         changes = [*self._settings(), *self._code(), *self._raw_files()]
@@ -51,51 +50,51 @@ class Inputs:
             raise ChangedError(first.where, found=found, expected=first.expected, do=AGAIN)
 
     def _settings(self) -> Iterator[Change]:
-        """What of a stage's own settings has another value by now; of other stages' and of methods that are not selected, nothing."""
+        """Settings of this stage that have changed. Those of other stages and of unselected methods do not count."""
         file = self.params.file
         if file is None:
             return
         content = None
         with suppress(OSError):
             content = file.read_bytes()
-            if content == self._known:
+            if content == self._checked_content:
                 return
         now = Params.read(file, checked=False)
         before, after = self.select(self.params), self.select(now)
         if before == after:
-            self._known = content
+            self._checked_content = content
         for address in dict.fromkeys([*before, *after]):
             if before.get(address, NOTHING) != after.get(address, NOTHING):
                 was, found = (repr(one.get(address, NOTHING)) for one in (before, after))
-                yield Change(f"{file}: {address}", found, f"{was}, with which this stage began")
+                yield Change(f"{file}: {address}", found, f"{was}, as when this stage began")
 
     def select(self, params: Params) -> dict[str, Any]:
-        """What of some parameters counts for this run, by address."""
+        """The parameters that count for this run, by address."""
         root = {"dataset.root": str(params.raw_root())} if self.raw else {}
         return {**params.select(self.family), **root}
 
     def _code(self) -> Iterator[Change]:
-        """Files whose code, and packages whose version, is another by now. A comment may be."""
+        """Files whose code, and packages whose version, has changed. Comments do not count."""
         modules = {module for code in self.codes for module in code.modules}
         for file in fingerprint.find_changed(sorted(modules)):
             name = file.relative_to(fingerprint.ROOT).as_posix()
-            yield Change(name, "other code" if file.exists() else "no such file", "the code with which this stage began")
+            yield Change(name, "other code" if file.exists() else "no such file", "the same code as when this stage began")
         for code in sorted(self.codes):
             before, now = dict(code.packages), fingerprint.packages(code.modules)
             for name in sorted(before):
                 if now.get(name) != before[name]:
-                    yield Change(name, f"version {now.get(name)}", f"{before[name]}, with which this stage began")
+                    yield Change(name, f"version {now.get(name)}", f"{before[name]}, as when this stage began")
 
     # Raw data.
 
     def watch(self, root: Path) -> None:
-        """Let nothing below a folder change from now on."""
+        """From now on, count any change below a folder as a change of the inputs."""
         self.raw.setdefault(root, Listing.of(root))
 
     def read_settled(self, root: Path, read: Callable[[Path], T]) -> T:
-        """What a reader finds below a folder, of which nothing may change from now on.
+        """Call a reader of a folder, and watch the folder from now on.
 
-        It may draw or unpack what it reads, and then reads again, so that what it found is what lies there.
+        The reader may draw or unpack files. It is then called again, until it has found what the folder holds.
         """
         before = Listing.of(root)
         for _ in range(TRIES):
@@ -116,4 +115,4 @@ class _Nothing:
         return "nothing"
 
 
-NOTHING = _Nothing()  # where a setting is missing, which is another thing than None
+NOTHING = _Nothing()  # stands for a missing setting, which is not the same as None

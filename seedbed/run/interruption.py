@@ -1,7 +1,7 @@
-"""Interruptions: Ctrl-C, and SIGTERM, with which `kill` and batch systems ask a program to end.
+"""Interruptions: Ctrl-C, and SIGTERM, by which `kill` and batch systems ask a program to end.
 
-A program of ours ends with one line and the usual exit status, whatever it was doing, and leaves no process behind. The processes that
-it starts heed no Ctrl-C, which reaches them too: the program answers to it, and they end with the program.
+Our programs end with one line and the usual exit status, whatever they are doing, and leave no process behind. Processes that they start
+ignore Ctrl-C, which reaches them too: they end when the program does.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from types import FrameType
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-GOES_ON = "interrupted; run it again: it goes on where it was"
+GOES_ON = "interrupted; run it again to resume where it was"
 POLL_SECONDS = 0.1
 STANDARD_ERROR = 2
 
 
 class Interrupted(KeyboardInterrupt):
-    """Somebody wants this program to end. A KeyboardInterrupt, so that no library takes it for an error of its own."""
+    """A signal asked this program to end. A KeyboardInterrupt, so that no library handles it as one of its own errors."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
-        self.status = 128 + number  # what a shell says of a program that ended so
+        self.status = 128 + number  # the exit status by which shells report a signal
 
 
 @contextmanager
 def heed_signals() -> Iterator[None]:
-    """Raise `Interrupted` in the main thread when somebody wants this program to end; who asks twice is not kept waiting."""
+    """Raise `Interrupted` in the main thread on a signal; a second signal ends the program at once."""
 
     def interrupt(number: int, _: FrameType | None) -> None:
         if _held is not None:
@@ -42,7 +42,7 @@ def heed_signals() -> Iterator[None]:
             return
         for one in before:
             signal.signal(one, _leave)
-        logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # what zarr was doing meanwhile would each say that it was left
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # else each unfinished task of zarr logs that it was abandoned
         raise Interrupted(number)
 
     before = dict(_handlers()) if threading.current_thread() is threading.main_thread() else {}
@@ -56,20 +56,20 @@ def heed_signals() -> Iterator[None]:
 
 
 def leave_at_once() -> None:
-    """Let this program end with a line when somebody wants that: while it imports what it needs, and when it is done."""
+    """On a signal, print a line and end at once: while the program still imports modules, and when it is done."""
     for number, _ in _handlers():
         signal.signal(number, _say_and_leave)
 
 
 def _handlers() -> Iterator[tuple[signal.Signals, Any]]:
-    """What is done at present where somebody wants this program to end; left out is what it was started to ignore, as by `nohup`."""
+    """Signals with their present handlers, except those that the program was started to ignore, as by `nohup`."""
     for number in SIGNALS:
         if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None):
             yield number, handler
 
 
 def _say_and_leave(number: int, frame: FrameType | None) -> None:
-    os.write(STANDARD_ERROR, f"{GOES_ON}\n".encode())  # no stream, which may just be writing
+    os.write(STANDARD_ERROR, f"{GOES_ON}\n".encode())  # not through sys.stderr, which may be in the middle of a write
     _leave(number, frame)
 
 
@@ -79,15 +79,15 @@ def _leave(number: int, _: FrameType | None) -> None:
 
 # Processes that a program starts.
 
-_held: list[int] | None = None  # signals that wait, where they have to
+_held: list[int] | None = None  # deferred signals; None while signals are not deferred
 
 
 @contextmanager
 def defer_signals() -> Iterator[None]:
-    """Let signals wait for a moment in which a process is started. It begins without heeding them, until it follows its parent."""
+    """Defer signals while a process is started. The process inherits the blocked mask, until it calls `follow_parent`."""
     global _held
-    resource_tracker.ensure_running()  # which would be started on the way, and let signals through again
-    # The mask is what the process takes over. It does not keep signals from us: another thread may receive them for the main one.
+    resource_tracker.ensure_running()  # else it would be started within the block, and unblock signals
+    # The mask is for the new process. It does not hold back our own signals: another thread may receive them for the main one.
     _held = []
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
@@ -100,7 +100,7 @@ def defer_signals() -> Iterator[None]:
 
 
 def follow_parent() -> None:
-    """What a process does first that was started by another: it heeds no Ctrl-C, and ends with its parent."""
+    """In a process that was started by ours: ignore Ctrl-C, and end with the parent."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -108,7 +108,7 @@ def follow_parent() -> None:
 
 
 def _end_with_parent() -> None:
-    """Whoever has a parent that was killed would wait for ever."""
+    """Wait for the parent's end, and then end this process, which would otherwise wait for ever for a killed parent."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     connection.wait([parent.sentinel])
@@ -116,10 +116,10 @@ def _end_with_parent() -> None:
 
 
 def supervise(launch: Callable[[], None]) -> None:
-    """Let something start processes and wait for them. When this program is interrupted meanwhile, they are killed."""
+    """Call a function that starts processes and waits for them. If this program is interrupted meanwhile, they are killed."""
     before = set(multiprocessing.active_children())
     resource_tracker.ensure_running()
-    # In a thread of its own, whose mask the processes take over. The main thread is free to hear signals.
+    # In a thread of its own, whose blocked mask the processes inherit. The main thread stays free to handle signals.
     with ThreadPoolExecutor(1, initializer=signal.pthread_sigmask, initargs=(signal.SIG_BLOCK, SIGNALS)) as thread:
         launched = thread.submit(launch)
         try:

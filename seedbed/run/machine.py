@@ -1,4 +1,4 @@
-"""Where a training runs. No parameter, for it changes nothing but time and the last digits."""
+"""The machine that a training runs on. It is not a parameter, because it changes only the time and the last digits."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ class Machine:
     """What a training may use."""
 
     device: str  # cpu or cuda
-    devices: int = 1  # at most so many processes share a batch, each with its own GPU
-    readers: int = 1  # threads that read images before they are needed
+    devices: int = 1  # processes that share a batch, at most; each has its own GPU
+    readers: int = 1  # threads that read images ahead

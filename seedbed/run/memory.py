@@ -1,6 +1,6 @@
-"""Memory: how much there is, whether some work is known to need more, and whether that was what an error was about.
+"""Memory: how much is available, whether a stage is known to need more, and whether an error was about it.
 
-An estimate is of what the work cannot do without: the largest things that it holds at once. It is said, and stops nothing.
+Estimates count the largest arrays that must be in memory at once. They lead to warnings, never to errors.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from seedbed.methods import Method
 from seedbed.store.schemas import SCHEMAS
 
 LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container
-SAID = ("can't allocate memory", "Insufficient memory", "Failed to allocate", "MemoryError", "bad_alloc")  # by torch, OpenCV, numpy, C++
+# Texts of errors from torch, OpenCV, numpy and C++.
+MESSAGES = ("can't allocate memory", "Insufficient memory", "Failed to allocate", "MemoryError", "bad_alloc")
 
 
 def measure_available(device: str = "cpu") -> int:
-    """Bytes of memory that a process may use at most.
+    """Bytes of memory that a process can use at most.
 
-    device: cpu, or cuda for that of a GPU.
+    device: cpu, or cuda for a GPU's own memory.
     """
     if device == "cuda":
         import torch  # only stages with a network pay for it
@@ -34,31 +35,31 @@ def measure_available(device: str = "cpu") -> int:
 
 
 def describe_shortage(stage: str, method: Method, extents: Mapping[str, int], *, kind: str = "", device: str = "cpu") -> str:
-    """That a stage needs more memory than there is; empty where it is not known to.
+    """A warning that a stage needs more memory than is available; empty if it is not known to.
 
-    extents: lengths of dimensions by name, those of what the stage reads among them.
-    kind: of its artifact, where that is not the stage's name.
+    extents: lengths of dimensions by name, including those of its inputs.
+    kind: of its artifact, if that is not the stage's name.
     """
     schema, needed, found = SCHEMAS[kind or stage], method.memory(extents), measure_available(device)
     if not schema.weights and {one for array in schema.arrays.values() if array.per_image for one in array.dimensions[1:]} <= set(extents):
-        needed = max(needed, 2 * schema.bytes_per_image(extents))  # what was computed, and the shard that it goes into
+        needed = max(needed, 2 * schema.bytes_per_image(extents))  # the result, and the shard that it is written to
     if needed <= found:
         return ""
-    sizes = f"about {filesize.decimal(needed)} of memory, and there are {filesize.decimal(found)}"
+    sizes = f"about {filesize.decimal(needed)} of memory, but there are {filesize.decimal(found)}"
     return f"{stage}: warning: needs {sizes}: {method.saves_memory}"
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there was no memory left."""
-    return isinstance(error, MemoryError) or any(said in str(error) for said in SAID)
+    """Whether an error says that memory ran out."""
+    return isinstance(error, MemoryError) or any(message in str(error) for message in MESSAGES)
 
 
 def out_of_memory_error(error: BaseException, stage: str) -> MachineError:
-    """The same in one line."""
+    """The same error in one line for the user."""
     *_, last = str(error).strip().splitlines() or [type(error).__name__]
     return MachineError(
         f"stage {stage}",
-        found=f"no more memory: {last}",
-        expected="room for what it computes at once",
-        do="run `seedbed plan`; use fewer --workers, or let crops, scales, batches or images be smaller",
+        found=f"that memory ran out: {last}",
+        expected="enough memory for what it computes at once",
+        do="run `seedbed plan`; use fewer --workers, or smaller crops, scales, batches or images",
     )

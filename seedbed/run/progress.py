@@ -1,4 +1,4 @@
-"""Progress of long loops: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of long loops: a bar on a terminal, or else a line now and then."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as RichProgress
 
 SECONDS_BETWEEN_LINES = 15.0
-MEASURED = 5.0  # seconds after which the time that is left can be told
+MEASURED = 5.0  # seconds after which the remaining time can be estimated
 
 
 class Progress:
-    """Counts what is done and says how fast it goes. Use it in a `with` block."""
+    """Counts what is done and shows how fast it goes. Use it in a `with` block."""
 
     def __init__(self, name: str, *, total: int, unit: str, done: int = 0, quiet: bool = False) -> None:
-        """done: how much was there from the beginning; it counts for no speed.
+        """done: how much was done beforehand; it does not count towards the speed.
 
-        quiet: whether nothing is said, because another process says it.
+        quiet: show nothing, because another process does.
         """
         self._name, self._total, self._unit = name, total, unit
         self._done = self._first = done
@@ -40,9 +40,9 @@ class Progress:
         return self
 
     def advance(self, count: int = 1, *, loss: float | None = None) -> None:
-        """Some more are done.
+        """Count some more as done.
 
-        loss: of the last ones, where something learns.
+        loss: of the last steps of a training.
         """
         self._done += count
         note = "" if loss is None else f"loss {loss:.3f}"
@@ -56,7 +56,7 @@ class Progress:
             self._say(f"{self._done}/{self._total} {self._unit}, {rate:.1f}/s{left} {note}")
 
     def left(self) -> float | None:
-        """Seconds until all is done, if it goes on as fast; None while that cannot be told."""
+        """Seconds until all is done at the present speed; None while that cannot be estimated."""
         seconds, done = time.monotonic() - self._started, self._done - self._first
         return (self._total - self._done) * seconds / done if done > 1 and seconds >= MEASURED else None
 

@@ -1,8 +1,8 @@
-"""The last result of a stage, put in place again where nothing has changed that it follows from.
+"""Republishes the last result of a stage without importing any network, if nothing that it follows from has changed.
 
-DVC runs a stage again after an edit of a comment, by force, or where an input was made anew with the same content. Importing the networks
-that such a run then does not use took most of its time. So a stage leaves, beside the store, links to all that it made and a note of what
-that follows from; its next run compares first, and imports what computes only where something differs.
+DVC reruns a stage after an edit of a comment, with --force, or when an input was remade with the same content. Such a run would spend most
+of its time on importing networks that it does not use. So a stage leaves, beside the store, links to everything that it made and a note of
+what the result follows from. Its next run compares that first, and imports the code that computes only if something differs.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ PARAMS, PIPELINE = Path("params.yaml"), Path("dvc.yaml")
 
 
 def leave_if_unchanged(arguments: Sequence[str]) -> None:
-    """End this process where it is a stage that has nothing to compute, and has been told nothing about how to run.
+    """End this process if it is a stage with nothing to compute, started without flags.
 
-    arguments: Python's own, with which this process began.
+    arguments: Python's own, with which this process was started.
     """
     *_, option, module = ("", *arguments)
     if option == "-m" and module.startswith("stages.") and (said := republish(module.removeprefix("stages."))):
@@ -44,7 +44,7 @@ def leave_if_unchanged(arguments: Sequence[str]) -> None:
 
 
 def republish(stage: str, *, data: Path = FOLDER) -> str:
-    """Put the last result of a stage in place if it would only be made again. Returns what to say of it; empty where it must run."""
+    """Put the last result of a stage in place, if a run would only make it again. Returns what to print; empty if the stage must run."""
     kept, begun = place_of(stage, data), _cheap_digest(stage, data)
     if (note := _unchanged(stage, kept, data)) is None:
         return ""
@@ -54,20 +54,20 @@ def republish(stage: str, *, data: Path = FOLDER) -> str:
                 return ""
             for name in note["outs"]:
                 _put(kept / LEFT / name, data.absolute().parent / name)
-            if _cheap_digest(stage, data) != begun:  # DVC reads all of it again now, and would take it for what the result was made with
+            if _cheap_digest(stage, data) != begun:  # DVC reads these files next, and assumes that the result was made with them
                 return ""
             with suppress(OSError):
                 for entry in json.loads((kept.parent.parent / stage / "last.json").read_text(encoding="utf-8"))["entries"]:
-                    os.utime(kept.parent.parent / stage / entry)  # when it was last of use
-    except (SeedbedError, OSError, ValueError):  # somebody else is at work, or the disk has its reasons: the run itself will tell
+                    os.utime(kept.parent.parent / stage / entry)  # the time of its last use, for `seedbed gc`
+    except (SeedbedError, OSError, ValueError):  # another process holds the lock, or the disk refuses: the run itself will report it
         return ""
     return str(note["said"])
 
 
 def keep(inputs: Inputs, *, said: str, data: Path = FOLDER) -> None:
-    """Keep what a stage left, and what that follows from. Costs no room, for files are shared; where they cannot be, nothing is kept.
+    """Keep a stage's outputs and what they follow from. Files are hard links, which take no space; without links nothing is kept.
 
-    said: what its next run says if it has nothing to do.
+    said: what the next run prints if it has nothing to do.
     """
     kept, outs = place_of(inputs.stage, data), _outs(inputs.stage)
     project = data.absolute().parent
@@ -80,18 +80,18 @@ def keep(inputs: Inputs, *, said: str, data: Path = FOLDER) -> None:
             _put(project / name, built / LEFT / name, linked_only=True)
         files = {name: [file.stat().st_size, sha256(file)] for name, file in _all_files(built / LEFT)}
         texts = {"params": sha256(PARAMS), "pipeline": sha256(PIPELINE), "sources": fingerprint.present_digest()}
-        inputs.check()  # so that these texts, too, are those that the run began with
+        inputs.check()  # so that these digests, too, are of what the run began with
         note = {**_follows_from(inputs), **texts, "outs": outs, "files": files, "said": said}
         (built / NOTE).write_text(json.dumps(note), encoding="utf-8")
         put_in_place(built, kept)
-    except OSError:  # a file system without links, or without room: the next run does without
-        pass
+    except OSError:  # a file system without hard links, or a full disk
+        pass  # the next run is slower, but does the same
     finally:
         shutil.rmtree(built, ignore_errors=True)
 
 
 def _follows_from(inputs: Inputs) -> dict[str, Any]:
-    """Everything that a stage's result follows from."""
+    """Everything that a stage's result follows from, as plain data."""
     return {
         "settings": inputs.select(inputs.params),
         "inputs": {name: artifact.digest for name, artifact in sorted(inputs.artifacts.items())},
@@ -101,7 +101,7 @@ def _follows_from(inputs: Inputs) -> dict[str, Any]:
 
 
 def _unchanged(stage: str, kept: Path, data: Path) -> dict[str, Any] | None:
-    """The note of what was kept, where all is still as it says."""
+    """The note beside a kept result, if everything is still as it says; else None."""
     try:
         note: dict[str, Any] = json.loads((kept / NOTE).read_text(encoding="utf-8"))
         same_code = note["sources"] == fingerprint.present_digest()
@@ -119,8 +119,8 @@ def _unchanged(stage: str, kept: Path, data: Path) -> dict[str, Any] | None:
 
 
 def _settings(stage: str, *, with_root: bool) -> Any:
-    """What params.yaml says of a stage, as a note has it."""
-    from seedbed.params import Params  # takes a while, and is needed only where the file is another
+    """A stage's settings in params.yaml, in the form of a note."""
+    from seedbed.params import Params  # a slow import, needed only if the file has changed
 
     params = Params.read()
     roots = {"dataset.root": str(params.raw_root())} if with_root else {}
@@ -128,7 +128,7 @@ def _settings(stage: str, *, with_root: bool) -> Any:
 
 
 def _cheap_digest(stage: str, data: Path) -> str:
-    """What of all that a result follows from can be seen at once: texts, and records of what is read."""
+    """Identity of what can be read quickly: parameters, pipeline, the note, sources, and records of artifacts."""
     texts = [PARAMS, PIPELINE, place_of(stage, data) / NOTE, *sorted(data.glob("*.zarr/zarr.json"))]
     texts = [one for one in texts if one.parent != data / f"{stage}.zarr"]
     content = hashlib.sha256(fingerprint.present_digest().encode())
@@ -139,13 +139,13 @@ def _cheap_digest(stage: str, data: Path) -> str:
 
 
 def _is_sound(path: Path, digest: str) -> bool:
-    """Whether an artifact is there as it was."""
+    """Whether an artifact is complete and has this digest."""
     record = record_of(path)
     return record.get("digest") == digest and not any(misfits(path, record))
 
 
 def _is_damaged(kept: Path, note: dict[str, Any]) -> bool:
-    """Whether what was kept is not what it was."""
+    """Whether kept files have changed."""
     found = {name: [file.stat().st_size, sha256(file)] for name, file in _all_files(kept / LEFT)}
     return bool(found != note["files"])
 
@@ -155,7 +155,7 @@ def _all_files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _put(source: Path, target: Path, *, linked_only: bool = False) -> None:
-    """Let a file, or an artifact, be where it belongs, as a whole. Files of an artifact are never written again, so they are shared."""
+    """Put a file or an artifact in place, all at once. Files of an artifact are never modified, so they are hard links."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if not source.is_dir():
         aside = target.with_name(f".{target.name}.unfinished")
@@ -174,7 +174,7 @@ def _put(source: Path, target: Path, *, linked_only: bool = False) -> None:
 
 
 def _outs(stage: str) -> list[str]:
-    """What dvc.yaml says that a stage leaves; nothing where there is no such file."""
+    """Outputs of a stage according to dvc.yaml; empty if there is no such file."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 

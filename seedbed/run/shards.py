@@ -1,7 +1,7 @@
-"""What a worker does: one shard, from the images that it is made of to an entry in the store.
+"""What a worker does: it makes one entry of the store from the images of one shard.
 
-What the store has already of an image is copied, the rest is computed in batches. A batch that a GPU has no memory for is halved; an
-image is never left out.
+Results that the store already has of an image are copied, the others are computed in batches. A batch that does not fit into a GPU's
+memory is halved; no image is ever left out.
 """
 
 from __future__ import annotations
@@ -30,68 +30,69 @@ from seedbed.types import Size
 
 BATCH = 8  # images that a method is given at once
 
-Compute = Callable[..., Iterable[Columns]]  # (method, whatever is read, images) -> columns of every image
+Compute = Callable[..., Iterable[Columns]]  # (method and other inputs, ids of images) -> columns of every image
 
 
 @dataclass(frozen=True)
 class Shard:
-    """A run of images."""
+    """A run of consecutive images, and what is needed to compute it."""
 
     name: str  # of its entry
-    images: tuple[str, ...]
-    sizes: tuple[Size, ...]  # none where the stage itself finds them out
+    image_ids: tuple[str, ...]
+    sizes: tuple[Size, ...]  # empty if the stage itself finds them out
     keys: tuple[str, ...]
-    known: Mapping[str, tuple[str, int]] = field(default_factory=dict)  # key of an image -> the entry that has it, and where
+    known: Mapping[str, tuple[str, int]] = field(default_factory=dict)  # key of an image -> the entry that has it, and the position there
     reads: tuple[Any, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.image_ids)
 
     def __str__(self) -> str:
-        return f"images {self.images[0]} to {self.images[-1]}"
+        return f"images {self.image_ids[0]} to {self.image_ids[-1]}"
 
     def prepare(self, reads: Sequence[Any], known: Mapping[str, tuple[str, int]]) -> Shard:
-        """The same run with what is needed to make it: of long lists, only the part that concerns it."""
-        own = tuple(one.only(self.images) if hasattr(one, "only") else one for one in reads)
+        """The same shard with its inputs; long lists are reduced to the part that concerns it."""
+        own = tuple(one.only(self.image_ids) if hasattr(one, "only") else one for one in reads)
         return replace(self, known={key: known[key] for key in self.keys if key in known}, reads=own)
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is done with every shard of a stage."""
+    """What a stage does with every shard. Called in any process."""
 
     store: Store
     recipe: Computation
     compute: Compute
     extents: Mapping[str, int]
-    opened: tuple[Artifact, ...]  # whatever it reads from
-    code: Code  # where the run began
+    opened: tuple[Artifact, ...]  # its input artifacts
+    code: Code  # of the process that began the run
 
     def __call__(self, shard: Shard) -> int:
-        """Make an entry. Returns how many of its images were computed."""
+        """Make the entry of a shard. Returns how many of its images were computed."""
         if (here := fingerprint.running(self.code.modules)) != self.code:
             others = list(fingerprint.other_versions(dict(self.code.packages), dict(here.packages)))
             raise MachineError(
                 f"process {os.getpid()} on {socket.gethostname()}",
                 found=join_names(others) if others else "another version of Seedbed than the one that began this run",
                 expected="the same everywhere",
-                do="restart the dask workers, if there are any, and run it again",
+                do="restart the dask workers, if you use any, and run it again",
             )
         rows = self._find_known(shard)
         missing = [place for place, row in enumerate(rows) if row is None]
         if shard.sizes:
-            missing.sort(key=shard.sizes.__getitem__)  # a network on a GPU is given images of one size at once
-        for place, columns in zip(missing, self._compute_columns([shard.images[place] for place in missing], shard.reads), strict=True):
+            missing.sort(key=shard.sizes.__getitem__)  # so that batches for a network on a GPU have images of one size
+        image_ids = [shard.image_ids[place] for place in missing]
+        for place, columns in zip(missing, self._compute_columns(image_ids, shard.reads), strict=True):
             rows[place] = self._complete(columns, shard.sizes[place] if shard.sizes else None)
         for artifact in self.opened:
-            artifact.check_unchanged()  # DVC may replace it under a run that it left behind
+            artifact.check_unchanged()  # DVC may replace it while a run that it left behind goes on
         fingerprint.check_running(self.code)
         with self.store.building(self.recipe, shard.keys, self.extents) as group:
             write_images(group, SCHEMAS[self.store.kind], [row for row in rows if row is not None], extents=self.extents)
         return len(missing)
 
     def _find_known(self, shard: Shard) -> list[dict[str, Any] | None]:
-        """What the store has of every image, or None."""
+        """The columns that the store has of every image, or None."""
         entries = {name: self.store.entry(name) for name, _ in shard.known.values()}
         rows: list[dict[str, Any] | None] = []
         for key in shard.keys:
@@ -106,11 +107,11 @@ class Work:
             rows.append(columns)
         return rows
 
-    def _compute_columns(self, images: Sequence[str], reads: Sequence[Any]) -> Iterator[Columns]:
-        """Columns of images, in order."""
+    def _compute_columns(self, image_ids: Sequence[str], reads: Sequence[Any]) -> Iterator[Columns]:
+        """Compute columns of images, in order."""
         size, done = BATCH, 0
-        while done < len(images):
-            batch, first, fitted = images[done : done + size], done, True
+        while done < len(image_ids):
+            batch, first, fitted = image_ids[done : done + size], done, True
             try:
                 for row in self.compute(*reads, batch):
                     if done - first == len(batch):
@@ -125,12 +126,12 @@ class Work:
                     error.add_note(f"stage {self.store.stage}, at image {batch[min(done - first, len(batch) - 1)]}")
                     raise
                 fitted = False
-            if not fitted:  # said here, where the error holds no memory any more
+            if not fitted:  # outside of the except block, whose error keeps tensors in memory
                 if len(batch) == 1:
                     raise MachineError(
                         f"{self.store.stage}, image {batch[0]}",
                         found="a GPU without enough memory for this image alone",
-                        expected="room for one",
+                        expected="memory for one image",
                         do="use a larger GPU, smaller scales, or --device cpu",
                     )
                 sys.modules["torch"].cuda.empty_cache()
@@ -139,7 +140,7 @@ class Work:
                 raise ValueError(f"stage {self.store.stage}: {done - first} results for {len(batch)} images")
 
     def _complete(self, columns: Columns, size: Size | None) -> dict[str, Any]:
-        """Columns as they are stored, with what the store itself knows of an image: size, true extents, digest."""
+        """Columns as they are stored, completed by size, true extents and digest."""
         arrays = SCHEMAS[self.store.kind].arrays
         row = encode(arrays, columns if size is None else {**columns, "size": size})
         for name, spec in arrays.items():
@@ -154,12 +155,12 @@ class Work:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    torch = sys.modules.get("torch")  # only there where a network needs it
+    torch = sys.modules.get("torch")  # imported only where a network runs
     return torch is not None and isinstance(error, torch.OutOfMemoryError)
 
 
 def row_digest(columns: Columns) -> str:
-    """Identity of what is known of an image."""
+    """Identity of an image's columns."""
     content = hashlib.sha256()
     for name in sorted(columns):
         if name != "digest":
@@ -170,7 +171,7 @@ def row_digest(columns: Columns) -> str:
 
 
 def write_images(group: zarr.Group, schema: Schema, rows: Sequence[Columns], *, extents: Mapping[str, int]) -> None:
-    """Write columns of some images, all of them in one shard."""
+    """Write columns of some images into a group, as one shard."""
     if any(row.keys() != rows[0].keys() for row in rows):
         raise ValueError(f"images with other columns than {join_names(sorted(rows[0]))}")
     for name in rows[0]:

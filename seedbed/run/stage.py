@@ -1,6 +1,6 @@
-"""What every stage is run by: how to run (device, workers, cluster), and one line instead of a traceback for a user's error.
+"""Runs a stage: opens its inputs, computes what the store lacks, publishes the artifact, and turns a user's errors into one line.
 
-How to run changes no result, so it is no parameter. It comes from flags of `python -m stages.<word>` or, under DVC, from the
+How to run changes no result, so it is not a parameter. It comes from flags of `python -m stages.<word>` or, under DVC, from the
 environment: SEEDBED_DEVICE, SEEDBED_DEVICES, SEEDBED_WORKERS, SEEDBED_SCHEDULER, SEEDBED_CHECKPOINT_SECONDS.
 """
 
@@ -43,7 +43,7 @@ from seedbed.store.store import Store
 M = TypeVar("M", bound=Method)
 T = TypeVar("T")
 DEVICES = ("auto", "cpu", "cuda")
-Learn = Callable[..., Columns]  # (whatever is read, machine, checkpoint, seconds) -> a log and weights
+Learn = Callable[..., Columns]  # (inputs, machine, checkpoint, seconds) -> a log and weights
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ class Run:
     scheduler: str = ""
     checkpoint_seconds: float = 60.0
     devices: int = 0  # processes that share a training; 0: one for each GPU
-    kind: str = ""  # of the artifact that it makes; empty where it is the stage's name
+    kind: str = ""  # of the artifact that it makes; empty if it is the stage's name
     inputs: Inputs = field(init=False)
-    summary: list[str] = field(default_factory=list)  # what a run says that has nothing to compute
+    summary: list[str] = field(default_factory=list)  # what the next run says if it has nothing to compute
 
     def __post_init__(self) -> None:
         if self.device_wanted not in DEVICES:
@@ -78,12 +78,12 @@ class Run:
         """Where networks run: `cpu` or `cuda`."""
         import torch  # only stages with a network pay for it
 
-        there = torch.cuda.is_available()
-        if self.device_wanted == "cuda" and not there:
+        available = torch.cuda.is_available()
+        if self.device_wanted == "cuda" and not available:
             raise MachineError(
                 "--device", found="cuda", expected="a GPU that torch can use", do="run `seedbed doctor`, or use --device cpu"
             )
-        return "cuda" if there and self.device_wanted != "cpu" else "cpu"
+        return "cuda" if available and self.device_wanted != "cpu" else "cpu"
 
     @property
     def machine(self) -> Machine:
@@ -92,13 +92,13 @@ class Run:
         return Machine(device, devices=self.devices or max(1, _count_gpus(device == "cuda")), readers=self.workers)
 
     def open(self, name: str) -> Artifact:
-        """What an earlier stage published, refused where it was made from another version of what is open already."""
+        """Open an earlier stage's artifact; refused if it was made from another version of an artifact that is open already."""
         opened = open_artifact(name)
         for source, digest in opened.made_by.inputs.items():
             if source in self.opened and self.opened[source].digest != digest:
                 raise ArtifactError(
                     str(opened.path),
-                    found=f"an artifact made from another data/{source}.zarr",
+                    found=f"an artifact made from a different data/{source}.zarr",
                     expected="the present one",
                     do="run `dvc repro`",
                 )
@@ -114,55 +114,55 @@ class Run:
         return {slot: self.open(name) for slot, name in names.items() if name != NONE}
 
     def images(self, data: Artifact) -> Images:
-        """Pixels of a data set's images."""
+        """Open the images of a data set."""
         return Images(self.params.raw_root(), data)
 
     def images_watching_raw_data(self, data: Artifact) -> Images:
-        """The same for a stage that reads more of the raw data than images whose digest it knows: from now on none may change."""
+        """Open the images for a stage that also reads other raw data: from now on no raw file may change."""
         self.inputs.watch(self.params.raw_root())
         return self.images(data)
 
     def read_raw(self, read: Callable[[Path], T]) -> T:
-        """What a reader finds below the root of the raw data, of which from now on none may change."""
+        """Call a reader of the raw data. From now on no raw file may change."""
         root = self.params.raw_root()
         if linked := raw.check(root):
-            print(f"{self.stage}: {raw.unseen(linked)}", file=sys.stderr)
-        with self.hold_lock():  # it may draw or unpack what it reads
+            print(f"{self.stage}: {raw.describe_links(linked)}", file=sys.stderr)
+        with self.hold_lock():  # because the reader may draw or unpack files
             return self.inputs.read_settled(root, read)
 
     def maps(self, wanted: Sequence[str], slots: Mapping[str, str]) -> dict[str, Artifact]:
-        """The artifacts that a training reads maps from.
+        """Open the artifacts that a training reads maps from.
 
-        wanted: arrays that the method learns along; slots: where params.yaml says they are.
+        wanted: arrays that the method learns from, beside images; slots: the artifacts that params.yaml names for them.
         """
         check_maps(self.stage, wanted, slots)
         return {name: self.open(slots[name]) for name in wanted}
 
     def rebuild_trained(self, contract: type[M], artifact: Artifact) -> M:
-        """The method that trained an artifact's weights, with the parameters that it had."""
+        """The method that trained an artifact's weights, with the parameters of that training."""
         made_by = artifact.made_by
         return rebuild(contract, made_by.method, made_by.parameters, where=str(artifact.path))
 
-    # Computing. Whatever is read is an argument that knows its own identity, so that nothing is reused that has changed.
+    # Computing. Every input is an argument with an identity of its own, so that no result of another input is reused.
 
     def per_image(
         self,
         method: Method,
         compute: Compute,
         *reads: Any,
-        images: Sequence[str],
+        image_ids: Sequence[str],
         extents: Mapping[str, int] | None = None,
         whole: Mapping[str, Any] | None = None,
         review: Callable[[Mapping[str, np.ndarray[Any, Any]]], None] | None = None,
     ) -> Artifact:
-        """Compute this stage's artifact image by image, but for what the store has, and publish it.
+        """Compute this stage's artifact image by image, reusing results of the store, and publish it.
 
-        method: what made the artifact.
-        compute: called with the reads and some images, in any process; gives the columns of each image.
-        reads: methods, plain values, and things with `key(image)`, the identity of what there is to be read for an image.
+        method: recorded as the one that made the artifact.
+        compute: called with the reads and the ids of some images, in any process; yields the columns of each image.
+        reads: inputs: methods, plain values, and objects with `key(image_id)`, the identity of what they hold of an image.
         extents: lengths of dimensions that the data set does not fix.
         whole: arrays that are not computed image by image.
-        review: called before anything is published, with the small arrays that were computed.
+        review: called with the small arrays before the artifact is published; raises an error to prevent that.
         """
         data = self.opened.get("dataset")
         extents = {**FIXED, **(data.extents if data is not None else {}), **(extents or {})}
@@ -170,49 +170,48 @@ class Run:
         recipe = self._recipe(method, code, reads)
         store, started = Store(self.stage, kind=self.kind), time.monotonic()
         with self.hold_lock():
-            shards = self._shards(recipe, reads, images, extents)
+            shards = self._make_shards(recipe, reads, image_ids, extents)
             entries = store.sound(shard.name for shard in shards)
             todo = [shard for shard in shards if shard.name not in entries]
-            known = _positions(store) if todo else {}
+            known = _locate_results(store) if todo else {}
+            on_gpu = any(getattr(one, "device", "") == "cuda" for one in reads)
             if todo:
-                self._say_shortage(method, extents, device="cuda" if any(getattr(one, "device", "") == "cuda" for one in reads) else "cpu")
+                self._warn_of_shortage(method, extents, device="cuda" if on_gpu else "cpu")
             todo = [shard.prepare(reads, known) for shard in todo]
             work = Work(store, recipe, compute, extents, tuple(self.opened.values()), code)
-            removed = len(set(store.last()["images"]) - set(images))
-            computed = self._compute(
-                work, todo, total=len(images), removed=removed, gpus=_count_gpus(any(getattr(one, "device", "") == "cuda" for one in reads))
-            )
+            removed = len(set(store.last()["images"]) - set(image_ids))
+            computed = self._compute(work, todo, total=len(image_ids), removed=removed, gpus=_count_gpus(on_gpu))
             made = [entries.get(shard.name) or store.entry(shard.name) for shard in shards]
             complete = [entry for entry in made if entry is not None]
             assert len(complete) == len(shards), "every shard was computed"
             if review:
                 review(store.join(complete))
-            whole = {"ids": list(images), **(whole or {})}
+            whole = {"ids": list(image_ids), **(whole or {})}
             self.inputs.check()
             made_by = MadeBy.of(self.stage, method, *self.opened.values())
-            artifact = store.publish(complete, whole, images=len(images), made_by=made_by, extents=extents)
-            store.remember(complete, images, self._measure_speed(started, computed))
-        self.summary[:] = [f"{self.stage}: {len(images)} images (0 computed, {len(images)} reused, 0 removed)"]
+            artifact = store.publish(complete, whole, images=len(image_ids), made_by=made_by, extents=extents)
+            store.remember(complete, image_ids, self._measure_speed(started, computed))
+        self.summary[:] = [f"{self.stage}: {len(image_ids)} images (0 computed, {len(image_ids)} reused, 0 removed)"]
         return artifact
 
     def training(self, method: Method, learn: Learn, *reads: Any) -> Artifact:
         """Train this stage's network, unless the store has it, and publish it.
 
-        learn: called with the reads, what it may use, and where and how often to keep the state of the training.
+        learn: called with the reads, the machine to use, and where and how often to write checkpoints; returns a log and weights.
         """
         code = self._code(learn, reads)
         recipe = self._recipe(method, code, reads)
-        key = recipe.key([_key(one, "") for one in reads])
+        key = recipe.key([_find_key(one, "") for one in reads])
         store, name, started = Store(self.stage, kind=self.kind), shard_name([key], {}), time.monotonic()
-        reused = f"{self.stage}: reused, for nothing has changed that it learns from"
+        reused = f"{self.stage}: reused, because nothing that it learns from has changed"
         with self.hold_lock():
             steps = 0
             if not store.sound([name]):
-                self._say_shortage(method, {}, device=self.device)
+                self._warn_of_shortage(method, {}, device=self.device)
                 checkpoint = store.checkpoint(name)
                 trained = learn(*reads, machine=self.machine, checkpoint=checkpoint, seconds=self.checkpoint_seconds)
                 for artifact in self.opened.values():
-                    artifact.check_unchanged()  # what was learned from another is not what the name says
+                    artifact.check_unchanged()  # the entry's name stands for these inputs, and no others
                 fingerprint.check_running(code)
                 steps = len(trained["log"])
                 with store.building(recipe, [key], {}) as group:
@@ -232,33 +231,33 @@ class Run:
         return artifact
 
     def say_wrong_splits(self, labelled: Mapping[str, bool]) -> None:
-        """Say of settings of later stages, which may be hours away, that they name a split that the data set does not have.
+        """Warn of settings of later stages, which may be hours away, that name splits which the data set does not have.
 
-        It stops nothing here: none of them changes what this stage makes, or DVC would run it again for each.
-        labelled: of every split, whether some of its images have labels.
+        These are warnings, because such settings are no input of this stage: if they were, DVC would rerun it for each change.
+        labelled: for each split, whether some of its images have labels.
         """
         for error in wrong_splits(self.params.splits(), labelled):
             print(f"{self.stage}: warning: {error}", file=sys.stderr)
 
-    def _say_shortage(self, method: Method, extents: Mapping[str, int], *, device: str) -> None:
-        """Warn of too little memory before the process runs out of it."""
+    def _warn_of_shortage(self, method: Method, extents: Mapping[str, int], *, device: str) -> None:
+        """Warn before the process runs out of memory."""
         opened = {name: length for one in self.opened.values() for name, length in one.lengths.items()}
         data = self.opened.get("dataset")
         extents = {**opened, **(data.extents if data is not None else {}), **extents}
-        if not self.scheduler and (said := memory.describe_shortage(self.stage, method, extents, kind=self.kind, device=device)):
-            print(said, file=sys.stderr)
+        if not self.scheduler and (warning := memory.describe_shortage(self.stage, method, extents, kind=self.kind, device=device)):
+            print(warning, file=sys.stderr)
 
     @contextmanager
     def hold_lock(self) -> Iterator[None]:
-        """Be the only one at work on this stage, on inputs that nobody has replaced while this run was waiting for that."""
+        """Hold the stage's lock, and check that no input changed while this run was waiting for it."""
         with Store(self.stage, kind=self.kind).locked():
             self.inputs.check()
             yield
 
     def _code(self, compute: Callable[..., Any], reads: Sequence[Any]) -> Code:
-        """What computes."""
+        """The code that computes, and its packages."""
         if not isinstance(compute, FunctionType) or compute.__closure__:
-            raise TypeError(f"stage {self.stage}: {compute!r} is no plain function, so what it depends on cannot be known")
+            raise TypeError(f"stage {self.stage}: {compute!r} is not a plain function, so the code that it depends on cannot be found")
         named = compute.__module__.replace("__main__", f"stages.{self.kind}")
         modules = {f"stages.{self.kind}", named, fingerprint.DECODER, *(type(one).__module__ for one in (*reads, *_find_methods(reads)))}
         code = fingerprint.running(tuple(sorted(one for one in modules if one.startswith(("seedbed.", "stages.")))))
@@ -266,57 +265,58 @@ class Run:
         return code
 
     def _recipe(self, method: Method, code: Code, reads: Sequence[Any]) -> Computation:
-        """How this stage computes."""
+        """The identity of this stage's computation."""
         parameters = [[type(one).__module__, identity(one)] for one in _find_methods(reads)]
         return Computation(self.kind, method.name, parameters, code.digest, dict(code.packages), code.modules)
 
-    def _shards(self, recipe: Computation, reads: Sequence[Any], images: Sequence[str], extents: Mapping[str, int]) -> list[Shard]:
-        """Images in runs, with the names of the entries that they make."""
+    def _make_shards(self, recipe: Computation, reads: Sequence[Any], image_ids: Sequence[str], extents: Mapping[str, int]) -> list[Shard]:
+        """Divide images into shards, each with the name of its entry."""
         data, length = self.opened.get("dataset"), SCHEMAS[self.kind].images_per_shard(extents)
         shards = []
-        for start in range(0, len(images), length):
-            run = tuple(images[start : start + length])
-            keys = tuple(recipe.key([_key(one, image) for one in reads]) for image in run)
-            shards.append(Shard(shard_name(keys, extents), run, tuple(data.size(one) for one in run) if data is not None else (), keys))
+        for start in range(0, len(image_ids), length):
+            run = tuple(image_ids[start : start + length])
+            keys = tuple(recipe.key([_find_key(one, image_id) for one in reads]) for image_id in run)
+            sizes = tuple(data.size(image_id) for image_id in run) if data is not None else ()
+            shards.append(Shard(shard_name(keys, extents), run, sizes, keys))
         return shards
 
     def _compute(self, work: Work, todo: Sequence[Shard], *, total: int, removed: int, gpus: int) -> int:
-        """Make entries of shards, wherever work runs. Returns how many images were computed."""
+        """Make the entries of shards. Returns how many images were computed."""
         place = Workers(workers=self.workers, scheduler=self.scheduler, gpus=gpus)
         computed = 0
-        with Progress(self.stage, total=total, unit="images", done=total - sum(len(one.images) for one in todo)) as progress:
-            named: Callable[[Shard], str] = f"{self.stage}, {{}}".format
-            for _, one in executor.run_tasks(work, todo, place=place, named=named, advance=progress.advance, size=Shard.__len__):
+        with Progress(self.stage, total=total, unit="images", done=total - sum(map(len, todo))) as progress:
+            name: Callable[[Shard], str] = f"{self.stage}, {{}}".format
+            for _, one in executor.run_tasks(work, todo, place=place, name=name, advance=progress.advance, size=Shard.__len__):
                 computed += one
             progress.summary = f"({computed} computed, {total - computed} reused, {removed} removed)"
         return computed
 
     def _measure_speed(self, started: float, computed: int) -> dict[str, Any]:
-        """What to remember of a run that computed something."""
+        """What to remember about the speed of a run; empty if it computed nothing."""
         return {"computed": computed, "seconds": round(time.monotonic() - started, 3), "workers": self.workers} if computed else {}
 
 
 def _find_methods(reads: Sequence[Any]) -> list[Method]:
-    """Methods among what is read, and those that trained what is read."""
+    """Methods among the inputs, and those that trained them."""
     return [one for read in reads for one in (read, getattr(read, "method", None)) if isinstance(one, Method)]
 
 
-def _key(read: Any, image: str) -> str:
-    """Identity of what is read for an image."""
+def _find_key(read: Any, image_id: str) -> str:
+    """Identity of what an input holds of an image."""
     if isinstance(read, Method):
         return ""  # part of the recipe
     if isinstance(read, str | int | float | bool | tuple):
         return json.dumps(read)
-    return str(read.key(image))
+    return str(read.key(image_id))
 
 
-def _positions(store: Store) -> dict[str, tuple[str, int]]:
-    """Where the store has results of an image: its key -> the entry and the position within it."""
+def _locate_results(store: Store) -> dict[str, tuple[str, int]]:
+    """Where the store has the result of an image: its key -> the entry, and the position in it."""
     return {key: (entry.path.name, position) for entry in store.entries() for position, key in enumerate(entry.keys)}
 
 
 def _count_gpus(wanted: bool) -> int:
-    """GPUs that can share the work, if it is work for one."""
+    """GPUs that can share the work; 0 if it runs no network on one."""
     if not wanted:
         return 0
     import torch
@@ -325,7 +325,7 @@ def _count_gpus(wanted: bool) -> int:
 
 
 def _count_processors() -> int:
-    """Processors that this process may use, which in a container are fewer than there are."""
+    """Processors that this process may use; in a container the machine may have more."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -337,7 +337,7 @@ def run_stage(main: Callable[[Run], None], stage: str) -> None:
     parser.add_argument(
         "--workers",
         default=environment.get("SEEDBED_WORKERS", str(_count_processors())),
-        help="processes for work on images; with several GPUs it is one for each",
+        help="processes for work on images; several GPUs get one each",
     )
     parser.add_argument(
         "--devices", default=environment.get("SEEDBED_DEVICES", "0"), help="processes that share a training; 0: one for each GPU"
@@ -347,7 +347,7 @@ def run_stage(main: Callable[[Run], None], stage: str) -> None:
         "--checkpoint-seconds",
         type=float,
         default=environment.get("SEEDBED_CHECKPOINT_SECONDS", "60"),
-        help="least time between two checkpoints of a training",
+        help="minimum time between two checkpoints of a training",
     )
     options = parser.parse_args()
     try:
@@ -367,7 +367,7 @@ def run_stage(main: Callable[[Run], None], stage: str) -> None:
         )
         with interruption.heed_signals():
             main(run)
-            run.inputs.check()  # again, for what it wrote beside its artifact
+            run.inputs.check()  # again, because it may have written more after its artifact
             reuse.keep(run.inputs, said="".join(run.summary))
     except SeedbedError as error:
         _give_up(error)

@@ -88,7 +88,7 @@ class Pictures:
             raise DataError(where, found="a mask that is changing", expected="one that stays", do=AGAIN)
         if file is None:
             return None
-        if found := images.damage(content) if content.startswith(images.PNG) else "no PNG file":
+        if found := images.find_damage(content) if content.startswith(images.PNG) else "no PNG file":
             raise DataError(str(file), found=found, expected="a mask", do="replace the file")
         announced = images.read_announced_size(io.BytesIO(content))
         if announced and announced != size:  # before it is unpacked
@@ -96,7 +96,7 @@ class Pictures:
         try:
             with PillowImage.open(io.BytesIO(content), formats=("PNG",)) as opened:
                 mask = np.asarray(opened)
-        except images.WRONG_HEADS as error:
+        except images.HEADER_ERRORS as error:
             found = f"a PNG file that cannot be read: {error}"
             raise DataError(str(file), found=found, expected="a mask", do="replace the file") from error
         if mask.ndim != 2 or mask.dtype != np.uint8:

@@ -1,4 +1,4 @@
-"""Seeds: labels for the few pixels of which one can be sure."""
+"""Seeds: labels for the few pixels that are certain."""
 
 from __future__ import annotations
 
@@ -13,4 +13,4 @@ class Method(methods.Method):
 
     @abstractmethod
     def label(self, class_maps: ClassMaps, regions: RegionMap) -> LabelMap:
-        """Labels of the image's classes and background; 255 where nothing is sure. Maps have the image's size."""
+        """Labels of the image's classes and background; 255 where nothing is certain. Maps have the image's size."""

@@ -2,8 +2,8 @@
 
 Paper: Seoul National University dissertation of 2022, chapter 3, initial seed.
 
-Differs from the paper: it does not say what holds where a confident pixel lies in the background superpixel; here the pixel stays
-foreground. Class maps are clipped at zero before they are compared.
+Differs from the paper: confident pixels in the background superpixel stay foreground, which the paper leaves open. Class maps are clipped
+at zero before they are compared.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from seedbed.types import BACKGROUND, IGNORE, ClassMaps, LabelMap, RegionMap
 
 @method
 class SuperpixelBackground(seeds.Method):
-    threshold: Annotated[float, Field(ge=0, lt=1)]  # paper: alpha; a class map above it is confident
+    threshold: Annotated[float, Field(ge=0, lt=1)]  # paper: alpha; class maps above it are confident
 
     def label(self, class_maps: ClassMaps, regions: RegionMap) -> LabelMap:
         labels = np.full(regions.shape, IGNORE, np.uint8)

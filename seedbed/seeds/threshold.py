@@ -1,7 +1,7 @@
-"""Pixels where a class map is high are foreground, pixels where all are low are background, the rest is left open.
+"""Pixels with a high class map are foreground, pixels where all class maps are low are background, and the rest stays unlabelled.
 
-Paper: the usual rule of the field, as in Kolesnikov and Lampert, "Seed, Expand and Constrain", ECCV 2016, with class maps in the place of
-saliency for background.
+Paper: a common rule, as in Kolesnikov and Lampert, "Seed, Expand and Constrain", ECCV 2016, but with class maps instead of saliency for
+background.
 
 Differs from the paper: background comes from class maps alone. Superpixels play no part.
 """
@@ -22,8 +22,8 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 @method
 class Threshold(seeds.Method):
-    foreground: Share  # a class map above it is confident
-    background: Share  # where the strongest class map is not above it, there is none of the classes
+    foreground: Share  # class maps above it are confident
+    background: Share  # where no class map is above it, the pixel is background
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

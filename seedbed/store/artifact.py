@@ -1,11 +1,7 @@
-"""Artifacts: what a stage leaves for the next ones, as one zarr v3 group per stage.
+"""Artifacts: what a stage leaves for later ones, as one zarr v3 group per stage.
 
-`SCHEMAS` below is the only description of what is on disk; docs/artifacts.md is printed from it. Arrays along `image` hold one
-chunk per image and one shard per run of images, so that a viewer reads one mask and a data set is few files. Images differ in
-size, so pixel arrays are padded to the data set's `max_size`; `seedbed.reads` cuts them back to the true extent.
-
-An artifact lists every file of its arrays with size and checksum. Nothing in it depends on time, host, path or number of workers.
-How artifacts come to be is in `seedbed/store/store.py`.
+`seedbed/store/schemas.py` describes their arrays, `seedbed/store/store.py` makes them, and `seedbed/reads.py` cuts entries back to their
+true extent. An artifact's record lists every file with size and checksum. Nothing in it depends on time, host, path or number of workers.
 """
 
 from __future__ import annotations
@@ -34,7 +30,7 @@ RESTORE = "restore it from git"
 
 @dataclass(frozen=True)
 class MadeBy:
-    """Where an artifact comes from, without any path: enough to explain a copy of it."""
+    """Where an artifact comes from: enough to explain a copy of it, and without any path."""
 
     stage: str
     method: str
@@ -51,7 +47,7 @@ class Artifact:
     """A published artifact, open for reading. Images are asked for by id."""
 
     def __init__(self, name: str, path: Path, group: zarr.Group, record: Mapping[str, Any]) -> None:
-        """name: where it lies, `<name>.zarr`; what it holds, `record` says."""
+        """name: of its file, `<name>.zarr`; record: its own description of what it holds."""
         self.name = name
         self.path = path
         self._group = group
@@ -60,25 +56,25 @@ class Artifact:
         self._in_memory: dict[str, npt.NDArray[Any]] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Opened again where it arrives, in another process: neither caches nor file handles travel.
-        return (_reopened, (self.name, self.path.parent.absolute(), self.digest))
+        # Another process opens it again: neither caches nor file handles are pickled.
+        return (_reopen, (self.name, self.path.parent.absolute(), self.digest))
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
     def schema(self) -> Schema:
-        """What it holds."""
+        """The arrays that it holds."""
         return SCHEMAS[self.kind]
 
     @property
     def kind(self) -> str:
-        """Of which kind it is: the key of its schema, wherever it lies."""
+        """The key of its schema, whatever its name."""
         return str(self._record["kind"])
 
     @property
     def digest(self) -> str:
-        """Identity of the content and where it comes from."""
+        """Identity of its content and of where it comes from."""
         return str(self._record["digest"])
 
     @property
@@ -93,24 +89,24 @@ class Artifact:
 
     @cached_property
     def weights_digest(self) -> str:
-        """Identity of a network's state, wherever it comes from."""
+        """Identity of a network's state, however it was made."""
         return digest({name: sha for name, (_, sha) in self.files.items() if name.startswith("weights/")})
 
-    def key(self, image: str) -> str:
-        """Identity of what it holds of an image; empty where that is nothing."""
-        return f"{self._common} {self.array('digest')[self._rows[image]]}" if image in self._rows else ""
+    def key(self, image_id: str) -> str:
+        """Identity of what it holds of an image; empty if that is nothing."""
+        return f"{self._common} {self.array('digest')[self._rows[image_id]]}" if image_id in self._rows else ""
 
     @cached_property
     def _common(self) -> str:
-        """Identity of what it holds of all images alike, such as the size of a patch."""
+        """Identity of what holds for all images, such as the size of a patch."""
         names = [name for name, spec in self.schema.arrays.items() if not spec.per_image]
         return digest({name: self.array(name).tolist() for name in names})[:16]
 
     def check_unchanged(self) -> None:
-        """Refuse to go on where the artifact is no longer the one that was opened."""
+        """Raise an error if the artifact is no longer the one that was opened."""
         if record_of(self.path).get("digest") != self.digest:
             raise ArtifactError(
-                str(self.path), found="another artifact than when the stage began", expected="the same", do="run `dvc repro` again"
+                str(self.path), found="that it was replaced since the stage began", expected="the same", do="run `dvc repro` again"
             )
 
     # Images.
@@ -122,27 +118,27 @@ class Artifact:
 
     @cached_property
     def _rows(self) -> dict[str, int]:
-        return {one: row for row, one in enumerate(self.ids)}
+        return {image_id: row for row, image_id in enumerate(self.ids)}
 
-    def __contains__(self, image: str) -> bool:
-        return image in self._rows
+    def __contains__(self, image_id: str) -> bool:
+        return image_id in self._rows
 
-    def row(self, image: str) -> int:
+    def row(self, image_id: str) -> int:
         """Position of an image along every `image` axis."""
-        return self._rows[image]
+        return self._rows[image_id]
 
-    def size(self, image: str) -> Size:
+    def size(self, image_id: str) -> Size:
         """Height and width of an image."""
-        height, width = self.array("size")[self.row(image)]
+        height, width = self.array("size")[self.row(image_id)]
         return int(height), int(width)
 
-    def original_size(self, image: str) -> Size:
-        """Height and width of an image of the data set in its file."""
-        height, width = self.array("original_size")[self.row(image)]
+    def original_size(self, image_id: str) -> Size:
+        """Height and width of an image in its file, before it was shrunk to fit the data set."""
+        height, width = self.array("original_size")[self.row(image_id)]
         return int(height), int(width)
 
     def array(self, name: str) -> npt.NDArray[Any]:
-        """A whole array; kept in memory, so for small ones only."""
+        """A whole array. It stays in memory, so this is for small arrays only."""
         if name not in self._in_memory:
             self._in_memory[name] = self.entry(name, ...)
         return self._in_memory[name]
@@ -157,7 +153,7 @@ class Artifact:
 
     @cached_property
     def extents(self) -> dict[str, int]:
-        """Length of the dimensions that the data set fixes for every later artifact."""
+        """Lengths of the dimensions that the data set fixes for every later artifact."""
         height, width = self.max_size
         return {"y": height, "x": width, "class": 1 + self.num_classes, "predicted": 2 + self.num_classes}
 
@@ -174,48 +170,48 @@ class Artifact:
 
     @property
     def num_classes(self) -> int:
-        """Classes of the data set, without background."""
+        """Number of classes of the data set, without background."""
         return len(self.array("class_names")) - 1
 
     def split(self, name: str) -> list[str]:
-        """Images that belong to a split of the data set."""
+        """Ids of usable images that belong to a split of the data set."""
         names = [str(one) for one in self.array("split_names")]
         if name not in names:
             raise ArtifactError(
                 str(self.path), found=f"no split {name!r}", expected=f"one of: {join_names(names)}", do="correct the split in params.yaml"
             )
         member = self.array("splits")[:, names.index(name)]
-        return [image for image in self.usable if member[self.row(image)]]
+        return [image_id for image_id in self.usable if member[self.row(image_id)]]
 
     @property
     def splits_labelled(self) -> dict[str, bool]:
-        """Of every split that usable images belong to, whether it is known of some of these what they show."""
+        """For every split with usable images, whether some of these have labels."""
         usable = self.array("problem") == ""
         counts = {str(name): member & usable for name, member in zip(self.array("split_names"), self.array("splits").T, strict=True)}
         return {name: bool((member & self.array("labelled")).any()) for name, member in counts.items() if member.any()}
 
     @cached_property
     def usable(self) -> list[str]:
-        """Images of the data set but those whose file cannot be used."""
-        return [image for image, problem in zip(self.ids, self.array("problem"), strict=True) if not problem]
+        """Ids of the images whose file can be used."""
+        return [image_id for image_id, problem in zip(self.ids, self.array("problem"), strict=True) if not problem]
 
     @cached_property
     def labelled(self) -> list[str]:
-        """Usable images of which it is known what they contain."""
-        return [image for image in self.usable if self.array("labelled")[self.row(image)]]
+        """Ids of usable images that have labels: it is known which classes they contain."""
+        return [image_id for image_id in self.usable if self.array("labelled")[self.row(image_id)]]
 
     def learnable(self, split: str) -> list[str]:
-        """Labelled images that belong to a split of the data set."""
+        """Ids of labelled images that belong to a split of the data set."""
         known = set(self.labelled)
-        images = [image for image in self.split(split) if image in known]
-        if not images:
+        image_ids = [image_id for image_id in self.split(split) if image_id in known]
+        if not image_ids:
             raise ArtifactError(
                 str(self.path),
                 found=f"no image of split {split!r} that has labels",
                 expected="some to learn from",
                 do="label images, or correct the split in params.yaml",
             )
-        return images
+        return image_ids
 
     # A network.
 
@@ -226,26 +222,25 @@ class Artifact:
         return {name: self.entry(f"weights/{name}", ...) for name, _ in group.arrays()}
 
     def entry(self, name: str, where: Any) -> npt.NDArray[Any]:
-        """A part of an array, as it is stored: `seedbed.reads` says what it means."""
+        """A part of an array as it is stored; `seedbed.reads` decodes it."""
         try:
             if name not in self._arrays:
                 array = self._group[name]
                 assert isinstance(array, zarr.Array)
                 self._arrays[name] = array
             return np.asarray(self._arrays[name][where])
-        except (RuntimeError, ValueError, KeyError) as error:  # zarr and its codecs have no error of their own for damage
-            self.check_unchanged()  # what was replaced while it was read is not damaged
+        except (RuntimeError, ValueError, KeyError) as error:  # zarr and its codecs have no error type of their own for damage
+            self.check_unchanged()  # an artifact that was replaced while it was read is not damaged
             raise ArtifactError(
                 str(self.path), found=f"a damaged chunk of {name}: {error}", expected="what was published", do="run `seedbed verify`"
             ) from error
 
 
 def open_artifact(name: str, *, folder: Path = FOLDER) -> Artifact:
-    """Open what a stage published.
+    """Open a published artifact.
 
-    Checks that it is of the present schema, that no file of it is missing or of another length, and what its arrays say of
-    themselves. What is read later is checked too: a file that vanishes meanwhile, or a chunk with a wrong checksum, is an error,
-    never padding.
+    Checks its schema, that no file is missing or has another length, and the metadata of its arrays. Later reads are checked too: a file
+    that vanishes, or a chunk with a wrong checksum, is an error, never padding.
     """
     path = folder / f"{name}.zarr"
     if name == NONE:
@@ -256,7 +251,7 @@ def open_artifact(name: str, *, folder: Path = FOLDER) -> Artifact:
         raise ArtifactError(str(path), found="nothing", expected=expected, do=first)
     record = record_of(path)
     if "schema" not in record:
-        raise ArtifactError(str(path), found="no zarr group that Seedbed wrote", expected=expected, do=again)
+        raise ArtifactError(str(path), found="something that Seedbed did not write", expected=expected, do=again)
     if problem := find_other_schema(record):
         found, readable = problem
         raise ArtifactError(str(path), found=found, expected=f"{readable}, which this version reads", do=again)
@@ -266,7 +261,7 @@ def open_artifact(name: str, *, folder: Path = FOLDER) -> Artifact:
 
 
 def find_other_schema(record: Mapping[str, Any]) -> tuple[str, str] | None:
-    """What a record says of its schema, and what it should say; None where this version reads it."""
+    """The schema that a record names, and the one that this version reads; None if they are the same."""
     kind = record.get("kind")
     if kind not in SCHEMAS:
         return (f"the kind {kind!r}" if kind else "no kind"), f"one of: {join_names(SCHEMAS)}"
@@ -275,20 +270,20 @@ def find_other_schema(record: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def find_kind(name: str, *, folder: Path = FOLDER) -> str:
-    """Of which kind an artifact is; one that is not there yet, or is damaged, is taken for what it is called."""
+    """The kind of an artifact; its name, if it is missing or damaged."""
     return str(record_of(folder / f"{name}.zarr").get("kind", name))
 
 
 @lru_cache(maxsize=16)
-def _reopened(name: str, folder: Path, digest: str) -> Artifact:
-    """An artifact in another process, opened once for all the work that needs it.
+def _reopen(name: str, folder: Path, digest: str) -> Artifact:
+    """Open an artifact in another process, once for all tasks that need it.
 
-    digest: tells it from an earlier one of the same name.
+    digest: of the artifact that was pickled; another one of that name is refused.
     """
     opened = open_artifact(name, folder=folder)
     if opened.digest != digest:
         opened.check_unchanged()
         raise ArtifactError(
-            str(opened.path), found="another artifact than when the stage began", expected="the same", do="run `dvc repro` again"
+            str(opened.path), found="that it was replaced since the stage began", expected="the same", do="run `dvc repro` again"
         )
     return opened

@@ -22,18 +22,18 @@ from seedbed.store.schemas import SCHEMAS, Array
 
 @dataclass(frozen=True)
 class Computation:
-    """How a stage computes: what its results depend on, but for what is read."""
+    """How a stage computes: everything that its results depend on, apart from its inputs."""
 
-    kind: str  # of artifact that the results are for
+    kind: str  # of the artifact that the results are for
     method: str
-    parameters: Sequence[Any]  # of every method that takes part
+    parameters: Sequence[Any]  # of every method involved
     code: str  # digest of the modules that compute
     packages: Mapping[str, str] = field(default_factory=dict)  # of others, with which they compute: name -> version
     modules: Sequence[str] = ()  # that compute: what `fingerprint` is asked about for the present code and packages
 
     @cached_property
     def digest(self) -> str:
-        """Identity of the recipe."""
+        """Identity of the computation."""
         schema = SCHEMAS[self.kind]
         arrays = {name: [one.dimensions, one.dtype, one.extent] for name, one in schema.arrays.items()}
         return digest([self.kind, list(self.parameters), schema.version, self.code, dict(self.packages), arrays])
@@ -41,7 +41,7 @@ class Computation:
     def key(self, parts: Sequence[str]) -> str:
         """Identity of a result.
 
-        parts: identities of all that is read for it.
+        parts: identities of all its inputs.
         """
         return digest([self.digest, *parts])
 
@@ -57,13 +57,13 @@ class Entry:
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """An entry, or None where there is none, or another than its name says."""
+        """Read an entry; None if it is missing or damaged, or if its name is not that of its content."""
         entry, _ = cls._read(path)
         return entry
 
     @classmethod
     def examined(cls, path: Path) -> tuple[Self | None, str]:
-        """An entry, and what is wrong with it; empty where nothing is."""
+        """Read an entry and check its files. The text says what is wrong; it is empty if nothing is."""
         entry, problem = cls._read(path)
         return entry, problem if entry is None else entry.damage()
 
@@ -77,7 +77,7 @@ class Entry:
         except (KeyError, TypeError, ValueError, AttributeError):
             return None, "its record cannot be read"
         if name != path.name:
-            return None, "it is another entry than its name says"
+            return None, "its name is not that of its content"
         return entry, ""
 
     @property
@@ -91,7 +91,7 @@ class Entry:
         return zarr.open_group(Recorded(self.path, self.files), mode="r", zarr_format=3)
 
     def damage(self) -> str:
-        """What is wrong with its files; empty where nothing is."""
+        """What is wrong with its files; empty if nothing is."""
         for name, (size, expected) in self.files.items():
             file = self.path / name
             if not file.is_file():
@@ -102,24 +102,24 @@ class Entry:
 
     @cached_property
     def _arrays(self) -> dict[str, Any]:
-        """Its arrays; small ones are read at once, for every chunk of them is a file to open."""
+        """Its arrays. Small ones are read whole, because each of their chunks is a file to open."""
         return {name: array if array.shards else np.asarray(array[...]) for name, array in self.group.arrays()}
 
     def columns(self, position: int) -> dict[str, Any] | None:
-        """What it has of an image, padded as it is stored; None where that is not as it was written."""
+        """An image's columns, padded as they are stored; None if they are damaged."""
         try:
             return {name: np.asarray(array[position]) for name, array in self._arrays.items()}
         except (ArtifactError, RuntimeError, ValueError, OSError):
-            return None  # zarr and its codecs have no error of their own for a chunk with a wrong checksum
+            return None  # zarr and its codecs have no error type of their own for a chunk with a wrong checksum
 
 
 def shard_name(keys: Sequence[str], extents: Mapping[str, int]) -> str:
-    """The name of the entry with these images, laid out so."""
+    """The name of the entry with these images and this layout."""
     return digest([list(keys), dict(extents)])[:40]
 
 
 def put(group: zarr.Group, name: str, spec: Array, value: npt.ArrayLike) -> None:
-    """Write a whole array that is not large."""
+    """Write a small array."""
     data = np.asarray(value, dtype=object if spec.dtype == "str" else spec.dtype)
     array = create_array(group, name, spec, shape=data.shape, per_shard=1, extents={})
     if data.size:
@@ -127,7 +127,7 @@ def put(group: zarr.Group, name: str, spec: Array, value: npt.ArrayLike) -> None
 
 
 def sign(group: zarr.Group, record: Mapping[str, Any]) -> None:
-    """Say of a group what it is; see `record_of`."""
+    """Write a group's record, with its digest; `record_of` reads it."""
     group.attrs["seedbed"] = {**record, "digest": digest(record)}
 
 
@@ -139,7 +139,7 @@ def put_weights(group: zarr.Group, entries: Iterable[tuple[str, npt.NDArray[Any]
 
 
 def link(entry: Entry, prefix: str, work: Path, new_prefix: str) -> dict[str, tuple[int, str]]:
-    """Files of an entry under their names in the artifact, put there by hard link or else copied."""
+    """Put files of an entry into an artifact, by hard link or else by copying. Returns their records by name in the artifact."""
     files = {}
     for name, record in entry.files.items():
         if name.startswith(prefix):

@@ -1,4 +1,4 @@
-"""Files for people and other programs: written whole or not at all."""
+"""Files for people and other programs, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from seedbed.errors import MachineError
 
 
 def write(content: bytes, file: Path) -> None:
-    """Write a file; whoever is stopped meanwhile, or finds no room, leaves what was there before."""
+    """Write a file. If the write is interrupted or the disk is full, the old file stays."""
     with _refusals_told(file), _aside(file.parent) as folder:
         unfinished = folder / "unfinished"
         with unfinished.open("wb") as out:
             out.write(content)
             out.flush()
-            os.fsync(out.fileno())  # some disks say only here that they are full
+            os.fsync(out.fileno())  # some disks report only here that they are full
         unfinished.replace(file)
 
 
 def check(file: Path) -> None:
-    """Refuse a place where no file can be written, before there is anything to write."""
+    """Refuse a path where no file can be written, before there is anything to write."""
     with _refusals_told(file):
         if file.is_dir():
             raise MachineError(str(file), found="a folder", expected="a file, or nothing yet", do="name a file in it")
@@ -41,7 +41,7 @@ def check_folder(folder: Path) -> None:
 
 @contextmanager
 def _aside(folder: Path) -> Iterator[Path]:
-    """A folder within another in which something is built before it takes its place; gone afterwards."""
+    """A temporary folder within another, on the same file system."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as inner:
         yield Path(inner)
@@ -49,13 +49,13 @@ def _aside(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def _refusals_told(place: Path) -> Iterator[None]:
-    """Say in one line what the system refuses."""
+    """Turn errors of the system into one line for the user."""
     try:
         yield
     except OSError as error:
         raise MachineError(
             str(place),
             found=f"that it cannot be written: {error.strerror}",
-            expected="a folder with room, where you may write",
-            do="make room, or name another place",
+            expected="free space, in a folder where you may write",
+            do="free some space, or name another folder",
         ) from error

@@ -1,4 +1,4 @@
-"""How arrays of a zarr group are laid out, and files of which none may be missing."""
+"""How arrays of a zarr group are laid out, and a zarr store in which a missing file is an error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SMALL_ENTRIES = 65_536  # per chunk and file of an array that is not large
 
 
 class Recorded(LocalStore):
-    """Files of a group, of which a missing one is an error where it is on record: zarr would read it as padding."""
+    """The files of a group. A missing file that is on record is an error, because zarr would read it as padding."""
 
     def __init__(self, root: Path, files: Mapping[str, Any], *, read_only: bool = True) -> None:
         super().__init__(root, read_only=read_only)
@@ -35,7 +35,7 @@ class Recorded(LocalStore):
         found = await super().get(key, prototype, byte_range)
         if found is None and key in self._files:
             raise ArtifactError(
-                str(self.root), found=f"no {key}, which was there before", expected="nobody to change it", do="run `dvc repro` again"
+                str(self.root), found=f"no {key}, which was there before", expected="an unchanged artifact", do="run `dvc repro` again"
             )
         return found
 
@@ -68,5 +68,5 @@ def create_array(
 
 
 def compressor() -> zarr.codecs.ZstdCodec:
-    """What every chunk is packed with; the checksum makes a flipped bit an error when it is read."""
+    """The compressor of every chunk. Its checksum turns a flipped bit into an error on reading."""
     return zarr.codecs.ZstdCodec(level=5, checksum=True)

@@ -1,4 +1,4 @@
-"""One writer at a time, and folders that take the place of others as a whole."""
+"""One writer at a time, and folders that replace others as a whole."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SECONDS_BETWEEN_TRIES = 0.2
 
 @contextmanager
 def hold_lock(file: Path, *, stage: str, wait: bool) -> Iterator[None]:
-    """Be the only one that writes a stage's artifact. The lock goes with its process, however that ends.
+    """Hold the lock for writing a stage's artifact. It ends with the process, however that ends.
 
-    wait: for whoever holds it, else refuse.
+    wait: for another process that holds it; else raise an error.
     """
     with file.open("a+", encoding="utf-8", errors="replace") as lock:
         said = False
@@ -34,7 +34,7 @@ def hold_lock(file: Path, *, stage: str, wait: bool) -> Iterator[None]:
                 holder = lock.read().strip() or "another process"
                 if not wait:
                     raise ArtifactError(
-                        str(file.parent), found=f"{holder}, which is writing", expected="nobody", do="wait for it, or end it"
+                        str(file.parent), found=f"{holder}, which is writing", expected="no other writer", do="wait for it, or stop it"
                     ) from error
                 if not said:
                     print(f"{stage}: waiting for {holder}, which is writing data/{stage}.zarr", file=sys.stderr, flush=True)
@@ -47,7 +47,7 @@ def hold_lock(file: Path, *, stage: str, wait: bool) -> Iterator[None]:
 
 
 def put_in_place(built: Path, target: Path) -> None:
-    """Let a folder that was built aside take the place of another, if there is one: whoever looks finds either, never half of one."""
+    """Rename a finished folder into place. If there is another one, readers see either the old or the new, never half of one."""
     replaced = built.with_name(f"{built.name}-replaced")
     if target.exists():
         target.rename(replaced)

@@ -1,6 +1,6 @@
-"""Files of raw data, which others made: what lies in the place of a file may be anything.
+"""Reads raw data, where a path may lead to anything: a folder, a pipe, a link in a circle.
 
-So it is looked at before it is opened, nothing waits for a pipe, and what cannot be read is an error of one line.
+So paths are examined before they are opened, nothing waits for a pipe, and whatever cannot be read is an error of one line.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ MOST_BYTES = 2_000_000_000  # several times COCO's largest file of annotations, 
 
 
 def kind(path: Path) -> str:
-    """What lies somewhere, behind links, in words; nothing is opened."""
+    """What a path leads to, in words. Links are followed; nothing is opened."""
     try:
         return KINDS.get(stat.S_IFMT(path.stat().st_mode), "something strange")
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: what no file can be called
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: an impossible file name
         return DANGLING if path.is_symlink() else NOTHING
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             return NOTHING
-        return "a link that leads in a circle" if error.errno == errno.ELOOP else f"something that cannot be looked at: {error.strerror}"
+        return "a link that leads in a circle" if error.errno == errno.ELOOP else f"something that cannot be examined: {error.strerror}"
 
 
 def read(path: Path, *, where: str = "") -> bytes:
-    """A file's content, refused where it is no file or cannot be read.
+    """A file's content; refused if it is not a file or cannot be read.
 
-    where: the file, for the message, if that calls it by another name.
+    where: a name for the file in the message, if not its path.
     """
     found = kind(path)
     if found == FILE:
@@ -54,8 +54,8 @@ def read(path: Path, *, where: str = "") -> bytes:
         except OSError as error:
             found = f"a file that cannot be read: {error.strerror}"
         except MemoryError:
-            found = f"a file of {size:,} bytes, for which there is no memory"
-    raise DataError(where or str(path), found=found, expected=FILE, do="replace it, or see who may read it")
+            found = f"a file of {size:,} bytes, too large for the available memory"
+    raise DataError(where or str(path), found=found, expected=FILE, do="replace it, or check its permissions")
 
 
 def text(path: Path, *, where: str = "") -> str:
@@ -69,7 +69,7 @@ def text(path: Path, *, where: str = "") -> str:
 
 
 def is_writable(name: str) -> bool:
-    """Whether a text can be written as UTF-8. Names of files may hold bytes that cannot, and JSON may spell halves of letters."""
+    """Whether a text can be encoded as UTF-8: file names may hold other bytes, and JSON may hold lone surrogates."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -78,7 +78,7 @@ def is_writable(name: str) -> bool:
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:
-    """What lies in a folder and is called so, in order; nothing where there is no folder."""
+    """Paths in a folder whose names match a pattern, in order; empty if there is no such folder."""
     if kind(folder) != FOLDER:
         return []
     try:
@@ -88,7 +88,7 @@ def matching(folder: Path, pattern: str) -> list[Path]:
 
 
 def below(folder: Path) -> Iterator[Path]:
-    """Everything below a folder that is none itself. Links to folders are not followed."""
+    """Everything below a folder except folders. Links to folders are not followed."""
     if kind(folder) == FOLDER:
         for place, folders, names in os.walk(folder, onerror=_refuse_folder):
             folders.sort()
@@ -96,23 +96,23 @@ def below(folder: Path) -> Iterator[Path]:
 
 
 def holds_project(folder: Path) -> bool:
-    """Whether a folder is the project itself, or holds it."""
+    """Whether a folder is the project itself, or contains it."""
     return Path(os.path.realpath("data")).is_relative_to(os.path.realpath(folder))
 
 
 def check(root: Path) -> list[str]:
-    """Refuse a folder of raw data with something below it that DVC, which reads all of it, would stumble over or wait for.
+    """Refuse a folder of raw data if DVC, which reads all of it, would fail at something in it, or wait for it.
 
-    Returns links to folders, behind which DVC does not look.
+    Returns links to folders, which DVC does not follow.
     """
     problems: list[str] = []
     linked: list[str] = []
 
     def note(error: OSError) -> None:
-        problems.append(f"{os.path.relpath(error.filename, root)}: a folder that cannot be looked into: {error.strerror}")
+        problems.append(f"{os.path.relpath(error.filename, root)}: a folder that cannot be opened: {error.strerror}")
 
     if kind(root) in (NOTHING, DANGLING):
-        return []  # whoever reads says so, or draws
+        return []  # the reader reports this, or draws the data
     if kind(root) != FOLDER:
         raise DataError(str(root), found=kind(root), expected="a folder of raw data", do="correct dataset.root in params.yaml")
     for place, folders, names in os.walk(root, onerror=note):
@@ -129,13 +129,15 @@ def check(root: Path) -> list[str]:
             elif what == FOLDER and path.is_symlink():
                 linked.append(relative)
     if problems:
-        found = f"{len(problems)} things that DVC cannot read: {list_problems(problems)}"
-        raise DataError(str(root), found=found, expected="files and folders alone", do="remove or rename them, or see who may read them")
+        found = f"{len(problems)} paths that DVC cannot read: {list_problems(problems)}"
+        raise DataError(
+            str(root), found=found, expected="only readable files and folders", do="remove or rename them, or check their permissions"
+        )
     return linked
 
 
-def unseen(linked: Sequence[str]) -> str:
-    """What links to folders below the raw data mean for their owner."""
+def describe_links(linked: Sequence[str]) -> str:
+    """What links to folders in the raw data mean for the user."""
     return (
         f"links to folders, in which DVC sees no change: {list_problems(linked)}; after one, run `dvc repro --force --single-item dataset`"
     )
@@ -143,5 +145,8 @@ def unseen(linked: Sequence[str]) -> str:
 
 def _refuse_folder(error: OSError) -> NoReturn:
     raise DataError(
-        str(error.filename), found=f"a folder that cannot be looked into: {error.strerror}", expected="one that can", do="see who may"
+        str(error.filename),
+        found=f"a folder that cannot be opened: {error.strerror}",
+        expected="a readable folder",
+        do="check its permissions",
     ) from error

@@ -1,4 +1,4 @@
-"""What a group says of itself, and whether its files are those on record. Imports nothing that takes long, for whoever only compares."""
+"""The record that a group holds of itself, and whether its files match it. Imports only what loads fast, for `seedbed/run/reuse.py`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WORK = ".work"  # beside the artifacts, so that links and renaming stay within o
 
 
 def misfits(path: Path, record: Mapping[str, Any]) -> Iterator[str]:
-    """Files of an artifact that are missing, of another length, or not its own."""
+    """Files of an artifact that are missing, have another length, or do not belong to it."""
     present = {relative: file.stat().st_size for relative, file in files_below(path)}
     for relative, (size, sha) in record["files"].items():
         if relative not in present:
@@ -21,13 +21,13 @@ def misfits(path: Path, record: Mapping[str, Any]) -> Iterator[str]:
         elif present[relative] != size:
             yield f"{relative} with {present[relative]} bytes instead of {size}"
         elif relative.endswith("zarr.json") and sha256(path / relative) != sha:
-            yield f"{relative} with another content than was published"
+            yield f"{relative} with content other than what was published"
     for relative in sorted(present.keys() - record["files"].keys()):
-        yield f"{relative}, which does not belong there"
+        yield f"{relative}, which does not belong to it"
 
 
 def record_of(path: Path) -> dict[str, Any]:
-    """What a group says of itself; empty where that is nothing, or not what was once written."""
+    """The record of a group; empty if there is none, or if it has been changed."""
     try:
         record: dict[str, Any] = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]["seedbed"]
         content = {name: value for name, value in record.items() if name != "digest"}

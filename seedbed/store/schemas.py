@@ -1,4 +1,4 @@
-"""What is on disk: arrays of every kind of artifact, their dimensions and what they mean. docs/artifacts.md is printed from it.
+"""The arrays of every kind of artifact, their dimensions and what they mean. docs/artifacts.md is generated from it.
 
 Arrays along `image` hold one chunk per image and one shard per run of images, so that a viewer reads one mask and a data set is few
 files. Images differ in size, so pixel arrays are padded to the data set's `max_size`.

@@ -1,13 +1,12 @@
-"""The store: what was computed once is kept beside the artifacts, and nothing is computed twice.
+"""The store: results are kept beside the artifacts, so that nothing is computed twice.
 
-An entry is a small zarr group below `data/.work/<stage>/`: the results for a run of images - one shard of the artifact - or of
-one training. Its name is the digest of all that its content depends on (`Recipe`, `shard_name`), and follows from its record, so that
-an entry can be told from any other. It is built aside, checked, and put in place by renaming, so it is there whole or not at all, and
-never changes.
+An entry is a small zarr group below `data/.work/<stage>/`: the results for a run of images, which is one shard of the artifact, or of one
+training. Its name is the digest of everything that its content depends on (`Computation`, `shard_name`). It is built in a temporary folder,
+checked, and renamed into place, so it is complete or absent, and it never changes.
 
-An artifact is its entries in a row: their shards by hard link, their small arrays joined. So a run that was killed goes on with the
-entries that it left, a parameter that is switched back finds its entries, and an image that moved or got new neighbours is copied
-from the entry that has it. DVC deletes outs before it runs a stage; it does not see the store.
+An artifact consists of entries in a row: their shards by hard link, their small arrays joined. So a killed run resumes with the entries
+that it left, a parameter that is switched back finds its old entries, and an image with new neighbours is copied from the entry that has
+it. DVC deletes outs before it runs a stage; it does not know of the store.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ class Store:
     """The entries of one stage."""
 
     def __init__(self, stage: str, *, kind: str = "", folder: Path = FOLDER) -> None:
-        """kind: of the stage's artifact; only needed to write, and where it is not the stage's name."""
+        """kind: of the stage's artifact; needed only for writing, if it is not the stage's name."""
         self.stage = stage
         self.kind = kind or stage
         self.data = folder.absolute()
@@ -54,32 +53,32 @@ class Store:
 
     @contextmanager
     def locked(self, *, wait: bool = True) -> Iterator[None]:
-        """Be the only one that writes this stage's artifact. The lock goes with its process, however that ends.
+        """Hold the lock for writing this stage's artifact. It ends with the process, however that ends.
 
-        wait: for whoever holds it, else refuse.
+        wait: for another process that holds it; else raise an error.
         """
         self._check_books()
         with hold_lock(self.folder / LOCK, stage=self.stage, wait=wait):
-            for left in sorted(self.folder.glob(f"{NEW}*")):  # by a run that was killed: its own would hold the lock
+            for left in sorted(self.folder.glob(f"{NEW}*")):  # by a killed run: a running one would hold the lock
                 self.discard(left)
             yield
 
     def _check_books(self) -> None:
-        """Refuse a store in which something else stands where its own files are to be: what it holds is wrong can be written anew."""
+        """Refuse a store whose own files are something else, such as folders. Files with wrong content are simply rewritten."""
         self._make_folder()
         for name in (LOCK, LAST, RUNS):
             file = self.folder / name
             if file.exists() and not file.is_file():
-                found = "a folder" if file.is_dir() else "something that is no file"
-                raise ArtifactError(str(file), found=found, expected="a file, which the store writes itself", do="remove it")
+                found = "a folder" if file.is_dir() else "something that is not a file"
+                raise ArtifactError(str(file), found=found, expected="a file that the store writes", do="remove it")
 
     def _make_folder(self) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
-            way = (*reversed(self.folder.parents), self.folder)
-            wrong = next((one for one in way if os.path.lexists(one) and not one.is_dir()), self.folder)
-            raise ArtifactError(str(wrong), found="no folder", expected="one to keep results in", do="remove or rename it") from error
+            path = (*reversed(self.folder.parents), self.folder)
+            wrong = next((one for one in path if os.path.lexists(one) and not one.is_dir()), self.folder)
+            raise ArtifactError(str(wrong), found="no folder", expected="a folder for results", do="remove or rename it") from error
 
     # Entries.
 
@@ -95,19 +94,19 @@ class Store:
                 yield entry
 
     def sound(self, names: Iterable[str]) -> dict[str, Entry]:
-        """Those of some entries that are there and are as they were written; what is not is thrown away, and said."""
+        """Those of these entries that exist and are undamaged. Damaged ones are reported and deleted."""
         names = [name for name in dict.fromkeys(names) if (self.folder / name).exists()]
         with ThreadPoolExecutor() as threads:  # checksums are computed outside Python's lock
             found = dict(zip(names, threads.map(Entry.examined, map(self.folder.joinpath, names)), strict=True))
         for name, (_, damage) in found.items():
             if damage:
-                print(f"{self.stage}: computing again what is damaged: {name}: {damage}", file=sys.stderr, flush=True)
+                print(f"{self.stage}: recomputing a damaged entry: {name}: {damage}", file=sys.stderr, flush=True)
                 self.discard(self.folder / name)
         return {name: entry for name, (entry, damage) in found.items() if entry is not None and not damage}
 
     @contextmanager
     def building(self, recipe: Computation, keys: Sequence[str], extents: Mapping[str, int]) -> Iterator[zarr.Group]:
-        """A group to fill, which becomes the entry of these keys, laid out so, when the block ends without an error."""
+        """A group to fill. It becomes the entry with these keys and this layout when the block ends without an error."""
         name = shard_name(keys, extents)
         with self._aside() as work:
             group = zarr.open_group(work, mode="a", zarr_format=3)
@@ -120,9 +119,9 @@ class Store:
             sign(group, {"recipe": described, "keys": list(keys), "extents": dict(extents), "files": files})
             try:
                 unfinished.unlink()
-            except FileNotFoundError as error:  # zarr has written on where nothing was left
+            except FileNotFoundError as error:  # zarr would have recreated deleted folders without an error
                 raise ArtifactError(
-                    str(self.folder), found="that another run has cleared it away", expected="to be the only one", do="run it again"
+                    str(self.folder), found="that another run deleted it", expected="to be the only one", do="run it again"
                 ) from error
             target = self.folder / name
             if target.exists() and self.entry(name) is None:
@@ -130,13 +129,13 @@ class Store:
             try:
                 work.rename(target)
             except OSError:
-                if self.entry(name) is None:  # else somebody else has computed the same meanwhile
+                if self.entry(name) is None:  # else another process has computed the same meanwhile
                     raise
 
     def discard(self, path: Path) -> None:
-        """Remove an entry, at once for whoever looks: neither a reader nor a writer ever has half of one."""
+        """Remove an entry. It is renamed first, so that no reader or writer ever sees half of it."""
         gone = Path(tempfile.mkdtemp(prefix=NEW, dir=self.folder))
-        with suppress(FileNotFoundError):  # a worker that outlived its program has just put it in place
+        with suppress(FileNotFoundError):  # a worker that outlived its program has just renamed it
             path.rename(gone / path.name)
         shutil.rmtree(gone)
 
@@ -154,9 +153,9 @@ class Store:
     def publish(
         self, entries: Sequence[Entry], whole: Mapping[str, Any], *, images: int, made_by: MadeBy, extents: Mapping[str, int]
     ) -> Artifact:
-        """Make the artifact of entries, in this order.
+        """Make the artifact from entries, in this order.
 
-        whole: arrays that are in no entry.
+        whole: arrays that are not in any entry.
         """
         schema = SCHEMAS[self.kind]
         files: dict[str, tuple[int, str]] = {}
@@ -196,25 +195,25 @@ class Store:
         return np.concatenate([np.asarray(entry.group[name][...]) for entry in entries])  # type: ignore[index]
 
     def _check(self, name: str, entries: Sequence[Entry | None]) -> None:
-        """A stage that forgets an array would leave padding: its own mistake, so no error of the user's."""
+        """Raise an error if a stage left an array out, which would read as padding. It is a mistake of the stage, not of the user."""
         if any(entry is None or name not in entry.group for entry in entries):
             raise ValueError(f"stage {self.stage} left out {name}")
 
     @contextmanager
     def _aside(self) -> Iterator[Path]:
-        """A folder to build in, which is gone afterwards unless it was renamed."""
+        """A temporary folder to build in. It is removed afterwards, unless it was renamed."""
         self._make_folder()
         work = Path(tempfile.mkdtemp(prefix=NEW, dir=self.folder))
-        work.chmod(0o755)  # others may read it, as they may read everything else
+        work.chmod(0o755)  # temporary folders are private, but artifacts are not
         try:
             yield work
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
-    # What is remembered of runs. It is about this machine and never part of an artifact.
+    # Notes about runs on this machine, which are never part of an artifact.
 
     def last(self) -> dict[str, list[str]]:
-        """What the artifact that was published last was made of: names of its entries, ids of its images."""
+        """The names of the entries, and the ids of the images, of the artifact that was published last."""
         noted = _parse(_read_text(self.folder / LAST))
         if all(isinstance(noted.get(what), list) and all(isinstance(one, str) for one in noted[what]) for what in OF_LAST):
             return {what: noted[what] for what in OF_LAST}
@@ -223,10 +222,10 @@ class Store:
     def remember(self, entries: Sequence[Entry], images: Sequence[str], speed: Mapping[str, Any]) -> None:
         """Note what was published.
 
-        speed: how long it took; left out where nothing was computed.
+        speed: how long it took; empty if nothing was computed.
         """
         for entry in entries:
-            os.utime(entry.path)  # when it was last of use
+            os.utime(entry.path)  # the time of its last use, for `seedbed gc`
         written = self.folder / f"{NEW}{LAST}"
         written.write_text(json.dumps({"entries": [entry.path.name for entry in entries], "images": list(images)}), encoding="utf-8")
         written.replace(self.folder / LAST)
@@ -235,7 +234,7 @@ class Store:
                 runs.write(json.dumps(speed) + "\n")
 
     def speeds(self) -> list[dict[str, Any]]:
-        """How long runs took, the last one last."""
+        """How long runs took, in order."""
         runs = map(_parse, _read_text(self.folder / RUNS).splitlines())
         return [run for run in runs if _is_amount(run.get("computed")) and _is_amount(run.get("seconds"))]
 
@@ -245,7 +244,7 @@ def _read_text(file: Path) -> str:
 
 
 def _parse(text: str) -> dict[str, Any]:
-    """What was remembered; nothing where a machine lost power while it was written, or somebody else wrote it."""
+    """A note; empty if it is incomplete after a power failure, or if something else wrote it."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
@@ -254,5 +253,5 @@ def _parse(text: str) -> dict[str, Any]:
 
 
 def _is_amount(value: Any) -> bool:
-    """Whether it is a number to reckon with."""
+    """Whether a value is a positive, finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")

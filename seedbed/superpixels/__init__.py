@@ -14,14 +14,14 @@ from seedbed.types import Image, PatchFeatures, RegionMap
 class Method(methods.Method):
     """A partition of one image."""
 
-    needs_features: ClassVar[bool] = True  # else it is given features without channels, and other features change nothing
+    needs_features: ClassVar[bool] = True  # else it gets features without channels, and a change of features reruns nothing
 
     @abstractmethod
     def segment(self, image: Image, patches: PatchFeatures) -> RegionMap:
         """Region of every pixel: 0..n-1, each used; a region may consist of several pieces."""
 
     def partition(self, image: Image, patches: PatchFeatures) -> RegionMap:
-        """The regions, once they are found to be what the contract says: later stages take an empty region for a real one."""
+        """Segment an image and check the result against the contract: later stages would take an empty region for a real one."""
         regions = self.segment(image, patches)
         sizes = np.bincount(regions.ravel()) if regions.min() >= 0 else np.zeros(1)
         if regions.shape != image.shape[:2] or not sizes.all():

@@ -1,13 +1,13 @@
-"""Superpixels from patch features: take the patch that resembles fewest others, and all that resemble it; repeat on the rest.
+"""Superpixels from patch features: group the patch that resembles the fewest others with all that resemble it, and repeat on the rest.
 
-Small things resemble little else, so they are found before large ones. The number of regions is found, not given, and a region
-may lie in several pieces. A dense CRF then moves the borders from the patch grid to the edges of the image.
+Small objects resemble little else, so they are found before large ones. The number of regions follows from the image, and a region may
+consist of several pieces. A dense CRF then moves the borders from the patch grid to the edges of the image.
 
 Paper: Seoul National University dissertation of 2022, chapter 3; Kim et al., "Semantic-Aware Superpixel for Weakly Supervised
 Semantic Segmentation", AAAI 2023.
 
-Differs from the paper: it works on the patch features of any source, where the paper uses keys of DINO ViT-B/8; patches whose features
-are zero, of which the paper does not speak, are one region.
+Differs from the paper: patch features may come from any source; the paper uses keys of DINO ViT-B/8. Patches whose features are zero, which
+the paper does not mention, are one region.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from seedbed.types import Image, PatchFeatures, RegionMap
 @method
 class Dino(superpixels.Method):
     remark: ClassVar[str] = (
-        "nearly all of its time is the dense CRF, which takes as long as there are regions: at 20 iterations about 0.07 s for each in a "
-        "photograph of 375 x 500 on one core, so 2 s where there are 30. A higher threshold makes more; crf.iterations: 0 leaves it out."
+        "nearly all of its time goes into the dense CRF and grows with the number of regions: at 20 iterations about 0.07 s for each in a "
+        "photograph of 375 x 500 on one core, so 2 s for 30. A higher threshold makes more regions; crf.iterations: 0 skips the CRF."
     )
 
     saves_memory: ClassVar[str] = "choose features with larger patches, or smaller images: dataset.max_size, with dataset.larger: shrink"
 
-    threshold: Annotated[float, Field(ge=-1, le=1)]  # paper: tau; cosine above which a patch joins a region
-    crf_certainty: Annotated[float, Field(gt=0, lt=1)]  # how sure the CRF is of the region that a pixel comes with
+    threshold: Annotated[float, Field(ge=-1, le=1)]  # paper: tau; cosine similarity above which a patch joins a region
+    crf_certainty: Annotated[float, Field(gt=0, lt=1)]  # probability that the CRF gives to a pixel's region before inference
     crf: DenseCrf
 
     def memory(self, extents: Mapping[str, int]) -> int:
@@ -52,11 +52,10 @@ class Dino(superpixels.Method):
 
 
 def discover(vectors: npt.NDArray[np.float32], *, threshold: float) -> npt.NDArray[np.int32]:
-    """Region of every vector, in the order of discovery.
+    """Region of every vector, numbered in the order of discovery.
 
-    Vectors of length zero, of which the paper does not speak, have no direction: they are at right angles to all others and equal to
-    each other, so they are always in one region together.
-    vectors: (patch, channel), of any length.
+    Vectors of length zero count as orthogonal to all others and equal to each other, so they always form one region.
+    vectors: (patch, channel); they need not be unit vectors.
     """
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)

@@ -1,4 +1,4 @@
-"""What a machine has and what it lacks for this pipeline."""
+"""`seedbed doctor`: checks whether this machine can run the pipeline."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LITTLE_DISK = 5 * 2**30
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     what: str
     good: bool
@@ -29,8 +29,8 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Look at everything; a check that itself fails is a finding."""
-    return [_guard(check) for check in (python, torch, gpu, crf, opencv, dvc_links, dvc_locks, disk)]
+    """Run all checks; a check that itself fails is a finding."""
+    return [_guard(check) for check in (python, torch, gpu, crf, opencv, dvc_links, dvc_locks, disk)]  # their names are shown
 
 
 def python() -> Finding:
@@ -47,12 +47,12 @@ def torch() -> Finding:
     repaired = torchvision_repair.apply()
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "torchvision", "timm"))
     importlib.import_module("timm")
-    note = "torchvision's operators do not fit this torch; Seedbed works around it, as it needs none of them" if repaired else ""
+    note = "torchvision's operators do not fit this torch; Seedbed needs none of them and works around it" if repaired else ""
     return Finding("torch", True, versions, note)
 
 
 def gpu() -> Finding:
-    """GPUs that torch can use. Having none is no fault."""
+    """GPUs that torch can use. None are needed."""
     import torch
 
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
@@ -71,7 +71,7 @@ def crf() -> Finding:
 
 
 def opencv() -> Finding:
-    """Which of OpenCV's packages is installed; two of them overwrite each other."""
+    """Which of OpenCV's packages is installed; two of them would overwrite each other."""
     import cv2
 
     packages = importlib.metadata.packages_distributions().get("cv2", [])
@@ -90,12 +90,12 @@ def dvc_links() -> Finding:
     possible = generic.test_links(["reflink", "hardlink", "symlink"], cache.fs, cache.path, repo.fs, repo.root_dir)
     chosen = repo.config["cache"].get("type", ["reflink", "copy"])
     copies = "reflink" not in possible and not set(chosen) & {"hardlink", "symlink"}
-    advice = "every artifact is on disk twice; `dvc config --local cache.type hardlink` would save that" if copies else ""
+    advice = "every artifact is on disk twice; `dvc config --local cache.type hardlink` avoids that" if copies else ""
     return Finding("dvc links", True, f"uses {' or '.join(chosen)}; possible here: {', '.join(possible) or 'copy'}", advice)
 
 
 def dvc_locks() -> Finding:
-    """Whether a run is under way, or one died and left its mark. DVC lets nobody wait for a run, and clears such marks away itself."""
+    """Whether a run holds DVC's lock, or died with it. A second run fails rather than waits; DVC removes locks of dead processes."""
     file = Path(".dvc/tmp/rwlock")
     content = json.loads(file.read_text(encoding="utf-8") or "{}") if file.is_file() else {}
     holders = {entry["pid"]: entry["cmd"] for entry in content.get("write", {}).values() if isinstance(entry, dict)}
@@ -104,20 +104,22 @@ def dvc_locks() -> Finding:
         found = ", ".join(f"held by process {pid}: {command}" for pid, command in alive.items())
         return Finding("dvc locks", True, found, f"a second `dvc repro` fails until that one is done; leave {file} where it is")
     if holders:
-        return Finding("dvc locks", True, f"left by dead processes {sorted(holders)}", "the next `dvc repro` clears that away")
+        return Finding("dvc locks", True, f"left by dead processes {sorted(holders)}", "the next `dvc repro` removes them")
     return Finding("dvc locks", True, "none held")
 
 
 def disk() -> Finding:
-    """Free space where artifacts go."""
+    """Free space for artifacts."""
     free = shutil.disk_usage(Path.cwd()).free
-    return Finding("disk", free > LITTLE_DISK, f"{free / 2**30:.0f} GiB free", "" if free > LITTLE_DISK else "make room before a long run")
+    return Finding(
+        "disk", free > LITTLE_DISK, f"{free / 2**30:.0f} GiB free", "" if free > LITTLE_DISK else "free some space before a long run"
+    )
 
 
 def _guard(check: Callable[[], Finding]) -> Finding:
     try:
         return check()
-    except Exception as error:  # whatever is broken here is exactly what is asked for
+    except Exception as error:  # to find whatever is broken is the purpose of this command
         return Finding(check.__name__.replace("_", " "), False, f"{type(error).__name__}: {error}", "run `make setup`")
 
 

@@ -1,4 +1,4 @@
-"""params.yaml, changed by a program as its owner would: comments and layout stay."""
+"""Edits params.yaml as its owner would: comments and layout stay."""
 
 from __future__ import annotations
 
@@ -19,40 +19,42 @@ PARAMS = Path("params.yaml")
 
 
 def check_checkout() -> None:
-    """Refuse a folder that is no project, and a params.yaml that cannot be read, before anything is written."""
+    """Refuse a folder that is not a project, or a params.yaml that cannot be read, before anything is written."""
     if not PARAMS.is_file() or not Path("dvc.yaml").is_file():
-        raise MachineError(str(Path.cwd()), found="no params.yaml and dvc.yaml", expected="a checkout of Seedbed", do="go there")
+        raise MachineError(
+            str(Path.cwd()), found="no params.yaml and dvc.yaml", expected="a checkout of Seedbed", do="run this in its folder"
+        )
     Params.read()
 
 
 def load(path: Path = PARAMS) -> Any:
-    """A file's content that knows how it was written."""
+    """Load a file's content together with its comments and layout."""
     return _yaml().load(path.read_text(encoding="utf-8"))
 
 
 def plain(content: Any) -> Any:
-    """The same as plain dictionaries, lists, texts and numbers."""
+    """Loaded content as plain dictionaries, lists, strings and numbers."""
     return json.loads(json.dumps(content))
 
 
 def put(content: Any) -> None:
-    """Write params.yaml, as a whole or not at all, in a form that says what is meant."""
+    """Write params.yaml, whole or not at all, and without comments if they would change its meaning."""
     text, wanted = io.StringIO(), plain(content)
     _yaml().dump(content, text)
-    if _understand(text.getvalue()) != wanted:  # comments of a key can get in the way of another value for it
+    if _parse(text.getvalue()) != wanted:  # a key's comments can collide with its new value
         text = io.StringIO()
         YAML().dump(wanted, text)
     _replace(text.getvalue())
 
 
 def insert(family: str, name: str, file: Path) -> None:
-    """Add a block that params.yaml lacks to the end of its section, with the comments that another file has for it."""
+    """Add a block to the end of its section in params.yaml, with its comments from another file."""
     content = load()
     added = load(file)[family][name]
     wanted = plain(content)
     wanted.setdefault(family, {})[name] = plain(added)
     text = _join(content, family, file) if family in content else ""
-    if _understand(text) == wanted:
+    if _parse(text) == wanted:
         _replace(text)
     else:
         content.setdefault(family, {})[name] = strip_comments(added)
@@ -60,14 +62,14 @@ def insert(family: str, name: str, file: Path) -> None:
 
 
 def inline(values: Sequence[Any]) -> CommentedSeq:
-    """A list that stays on its line."""
+    """A list that is written on one line."""
     line = CommentedSeq(values)
     line.fa.set_flow_style()
     return line
 
 
 def assign(parent: Any, key: str, value: Any) -> None:
-    """Let an entry of loaded content have a value, and nothing that the value lacks. What has it already stays as it is written."""
+    """Set an entry of loaded content to a value. Parts that have that value already keep their comments and layout."""
     old = parent.get(key)
     if isinstance(old, Mapping) and isinstance(value, Mapping):
         for name in [name for name in old if name not in value]:
@@ -79,7 +81,7 @@ def assign(parent: Any, key: str, value: Any) -> None:
 
 
 def strip_comments(value: Any) -> Any:
-    """A copy in the same style, with lists on their line and nothing shared by aliases."""
+    """A copy in the same style but without comments, with lists on one line and no aliases."""
     if isinstance(value, Mapping):
         copy = CommentedMap((name, strip_comments(inner)) for name, inner in value.items())
         if isinstance(value, CommentedMap) and value.fa.flow_style():
@@ -89,7 +91,7 @@ def strip_comments(value: Any) -> Any:
 
 
 def _join(content: Any, family: str, file: Path) -> str:
-    """The text of params.yaml with the lines of a block, as a file has them, at the end of a section."""
+    """The text of params.yaml with the lines of a block from a file at the end of a section."""
     lines = PARAMS.read_text(encoding="utf-8").splitlines()
     families = list(content)
     following = families[families.index(family) + 1 :]
@@ -100,8 +102,8 @@ def _join(content: Any, family: str, file: Path) -> str:
     return "\n".join([*lines[:end], *block, *lines[end:]]) + "\n"
 
 
-def _understand(text: str) -> Any:
-    """What a text says; None where it is no YAML."""
+def _parse(text: str) -> Any:
+    """The content of a text; None if it is not YAML."""
     try:
         return YAML(typ="safe").load(text)
     except YAMLError:

@@ -1,4 +1,4 @@
-"""`seedbed export-model`: the trained segmenter as a program that runs without Seedbed."""
+"""`seedbed export-model`: writes the trained segmenter as a program that runs without Seedbed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from seedbed.networks.contracts import SegmentationNetwork
 from seedbed.store import files
 from seedbed.types import Size
 
-CLOSE = 1e-3  # how far logits of an exported model may be from the network's
+TOLERANCE = 1e-3  # by which logits of an exported model may differ from the network's
 
 
 class Exported(nn.Module):
-    """A segmenter from pixels as they are to the logits of every pixel."""
+    """A segmenter that gives logits at the resolution of its input."""
 
     def __init__(self, network: SegmentationNetwork) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Exported(nn.Module):
 
 
 def check(file: Path, size: Size | None) -> None:
-    """Refuse what cannot be done, before the network is loaded."""
+    """Refuse a wrong size or file before the network is loaded."""
     if size and not (min(size) >= SMALLEST_SIDE and max(size) <= LARGEST_SIDE):
         expected = f"a height and a width of {SMALLEST_SIDE} to {LARGEST_SIDE:,} pixels"
         raise ParamsError("seedbed export-model --size", found=f"{size[0]} {size[1]}", expected=expected, do="correct it")
@@ -42,11 +42,11 @@ def check(file: Path, size: Size | None) -> None:
 
 
 def export(network: SegmentationNetwork, file: Path, *, size: Size | None) -> float:
-    """Write a segmenter as a program of torch.export. Returns how far its answers are off, at most.
+    """Write a segmenter as a program of torch.export. Returns the largest difference between its logits and the network's.
 
-    size: height and width of the only images that it will take; None: it takes any.
+    size: height and width of the only images that it accepts; None: any.
     """
-    whole, content = Exported(network).eval(), io.BytesIO()  # in memory, since torch ends the process where a disk is full
+    whole, content = Exported(network).eval(), io.BytesIO()  # in memory, because torch ends the process if the disk is full
     torch.manual_seed(0)
     examples = [torch.rand(2, 3, *(size or (96, 128))), torch.rand(1, 3, *(size or (161, 115)))]
     batch, free = torch.export.Dim("batch"), torch.export.Dim.AUTO
@@ -57,12 +57,12 @@ def export(network: SegmentationNetwork, file: Path, *, size: Size | None) -> fl
         again = torch.export.load(io.BytesIO(content.getvalue())).module()
         with torch.inference_mode():
             furthest = max(float((again(one) - whole(one)).abs().max()) for one in examples)
-    except (RuntimeError, ValueError, AssertionError) as error:  # what torch.export refuses with, each in its place
-        found = f"a network that torch.export cannot write ({type(error).__name__})"
-        do = "use another backbone" if size else "name one size, as with --size 480 640"
-        raise WeightsError(str(file), found=found, expected="one that it can, for images of any size", do=do) from error
-    if furthest > CLOSE:
-        found = f"a model whose logits are up to {furthest:.2g} from the network's"
-        raise WeightsError(str(file), found=found, expected=f"at most {CLOSE}", do="use another backbone, and report it")
+    except (RuntimeError, ValueError, AssertionError) as error:  # torch.export raises any of them for unsupported networks
+        found = f"a network that torch.export does not support ({type(error).__name__})"
+        do = "use another backbone" if size else "fix one size, as in --size 480 640"
+        raise WeightsError(str(file), found=found, expected="a network that it supports", do=do) from error
+    if furthest > TOLERANCE:
+        found = f"a model whose logits differ from the network's by up to {furthest:.2g}"
+        raise WeightsError(str(file), found=found, expected=f"at most {TOLERANCE}", do="use another backbone, and report this")
     files.write(content.getvalue(), file)
     return furthest

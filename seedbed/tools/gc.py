@@ -1,7 +1,7 @@
-"""What the store keeps: results of every recipe that was ever run, and which of them are still of use.
+"""`seedbed gc`: shows what the store keeps, and deletes what is no longer needed.
 
-Entries of a stage that were computed alike are a generation. Those that the published artifact is made of are current. All others
-only wait for a parameter to be switched back, so they may go when the disk is full; what is missing then is computed again.
+Entries of a stage that were computed in the same way are a *generation*. The published artifact consists of the current one. All others
+are kept in case a parameter is switched back; if they are deleted, they are recomputed when needed.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ UNITS = {"days": 86_400, "h": 3600, "min": 60}
 
 @dataclass(frozen=True)
 class Choice:
-    """What is to be deleted."""
+    """What to delete."""
 
-    stages: tuple[str, ...] = ()  # or all
-    keep: int = 0  # so many of each stage's old generations stay, those that were of use last, and unfinished trainings with them
-    everything: bool = False  # current ones too
+    stages: tuple[str, ...] = ()  # empty: all
+    keep: int = 0  # how many old generations of each stage stay, the most recently used ones; more than 0 keeps unfinished trainings, too
+    everything: bool = False  # delete current generations, too
 
     def __post_init__(self) -> None:
         if self.everything and self.keep:
-            raise ParamsError("seedbed gc --all", found=f"--keep {self.keep} beside it", expected="one of them", do="leave one out")
+            raise ParamsError("seedbed gc --all", found=f"--keep {self.keep} with --all", expected="one of the two", do="omit the other")
 
     def stores(self, folder: Path) -> list[Store]:
-        """Where to look."""
+        """The stores that it concerns."""
         kept = sorted(path.name for path in (folder / WORK).glob("*/") if path.name != reuse.KEPT)
         known = [*(kind for kind in SCHEMAS if kind != NONE), *(stage for stage in kept if stage not in SCHEMAS)]
         for stage in self.stages:
@@ -56,44 +56,44 @@ class Choice:
 
     @property
     def command(self) -> str:
-        """What a user types for it."""
+        """The command that deletes it."""
         stages = [f"--stage {stage}" for stage in self.stages]
         return " ".join(["seedbed gc --delete", *["--all"] * self.everything, *[f"--keep {self.keep}"] * bool(self.keep), *stages])
 
 
 @dataclass(frozen=True)
 class Generation:
-    """Entries of a stage that belong together, or what else lies beside them."""
+    """Entries of a stage that were computed in the same way, or other files beside them."""
 
     stage: str
-    what: str  # for people: how they were computed, by the difference to what is current
+    what: str  # for people: how they differ from the current generation
     state: State
     paths: tuple[Path, ...]
-    recipe: str = ""  # its identity, where they are entries
-    images: int | None = None  # None where they are not results of images
-    goes: bool = False  # chosen to be deleted
+    recipe: str = ""  # digest of how they were computed; empty if they are not entries
+    images: int | None = None  # None if they are not results of images
+    goes: bool = False  # whether it is to be deleted
 
     @property
     def last_used(self) -> float:
-        """When, in seconds since the epoch."""
+        """The time of its last use, in seconds since the epoch."""
         return max(map(_time, self.paths), default=0.0)
 
 
 def survey(choice: Choice, *, folder: Path = FOLDER) -> list[Generation]:
-    """What the store keeps; of each stage, current entries first, then what was of use last."""
+    """What the store keeps; of each stage, the current generation first, then the most recently used ones."""
     return [one for store in choice.stores(folder) for one in _choose(choice, _generations(store))]
 
 
 def collect(choice: Choice, *, folder: Path = FOLDER) -> Iterator[tuple[str, list[Generation], int]]:
-    """Delete what is chosen: stage by stage, what went and how many bytes that gave back.
+    """Delete what is chosen. Yields each stage with the generations that were deleted and the bytes that were freed.
 
-    Raises an error in the end for all stages that are at work, which are left alone.
+    Raises one error in the end for all stages that are running, which are left alone.
     """
     busy = []
     for store in choice.stores(folder):
         try:
             with store.locked(wait=False):
-                going = [one for one in _choose(choice, _generations(store)) if one.goes]  # as it is now
+                going = [one for one in _choose(choice, _generations(store)) if one.goes]  # under the lock, so that it is up to date
                 room = measure_freed(going)
                 _delete(store, [path for one in going for path in one.paths])
         except ArtifactError as error:
@@ -104,8 +104,8 @@ def collect(choice: Choice, *, folder: Path = FOLDER) -> Iterator[tuple[str, lis
     if busy:
         raise MachineError(
             "seedbed gc",
-            found=f"stages that are at work: {join_names(busy)}",
-            expected="nobody there",
+            found=f"running stages: {join_names(busy)}",
+            expected="none",
             do="run it again when they are done",
         )
 
@@ -118,7 +118,9 @@ def _delete(store: Store, paths: Iterable[Path]) -> None:
             else:
                 path.unlink()
         except OSError as error:
-            raise MachineError(str(path), found=str(error.strerror), expected="to be able to delete it", do="see who owns it") from error
+            raise MachineError(
+                str(path), found=f"that it cannot be deleted: {error.strerror}", expected="permission to delete it", do="check who owns it"
+            ) from error
 
 
 # Which generations there are.
@@ -135,7 +137,7 @@ def _generations(store: Store) -> list[Generation]:
     known = {entry.path for entry in entries}
     unreadable = [one for one in store.folder.iterdir() if one.is_dir() and one not in known and not one.name.startswith(NEW)]
     if unreadable:
-        found.append(Generation(store.stage, "entries without a sound record", "unreadable", tuple(sorted(unreadable))))
+        found.append(Generation(store.stage, "entries with a damaged record", "unreadable", tuple(sorted(unreadable))))
     checkpoints = sorted(store.folder.glob(CHECKPOINTS))
     if checkpoints:
         found.append(Generation(store.stage, "unfinished training", "unfinished", tuple(checkpoints)))
@@ -160,7 +162,7 @@ def _trained(entry: Entry) -> bool:
 
 
 def _choose(choice: Choice, generations: Sequence[Generation]) -> list[Generation]:
-    """Generations of a stage, those that shall go marked."""
+    """Mark those generations of a stage that are to be deleted."""
     left, marked = choice.keep, []
     for one in generations:
         if one.state == "current":
@@ -179,9 +181,9 @@ def _choose(choice: Choice, generations: Sequence[Generation]) -> list[Generatio
 
 
 def _describe(recipe: Mapping[str, Any], own: Mapping[str, Any] | None, *, current: bool) -> str:
-    """A recipe in words.
+    """How entries were computed, in words.
 
-    own: of the current entries, if there are any.
+    own: how the current entries were computed, if there are any.
     """
     method = str(recipe["method"])
     if current or own is None or method != own["method"]:
@@ -197,7 +199,7 @@ def _describe(recipe: Mapping[str, Any], own: Mapping[str, Any] | None, *, curre
 
 
 def _differences(these: Any, own: Any) -> Iterator[str]:
-    """Parameters that are not the same."""
+    """Parameters that differ, in words."""
     there, here = dict(_flat(these)), dict(_flat(own))
     for name in dict.fromkeys([*there, *here]):
         if there.get(name, _differences) != here.get(name, _differences):
@@ -205,7 +207,7 @@ def _differences(these: Any, own: Any) -> Iterator[str]:
 
 
 def _flat(parameters: Any) -> Iterator[tuple[str, Any]]:
-    """Parameters of all methods that take part, by name; those of the stage's own method come first and need no prefix."""
+    """Parameters of all methods involved, by name; those of the stage's own method come first, without a prefix."""
     for place, (module, block) in enumerate(parameters):
         yield from _fields(block, f"{module.removeprefix('seedbed.')}." if place else "")
 
@@ -223,11 +225,11 @@ def _fields(block: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 @dataclass(frozen=True)
 class File:
-    """A file, which may have several names."""
+    """A file, which may have several hard links."""
 
     size: int
-    names: int  # that it has anywhere: in an artifact and in DVC's cache too
-    found: int  # of these, among what was looked at
+    names: int  # hard links to it anywhere, such as in an artifact and in DVC's cache
+    found: int  # how many of them were found here
 
 
 def measure_taken(generations: Iterable[Generation]) -> int:
@@ -236,7 +238,7 @@ def measure_taken(generations: Iterable[Generation]) -> int:
 
 
 def measure_freed(generations: Iterable[Generation]) -> int:
-    """Bytes that deleting really gives back: those of files that have no other name."""
+    """Bytes that deleting really frees: those of files without further hard links."""
     return sum(file.size for file in _files(generations) if file.found == file.names)
 
 
@@ -248,7 +250,7 @@ def _files(generations: Iterable[Generation]) -> list[File]:
         for name in [path, *path.rglob("*")] if path.is_dir() else [path]:
             try:
                 about = name.lstat()
-            except FileNotFoundError:  # the stage is at work
+            except FileNotFoundError:  # the stage is running
                 continue
             if not name.is_dir():
                 key = about.st_dev, about.st_ino
@@ -290,28 +292,28 @@ def table(generations: Sequence[Generation]) -> Table:
 
 
 def _exception(one: Generation) -> str:
-    """Where its state does not say whether it goes."""
+    """A note if its state does not tell whether it goes."""
     expected = one.state != "current"
     return "" if one.goes == expected else ", goes" if one.goes else ", stays"
 
 
-def advice(choice: Choice, generations: Sequence[Generation]) -> str:
-    """What deleting would do, and how to do it."""
+def give_advice(choice: Choice, generations: Sequence[Generation]) -> str:
+    """What deleting would free, and the command for it."""
     going = [one for one in generations if one.goes]
     if not going:
         return "Nothing is to be deleted."
     return (
-        f"{_count(going)} would go, which frees {filesize.decimal(measure_freed(going))}. Nothing is deleted yet; run `{choice.command}`."
+        f"{_count(going)} can go, which frees {filesize.decimal(measure_freed(going))}. Nothing has been deleted; run `{choice.command}`."
     )
 
 
 def describe_done(stage: str, going: Sequence[Generation], room: int) -> str:
-    """What was done."""
+    """What was deleted."""
     return f"{stage}: {_count(going)} deleted, {filesize.decimal(room)} freed"
 
 
 def ago(seconds: float) -> str:
-    """How long something is past, for people."""
+    """A length of time in the past, in words."""
     for unit, length in UNITS.items():
         if seconds >= length:
             count = int(seconds // length)

@@ -1,7 +1,7 @@
 """`seedbed init`: looks at a folder of images, and writes what is missing to learn from it.
 
-Nothing that is there is changed but `params.yaml`, whose section `dataset` will name the folder; one that lies outside of the project
-gets a link below data/raw. Images without a table of labels get one, with the names of subfolders as labels if they lie in such.
+The only file that it changes is `params.yaml`, whose section `dataset` will name the folder. A folder outside the project gets a link below
+data/raw. If there is no table of labels, it writes one, with the names of subfolders as labels if there are any.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from seedbed.types import BACKGROUND_NAME, Size
 
 RAW = Path("data/raw")
 ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
-TO_VALIDATE = 5  # one of so many images is left out of training where nobody has said which
-LARGE = 1024  # pixels; larger images are shrunk unless somebody says otherwise
-STEP = 32  # max_size is a multiple of it, so that somewhat larger images still fit later
-FALLBACKS: dict[str, dict[str, Any]] = {  # where params.yaml has no block for a reader
+TO_VALIDATE = 5  # one image in so many is kept for validation if the folders name no splits
+LARGE = 1024  # pixels; larger images are shrunk by default
+STEP = 32  # max_size is a multiple of it, so that slightly larger images still fit later
+FALLBACKS: dict[str, dict[str, Any]] = {  # for a reader without a block in params.yaml
     "folder": {"complete": False},
     "voc": {"lists": "ImageSets/Segmentation", "difficult": True},
     "coco": {},
@@ -46,7 +46,7 @@ PLACEHOLDERS = ("first_class", "second_class")
 
 @dataclass
 class NewProject:
-    """What was found in a folder, and what to do with it."""
+    """What was found in a folder, what was written, and what is left to do."""
 
     reader: str
     root: Path
@@ -57,7 +57,7 @@ class NewProject:
 
 
 def begin(path: Path) -> NewProject:
-    """Look at a folder, write what is missing, and let params.yaml name it."""
+    """Look at a folder, write what is missing, and enter it in params.yaml."""
     check_checkout()
     if (found := raw.kind(path)) != raw.FOLDER:
         found = "no such folder" if found == raw.NOTHING else found
@@ -65,17 +65,20 @@ def begin(path: Path) -> NewProject:
     if raw.holds_project(path):
         raise DataError(str(path), found="the project itself", expected="a folder with images", do="name one below data/raw")
     if not raw.is_writable(os.path.realpath(path)):
-        raise DataError(str(path), found="a name that is not UTF-8", expected="one that params.yaml can hold", do="rename it")
+        raise DataError(str(path), found="a name that is not UTF-8", expected="a name that params.yaml can hold", do="rename it")
     linked = raw.check(path)
     try:
         start = _recognise(path)
         _write_params(start)
     except OSError as error:
         raise DataError(
-            str(path), found=f"{error.strerror}: {error.filename}", expected="room to write", do="see who may write there"
+            str(path),
+            found=f"that {error.filename} cannot be written: {error.strerror}",
+            expected="a folder where you may write",
+            do="check its permissions",
         ) from error
     if linked:
-        start.left.append(f"mind {raw.unseen(linked)}")
+        start.left.append(f"mind {raw.describe_links(linked)}")
     return start
 
 
@@ -93,7 +96,7 @@ def _recognise(path: Path) -> NewProject:
 
 
 def inspect(start: NewProject) -> Iterator[str]:
-    """What a reader makes of it, and what is left to do."""
+    """What the reader finds in the data set, and what is left to do."""
     index = Params.read().method(dataset.Method).read(start.root)
     index.check(start.root)
     labelled = sum(entry.labels is not None for entry in index.entries)
@@ -118,24 +121,24 @@ def _coco(folder: Path, instances: Sequence[Path]) -> NewProject:
 
 
 def _own_table(folder: Path, table: Path) -> NewProject:
-    """A folder with images and a table, made by its owner."""
+    """A folder with images and a table of its owner's."""
     cells = [row["labels"] for _, row in rows(table, Problems())]
     separated = any(isinstance(cell, list) or re.search("[,;]", cell or "") for cell in cells)
     names = sorted({name for cell in cells for name in words(cell, ("two words",) if separated else ())})
     start = NewProject("folder", _below_raw(folder), {"classes": names or list(PLACEHOLDERS)}, _list_shown(folder))
     if names:
-        start.left.append(f"look whether these are the classes that you mean, in the order of your masks: {', '.join(names)}")
+        start.left.append(f"check that these are your classes, in the order of their numbers in your masks: {', '.join(names)}")
     else:
         start.left.append("put the names of your classes into dataset.folder.classes")
     return start
 
 
 def _write_table(path: Path) -> NewProject:
-    """Images without a table: it is written beside them."""
+    """A folder with images and no table: write one."""
     folder, pictures = _images_of(path), _list_shown(path)
     if not pictures:
         endings = ", ".join(sorted(ENDINGS))
-        raise DataError(str(path), found="no image", expected=f"files that end in {endings}, or VOC, or COCO", do="name another folder")
+        raise DataError(str(path), found="no images", expected=f"files that end in {endings}, or VOC, or COCO", do="name another folder")
     below = [picture.relative_to(folder) for picture in pictures]
     twice = [name for name, count in Counter(file.with_suffix("") for file in below).items() if count > 1]
     if twice:
@@ -158,16 +161,16 @@ def _write_table(path: Path) -> NewProject:
     start = NewProject("folder", root, {"classes": classes if by_folder else list(PLACEHOLDERS), "complete": False}, pictures)
     start.done.append(f"{path / CSV}: {len(below)} images")
     if by_folder:
-        start.left.append(f"look whether the names of the subfolders are what the images show, and all of it: {', '.join(classes)}")
+        start.left.append(f"check that the names of the subfolders say everything that their images show: {', '.join(classes)}")
     else:
         start.left.append(f"write into {path / CSV} what each image shows, and the names of all classes into dataset.folder.classes")
     if left_out := _left_out(path):
-        start.left.append(f"these were taken for masks, not for images: {list_problems(left_out)}")
+        start.left.append(f"left out, because they look like masks:  {list_problems(left_out)}")
     return start
 
 
 def _split(files: Sequence[Path], groups: Sequence[tuple[str, ...]]) -> list[str]:
-    """A split for every file: of each group every fifth, in an order that has nothing to do with names, is kept for validation."""
+    """A split for every file: every fifth of each group is kept for validation, in an order that does not depend on names."""
     ranks: dict[tuple[str, ...], list[Path]] = {}
     for file, group in zip(files, groups, strict=True):
         ranks.setdefault(group[:1], []).append(file)
@@ -180,7 +183,7 @@ def _split(files: Sequence[Path], groups: Sequence[tuple[str, ...]]) -> list[str
 
 
 def _below_raw(folder: Path) -> Path:
-    """The folder as params.yaml may name it: below the project, where DVC can follow it; a link is made where it lies elsewhere."""
+    """The folder by a path within the project, where DVC can follow it; a folder elsewhere gets a link below data/raw."""
     here, there = Path.cwd(), Path(os.path.normpath(folder.absolute()))
     if there.is_relative_to(here):
         return there.relative_to(here)
@@ -189,7 +192,7 @@ def _below_raw(folder: Path) -> Path:
     if link.is_symlink() and os.path.realpath(link) == target:
         return link
     if os.path.lexists(link):
-        raise DataError(str(link), found="something else", expected=f"nothing, or a link to {folder}", do="rename it")
+        raise DataError(str(link), found="another file or folder", expected=f"nothing, or a link to {folder}", do="rename it")
     RAW.mkdir(parents=True, exist_ok=True)
     link.symlink_to(target)
     return link
@@ -201,12 +204,12 @@ def _images_of(path: Path) -> Path:
 
 
 def _list_shown(path: Path) -> list[Path]:
-    """Images of a folder of one's own; what looks like a mask is none."""
+    """Images of a folder, without files that look like masks."""
     return [file for file in _pictures(_images_of(path)) if not _is_mask(file.relative_to(path))]
 
 
 def _left_out(path: Path) -> list[str]:
-    """Folders of what was taken for masks."""
+    """Files and folders that look like masks."""
     masks = (file.relative_to(path) for file in _pictures(_images_of(path)) if _is_mask(file.relative_to(path)))
     return sorted({str(file.parent if MASKS.fullmatch(file.parent.name) else file) for file in masks})
 
@@ -222,7 +225,7 @@ def _pictures(*folders: Path) -> list[Path]:
 
 
 def _largest(files: Sequence[Path]) -> Size:
-    """Height and width that no image exceeds, as far as the heads of the files say."""
+    """Height and width that no image exceeds, according to the headers of the files."""
     with ThreadPoolExecutor() as threads:
         sizes = [size or (0, 0) for size in threads.map(partial(images.read_announced_size, upright=True), files)]
     heights, widths = zip(*sizes, (1, 1), strict=True)
@@ -230,9 +233,9 @@ def _largest(files: Sequence[Path]) -> Size:
 
 
 def _write_params(start: NewProject) -> None:
-    """Let the section `dataset` name what was found; the rest of params.yaml stays, comments too.
+    """Let the section `dataset` name what was found; the rest of params.yaml stays, comments included.
 
-    Where it names that folder already, only what is missing is added: the rest may be the user's own.
+    If it names that folder already, only missing settings are added: the others may be the user's own.
     """
     content = load()
     section = content.get("dataset") if isinstance(content, dict) else None
@@ -247,7 +250,7 @@ def _write_params(start: NewProject) -> None:
         if list(mine.get("classes", ())) == list(PLACEHOLDERS):
             mine["classes"] = start.block["classes"]
         section |= {**values, **section}
-        start.done.append(f"nothing into {PARAMS} that was there already: it names {start.root}")
+        start.done.append(f"{PARAMS}: only missing settings, because it already names {start.root}")
     else:
         mine = {**block, **start.block}
         section |= values

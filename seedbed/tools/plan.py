@@ -197,7 +197,7 @@ def total(plan: list[StagePlan], costs: Mapping[str, Cost]) -> str:
 def advice(plan: list[StagePlan]) -> Iterator[str]:
     """What to do about artifacts that `dvc repro` would leave as they are."""
     if stale := [one.stage for one in plan if one.verdict == "stale"]:
-        yield f"DVC takes {join_names(stale)} for up to date, so `dvc repro` alone leaves them as they are: run {provenance.remedy(stale)}"
+        yield f"DVC takes {join_names(stale)} for up to date, so `dvc repro` alone leaves them: run {provenance.describe_remedy(stale)}"
 
 
 def duration(seconds: float | None) -> str:

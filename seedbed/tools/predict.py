@@ -1,7 +1,7 @@
-"""`seedbed predict`: the trained segmenter on pictures that belong to no data set.
+"""`seedbed predict`: runs the trained segmenter on pictures that belong to no data set.
 
-The network sees a picture at no more than a bounded size. What it says is enlarged to the picture's own size a few rows at a time, so
-that a large picture takes little more memory than some copies of itself.
+The network sees a picture at a limited size. Its probabilities are enlarged to the picture's own size a few rows at a time, so that a large
+picture takes little more memory than a few copies of itself.
 """
 
 from __future__ import annotations
@@ -30,32 +30,33 @@ from seedbed.store import files
 from seedbed.store.artifact import Artifact, open_artifact
 from seedbed.types import IGNORE, Image, LabelMap, Probabilities, Size
 
-MARK = ("Software", "seedbed predict")  # a note in every file that is written, so that no other is ever replaced
-HEAD = 128  # bytes of a file, among which Pillow puts that note
-NUMBERS = 2**22  # of probabilities in a block of rows: 16 MB
-PIXELS = 2**20  # in a block of rows that is drawn on
+MARK = ("Software", "seedbed predict")  # a note in every PNG file that is written; files without it are never overwritten
+HEAD = 128  # Pillow puts that note into the first bytes of a file
+NUMBERS = 2**22  # probabilities in a block of rows: 16 MB
+PIXELS = 2**20  # pixels in a block of rows that is drawn on
+APART = "segment them one after the other, each with its own --to"
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is made of every picture, and where it goes."""
+    """What to write for every picture, and where."""
 
     folder: Path
-    with_crf: bool = False  # whether a dense CRF, the evaluation's, has the last word
-    overlay: bool = False  # whether pictures are written beside the masks, for people
-    longest_side: int | None = None  # at which the network sees a picture; None: that which images of the data set may have
+    with_crf: bool = False  # whether to refine the labels with the evaluation's dense CRF
+    overlay: bool = False  # whether to write pictures with their labels over them, too
+    longest_side: int | None = None  # at which the network sees a picture; None: the data set's max_size
 
-    def mask(self, picture: Path) -> Path:
+    def mask_file(self, picture: Path) -> Path:
         """The file for a picture's mask."""
         return self.folder / f"{picture.stem}.png"
 
-    def drawn(self, picture: Path) -> Path:
-        """The file for what people look at."""
+    def overlay_file(self, picture: Path) -> Path:
+        """The file for a picture with its labels over it."""
         return self.folder / f"{picture.stem}_overlay.png"
 
     def outputs(self, picture: Path) -> list[Path]:
-        """All files that are written of a picture."""
-        return [self.mask(picture), self.drawn(picture)] if self.overlay else [self.mask(picture)]
+        """All files that are written for a picture."""
+        return [self.mask_file(picture), self.overlay_file(picture)] if self.overlay else [self.mask_file(picture)]
 
 
 @dataclass(frozen=True)
@@ -63,37 +64,37 @@ class SegmentedPicture:
     """A picture whose mask is written."""
 
     mask: Path
-    shares: dict[str, float]  # of its pixels, by name of the classes that are there
+    shares: dict[str, float]  # of its pixels, by name of the classes that occur
 
 
 @dataclass(frozen=True)
 class Model:
-    """The trained network, and what makes labels of its answers."""
+    """The trained network, and the methods that turn its outputs into labels."""
 
     trained: TrainedNetwork[SegmentationNetwork]
     method: predictions.Method
     judge: evaluation.Method
 
     def labels(self, image: Image, *, bound: Size, with_crf: bool) -> LabelMap:
-        """A class for every pixel.
+        """Label every pixel.
 
-        bound: height and width at which the network sees the image, if that is larger.
+        bound: height and width to which a larger image is shrunk for the network.
         """
         size = (image.shape[0], image.shape[1])
-        seen = images.fit_size(size, bound)
-        shrunk = image if seen == size else np.asarray(cv2.resize(image, seen[::-1], interpolation=cv2.INTER_AREA), np.uint8)
-        [answer] = self.method.predict(self.trained.load(), [shrunk], device=self.trained.device)
+        fitted = images.fit_size(size, bound)
+        shrunk = image if fitted == size else np.asarray(cv2.resize(image, fitted[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+        [predicted] = self.method.predict(self.trained.load(), [shrunk], device=self.trained.device)
         if not with_crf:
-            return likeliest(answer, size)
-        labels = self.judge.from_probabilities(shrunk, answer.resize(seen))["predictions_crf"]
-        if seen == size:
+            return find_likeliest(predicted, size)
+        labels = self.judge.from_probabilities(shrunk, predicted.resize(fitted))["predictions_crf"]
+        if fitted == size:
             return labels
-        classes = np.arange(len(answer.maps), dtype=np.uint8)[:, None, None]
-        return likeliest(Probabilities((labels == classes).astype(np.float32)), size)
+        classes = np.arange(len(predicted.maps), dtype=np.uint8)[:, None, None]
+        return find_likeliest(Probabilities((labels == classes).astype(np.float32)), size)
 
 
-def trained_segmenter(device: str) -> TrainedNetwork[SegmentationNetwork]:
-    """The network that the pipeline has trained."""
+def open_segmenter(device: str) -> TrainedNetwork[SegmentationNetwork]:
+    """Open the network that the pipeline has trained."""
     data, artifact = open_artifact("dataset"), open_artifact("segmenter")
     made_by = artifact.made_by
     method = rebuild(segmenter.Method, made_by.method, made_by.parameters, where=str(artifact.path))
@@ -103,12 +104,12 @@ def trained_segmenter(device: str) -> TrainedNetwork[SegmentationNetwork]:
 def segment_pictures(
     pictures: Sequence[Path], wanted: Request, *, params: Params, device: str
 ) -> Iterator[SegmentedPicture | SeedbedError]:
-    """Segment pictures and write a mask for each. What is wrong with one is yielded, and the others are segmented all the same."""
+    """Segment pictures and write a mask for each. An error about one picture is yielded, and the others are still segmented."""
     side = wanted.longest_side
     if side is not None and not images.SMALLEST_SIDE <= side <= images.LARGEST_SIDE:
         expected = f"{images.SMALLEST_SIDE} to {images.LARGEST_SIDE:,} pixels"
         raise ParamsError("seedbed predict --size", found=str(side), expected=expected, do="correct it")
-    data, trained = open_artifact("dataset"), trained_segmenter(device)
+    data, trained = open_artifact("dataset"), open_segmenter(device)
     model = Model(trained, params.method(predictions.Method), params.method(evaluation.Method))
     check_outputs(pictures, wanted)
     trained.load()
@@ -120,8 +121,8 @@ def segment_pictures(
         except (MemoryError, RuntimeError, cv2.error) as error:
             if not (memory.is_out_of_memory(error) or isinstance(error, torch.OutOfMemoryError)):
                 raise
-            found, do = "too little memory for what is made of it", "name a smaller --size, or use a larger machine"
-            yield MachineError(str(picture), found=found, expected="enough", do=do)
+            found, do = "that memory ran out", "name a smaller --size, or use a larger machine"
+            yield MachineError(str(picture), found=found, expected="enough memory for this picture", do=do)
 
 
 def _segment_picture(picture: Path, wanted: Request, model: Model, data: Artifact) -> SegmentedPicture:
@@ -129,41 +130,39 @@ def _segment_picture(picture: Path, wanted: Request, model: Model, data: Artifac
     side = wanted.longest_side
     labels = model.labels(image, bound=(side, side) if side else data.max_size, with_crf=wanted.with_crf)
     palette = data.array("palette")
-    files.write(_mask(labels, palette), wanted.mask(picture))
+    files.write(_encode_mask(labels, palette), wanted.mask_file(picture))
     if wanted.overlay:
-        draw_over(image, labels, palette)
-        files.write(_png(PillowImage.fromarray(image)), wanted.drawn(picture))
+        draw_overlay(image, labels, palette)
+        files.write(_encode_png(PillowImage.fromarray(image)), wanted.overlay_file(picture))
     counts = np.sum([np.bincount(row, minlength=IGNORE + 1) for row in labels], axis=0)
     shares = {name: float(count / labels.size) for name, count in zip(data.class_names, counts, strict=False) if count}
-    return SegmentedPicture(wanted.mask(picture), shares)
+    return SegmentedPicture(wanted.mask_file(picture), shares)
 
 
 def check_outputs(pictures: Sequence[Path], wanted: Request) -> None:
-    """Refuse what would overwrite anything but what an earlier run has written, before anything is computed."""
+    """Refuse outputs that would overwrite anything but an earlier run's, before anything is computed."""
     names = [picture.stem for picture in pictures]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise DataError(
-            twice[0], found="two pictures of that name", expected="names that differ", do="give them one folder after the other"
-        )
+        raise DataError(twice[0], found="two pictures with this name", expected="different names", do=APART)
     outputs = [file for picture in pictures for file in wanted.outputs(picture)]
     if twice := sorted({str(file) for file in outputs if outputs.count(file) > 1}):
-        found = "the mask of a picture and the overlay of another under that name"
-        raise DataError(twice[0], found=found, expected="names that differ", do="give them one folder after the other")
-    given = {identity for picture in pictures if (identity := _identity(picture))}
+        found = "the mask of one picture and the overlay of another"
+        raise DataError(twice[0], found=found, expected="different names", do=APART)
+    inputs = {identity for picture in pictures if (identity := _identify(picture))}
     elsewhere = "name another folder, as with --to masks"
     for file in outputs:
-        if _identity(file) in given:
-            raise DataError(str(file), found="a picture that is to be segmented", expected="a place for what is made of it", do=elsewhere)
+        if _identify(file) in inputs:
+            raise DataError(str(file), found="a picture to be segmented", expected="another file to write to", do=elsewhere)
         if os.path.lexists(file) and not _is_ours(file):
-            expected = "nothing, or what it wrote earlier"
+            expected = "no file, or one that it wrote"
             raise DataError(
-                str(file), found="something that `seedbed predict` did not write", expected=expected, do=f"move it, or {elsewhere}"
+                str(file), found="a file that `seedbed predict` did not write", expected=expected, do=f"move it, or {elsewhere}"
             )
     files.check_folder(wanted.folder)
 
 
-def _identity(file: Path) -> tuple[int, int] | None:
-    """What tells a file from others whatever it is called; None where there is none."""
+def _identify(file: Path) -> tuple[int, int] | None:
+    """A file's identity, whatever its name; None if there is no file."""
     try:
         about = file.stat()
     except OSError:
@@ -194,11 +193,11 @@ def _read_content(picture: Path) -> bytes:
         ) from error
 
 
-# Pictures of any size, a block of rows at a time.
+# Pictures of any size are handled a block of rows at a time.
 
 
-def likeliest(probabilities: Probabilities, size: Size) -> LabelMap:
-    """The likeliest class of every pixel, at another size: as from `Probabilities.resized`, without having all of that in memory."""
+def find_likeliest(probabilities: Probabilities, size: Size) -> LabelMap:
+    """The likeliest class of every pixel at another size: as by `Probabilities.resize`, but without holding all of it in memory."""
     count, rows = probabilities.maps.shape[:2]
     height, width = size
     places = np.clip((np.arange(height) + 0.5) * rows / height - 0.5, 0, rows - 1)
@@ -216,25 +215,25 @@ def likeliest(probabilities: Probabilities, size: Size) -> LabelMap:
     return labels
 
 
-def draw_over(image: Image, labels: LabelMap, palette: Palette) -> None:
-    """Draw labels over an image in place, as `drawing.overlay` does."""
+def draw_overlay(image: Image, labels: LabelMap, palette: Palette) -> None:
+    """Draw labels over an image in place, as `drawing.draw_overlay` does."""
     height, step = len(image), max(1, PIXELS // image.shape[1])
     for start in range(0, height, step):
-        first, last = max(0, start - 1), min(height, start + step + 1)  # a row more on either side, whose labels make borders
-        drawn = drawing.overlay(image[first:last], labels[first:last], palette)
+        first, last = max(0, start - 1), min(height, start + step + 1)  # one more row on either side, because its labels make borders
+        drawn = drawing.draw_overlay(image[first:last], labels[first:last], palette)
         image[start : start + step] = drawn[start - first :][:step]
 
 
-def _mask(labels: LabelMap, palette: Palette) -> bytes:
-    """Labels as a PNG file of class numbers, which programs that show it show in the classes' colours."""
+def _encode_mask(labels: LabelMap, palette: Palette) -> bytes:
+    """Encode labels as a PNG file of class numbers, with a palette of the classes' colours."""
     colours = np.full((IGNORE + 1, 3), UNLABELLED, np.uint8)
     colours[: len(palette)] = palette
     picture = PillowImage.fromarray(labels)
     picture.putpalette(colours.tobytes())
-    return _png(picture)
+    return _encode_png(picture)
 
 
-def _png(picture: PillowImage.Image) -> bytes:
+def _encode_png(picture: PillowImage.Image) -> bytes:
     note, content = PngInfo(), io.BytesIO()
     note.add_text(*MARK)
     picture.save(content, format="PNG", pnginfo=note)

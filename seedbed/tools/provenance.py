@@ -1,7 +1,7 @@
-"""Whether an artifact is what params.yaml and the code would make of its inputs now.
+"""Whether params.yaml and the present code would still make an artifact from its inputs.
 
-DVC looks at parameters and code when a stage has ended and takes an artifact for what they say then; it knows no versions of packages.
-An artifact says itself what it was made with, and the store what computed it. Nothing is said of what neither of them tells.
+DVC records parameters and code when a stage ends, not when it begins, and does not see versions of packages. An artifact's own record
+says what it was made with, and the store which code computed it. What neither of them records is not compared.
 """
 
 from __future__ import annotations
@@ -26,49 +26,50 @@ from seedbed.store.records import FOLDER
 from seedbed.store.schemas import NONE
 from seedbed.store.store import Store
 
-ABSENT = None  # no parameter is that
+ABSENT = None  # stands for a missing parameter; no parameter has this value
 LOCK = "dvc.lock"
 
 
 def find_outdated(artifact: Artifact, params: Params, *, folder: Path = FOLDER) -> Iterator[str]:
-    """All that differs between what an artifact was made with and what it would be made with now."""
-    yield from of_params(artifact, params, folder=folder)
-    yield from of_code(artifact, folder=folder)
+    """Every difference between what an artifact was made with and what it would be made with now."""
+    yield from compare_params(artifact, params, folder=folder)
+    yield from compare_code(artifact, folder=folder)
 
 
-def remedy(stages: list[str]) -> str:
-    """What brings artifacts up to date that DVC takes for up to date."""
+def describe_remedy(stages: list[str]) -> str:
+    """The commands that bring artifacts up to date which DVC believes are up to date already."""
     return f"`dvc repro --force --single-item {' '.join(stages)}`, then `dvc repro`"
 
 
 # Parameters.
 
 
-def of_params(artifact: Artifact, params: Params, *, folder: Path = FOLDER) -> Iterator[str]:
+def compare_params(artifact: Artifact, params: Params, *, folder: Path = FOLDER) -> Iterator[str]:
     """How what an artifact was made with differs from what params.yaml says."""
-    yield from of_method(artifact, params)
-    if artifact.kind in OF_SETTINGS:
-        yield from OF_SETTINGS[artifact.kind](artifact, params)
-    if artifact.kind in OF_SPLITS:
-        yield from OF_SPLITS[artifact.kind](artifact, params, folder)
+    yield from compare_method(artifact, params)
+    if artifact.kind in COMPARE_SETTINGS:
+        yield from COMPARE_SETTINGS[artifact.kind](artifact, params)
+    if artifact.kind in COMPARE_IMAGES:
+        yield from COMPARE_IMAGES[artifact.kind](artifact, params, folder)
 
 
-def of_method(artifact: Artifact, params: Params) -> Iterator[str]:
-    """How the method of an artifact, or its parameters, differ from those that are selected now."""
+def compare_method(artifact: Artifact, params: Params) -> Iterator[str]:
+    """How the method that made an artifact, or its parameters, differ from those that are selected now."""
     family, made_by = artifact.kind, artifact.made_by
     selected = params.method_name(family)
     if made_by.method != selected:
-        yield f"made by the method {made_by.method}, where params.yaml selects {selected}"
+        yield f"made by the method {made_by.method}; params.yaml now selects {selected}"
         return
     method: Any = params.method(importlib.import_module(f"seedbed.{family}").Method)
     before, now = dict(_leaves(made_by.parameters)), dict(_leaves(json.loads(json.dumps(identity(method)))))
     for name in {**before, **now}:
         if before.get(name, ABSENT) != now.get(name, ABSENT):
-            yield f"made with {name} {_write_value(before.get(name, ABSENT))}, where params.yaml says {_write_value(now.get(name, ABSENT))}"
+            was, is_now = _write_value(before.get(name, ABSENT)), _write_value(now.get(name, ABSENT))
+            yield f"made with {name} {was}; params.yaml now says {is_now}"
 
 
 def _write_value(value: Any) -> str:
-    """A value as params.yaml has it."""
+    """A value as it is written in params.yaml."""
     return "nothing" if value is ABSENT else json.dumps(value, ensure_ascii=False)
 
 
@@ -80,55 +81,55 @@ def _leaves(block: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield f"{prefix}{name}", value
 
 
-# Settings of a family are not on record: what can be seen of them is held against what they say.
+# The settings of a family are not recorded, so their visible effects are compared instead.
 
 
-def _check_data_set(artifact: Artifact, params: Params) -> Iterator[str]:
+def _compare_data_set(artifact: Artifact, params: Params) -> Iterator[str]:
     settings = _settings("dataset", params)
     if artifact.max_size != tuple(settings.max_size):
-        yield f"made with max_size {list(artifact.max_size)}, where params.yaml says {list(settings.max_size)}"
+        yield f"made with max_size {list(artifact.max_size)}; params.yaml now says {list(settings.max_size)}"
     if settings.classes and artifact.class_names[1:] != list(settings.classes):
-        yield f"made with the classes {join_names(artifact.class_names[1:])}, where params.yaml says {join_names(settings.classes)}"
+        yield f"made with the classes {join_names(artifact.class_names[1:])}; params.yaml now says {join_names(settings.classes)}"
     if settings.larger == "refuse" and (artifact.array("size") != artifact.array("original_size")).any():
-        yield "made with larger images shrunk, where params.yaml says refuse"
+        yield "made with larger images shrunk; params.yaml now says refuse"
     broken = len(artifact) - len(artifact.usable)
     if broken > settings.allow_broken:
-        yield f"made with {broken} broken images left out, where params.yaml allows {settings.allow_broken}"
+        yield f"made with {broken} broken images left out; params.yaml now allows {settings.allow_broken}"
 
 
-def _check_maps(artifact: Artifact, params: Params) -> Iterator[str]:
-    """The artifacts that a training read."""
+def _compare_maps(artifact: Artifact, params: Params) -> Iterator[str]:
+    """Compare the artifacts that a training read maps and initial weights from."""
     family = artifact.kind
     method: Any = params.method(importlib.import_module(f"seedbed.{family}").Method)
     settings = _settings(family, params)
     wanted = {settings.maps.get(name, NONE) for name in method.wanted_maps}
     wanted |= {getattr(settings, "start", NONE)}
-    yield from _of_inputs(artifact, wanted)
+    yield from _compare_inputs(artifact, wanted)
 
 
-def _check_judged(artifact: Artifact, params: Params) -> Iterator[str]:
-    """The artifacts that an evaluation judged, and what it calls them."""
+def _compare_judged(artifact: Artifact, params: Params) -> Iterator[str]:
+    """Compare the artifacts that an evaluation judged, and their names in it."""
     settings = _settings("evaluation", params)
     wanted = {*settings.slots.values(), *settings.labels.values()}
-    yield from _of_inputs(artifact, wanted)
+    yield from _compare_inputs(artifact, wanted)
     was, is_now = artifact.array("kinds").tolist(), list(settings.kinds)
     if was != is_now:
-        yield f"made of {join_names(was)}, where params.yaml names {join_names(is_now)}"
+        yield f"made of {join_names(was)}; params.yaml now names {join_names(is_now)}"
 
 
-def _of_inputs(artifact: Artifact, wanted: Collection[str]) -> Iterator[str]:
-    """How the artifacts that one was made from differ from those that slots name."""
+def _compare_inputs(artifact: Artifact, wanted: Collection[str]) -> Iterator[str]:
+    """How an artifact's inputs differ from those that slots name."""
     was, is_now = sorted(set(artifact.made_by.inputs) - {"dataset", NONE}), sorted({*wanted} - {NONE})
     if was != is_now:
-        yield f"made from {join_names(was)}, where params.yaml names {join_names(is_now)}"
+        yield f"made from {join_names(was)}; params.yaml now names {join_names(is_now)}"
 
 
-def _check_predicted(artifact: Artifact, params: Params, folder: Path) -> Iterator[str]:
+def _compare_predicted(artifact: Artifact, params: Params, folder: Path) -> Iterator[str]:
     split = _settings("predictions", params).split
-    yield from _of_split(artifact, split, folder, lambda data: data.split(split))
+    yield from _compare_images(artifact, split, folder, lambda data: data.split(split))
 
 
-def _check_evaluated(artifact: Artifact, params: Params, folder: Path) -> Iterator[str]:
+def _compare_evaluated(artifact: Artifact, params: Params, folder: Path) -> Iterator[str]:
     settings = _settings("evaluation", params)
     predictions = _open(settings.predictions, artifact, folder) if settings.predictions != NONE else None
 
@@ -138,20 +139,20 @@ def _check_evaluated(artifact: Artifact, params: Params, folder: Path) -> Iterat
         chosen = set(data.learnable(settings.split)) if settings.needs_training_images else set()
         return [image for image in data.usable if image in chosen or (predictions is not None and image in predictions)]
 
-    yield from _of_split(artifact, settings.split, folder, wanted)
+    yield from _compare_images(artifact, settings.split, folder, wanted)
 
 
-def _of_split(artifact: Artifact, split: str, folder: Path, wanted: Callable[[Artifact], list[str]]) -> Iterator[str]:
+def _compare_images(artifact: Artifact, split: str, folder: Path, wanted: Callable[[Artifact], list[str]]) -> Iterator[str]:
     data = _open("dataset", artifact, folder)
     try:
         if data is not None and artifact.ids != wanted(data):
-            yield f"made of other images than params.yaml says, which has the split {split}"
-    except ArtifactError:  # there is no such split
-        yield f"made of other images than params.yaml says, which has the split {split}, to which none belongs"
+            yield f"made from other images than those of the split {split}, which params.yaml now names"
+    except ArtifactError:  # the data set has no such split
+        yield f"made from other images than those of the split {split}, which params.yaml now names and no image belongs to"
 
 
 def _open(name: str, artifact: Artifact, folder: Path) -> Artifact | None:
-    """An input of an artifact, where it is still the one that the artifact was made from."""
+    """An input of an artifact; None if it is no longer the one that the artifact was made from."""
     try:
         opened = open_artifact(name, folder=folder)
     except ArtifactError:
@@ -163,50 +164,50 @@ def _settings(stage: str, params: Params) -> Any:
     return params.settings(importlib.import_module(f"seedbed.{stage}").Settings)
 
 
-OF_SETTINGS: Mapping[str, Callable[[Artifact, Params], Iterator[str]]] = {
-    "dataset": _check_data_set,
-    "classifier": _check_maps,
-    "segmenter": _check_maps,
-    "evaluation": _check_judged,
+COMPARE_SETTINGS: Mapping[str, Callable[[Artifact, Params], Iterator[str]]] = {
+    "dataset": _compare_data_set,
+    "classifier": _compare_maps,
+    "segmenter": _compare_maps,
+    "evaluation": _compare_judged,
 }
-OF_SPLITS: Mapping[str, Callable[[Artifact, Params, Path], Iterator[str]]] = {
-    "predictions": _check_predicted,
-    "evaluation": _check_evaluated,
+COMPARE_IMAGES: Mapping[str, Callable[[Artifact, Params, Path], Iterator[str]]] = {
+    "predictions": _compare_predicted,
+    "evaluation": _compare_evaluated,
 }
 
 
-# Code and packages, where the store still has what computed the artifact.
+# Code and packages, as long as the store still has the entries of the artifact.
 
 
-def of_code(artifact: Artifact, *, folder: Path = FOLDER) -> Iterator[str]:
-    """How the code that computed an artifact differs from the present."""
+def compare_code(artifact: Artifact, *, folder: Path = FOLDER) -> Iterator[str]:
+    """How the code and packages that computed an artifact differ from the present ones."""
     store = Store(artifact.name, folder=folder)
     last = next((entry for name in store.last()["entries"][:1] if (entry := store.entry(name))), None)
     if last is None or not _holds(last, artifact):
         return
     problems = list(_find_changed(last))
-    # What another code computed to the same bytes is as good.
+    # It is as good if the present code has computed the same bytes.
     if problems and all(any(_find_changed(entry)) for entry in store.entries() if entry.path != last.path and _holds(entry, artifact)):
         yield from problems
 
 
 def _find_changed(entry: Entry) -> Iterator[str]:
-    """How the recipe of an entry differs from what its method would be computed with now."""
+    """How the code and packages that computed an entry differ from the present ones."""
     modules = entry.recipe.get("modules") or {f"stages.{entry.stage}", *(module for module, _ in entry.recipe.get("parameters", ()))}
     try:
         code, packages = fingerprint.digest(modules), fingerprint.packages(modules)
     except ModuleNotFoundError as error:
-        yield f"computed with {error.name}, which is not there any more"
+        yield f"computed with {error.name}, which no longer exists"
         return
     if entry.recipe.get("code") != code:
-        yield "computed with other code than there is now"
+        yield "computed with code that has changed since"
     for name, version in sorted(entry.recipe.get("packages", {}).items()):
         if packages.get(name) != version:
             yield f"computed with {name} {version}, now {packages.get(name) or 'none'}"
 
 
 def _holds(entry: Entry, artifact: Artifact) -> bool:
-    """Whether an entry of the store is the first part of an artifact, going by what both say of its content."""
+    """Whether an entry of the store is the first part of an artifact, judged by the digests that both record."""
     arrays = artifact.schema.arrays
     small = [name for name in entry.group if name in arrays and not arrays[name].large]
     small = ["digest"] if "digest" in small else small
@@ -221,11 +222,11 @@ def _holds(entry: Entry, artifact: Artifact) -> bool:
     return bool(small)
 
 
-# What DVC was told.
+# What DVC has on record.
 
 
 def read_recorded(folder: Path = FOLDER) -> frozenset[str]:
-    """Stages of which dvc.lock, beside a folder of artifacts, tells what they were run with."""
+    """Stages that are listed in dvc.lock, which lies beside the folder of artifacts."""
     lock = folder.absolute().parent / LOCK
     try:
         content = YAML(typ="safe").load(lock.read_text(encoding="utf-8")) if lock.is_file() else {}
@@ -233,7 +234,7 @@ def read_recorded(folder: Path = FOLDER) -> frozenset[str]:
     except (YAMLError, ValueError, AttributeError, TypeError) as error:
         raise MachineError(
             LOCK,
-            found=f"what DVC did not write: {str(error).partition(chr(10))[0]}",
-            expected="a record of what ran",
-            do="restore it from git, or remove it: what is in DVC's cache or in the store is used all the same",
+            found=f"content that DVC did not write: {str(error).partition(chr(10))[0]}",
+            expected="DVC's record of what ran",
+            do="restore it from git, or delete it: DVC's cache and the store are still used",
         ) from error

@@ -1,6 +1,6 @@
-"""`seedbed recipe`: settings of a published work, or for a kind of data, laid over params.yaml; or the block of one method, laid in.
+"""`seedbed recipe`: lays a recipe over params.yaml, or adds the block of one method to it.
 
-A recipe gives every value of what it selects, so that what params.yaml said before plays no part. A block selects nothing.
+A recipe gives every value of what it selects, so the previous content of params.yaml does not matter. A block selects nothing.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from seedbed.params import Params
 from seedbed.tools import editing
 from seedbed.tools.recipe_files import Recipe, list_blocks, list_recipes, read_block, read_recipe
 
-NETWORKS = ("network", "backbone", "architecture")  # what a network is called beside its initial weights
+NETWORKS = ("network", "backbone", "architecture")  # names of the parameter that selects a network, beside its initial weights
 FINALLY = "run `seedbed plan`, then `dvc repro`"
 
 
 def describe_all() -> Iterator[str]:
-    """Every recipe, and every block that can be laid in, with what it is."""
+    """Every recipe and every block, with its title."""
     editing.check_checkout()
     for name in list_recipes():
         yield f"{name}: {read_recipe(name).title}"
@@ -27,7 +27,7 @@ def describe_all() -> Iterator[str]:
 
 
 def lay(name: str) -> Iterator[str]:
-    """Lay a recipe over params.yaml, or a method's block into it, and say what that changes and what is left to do."""
+    """Lay a recipe over params.yaml, or add a method's block, and say what that changes and what is left to do."""
     editing.check_checkout()
     if name in list_recipes():
         yield from _lay_recipe(read_recipe(name))
@@ -45,7 +45,7 @@ def lay(name: str) -> Iterator[str]:
 
 
 def _lay_recipe(recipe: Recipe) -> Iterator[str]:
-    recipe.params()  # which says what is wrong with it
+    recipe.params()  # raises an error if something is wrong with it
     content = editing.load()
     yield from _write(recipe, content) or ["nothing to change"]
     for what in _left(recipe):
@@ -67,7 +67,7 @@ def _lay_block(block: Recipe, family: str, name: str) -> Iterator[str]:
 
 
 def _write(recipe: Recipe, content: Any) -> list[str]:
-    """Let params.yaml say what a recipe does; returns what that changes."""
+    """Write a recipe's values into params.yaml. Returns what that changes."""
     before = dict(_values(editing.plain(content)))
     for family, section in recipe.sections.items():
         own = content.setdefault(family, {})
@@ -76,7 +76,7 @@ def _write(recipe: Recipe, content: Any) -> list[str]:
     after = dict(_values(editing.plain(content)))
     for address, value in _values(editing.plain(recipe.sections)):
         if after[address] != value:
-            found = f"{_write_value(after[address])}, which an alias (*) takes from elsewhere"
+            found = f"{_write_value(after[address])}, which is an alias (*) of another value"
             raise ParamsError(f"{editing.PARAMS}: {address}", found=found, expected="a value of its own", do="write it out")
     changes = list(_changes(before, after))
     if changes:
@@ -85,7 +85,7 @@ def _write(recipe: Recipe, content: Any) -> list[str]:
 
 
 def _values(content: Any, address: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value with its address; a list is one."""
+    """Every value with its address; a list is one value."""
     if isinstance(content, Mapping) and (content or not address):
         for name, value in content.items():
             yield from _values(value, f"{address}.{name}" if address else str(name))
@@ -101,7 +101,7 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[st
 
 
 def _write_value(value: Any) -> str:
-    """A value as YAML has it."""
+    """A value as it is written in YAML."""
     if isinstance(value, list):
         return f"[{', '.join(map(_write_value, value))}]"
     if isinstance(value, bool):
@@ -110,29 +110,29 @@ def _write_value(value: Any) -> str:
 
 
 def _left(recipe: Recipe) -> Iterator[str]:
-    """What is left to do once a recipe is laid."""
+    """What the user still has to do."""
     yield from recipe.tasks
     root = Params.read().raw_root()
     if not root.is_dir():
-        yield f"{root} is not there: put the data there, or a symbolic link to it"
+        yield f"{root} is missing: put the data there, or a symbolic link to it"
     yield from _say_weights(recipe)
     yield FINALLY
 
 
 def _say_weights(recipe: Recipe) -> Iterator[str]:
     """Which weights are needed, and where they come from."""
-    sources = list(dict.fromkeys(_weights(recipe.sections)))  # each once
+    sources = list(dict.fromkeys(_find_weights(recipe.sections)))  # each once
     if downloaded := [name for source, name in sources if source == "hub"]:
         yield f"weights are downloaded when they are first used: {join_names(downloaded)}; docs/weights.md says how to use files instead"
     for file in (name for source, name in sources if source == "file"):
-        yield f"let initial_weights name your copy of {file}, and its sha256"
+        yield f"set initial_weights.file to your copy of {file}, and initial_weights.sha256 to its digest"
 
 
-def _weights(content: Any) -> Iterator[tuple[str, str]]:
-    """Where each network's weights come from, and the network's name, or the file's."""
+def _find_weights(content: Any) -> Iterator[tuple[str, str]]:
+    """Where each network's weights come from, and the name of the network or file."""
     if isinstance(content, Mapping):
         if weights := content.get("initial_weights"):
             network = next(str(content[name]) for name in NETWORKS if name in content)
             yield weights["source"], weights["file"] or network
         for value in content.values():
-            yield from _weights(value)
+            yield from _find_weights(value)

@@ -1,8 +1,8 @@
-"""Files of recipes/: settings of whole systems, each perhaps based on another, and in recipes/methods/ blocks of single methods.
+"""Reads recipes/: settings of whole systems, which may be based on one another, and in recipes/methods/ blocks of single methods.
 
-A recipe has sections of params.yaml. With `based_on: other` it says only what differs from that recipe: blocks of parameters are merged
-name by name; a list, a value or a mapping that is a value (`maps`) replaces. Where a section selects another method than the base does,
-only that method's block is taken from the base.
+A recipe has the sections of params.yaml. With `based_on: other` it gives only what differs from that recipe: blocks of parameters are
+merged name by name; values, lists, and mappings that are values (`maps`) replace the base's. If a section selects another method than the
+base, only that method's block is taken from the base.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from seedbed.tools import editing
 
 RECIPES = Path("recipes")
 BASED_ON = "based_on"
-NEXT = "next:"  # how comments begin that say what has to be done besides
+NEXT = "next:"  # begins comments that say what the user still has to do
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A file of recipes/ with everything that it takes from those that it is based on."""
+    """A file of recipes/ merged with the recipes that it is based on."""
 
     file: Path
     title: str  # the first line of its comments
-    tasks: tuple[str, ...]  # what has to be done besides: its own, else the base's
-    own: Any  # sections as the file writes them
-    sections: Any  # the same with what the base says
+    tasks: tuple[str, ...]  # what the user still has to do: its own, or else the base's
+    own: Any  # sections as written in the file
+    sections: Any  # the same merged with the base's
 
     def plain(self) -> dict[str, Any]:
-        """The whole as plain dictionaries, lists, texts and numbers."""
+        """The sections as plain dictionaries, lists, strings and numbers."""
         sections: dict[str, Any] = editing.plain(self.sections)
         return sections
 
     def params(self) -> Params:
-        """The whole as parameters; refuses names that nothing reads."""
+        """The sections as parameters; refuses names that nothing reads."""
         return Params(self.plain(), source=str(self.file))
 
 
@@ -54,7 +54,7 @@ def list_blocks(folder: Path = RECIPES) -> list[str]:
 
 
 def read_recipe(name: str, *, folder: Path = RECIPES) -> Recipe:
-    """Read a recipe with all that it is based on."""
+    """Read a recipe and everything that it is based on."""
     files = [_read_file(folder / f"{name}.yaml")]
     names = [name]
     while (base := files[-1].base) is not None:
@@ -93,7 +93,7 @@ def find_block(sections: Mapping[str, Any], address: str, *, folder: Path = RECI
 
 @dataclass(frozen=True)
 class _File:
-    """What one file says."""
+    """The content of one file."""
 
     file: Path
     title: str
@@ -103,27 +103,27 @@ class _File:
 
 
 def _read_file(file: Path) -> _File:
-    Params.read(file, checked=False)  # which says what is wrong with the file as such
+    Params.read(file, checked=False)  # raises an error if the file cannot be read
     sections = editing.strip_comments(editing.load(file))
     base = sections.pop(BASED_ON, None)
     if base is not None and not isinstance(base, str):
         raise ParamsError(f"{file}: {BASED_ON}", found=repr(base), expected="the name of a recipe", do="correct it")
-    Params(editing.plain(sections), source=str(file))  # which says what is wrong with its names
+    Params(editing.plain(sections), source=str(file))  # raises an error if it has unknown names
     comments = list(_read_comments(file))
     tasks = tuple(line.removeprefix(NEXT).strip() for line in comments if line.startswith(NEXT))
     return _File(file, "".join(comments[:1]), tasks, base, sections)
 
 
 def _read_comments(file: Path) -> Iterator[str]:
-    """The comments with which a file begins, line by line."""
+    """The comments at the beginning of a file, line by line."""
     for line in takewhile(lambda line: line.startswith("#"), file.read_text(encoding="utf-8").splitlines()):
         yield line.removeprefix("#").strip()
 
 
 def _check_base(names: list[str], *, where: Path, folder: Path) -> None:
-    """Refuse a base that does not exist, or that is itself based on what names it.
+    """Refuse a base that does not exist, or a cycle of bases.
 
-    names: recipes, each the base of the one before; the last is to be checked
+    names: recipes, each the base of the one before; the last one is checked.
     """
     base, known = names[-1], list_recipes(folder)
     if base not in known:
@@ -133,12 +133,12 @@ def _check_base(names: list[str], *, where: Path, folder: Path) -> None:
     if base in names[:-1]:
         circle = " -> ".join(names[names.index(base) :])
         raise ParamsError(
-            f"{where}: {BASED_ON}", found=f"a circle: {circle}", expected="a recipe that is not based on this one", do="break it"
+            f"{where}: {BASED_ON}", found=f"a cycle: {circle}", expected="a recipe that is not based on this one", do="break it"
         )
 
 
 def _lay_over(base: Any, sections: Mapping[str, Any]) -> None:
-    """Change the base's sections to what others say."""
+    """Merge sections into the base's, in place."""
     for family, section in sections.items():
         below = base.setdefault(family, {})
         known = methods.list_available(family)
@@ -156,7 +156,7 @@ def _lay_over(base: Any, sections: Mapping[str, Any]) -> None:
 
 
 def _merge(base: Any, key: str, value: Any) -> None:
-    """Let an entry of the base have a block's values, and keep those that the block does not name."""
+    """Set an entry of the base to a value; values of a block that the new one does not name stay."""
     if isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
         for name, inner in value.items():
             _merge(base[key], name, inner)

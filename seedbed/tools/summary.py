@@ -1,4 +1,4 @@
-"""The figures of the last run, for people."""
+"""`seedbed summary`: the figures of the last run, and what to open."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ SHOWN = {
 LABELS = ("miou", "boundary_miou", "coverage", "precision")
 TO_OPEN = (
     ("data/plots/training_images.png", "class maps, superpixels, seeds and masks of training images, beside the truth"),
-    ("data/plots/predictions.png", "what the trained network says of images that it never saw"),
-    ("data/plots/errors_predictions.png", "the images that it gets most wrong, and where; beside it those of the masks"),
+    ("data/plots/predictions.png", "predictions of the trained network on images that it never saw"),
+    ("data/plots/errors_predictions.png", "the images with the worst predictions, and their errors; also errors_masks.png"),
     ("data/metrics/images.csv", "every image's mIoU, worst first"),
-    ("data/plots/iou.png", "every class's IoU; beside it confusion matrices, and class maps at every threshold"),
+    ("data/plots/iou.png", "every class's IoU; in the same folder confusion matrices, and class maps by threshold"),
     ("data/metrics/evaluation.json", "every figure, class by class; `dvc metrics diff` compares two runs"),
     ("data/refinement.zarr", "the masks themselves: zarr.open('data/refinement.zarr', mode='r')['labels'][0]"),
 )
@@ -38,7 +38,10 @@ def figures_table() -> Table:
         report: dict[str, dict[str, Any]] = dict(json.loads(FIGURES.read_text(encoding="utf-8")))
     except ValueError as error:
         raise ArtifactError(
-            str(FIGURES), found=f"no JSON: {error}", expected="the figures of a run", do="run `dvc repro --force --single-item evaluation`"
+            str(FIGURES),
+            found=f"a file that is not JSON: {error}",
+            expected="the figures of a run",
+            do="run `dvc repro --force --single-item evaluation`",
         ) from error
     table = Table(box=None, header_style="bold")
     for column in ("what", "images", "figures"):
@@ -47,12 +50,12 @@ def figures_table() -> Table:
         shown = [f"{name.replace('_', ' ')} {content[name]}" for name in SHOWN.get(kind, LABELS) if content.get(name) is not None]
         oracle = content.get("oracle", {})
         if oracle.get("miou") is not None:
-            shown.append(f"oracle, which sees the truth: miou {oracle['miou']} at threshold {oracle['threshold']}")
+            shown.append(f"oracle (best threshold by the truth): miou {oracle['miou']} at {oracle['threshold']}")
         table.add_row(kind, str(content["images"]), "   ".join(shown))
     return table
 
 
-def what_to_open() -> str:
-    """Files that are worth a look, those that are there."""
+def list_files_to_open() -> str:
+    """Files that are worth a look and exist."""
     lines = [f"  {path:36} {what}" for path, what in TO_OPEN if Path(path).exists()]
     return "\n".join(["", "Open:", *lines])

@@ -1,11 +1,11 @@
-"""Whether what is on disk is what was published, and says what it can say.
+"""`seedbed verify`: checks that what is on disk is what was published, and that its content is possible.
 
-Four questions are asked of every artifact: are all files there, byte by byte; were its inputs the present ones; is it what params.yaml
-and the code would make of them now; and, image by image, is the content possible: no NaN, no class that the image does not contain, no
-padding that was written over. What is damaged is named with its shard and images, and everything else is looked at all the same.
+Every artifact is checked for four things: all files are there, byte for byte; its inputs are still the ones it was made from; params.yaml
+and the code would still make the same; and every image has possible content: no NaN, no class that the image does not contain, nothing
+in the padding. Damage is reported with its shard and images, and everything else is still checked.
 
-A check is a function from what it looks at to what is wrong with it, in words. One that comes upon something damaged stops
-there without a word: the damage is a finding already.
+A check is a function that takes what it examines and yields descriptions of problems. If it comes upon damage, it ends without
+another finding.
 """
 
 from __future__ import annotations
@@ -32,20 +32,22 @@ from seedbed.store.records import FOLDER, files_below, record_of, sha256
 from seedbed.store.schemas import NONE, SCHEMAS
 from seedbed.store.store import NEW, Store
 from seedbed.tools import provenance
-from seedbed.tools.checks import DAMAGED, GROUP, OF_AN_ARTIFACT, Examined, Finding, Row, count, of_image
+from seedbed.tools.artifact_checks import check_artifact
+from seedbed.tools.examined import DAMAGED, GROUP, Examined, Finding, Row
+from seedbed.tools.image_checks import check_image
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was found of one artifact."""
+    """The result for one artifact."""
 
     artifact: str
     findings: tuple[Finding, ...]
-    content: tuple[str, ...]  # how much of it there is
+    content: tuple[str, ...]  # how much it holds: images, shards, bytes
 
     @property
     def sound(self) -> bool:
-        """Whether there is nothing wrong."""
+        """Whether nothing is wrong."""
         return not self.findings
 
     def __str__(self) -> str:
@@ -54,58 +56,58 @@ class Report:
         return f"{self.artifact}: sound: {join_names(self.content)}"
 
 
-def lineage(artifact: Artifact) -> Iterator[tuple[str, str]]:
-    """Inputs that are no longer those it was made from."""
+def check_lineage(artifact: Artifact) -> Iterator[tuple[str, str]]:
+    """Find inputs that have changed since the artifact was made from them."""
     for source, expected in artifact.made_by.inputs.items():
-        present = record_of(artifact.path.with_name(f"{source}.zarr")).get("digest", expected)  # of what is not there, nothing is said
+        present = record_of(artifact.path.with_name(f"{source}.zarr")).get("digest", expected)  # a missing input is no problem here
         if present != expected:
-            yield "lineage", f"made from another data/{source}.zarr"
+            yield "lineage", f"made from a different data/{source}.zarr"
 
 
-def damaged_files(path: Path, record: Mapping[str, Any], done: Callable[[], None] = lambda: None) -> Iterator[tuple[str, str]]:
+def find_damaged_files(path: Path, record: Mapping[str, Any], done: Callable[[], None] = lambda: None) -> Iterator[tuple[str, str]]:
     """Files of an artifact that are not as they were published, and what is wrong with them.
 
-    done: called when a file was looked at.
+    done: called after each file.
     """
     with ThreadPoolExecutor() as threads:  # checksums are computed outside Python's lock
-        checked = threads.map(lambda item: (item[0], _damage(path / item[0], *item[1])), record["files"].items())
+        checked = threads.map(lambda item: (item[0], _describe_damage(path / item[0], *item[1])), record["files"].items())
         for file, problem in checked:
             done()
             if problem:
                 yield file, problem
     for file, _ in files_below(path):
         if file not in record["files"]:
-            yield file, "does not belong there"
+            yield file, "unexpected file"
 
 
-def _damage(file: Path, size: int, expected: str) -> str:
+def _describe_damage(file: Path, size: int, expected: str) -> str:
     try:
         if not file.is_file():
             return "missing"
         if file.stat().st_size != size:
             return f"{file.stat().st_size} bytes instead of {size}"
-        return "" if sha256(file) == expected else "another content than was published"
+        return "" if sha256(file) == expected else "content differs from what was published"
     except OSError as error:
         return f"cannot be read: {error.strerror}"
 
 
-def _metadata(path: Path) -> Iterator[str]:
-    """What a group says beside its record; zarr would believe it."""
+def _check_metadata(path: Path) -> Iterator[str]:
+    """Find metadata of the group that its record does not cover, and that zarr would obey."""
     content = json.loads((path / GROUP).read_text(encoding="utf-8"))
     more = [*(content.keys() - {"attributes", "zarr_format", "node_type"}), *(content["attributes"].keys() - {"seedbed"})]
     if more:
-        yield f"more than was published: {join_names(sorted(more))}"
+        yield f"unexpected metadata: {join_names(sorted(more))}"
 
 
-def _cures(name: str, path: Path, files: Sequence[str]) -> dict[str, str]:
-    """What to do about damaged files."""
-    again, cached = f"`dvc repro --force --single-item {name}`: what is damaged is computed again", _is_cached(path, files)
-    first = {file: f"`rm -f {there}`, from where DVC would take the damaged file again, and then " for file, there in cached.items()}
+def _find_remedies(name: str, path: Path, files: Sequence[str]) -> dict[str, str]:
+    """What to do about each damaged file."""
+    again, cached = f"`dvc repro --force --single-item {name}`: only what is damaged is recomputed", _find_in_cache(path, files)
+    first = {file: f"`rm -f {there}`, the same damaged file in DVC's cache, then " for file, there in cached.items()}
     return {file: f"run {first.get(file, '')}{again}" for file in files}
 
 
-def _is_cached(path: Path, files: Iterable[str]) -> dict[str, Path]:
-    """Where DVC's cache holds files of an artifact by hard link, so that whatever happened to them happened to both."""
+def _find_in_cache(path: Path, files: Iterable[str]) -> dict[str, Path]:
+    """Where DVC's cache holds files of an artifact by hard link, so that damage to one is damage to both."""
     linked: dict[tuple[int, int], str] = {}
     for file in files:
         with suppress(OSError):
@@ -127,8 +129,8 @@ def _is_cached(path: Path, files: Iterable[str]) -> dict[str, Path]:
     return {file: shown / one.relative_to(cache) for file, one in found if file}
 
 
-def names_of(wanted: Sequence[str], *, folder: Path = FOLDER) -> list[str]:
-    """Artifacts to be looked at: those that are named, or all that there are and that dvc.lock tells of."""
+def select_artifacts(wanted: Sequence[str], *, folder: Path = FOLDER) -> list[str]:
+    """Names of the artifacts to verify: those that are wanted, or all that exist or that dvc.lock lists."""
     lying = {path.stem: record_of(path) for path in sorted(folder.glob("*.zarr"))}
     lost = provenance.read_recorded(folder) if lying else frozenset()
     known = [
@@ -143,20 +145,20 @@ def names_of(wanted: Sequence[str], *, folder: Path = FOLDER) -> list[str]:
     there = [name for name in known if name in lying]
     for name in wanted:
         if name not in there:
-            open_artifact(name, folder=folder)  # says which stage makes it
+            open_artifact(name, folder=folder)  # raises an error that says which stage makes it
     if not there:
-        raise ArtifactError(str(folder), found="no artifact", expected="what some stage left", do="run `dvc repro`")
+        raise ArtifactError(str(folder), found="no artifacts", expected="at least one", do="run `dvc repro`")
     return [name for name in known if (name in wanted if wanted else name in there or name in lost)]
 
 
 def verify_all(
     names: Sequence[str], *, params: Params | None = None, root: Path | None = None, store: bool = False, folder: Path = FOLDER
 ) -> Iterator[Report]:
-    """Look at artifacts and whatever else is wanted.
+    """Verify artifacts, and raw data and the store on request.
 
-    params: what artifacts are held against, if there are any.
-    root: of the raw data, if its files shall be looked at.
-    store: whether to look at what is kept of these stages, too.
+    params: compared with what artifacts were made with, unless None.
+    root: of the raw data; None leaves its files out.
+    store: whether to verify the stored entries of these stages, too.
     """
     for name in names:
         yield verify(name, params=params, folder=folder)
@@ -166,139 +168,140 @@ def verify_all(
         yield verify_store(name, folder=folder)
 
 
-def advice(made: Iterable[Report]) -> Iterator[str]:
-    """What to do about findings, each thing once."""
-    found = [one for report in made for one in report.findings]
+def give_advice(reports: Iterable[Report]) -> Iterator[str]:
+    """How many findings there are and what to do about them, each remedy once."""
+    found = [one for report in reports for one in report.findings]
     if found:
-        yield count(len(found), "finding")
+        yield _count(len(found), "finding")
     yield from dict.fromkeys(f"{one.artifact}: {one.do}" for one in found)
 
 
 def verify(name: str, *, params: Params | None = None, folder: Path = FOLDER) -> Report:
-    """Look at an artifact.
+    """Verify one artifact.
 
-    params: what it is held against, if there are any.
+    params: compared with what it was made with, unless None.
     """
     path = folder / f"{name}.zarr"
     if not path.exists():
-        do = f"run `dvc repro {name}`, which takes it from DVC's cache or makes it"
-        return Report(name, (Finding(name, str(path), "missing, though dvc.lock tells of it", do),), ())
+        do = f"run `dvc repro {name}`, which restores it from DVC's cache or recomputes it"
+        return Report(name, (Finding(name, str(path), "missing, although dvc.lock lists it", do),), ())
 
-    def refused(problem: str) -> Report:
-        return Report(name, (Finding(name, GROUP, problem, _cures(name, path, [GROUP])[GROUP]),), ())
+    def refuse(problem: str) -> Report:
+        return Report(name, (Finding(name, GROUP, problem, _find_remedies(name, path, [GROUP])[GROUP]),), ())
 
     record = record_of(path)
     if "schema" not in record:
-        return refused("not what was written when it was published" if (path / GROUP).is_file() else "missing")
+        return refuse("not as it was published" if (path / GROUP).is_file() else "missing")
     if problem := find_other_schema(record):
         found, expected = problem
-        return refused(f"{found} instead of {expected}, which this version reads")
+        return refuse(f"{found} instead of {expected}, which this version reads")
     try:
         group = zarr.open_group(Recorded(path, record["files"]), mode="r", zarr_format=3)
     except (RuntimeError, ValueError, OSError) as error:
-        return refused(f"no zarr group: {error}")
+        return refuse(f"not a zarr group: {error}")
     artifact = Artifact(name, path, group, record)
-    report = _examine(Examined(artifact, group), reference(folder), list(_find_outdated(artifact, params, folder)))
+    report = _examine(Examined(artifact, group), open_sound_data_set(folder), list(_find_outdated(artifact, params, folder)))
     if record_of(path).get("digest") != record["digest"]:
-        raise ArtifactError(str(path), found="that it was replaced meanwhile", expected="no stage at work", do="run `seedbed verify` again")
+        raise ArtifactError(
+            str(path), found="an artifact that was replaced during the check", expected="no running stage", do="run `seedbed verify` again"
+        )
     return report
 
 
-def reference(folder: Path = FOLDER) -> Artifact | None:
-    """The data set, or None where it is not there or not sound, and nothing can be held against it."""
+def open_sound_data_set(folder: Path = FOLDER) -> Artifact | None:
+    """The data set to compare artifacts with; None if it is missing or damaged."""
     try:
         data = open_artifact("dataset", folder=folder)
     except ArtifactError:
         return None
-    return None if any(damaged_files(data.path, {"files": data.files})) else data
+    return None if any(find_damaged_files(data.path, {"files": data.files})) else data
 
 
 def _find_outdated(artifact: Artifact, params: Params | None, folder: Path) -> Iterator[Finding]:
-    """How an artifact differs from what would be made now, as far as that can be seen of one that may be damaged."""
-    name, again = artifact.name, f"run {provenance.remedy([artifact.name])}"
-    try:
-        problems = provenance.of_params(artifact, params, folder=folder) if params is not None else ()
-        yield from (Finding(name, "params.yaml", problem, again) for problem in problems)
-    except (ParamsError, MethodError) as error:
-        yield Finding(name, "params.yaml", f"not held against it: {error}", "run `seedbed plan`")
-    except DAMAGED:
-        pass  # which is said elsewhere
+    """How an artifact differs from what would be made now. A comparison ends at damage, which is a finding of its own."""
+    name, again = artifact.name, f"run {provenance.describe_remedy([artifact.name])}"
     with suppress(*DAMAGED):
-        yield from (Finding(name, "code", problem, again) for problem in provenance.of_code(artifact, folder=folder))
+        try:
+            problems = provenance.compare_params(artifact, params, folder=folder) if params is not None else ()
+            yield from (Finding(name, "params.yaml", problem, again) for problem in problems)
+        except (ParamsError, MethodError) as error:
+            yield Finding(name, "params.yaml", f"not compared with it: {error}", "run `seedbed plan`")
+    with suppress(*DAMAGED):
+        yield from (Finding(name, "code", problem, again) for problem in provenance.compare_code(artifact, folder=folder))
 
 
 def _examine(examined: Examined, data: Artifact | None, outdated: Sequence[Finding]) -> Report:
-    """All checks.
+    """Run all checks.
 
-    outdated: how it differs from what would be made now.
+    outdated: findings about how it differs from what would be made now.
     """
     name, artifact = examined.name, examined.artifact
     wrong = (
-        "it was computed like this and is not damaged, so another run would take it from the store: find out why, and "
-        f"run `seedbed gc --all --delete --stage {name}` before `dvc repro --force --single-item {name}`"
+        "the files are intact, so the stage computed this, and another run would reuse it: find the cause, then run "
+        f"`seedbed gc --all --delete --stage {name}` and `dvc repro --force --single-item {name}`"
     )
     findings: list[Finding] = []
     if data is None and name != "dataset" and artifact.path.with_name("dataset.zarr").exists():
-        findings.append(Finding(name, "images", "not held against data/dataset.zarr, which is damaged", "run `seedbed verify dataset`"))
-    with Progress(f"verify {name}", total=len(artifact.files) + _length(examined), unit="files and images") as progress:
-        damage = list(damaged_files(artifact.path, {"files": artifact.files}, progress.advance))
+        findings.append(Finding(name, "images", "not compared with data/dataset.zarr, which is damaged", "run `seedbed verify dataset`"))
+    with Progress(f"verify {name}", total=len(artifact.files) + _count_images(examined), unit="files and images") as progress:
+        damage = list(find_damaged_files(artifact.path, {"files": artifact.files}, progress.advance))
         examined.damaged.update(file for file, _ in damage)
-        damage += ((GROUP, problem) for problem in _metadata(artifact.path))
-        cures = _cures(name, artifact.path, [file for file, _ in damage])
-        findings += [Finding(name, examined.where(file), problem, cures[file]) for file, problem in damage]
-        findings += [Finding(name, where, problem, f"run `dvc repro {name}`") for where, problem in lineage(artifact)]
+        damage += ((GROUP, problem) for problem in _check_metadata(artifact.path))
+        remedies = _find_remedies(name, artifact.path, [file for file, _ in damage])
+        findings += [Finding(name, examined.locate(file), problem, remedies[file]) for file, problem in damage]
+        findings += [Finding(name, where, problem, f"run `dvc repro {name}`") for where, problem in check_lineage(artifact)]
         findings += outdated
-        findings += [Finding(name, where, problem, wrong) for check in OF_AN_ARTIFACT for where, problem in check(examined)]
-        for number, image in enumerate(examined.ids):
-            findings += [Finding(name, image, problem, wrong) for problem in of_image(Row(examined, image, number, data))]
+        findings += [Finding(name, where, problem, wrong) for where, problem in check_artifact(examined)]
+        for number, image_id in enumerate(examined.ids):
+            findings += [Finding(name, image_id, problem, wrong) for problem in check_image(Row(examined, image_id, number, data))]
             progress.advance()
-    return Report(name, tuple(findings), tuple(_content(examined, data)))
+    return Report(name, tuple(findings), tuple(_describe_content(examined, data)))
 
 
-def _length(examined: Examined) -> int:
-    """Images, by an array that may be damaged."""
+def _count_images(examined: Examined) -> int:
+    """How many images there are, from the metadata of `ids`, whose values may be damaged."""
     try:
         return int(json.loads((examined.artifact.path / "ids" / GROUP).read_text(encoding="utf-8"))["shape"][0])
     except (OSError, ValueError, KeyError):
         return 0
 
 
-def _content(examined: Examined, data: Artifact | None) -> Iterator[str]:
+def _describe_content(examined: Examined, data: Artifact | None) -> Iterator[str]:
     files, large = examined.artifact.files, [name for name, spec in examined.arrays.items() if spec.large]
     if "ids" in examined.arrays:
-        yield count(len(examined.ids), "image")
+        yield _count(len(examined.ids), "image")
     if large:
-        yield count(sum(file.startswith(f"{large[0]}/c/") for file in files), "shard")
+        yield _count(sum(file.startswith(f"{large[0]}/c/") for file in files), "shard")
     if examined.artifact.schema.weights:
-        yield count(len(examined.weights), "weight")
+        yield _count(len(examined.weights), "weight")
     yield filesize.decimal(sum(size for size, _ in files.values()))
     if data is None and "ids" in examined.arrays:
-        yield "not held against data/dataset.zarr, which is missing"
+        yield "not compared with data/dataset.zarr, which is missing"
 
 
 def verify_raw(root: Path, *, folder: Path = FOLDER) -> Report:
-    """Hold every image file of the data set against what was indexed."""
+    """Compare every image file with the digest that the data set has of it."""
     data = open_artifact("dataset", folder=folder)
     files = {str(file): str(digest) for file, digest in zip(data.array("file"), data.array("image_digest"), strict=True)}
-    readable = {file: digest for file, digest in files.items() if digest}  # of others, nothing was known from the beginning
+    readable = {file: digest for file, digest in files.items() if digest}  # broken files were indexed without a digest
     findings = []
 
-    def problem(file: str) -> str:
+    def find_problem(file: str) -> str:
         try:
-            return "" if digest(raw.read(root / file)) == readable[file] else "another file than was indexed"
+            return "" if digest(raw.read(root / file)) == readable[file] else "differs from the file that was indexed"
         except DataError as error:
             return error.found
 
     with Progress("verify raw images", total=len(readable), unit="files") as progress, ThreadPoolExecutor() as threads:
-        for file, found in zip(readable, threads.map(problem, readable), strict=True):
+        for file, found in zip(readable, threads.map(find_problem, readable), strict=True):
             progress.advance()
             if found:
                 findings.append(Finding("raw image", str(root / file), found, "restore the image files, or run `dvc repro dataset`"))
-    return Report("raw images", tuple(findings), (count(len(readable), "file"),))
+    return Report("raw images", tuple(findings), (_count(len(readable), "file"),))
 
 
 def verify_store(stage: str, *, folder: Path = FOLDER) -> Report:
-    """Look at what the store keeps of a stage."""
+    """Verify the entries that the store keeps of a stage."""
     store, findings = Store(stage, folder=folder), []
     paths = [one for one in sorted(store.folder.glob("*/")) if not one.name.startswith(NEW)]
     with Progress(f"verify store of {stage}", total=len(paths), unit="entries") as progress:
@@ -306,8 +309,13 @@ def verify_store(stage: str, *, folder: Path = FOLDER) -> Report:
             entry = store.entry(path.name)
             if entry is None:
                 again = f"run `seedbed gc --delete --stage {stage}`, which removes it"
-                findings.append(Finding(stage, f"store entry {path.name}", "its record is not what was written", again))
+                findings.append(Finding(stage, f"store entry {path.name}", "damaged record", again))
             elif damage := entry.damage():
-                findings.append(Finding(stage, f"store entry {path.name}", damage, "nothing: it is computed again when it is needed"))
+                findings.append(Finding(stage, f"store entry {path.name}", damage, "nothing to do: it is recomputed when it is needed"))
             progress.advance()
-    return Report(f"store of {stage}", tuple(findings), (count(len(paths), "entry", "entries"),))
+    return Report(f"store of {stage}", tuple(findings), (_count(len(paths), "entry", "entries"),))
+
+
+def _count(number: int, singular: str, plural: str = "") -> str:
+    """A number with its noun."""
+    return f"{number} {singular if number == 1 else plural or f'{singular}s'}"

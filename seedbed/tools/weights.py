@@ -1,4 +1,4 @@
-"""`seedbed weights`: what a stage has trained, as a file for other programs."""
+"""`seedbed weights`: writes the weights that a stage has trained to a file for other programs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from seedbed.store.artifact import Artifact, find_kind, open_artifact
 from seedbed.store.schemas import SCHEMAS
 
 
-def trained_artifact(stage: str) -> Artifact:
-    """What a stage has trained."""
+def open_trained(stage: str) -> Artifact:
+    """Open the artifact of a stage that trains."""
     known = [name for name, schema in SCHEMAS.items() if schema.weights]
     if find_kind(stage) not in known:
         raise ArtifactError("seedbed weights", found=repr(stage), expected=f"one of: {join_names(known)}", do="correct it")
@@ -30,7 +30,7 @@ def save_state(artifact: Artifact, file: Path) -> str:
     files.check(file)
     state = artifact.weights()
     if not state:
-        raise WeightsError(str(artifact.path), found="no weights", expected="those of a training", do="select a method that trains")
+        raise WeightsError(str(artifact.path), found="no weights", expected="weights of a training", do="select a method that trains")
     return save_entries({name: np.ascontiguousarray(value) for name, value in state.items()}, file)
 
 

@@ -20,7 +20,7 @@ import safetensors.torch
 import torch
 
 from seedbed import methods
-from seedbed.algorithms.components import Components
+from seedbed.algorithms.principal_components import PrincipalComponents
 from seedbed.errors import MethodError
 from seedbed.evaluation import PREDICTED
 from seedbed.learning.augmentation import Sample
@@ -269,7 +269,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ):
             safetensors.torch.save_file(trunk.state_dict(), folder / f"{name}_{number}.safetensors")
         vectors = np.random.default_rng(seed).random((20, 64), np.float32)
-        save_components(Components.of([vectors], 3), folder / f"components_{number}.safetensors")
+        save_components(PrincipalComponents.fit([vectors], 3), folder / f"components_{number}.safetensors")
     shutil.copytree(folder, folder / "copy")
     return folder
 

@@ -17,8 +17,10 @@ from PIL import Image as PillowImage
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from seedbed.dataset import shapes
-from seedbed.dataset.shapes import GROUNDS, SPECIES, Shapes
+from seedbed.dataset import _drawing, shapes
+from seedbed.dataset._textures import GROUNDS, MEADOW, WATER
+from seedbed.dataset._things import CLUTTER, HOMES, SPECIES, draw_no_mark
+from seedbed.dataset.shapes import Shapes
 from seedbed.errors import DataError
 
 # Digests of the frozen world's pixels, labels and splits. Whoever changes what is drawn raises DRAWING_VERSION, calibrates the world
@@ -98,29 +100,29 @@ def test_the_frozen_world_has_a_few_hundred_images_of_unequal_sizes() -> None:
     assert frozen() == {"num_train": 400, "num_val": 100, "seed": 0, "min_side": 96, "max_side": 192}
 
 
-def test_bodies_are_shared_in_pairs_and_parts_are_not() -> None:
+def test_bodies_are_shared_in_pairs_and_marks_are_not() -> None:
     surfaces = [animal.surface for animal in SPECIES.values()]
     assert [surfaces.count(surface) for surface in surfaces] == [2] * len(SPECIES)
-    assert len({animal.part for animal in SPECIES.values()}) == len(SPECIES)
-    assert shapes.no_part not in {animal.part for animal in SPECIES.values()}
-    assert all(not thing.home and thing.part is shapes.no_part for thing in shapes.CLUTTER)
+    assert len({animal.mark for animal in SPECIES.values()}) == len(SPECIES)
+    assert draw_no_mark not in {animal.mark for animal in SPECIES.values()}
+    assert all(not thing.home and thing.mark is draw_no_mark for thing in CLUTTER)
 
 
 def test_two_animals_have_a_home_of_their_own() -> None:
-    assert shapes.HOMES == (shapes.WATER, shapes.MEADOW)
-    assert not set(shapes.HOMES) & set(GROUNDS)
+    assert HOMES == (WATER, MEADOW)
+    assert not set(HOMES) & set(GROUNDS)
 
 
 def test_enough_of_every_animal_is_seen() -> None:
     """Where two meet, where clutter lies over them, and at the border."""
     generator = np.random.default_rng(0)
-    whole = shapes.cut_out(generator, SPECIES["fish"], (90, 80))
-    while not whole.recognisable():
-        whole = shapes.cut_out(generator, SPECIES["fish"], (90, 80))
-    hidden = dataclasses.replace(whole, part=np.zeros_like(whole.part))
+    whole = _drawing.cut_out(generator, SPECIES["fish"], (90, 80))
+    while not whole.is_recognisable():
+        whole = _drawing.cut_out(generator, SPECIES["fish"], (90, 80))
+    hidden = dataclasses.replace(whole, mark=np.zeros_like(whole.mark))
     cut = dataclasses.replace(whole, body=whole.body & (np.cumsum(whole.body).reshape(whole.body.shape) < 0.6 * whole.body_size))
-    assert not hidden.recognisable() and not cut.recognisable()
-    assert not whole.behind(whole).recognisable()
+    assert not hidden.is_recognisable() and not cut.is_recognisable()
+    assert not whole.hide_behind(whole).is_recognisable()
 
 
 def test_another_seed_gives_other_images(own: Path, tmp_path: Path) -> None:
@@ -153,7 +155,7 @@ def test_labels_are_the_classes_of_the_mask(drawn: Path) -> None:
         assert entry.labels is not None and set(entry.labels) == {name for name, count in zip(SPECIES, pixels[1:], strict=True) if count}
         assert 1 <= len(entry.labels) <= 3
         assert pixels[0] > 0
-        assert pixels[pixels > 0].min() >= shapes.MIN_PIXELS
+        assert pixels[pixels > 0].min() >= _drawing.MIN_PIXELS
         seen |= entry.labels
     assert seen == set(SPECIES)
 
@@ -173,10 +175,10 @@ def test_images_are_in_colour_not_square_and_of_the_size_of_their_masks(drawn: P
 
 def test_animals_with_a_home_are_nearly_always_there() -> None:
     generator = np.random.default_rng(0)
-    casts = [shapes.choose_cast(generator) for _ in range(1000)]
+    casts = [_drawing.choose_cast(generator) for _ in range(1000)]
     fish = list(SPECIES).index("fish") + 1
-    with_fish = [shapes.choose_ground(generator, cast) is shapes.WATER for cast in casts if fish in cast]
-    without_fish = [shapes.choose_ground(generator, cast) is shapes.WATER for cast in casts if fish not in cast]
+    with_fish = [_drawing.choose_ground(generator, cast) is WATER for cast in casts if fish in cast]
+    without_fish = [_drawing.choose_ground(generator, cast) is WATER for cast in casts if fish not in cast]
     assert 0.85 < np.mean(with_fish) < 0.95
     assert 0 < np.mean(without_fish) < 0.1
     for number in range(1, len(SPECIES) + 1):
@@ -265,8 +267,8 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         world().read(root)
     assert str(caught.value) == (
-        f"{root}: found files that are not a drawn world: images, labels.csv; expected an empty folder, or one with a world.json; "
-        "set dataset.root to another folder, or choose the dataset method that reads these files"
+        f"{root}: found files that do not belong to a drawn world: images, labels.csv; expected an empty folder, or one with a world.json; "
+        "set dataset.root to another folder, or select the dataset method that reads these files"
     )
     assert contents(root) == before
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
@@ -274,7 +276,7 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "shapes").write_text("mine")
-    with pytest.raises(DataError, match="found files that are not a drawn world: a file"):
+    with pytest.raises(DataError, match="found files that do not belong to a drawn world: a file"):
         world().read(tmp_path / "shapes")
 
 
@@ -286,8 +288,8 @@ def test_a_place_where_nothing_may_be_written_is_refused(tmp_path: Path, monkeyp
     with pytest.raises(DataError) as raised:
         world().read(tmp_path / "shapes")
     assert str(raised.value) == (
-        f"{tmp_path}/shapes: found that nothing can be written to {tmp_path}/shapes.drawing/images/train_0000.png: Permission denied; "
-        "expected room for the drawn world; see who may write there"
+        f"{tmp_path}/shapes: found that {tmp_path}/shapes.drawing/images/train_0000.png cannot be written: Permission denied; "
+        "expected a folder to draw the world into; check its permissions, or set dataset.root to another folder"
     )
 
 

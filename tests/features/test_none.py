@@ -29,7 +29,7 @@ def test_the_artifact_is_empty_and_sound(without: Project) -> None:
     made = open_artifact("features", folder=without.data)
     assert (made.ids, made.made_by.method, made.entry("patches", ...).shape) == ([], "none", (0, 1, 1, 1))
     assert verify("features", folder=without.data).sound
-    with pytest.raises(ParamsError, match=r"found no features; expected some to fit to; select features in params.yaml"):
+    with pytest.raises(ParamsError, match=r"found no features; expected features to fit to; select a method of features in params.yaml"):
         write_components(made, 3, without.root / "components.safetensors", images=9)
 
 

@@ -15,11 +15,11 @@ import pytest
 import safetensors.torch
 import torch
 
-from seedbed.algorithms.components import Components
+from seedbed.algorithms.principal_components import PrincipalComponents
 from seedbed.errors import ParamsError, WeightsError
 from seedbed.features.vit import Reduction, Vit
 from seedbed.networks import transformer
-from seedbed.networks.transformer import Transformer, keys
+from seedbed.networks.transformer import Transformer, compute_keys
 from seedbed.networks.weights import InitialWeights
 from seedbed.tools.components import save_components
 from seedbed.types import Alignment, Image
@@ -104,7 +104,7 @@ def test_keys_are_what_the_attention_computes() -> None:
 def test_keys_come_before_normalisation_and_rotation(architecture: str) -> None:
     attention = network(vit(architecture=architecture)).trunk.blocks[0].attn
     tokens = torch.rand(1, 5, attention.k_proj.in_features if attention.qkv is None else attention.qkv.in_features)
-    found = keys(attention, tokens)
+    found = compute_keys(attention, tokens)
     weight = attention.k_proj.weight if attention.qkv is None else attention.qkv.weight.chunk(3)[1]
     difference = found - tokens @ weight.T
     assert torch.allclose(difference, difference[:, :1].expand_as(difference), atol=1e-5)  # nothing but a bias: positions play no part
@@ -147,7 +147,7 @@ def test_tokens_are_what_the_network_gives_its_head() -> None:
 @pytest.mark.parametrize("what", ["keys", "tokens"])
 def test_a_network_that_was_run_is_as_before(what: str) -> None:
     built = network(vit(what=what, block=2))
-    described_by = built.trunk.blocks[built.place]
+    described_by = built.trunk.blocks[built.block_index]
     built(torch.zeros(1, 3, 16, 16))
     assert not described_by._forward_hooks and not described_by.attn._forward_pre_hooks
 
@@ -176,7 +176,7 @@ def test_principal_components_keep_what_varies_most() -> None:
 def test_frozen_components_are_the_same_for_every_image(tmp_path: Path) -> None:
     whole = [one.reshape(-1, 64) for one in described(vit(centred=True))]
     file = tmp_path / "components.safetensors"
-    save_components(Components.of(whole, 5), file)
+    save_components(PrincipalComponents.fit(whole, 5), file)
     found = described(vit(centred=True, components=reduced(5, file)))
     together = np.concatenate(whole)
     _, strengths, directions = np.linalg.svd(together - together.mean(axis=0), full_matrices=False)
@@ -196,8 +196,8 @@ def test_a_file_is_looked_for_only_where_one_is_read(tmp_path: Path) -> None:
 
 def test_components_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "components.safetensors"
-    save_components(Components.of([np.random.default_rng(0).random((20, 64), np.float32)], 5), file)
-    with pytest.raises(ParamsError, match=r"components.count: found 4 of 64 channels, where the file has \(5, 64\)"):
+    save_components(PrincipalComponents.fit([np.random.default_rng(0).random((20, 64), np.float32)], 5), file)
+    with pytest.raises(ParamsError, match=r"components.count: found 4 of 64 channels, but the file has \(5, 64\)"):
         vit(components=reduced(4, file)).network()
     right = reduced(5, file)
     file.write_bytes(b"other")
@@ -271,7 +271,7 @@ def test_the_whole_with_components_of_each_image_and_with_those_of_a_file(tmp_pa
         towards = directions[number] * np.sign(directions[number][np.abs(directions[number]).argmax()])  # its largest entry is positive
         assert np.allclose(own.values.reshape(25, 3)[:, number], apart @ towards, atol=1e-4)
     random, file = np.random.default_rng(0), tmp_path / "components.safetensors"
-    frozen = Components(random.random(64, np.float32), random.random((4, 64), np.float32))
+    frozen = PrincipalComponents(random.random(64, np.float32), random.random((4, 64), np.float32))
     save_components(frozen, file)
     for centred in (False, True):
         method = vit(patch_size=8, block=2, centred=centred, components=reduced(4, file))

@@ -11,7 +11,7 @@ USES_DISK = {  # rooms, and words of the vocabulary
     *("dataset", "store", "run", "report", "tools", "cli", "stages", "benchmarks"),
     *("images", "methods", "params"),
 }
-LOADERS = {"seedbed.networks.weights", "seedbed.learning.checkpoints", "seedbed.scoring.truth"}
+LOADERS = {"seedbed.networks.pinned_files", "seedbed.learning.checkpoints", "seedbed.scoring.truth"}
 ORACLE = "test_the_whole_"  # how tests begin that hold a verb as a whole against the same written down plainly
 NO_ORACLE = {"dataset"}  # families whose methods read what others wrote: their tests hold what is read against that
 DISK = {

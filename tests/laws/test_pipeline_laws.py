@@ -165,7 +165,7 @@ def test_data_too_many_are_found(broken: BrokenCopy, dep: str) -> None:
         'def more(run: Run) -> None:\n    run.open("features")',
         'NAMES = ("features", "cams")\ndef more(run: Run) -> None:\n    [run.open(name) for name in NAMES]',
         'NAME = "features"\ndef more(again: Run) -> None:\n    for name in [NAME]:\n        again.open(name)',
-        'def more(run: Run) -> None:\n    run.per_image(method, label, method, run.open("features"), images=[])',
+        'def more(run: Run) -> None:\n    run.per_image(method, label, method, run.open("features"), image_ids=[])',
         'def more(run: Run) -> None:\n    run.training(method, learn, Samples(run.open("features"), [], [], maps={}))',
     ],
 )

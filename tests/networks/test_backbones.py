@@ -96,8 +96,7 @@ def test_a_transformer_has_no_strides_to_make_up_for() -> None:
     with pytest.raises(ParamsError) as raised:
         Backbone("test_vit", output_stride=16, dilated=False)
     assert str(raised.value) == (
-        "params.yaml: dilated: found false for 'test_vit'; expected true, for a transformer has no strides that could be taken away; "
-        "correct it"
+        "params.yaml: dilated: found false for 'test_vit'; expected true, because a transformer has no strides to remove; correct it"
     )
 
 
@@ -133,7 +132,7 @@ def test_without_a_source_weights_stay_random() -> None:
 
 
 def test_a_network_that_knows_no_stride_is_refused() -> None:
-    with pytest.raises(ParamsError, match="network: found 'vgg11', which does not take the output stride 8"):
+    with pytest.raises(ParamsError, match="network: found 'vgg11', which does not support the output stride 8"):
         Backbone("vgg11", output_stride=8)
 
 

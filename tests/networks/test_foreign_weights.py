@@ -205,8 +205,10 @@ class Anything:
 )
 def test_more_than_weights_is_not_unpacked(tmp_path: Path, held: Any, name: str, zipped: bool, capsys: pytest.CaptureFixture[str]) -> None:
     message = refusal(small("test_vit"), saved(tmp_path / "a.pth", held, _use_new_zipfile_serialization=zipped))
-    assert f"found more than weights: {name}" in message.replace("builtins.", "")  # which older versions of torch say too
-    assert "; expected tensors by name, for nothing else is unpacked; where you trust it, save its state_dict alone" in message
+    assert f"found a pickle that holds more than weights: {name}" in message.replace(
+        "builtins.", ""
+    )  # which older versions of torch say too
+    assert "; expected tensors by name, because nothing else is unpickled; if you trust the file, save its state_dict alone" in message
     assert capsys.readouterr().out == ""
 
 
@@ -216,7 +218,7 @@ def test_a_file_that_was_cut_off(tmp_path: Path, zipped: bool) -> None:
     whole = Path(saved(tmp_path / "whole.pth", into.state_dict(), _use_new_zipfile_serialization=zipped).file).read_bytes()
     for length in (0, 10, len(whole) // 2, len(whole) - 30):
         message = refusal(into, named(tmp_path / "a.pth", whole[:length]))
-        assert "found no weights (" in message and message.endswith("; expected what torch.save wrote; download it again")
+        assert "found no weights (" in message and message.endswith("; expected a file from torch.save; download it again")
         assert len(message) < len(str(tmp_path)) + 250  # torch's advice to read it without care is left out
 
 
@@ -230,8 +232,11 @@ def test_another_digest(tmp_path: Path) -> None:
     ("held", "expected"),
     [
         ([torch.ones(2)], "found a list; expected tensors by name; save its state_dict"),
-        ({"epoch": 3, "teacher": {"epoch": 4}}, "found no tensors, but epoch; expected tensors by name; correct it"),
-        ({}, "found no tensors, but nothing; expected tensors by name; correct it"),
+        (
+            {"epoch": 3, "teacher": {"epoch": 4}},
+            "found no tensors, but epoch; expected tensors by name; name a file that holds a network's state_dict",
+        ),
+        ({}, "found no tensors, but nothing; expected tensors by name; name a file that holds a network's state_dict"),
     ],
 )
 def test_a_file_without_tensors_by_name(tmp_path: Path, held: Any, expected: str) -> None:
@@ -259,7 +264,7 @@ def test_another_width(tmp_path: Path) -> None:
 
 def test_another_patch_size_is_another_architecture_although_timm_could_resize_it(tmp_path: Path) -> None:
     message = refusal(small("vit_small_patch8_224"), saved(tmp_path / "a.pth", small("vit_small_patch16_224").state_dict()))
-    assert "found patches of another size than 8 x 8 pixels; expected the weights of this architecture; choose the one of that" in message
+    assert "found patches of another size than 8 x 8 pixels; expected the weights of this architecture; choose the architecture" in message
 
 
 @pytest.mark.parametrize("size", [28, 70])
@@ -286,7 +291,7 @@ def test_other_rotations(tmp_path: Path) -> None:
     given = dinov3(small("vit_small_patch16_dinov3").state_dict())
     given["rope_embed.periods"] = given["rope_embed.periods"] * 2
     message = refusal(small("vit_small_patch16_dinov3"), saved(tmp_path / "a.pth", given))
-    assert "found rotary positions of other periods, the longest 43" in message
+    assert "found rotary positions with other periods, the longest 43" in message
 
 
 @pytest.mark.parametrize(("rounding", "refused"), [(1.008, False), (1.013, True)])
@@ -326,11 +331,11 @@ def test_weights_of_the_hub_are_whole_or_refused() -> None:
         initialise(trunk, InitialWeights(source="hub", file="", sha256=""))
     assert str(raised.value) == (
         "params.yaml: initial_weights.source: hub: found 1 entries that do not fit: no layer1.0.conv1.weight; "
-        "expected this backbone's entries; correct it"
+        "expected this backbone's entries; name the weights of this backbone, or the backbone of these weights"
     )
 
 
 def test_a_network_without_weights_in_the_hub() -> None:
     trunk = timm.create_model("vit_small_patch8_224", **SMALL, img_size=32, pretrained_cfg={"mean": (0, 0, 0), "input_size": (3, 32, 32)})
-    with pytest.raises(WeightsError, match=r"source: found hub, from which weights for this network could not be had \(RuntimeError\)"):
+    with pytest.raises(WeightsError, match=r"source: found hub, but weights for this network could not be loaded \(RuntimeError\)"):
         initialise(trunk, InitialWeights(source="hub", file="", sha256=""))

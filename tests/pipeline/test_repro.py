@@ -189,18 +189,16 @@ def test_what_dvc_takes_for_up_to_date_and_is_not(checkout: Checkout) -> None:
     plan = checkout.plan()
     stale = {stage: verdict for stage, verdict in plan.items() if verdict.startswith("stale")}
     assert stale == {
-        "superpixels": "stale: made with threshold 0.7, where params.yaml says 0.6",
-        "seeds": "stale: made with threshold 0.7, where params.yaml says 0.9",
+        "superpixels": "stale: made with threshold 0.7; params.yaml now says 0.6",
+        "seeds": "stale: made with threshold 0.7; params.yaml now says 0.9",
     }
     assert plan["segmenter"] == "perhaps: if it changes: seeds, superpixels"
     assert plan["refinement"] == "nothing to do"
     remedy = "dvc repro --force --single-item superpixels seeds"
-    advice = (
-        f"DVC takes superpixels, seeds for up to date, so `dvc repro` alone leaves them as they are: run `{remedy}`, then `dvc repro`\n"
-    )
+    advice = f"DVC takes superpixels, seeds for up to date, so `dvc repro` alone leaves them: run `{remedy}`, then `dvc repro`\n"
     assert advice in checkout.seedbed("plan").stdout
     verified = checkout.seedbed("verify", "superpixels").stdout
-    assert "superpixels: params.yaml: made with threshold 0.7, where params.yaml says 0.6\n" in verified
+    assert "superpixels: params.yaml: made with threshold 0.7; params.yaml now says 0.6\n" in verified
     done = checkout.run(*remedy.split())
     assert re.findall(r"Running stage '(\w+)'", done.stdout) == ["superpixels", "seeds"]
     assert {checkout.plan()[stage] for stage in stale} == {"nothing to do"}
@@ -345,7 +343,7 @@ def test_a_parameter_that_is_edited_while_its_stage_runs(checkout: Checkout) -> 
             checkout.write(params)
         _, said = repro.communicate(timeout=60)
     where = "error: params.yaml: seeds.superpixel_background.threshold"
-    assert f"{where}: found 0.85; expected 0.8, with which this stage began; run `dvc repro` again" in said
+    assert f"{where}: found 0.85; expected 0.8, as when this stage began; run `dvc repro` again" in said
     assert repro.returncode != 0
     assert checkout.plan()["seeds"].startswith("runs: ")
     assert checkout.repro("seeds") == ["seeds"]
@@ -391,7 +389,7 @@ def test_raw_data_that_dvc_would_wait_for(checkout: Checkout) -> None:
     finally:
         pipe.unlink()
     assert done.exit_code == 2
-    found, expected = "1 things that DVC cannot read: pipe: a pipe", "files and folders alone"
+    found, expected = "1 paths that DVC cannot read: pipe: a pipe", "only readable files and folders"
     do = "remove or rename them, or see who may read them"
     assert done.stderr == f"error: data/raw/shapes: found {found}; expected {expected}; {do}\n"
 

@@ -24,15 +24,15 @@ POINTS = [(0.0, 0.25, ""), (0.1, 0.5, "oracle"), (0.2, 0.375, "declared")]
 
 
 def bars() -> Image:
-    return charts.bars(BARS)
+    return charts.draw_bars(BARS)
 
 
 def matrix() -> Image:
-    return charts.matrix(SHARES, NAMES, [*NAMES, "unlabelled"], title="masks")
+    return charts.draw_matrix(SHARES, NAMES, [*NAMES, "unlabelled"], title="masks")
 
 
 def curve() -> Image:
-    return charts.curve(POINTS, title="class maps", x="threshold", y="mIoU")
+    return charts.draw_curve(POINTS, title="class maps", x="threshold", y="mIoU")
 
 
 CHARTS = pytest.mark.parametrize("draw", [bars, matrix, curve])
@@ -87,12 +87,12 @@ def test_a_curve_names_its_marks_with_their_figures(written: Callable[..., list[
     assert {"class maps", "oracle: 0.500 at 0.1", "declared: 0.375 at 0.2"} <= set(written(curve))
 
 
-@pytest.mark.parametrize("draw", [lambda: charts.bars({}), lambda: charts.curve([], title="", x="", y="")])
+@pytest.mark.parametrize("draw", [lambda: charts.draw_bars({}), lambda: charts.draw_curve([], title="", x="", y="")])
 def test_where_there_is_nothing_to_show_a_chart_says_so(draw: Callable[[], Image], written: Callable[..., list[str]]) -> None:
     assert charts.NOTHING in written(draw)
 
 
 def test_many_classes_make_a_chart_larger() -> None:
     many = [f"class {number}" for number in range(12)]
-    assert charts.bars({"masks": dict.fromkeys(many, 0.5)}).shape[0] > bars().shape[0]
-    assert charts.matrix(np.eye(12), many, many, title="").shape[0] > matrix().shape[0]
+    assert charts.draw_bars({"masks": dict.fromkeys(many, 0.5)}).shape[0] > bars().shape[0]
+    assert charts.draw_matrix(np.eye(12), many, many, title="").shape[0] > matrix().shape[0]

@@ -21,7 +21,7 @@ def flat(height: int, width: int, colour: tuple[int, int, int]) -> np.ndarray[tu
 
 
 def test_labels_have_the_colours_of_their_classes_and_missing_ones_are_grey() -> None:
-    picture = drawing.labels(np.array([[0, 1, 2], [255, 2, 0]], np.uint8), PALETTE)
+    picture = drawing.draw_labels(np.array([[0, 1, 2], [255, 2, 0]], np.uint8), PALETTE)
     assert picture.dtype == np.uint8
     assert picture.tolist() == [[[0, 0, 0], [255, 0, 0], [0, 0, 255]], [[128, 128, 128], [0, 0, 255], [0, 0, 0]]]
     assert PALETTE.tolist() == [[0, 0, 0], [255, 0, 0], [0, 0, 255]]
@@ -30,7 +30,7 @@ def test_labels_have_the_colours_of_their_classes_and_missing_ones_are_grey() ->
 def test_errors_have_a_colour_for_each_way_of_being_wrong_and_void_has_none() -> None:
     truth = np.array([[0, 0, 0, 1], [1, 1, 1, 255]], np.uint8)
     labels = np.array([[0, 2, 255, 1], [0, 2, 255, 2]], np.uint8)
-    picture = drawing.errors(flat(2, 4, (100, 100, 100)), labels, truth)
+    picture = drawing.draw_errors(flat(2, 4, (100, 100, 100)), labels, truth)
     false, missed, confused = drawing.ERRORS.values()
     right, void = (40, 40, 40), drawing.VOID_COLOUR
     assert [[tuple(pixel) for pixel in row] for row in picture.tolist()] == [
@@ -48,19 +48,19 @@ def test_the_colours_of_errors_differ_in_light_too() -> None:
 def test_class_maps_light_up_in_the_colour_of_their_class() -> None:
     maps = np.zeros((1, 4, 6), np.float32)
     maps[0, 1, 2] = 1
-    picture = drawing.class_maps(flat(4, 6, (100, 100, 100)), ClassMaps(classes=(2,), maps=maps), PALETTE)
+    picture = drawing.draw_class_maps(flat(4, 6, (100, 100, 100)), ClassMaps(classes=(2,), maps=maps), PALETTE)
     assert picture[0, 0].tolist() == [35, 35, 35]
     assert picture[1, 2].tolist() == [35, 35, 239]
 
 
 def test_an_image_without_a_class_is_dark() -> None:
-    picture = drawing.class_maps(flat(4, 6, (100, 50, 0)), ClassMaps(classes=(), maps=np.zeros((0, 4, 6), np.float32)), PALETTE)
+    picture = drawing.draw_class_maps(flat(4, 6, (100, 50, 0)), ClassMaps(classes=(), maps=np.zeros((0, 4, 6), np.float32)), PALETTE)
     assert np.unique(picture.reshape(-1, 3), axis=0).tolist() == [[35, 17, 0]]
 
 
 def test_regions_are_divided_by_lines() -> None:
     regions = (np.arange(9) >= 4).astype(np.int32) + np.zeros((6, 1), np.int32)
-    picture = drawing.regions(flat(6, 9, (10, 20, 30)), regions)
+    picture = drawing.draw_regions(flat(6, 9, (10, 20, 30)), regions)
     assert picture[0, 0].tolist() == picture[0, 8].tolist() == [10, 20, 30]
     assert np.flatnonzero((picture[2] == (255, 255, 0)).all(axis=-1)).tolist() in ([3], [4])
 
@@ -70,7 +70,7 @@ def test_a_sheet_has_a_row_per_image_and_a_column_per_name() -> None:
         {"image": flat(10, 20, (1, 1, 1)), "masks": flat(10, 20, (2, 2, 2))},
         {"image": flat(14, 8, (3, 3, 3)), "masks": flat(14, 8, (4, 4, 4))},
     ]
-    sheet = drawing.sheet(rows)
+    sheet = drawing.arrange_sheet(rows)
     assert sheet.shape == (TITLE_HEIGHT + (10 + GAP) + (14 + GAP), 2 * (20 + GAP), 3)
     top, left = TITLE_HEIGHT + 10 + GAP, 20 + GAP
     assert sheet[TITLE_HEIGHT, 0, 0] == 1 and sheet[TITLE_HEIGHT, left, 0] == 2
@@ -84,14 +84,14 @@ def test_a_sheet_leaves_room_where_an_image_lacks_a_picture() -> None:
         [{"image": flat(10, 20, (1, 1, 1)), "truth": truth}, {"image": flat(10, 20, (2, 2, 2))}],
         [{"image": flat(10, 20, (2, 2, 2))}, {"image": flat(10, 20, (1, 1, 1)), "truth": truth}],
     ):
-        sheet = drawing.sheet(rows)
+        sheet = drawing.arrange_sheet(rows)
         assert sheet.shape[1] == 2 * (20 + GAP)
         assert (sheet == 9).all(axis=-1).sum() >= 200
 
 
 def test_a_sheet_has_captions_above_its_rows_and_a_legend_above_all() -> None:
     rows = [{"image": flat(10, 90, (1, 1, 1))}, {"image": flat(14, 80, (2, 2, 2))}]
-    sheet = drawing.sheet(rows, captions=["first", "second"], legend={"wrong": (9, 8, 7)})
+    sheet = drawing.arrange_sheet(rows, captions=["first", "second"], legend={"wrong": (9, 8, 7)})
     assert sheet.shape == (2 * TITLE_HEIGHT + (TITLE_HEIGHT + 10 + GAP) + (TITLE_HEIGHT + 14 + GAP), 90 + GAP, 3)
     colour = (sheet == (9, 8, 7)).all(axis=-1)
     assert colour[:TITLE_HEIGHT].any() and not colour[TITLE_HEIGHT:].any()
@@ -121,7 +121,7 @@ def test_tables_are_csv_that_dvc_reads(tmp_path: Path) -> None:
 
 
 def test_sheets_are_written_as_png(tmp_path: Path) -> None:
-    export.picture(drawing.sheet([{"image": flat(10, 20, (1, 1, 1))}]), tmp_path / "new" / "sheet.png")
+    export.picture(drawing.arrange_sheet([{"image": flat(10, 20, (1, 1, 1))}]), tmp_path / "new" / "sheet.png")
     read = cv2.imread(str(tmp_path / "new" / "sheet.png"))
     assert read is not None and read.shape == (TITLE_HEIGHT + 10 + GAP, 20 + GAP, 3)
 

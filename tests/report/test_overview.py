@@ -50,7 +50,7 @@ def test_a_gallery_of_errors_shows_the_worst_first_and_asks_for_each_once(monkey
         asked.append(image)
         return {kind: LABELS[image]}
 
-    monkeypatch.setattr(drawing, "sheet", sheet)
+    monkeypatch.setattr(drawing, "arrange_sheet", sheet)
     monkeypatch.setattr(export, "picture", lambda picture, file: None)
     pictures = Pictures({image: np.full((2, 3, 3), 100, np.uint8) for image in LABELS})
     report.draw_errors(cast(Images, pictures), cast(Scores, Known()), "predictions", count=2, made=made, truth=lambda _: {"truth": TRUTH})
@@ -59,4 +59,4 @@ def test_a_gallery_of_errors_shows_the_worst_first_and_asks_for_each_once(monkey
     assert asked == ["worse", "bad"]
     for row, image in zip(rows, asked, strict=True):
         assert list(row) == ["image", "truth", "predictions", "errors of predictions"]
-        assert np.array_equal(row["errors of predictions"], drawing.errors(pictures[image], LABELS[image], TRUTH))
+        assert np.array_equal(row["errors of predictions"], drawing.draw_errors(pictures[image], LABELS[image], TRUTH))

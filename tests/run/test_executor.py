@@ -67,7 +67,7 @@ class Run(Protocol):
 @pytest.fixture
 def run(told: list[int]) -> Run:
     def call(function: Callable[[Shard], R], tasks: Sequence[Shard], place: Workers) -> Iterator[tuple[Shard, R]]:
-        return executor.run_tasks(function, tasks, place=place, named=killers.name, size=killers.images, advance=told.append)
+        return executor.run_tasks(function, tasks, place=place, name=killers.name, size=killers.images, advance=told.append)
 
     return call
 
@@ -114,7 +114,7 @@ def test_steps_are_told_while_a_shard_is_under_way(shards: list[Shard], tmp_path
     def advance(_: int) -> None:
         (tmp_path / "heard").touch()
 
-    results = executor.run_tasks(killers.heard, shards, place=TWO, named=killers.name, size=killers.images, advance=advance)
+    results = executor.run_tasks(killers.heard, shards, place=TWO, name=killers.name, size=killers.images, advance=advance)
     assert numbered(results) == SQUARES
 
 
@@ -158,7 +158,7 @@ def test_steps_of_a_shard_that_is_done_again_are_told_once(shards: list[Shard], 
             (tmp_path / "heard").touch()
 
     work = killers.killed_when_heard
-    results = executor.run_tasks(work, shards[2:4], place=TWO, named=killers.name, size=killers.images, advance=advance)
+    results = executor.run_tasks(work, shards[2:4], place=TWO, name=killers.name, size=killers.images, advance=advance)
     assert numbered(results) == SQUARES[2:4]
     assert sum(told) == 3 + 4
     assert min(told) > 0
@@ -173,7 +173,10 @@ def test_whoever_kills_its_worker_twice_is_named(run: Run, shards: list[Shard], 
     arrived: list[tuple[Shard, int]] = []
     with pytest.raises(MachineError) as raised:
         arrived.extend(run(killers.killed_always, shards, TWO))
-    expected = "found a worker process that died twice; expected it to finish; see whether memory ran out; use fewer --workers"
+    expected = (
+        "found a worker process that died twice on this task; expected the task to finish; "
+        "check whether memory ran out; use fewer --workers"
+    )
     assert str(raised.value) == f"shard 2: {expected}"
     begun = [number for number, _ in traces(tmp_path)]
     assert begun.count(2) == 2
@@ -184,7 +187,10 @@ def test_whoever_kills_its_worker_twice_is_named(run: Run, shards: list[Shard], 
 def test_whoever_kills_dask_workers_is_named(run: Run, shards: list[Shard], cluster: str) -> None:
     with pytest.raises(MachineError) as raised:
         list(run(killers.killed_always, shards, Workers(scheduler=cluster)))
-    expected = "found a dask worker that died each time; expected it to finish; see whether memory ran out; see the logs of the workers"
+    expected = (
+        "found that every dask worker died on this task; expected the task to finish; "
+        "check whether memory ran out; read the logs of the workers"
+    )
     assert str(raised.value) == f"shard 2: {expected}"
 
 
@@ -297,7 +303,7 @@ def test_nobody_at_the_address_of_the_scheduler(run: Run, shards: list[Shard]) -
     pytest.importorskip("distributed")
     with pytest.raises(MachineError) as raised:
         list(run(killers.squared, shards, Workers(scheduler="tcp://127.0.0.1:1")))
-    expected = "--scheduler: found nobody at tcp://127.0.0.1:1; expected a dask scheduler; start one, or leave it out"
+    expected = "--scheduler: found no answer from tcp://127.0.0.1:1; expected a dask scheduler; start one, or omit the option"
     assert str(raised.value) == expected
 
 
@@ -351,7 +357,7 @@ def test_a_connection_that_is_lost_is_told(how: str, run: Run, shards: list[Shar
     monkeypatch.setattr(distributed, "Client", Lost)
     monkeypatch.setattr(Lost, "how", how)
     monkeypatch.setattr(executor, "_collect_done", lambda futures: set())
-    with pytest.raises(MachineError, match="--scheduler: found that somewhere went away; expected it to stay; see its log"):
+    with pytest.raises(MachineError, match="--scheduler: found that the connection to somewhere was lost; expected a running"):
         list(run(killers.squared, shards, Workers(scheduler="somewhere")))
 
 
@@ -367,4 +373,4 @@ def test_a_scheduler_that_goes_away(run: Run, shards: list[Shard], project: Path
                 list(run(killers.squared, shards, Workers(scheduler=address)))
         finally:
             started.kill()
-    assert str(raised.value) == f"--scheduler: found that {address} went away; expected it to stay; see its log"
+    assert str(raised.value) == f"--scheduler: found that the connection to {address} was lost; expected a running scheduler; read its log"

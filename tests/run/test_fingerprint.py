@@ -250,7 +250,7 @@ def test_processes_that_train_together_have_begun_with_the_same_sources(monkeypa
     sources = fingerprint.startup_digest()
     fingerprint.check_sources(sources)
     monkeypatch.setitem(fingerprint._AT_FIRST, fingerprint.ROOT / "seedbed/algorithms/crf.py", b"X = 1\n")
-    with pytest.raises(MachineError, match=r"^process \d+ on .*: found other sources than the run that it is a part of; expected"):
+    with pytest.raises(MachineError, match=r"^process \d+ on .*: found other sources than those of the run that started it; expected"):
         fingerprint.check_sources(sources)
 
 
@@ -358,7 +358,7 @@ def test_an_edit_counts_where_a_value_can_change_and_nowhere_else(copied: Path) 
         ("seedbed/learning/loop.py", "s are left, and a checkpoint", "s remain, and a checkpoint"),  # a remark while it trains
         ("seedbed/run/progress.py", "left", "remaining"),
         ("seedbed/report/export.py", '"step"', '"number"'),  # a column of a training's log
-        ("seedbed/networks/weights.py", 'found="no such file"', 'found="nothing"'),
+        ("seedbed/networks/pinned_files.py", 'found="no such file"', 'found="nothing"'),
         ("seedbed/cli.py", "Check what is on disk", "Look at what is on disk"),
         ("seedbed/tools/components.py", "components: ", "these components: "),
         ("seedbed/report/charts.py", 'BAR = "#', 'BAR = "#1'),

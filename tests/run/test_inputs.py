@@ -86,7 +86,7 @@ def test_a_method_that_is_not_selected_may_change(project: Path) -> None:
     edit("  superpixel_background: {threshold: 0.8}\n", "")
     inputs.check()
     edit("foreground: 0.5", "foreground: 0.6")
-    with pytest.raises(ChangedError, match=r"^params.yaml: seeds.threshold.foreground: found 0\.6; expected 0\.5, with which"):
+    with pytest.raises(ChangedError, match=r"^params.yaml: seeds.threshold.foreground: found 0\.6; expected 0\.5, as when"):
         inputs.check()
 
 
@@ -115,7 +115,7 @@ def test_a_setting_of_the_stage_is_told_with_both_values(project: Path, old: str
     for _ in range(2):
         with pytest.raises(ChangedError) as raised:
             inputs.check()
-    assert str(raised.value).startswith(f"params.yaml: {told}, with which this stage began")
+    assert str(raised.value).startswith(f"params.yaml: {told}, as when this stage began")
     assert str(raised.value).endswith(f"; {AGAIN}")
     edit(new, old) if new else Path("params.yaml").write_text(TEXT)
     inputs.check()
@@ -137,7 +137,7 @@ def test_settings_of_a_family_are_the_stages_own(project: Path) -> None:
     with pytest.raises(ChangedError) as raised:
         inputs.check()
     others = "(and params.yaml: classifier.maps, now nothing, params.yaml: classifier.maps.regions, now 'superpixels')"
-    assert str(raised.value).startswith(f"params.yaml: classifier.split: found 'val' {others}; expected 'train', with which")
+    assert str(raised.value).startswith(f"params.yaml: classifier.split: found 'val' {others}; expected 'train', as when")
 
 
 @pytest.mark.parametrize(("content", "found"), [("a: [", "a mistake in the YAML"), (None, "no such file"), ("dataset: {}", "nothing")])
@@ -156,7 +156,7 @@ def test_where_the_raw_data_lie_counts_for_who_reads_all_of_them(project: Path) 
     inputs = begun()
     inputs.watch(Path("data/raw/shapes"))
     edit("data/raw/shapes", "data/raw/mine")
-    with pytest.raises(ChangedError, match=r"params.yaml: dataset.root: found 'data/raw/mine'; expected 'data/raw/shapes', with which"):
+    with pytest.raises(ChangedError, match=r"params.yaml: dataset.root: found 'data/raw/mine'; expected 'data/raw/shapes', as when"):
         inputs.check()
 
 
@@ -175,7 +175,7 @@ def test_code_that_changed_is_told_and_comments_are_not(project: Path, monkeypat
             continue
         with pytest.raises(ChangedError) as raised:
             inputs.check()
-        assert str(raised.value) == f"seedbed/algorithms/crf.py: found {told}; expected the code with which this stage began; {AGAIN}"
+        assert str(raised.value) == f"seedbed/algorithms/crf.py: found {told}; expected the same code as when this stage began; {AGAIN}"
 
 
 def test_code_that_no_stage_of_this_run_uses_may_change(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +188,7 @@ def test_a_package_that_was_upgraded_is_told(project: Path, monkeypatch: pytest.
     inputs = begun()
     inputs.codes.add(running(("seedbed.algorithms.crf",)))
     monkeypatch.setattr(packages, "_find_installed", lambda package, changed: (package, "99.0+cpu"))
-    with pytest.raises(ChangedError, match=r"^numpy: found version 99\.0 \(and .*expected \d[\d.]+, with which this stage began; run"):
+    with pytest.raises(ChangedError, match=r"^numpy: found version 99\.0 \(and .*expected \d[\d.]+, as when this stage began; run"):
         inputs.check()
 
 
@@ -225,13 +225,16 @@ def test_raw_data_that_stay_as_they_are(raw: Path) -> None:
     ("harm", "told"),
     [
         (lambda root: (root / "images/c.png").touch(), "images/c.png: found a new file; expected none, as when this stage began"),
-        (lambda root: (root / "images/a.png").unlink(), "images/a.png: found no such file; expected the file with which this stage began"),
-        (lambda root: (root / "labels.csv").write_text("more text"), "labels.csv: found another file; expected the file with which"),
-        (lambda root: os.utime(root / "labels.csv", ns=(0, 5)), "labels.csv: found another file; expected the file with which"),
+        (
+            lambda root: (root / "images/a.png").unlink(),
+            "images/a.png: found no such file; expected the same file as",
+        ),
+        (lambda root: (root / "labels.csv").write_text("more text"), "labels.csv: found another file; expected the same file as"),
+        (lambda root: os.utime(root / "labels.csv", ns=(0, 5)), "labels.csv: found another file; expected the same file as"),
         (
             lambda root: (root / "images").rename(root / "photos"),
             "images/a.png: found no such file (and data/raw/mine/images/b.png, now no such file, "
-            "data/raw/mine/photos/a.png, now a new file, data/raw/mine/photos/b.png, now a new file); expected the file with which",
+            "data/raw/mine/photos/a.png, now a new file, data/raw/mine/photos/b.png, now a new file); expected the same file as",
         ),
     ],
 )

@@ -29,7 +29,7 @@ class Hungry(Method):
 
 @pytest.mark.parametrize(
     ("there", "expected"),
-    [(3500, ""), (3499, "seeds: warning: needs about 3.5 kB of memory, and there are 3.5 kB: let it fast")],
+    [(3500, ""), (3499, "seeds: warning: needs about 3.5 kB of memory, but there are 3.5 kB: let it fast")],
 )
 def test_more_than_there_is(monkeypatch: pytest.MonkeyPatch, there: int, expected: str) -> None:
     monkeypatch.setattr(memory, "measure_available", lambda device: there)
@@ -97,8 +97,8 @@ def test_errors_that_say_so(attempt: str, said: str) -> None:
     error = failure(attempt)
     assert memory.is_out_of_memory(error)
     line = str(memory.out_of_memory_error(error, "cams"))
-    assert line.startswith("stage cams: found no more memory: ") and said in line
-    assert "; expected room for what it computes at once; " in line
+    assert line.startswith("stage cams: found that memory ran out: ") and said in line
+    assert "; expected enough memory for what it computes at once; " in line
 
 
 def test_errors_of_others() -> None:

@@ -127,7 +127,7 @@ def test_one_image_that_is_too_large_is_named(store: Store) -> None:
     with pytest.raises(MachineError) as raised:
         work(store, Computing([], room=0))(shard(*TWENTY[3:9]))
     assert str(raised.value) == (
-        "superpixels, image image_03: found a GPU without enough memory for this image alone; expected room for one; "
+        "superpixels, image image_03: found a GPU without enough memory for this image alone; expected memory for one image; "
         "use a larger GPU, smaller scales, or --device cpu"
     )
     assert list(store.entries()) == []
@@ -169,7 +169,7 @@ def test_a_worker_with_other_packages_is_refused(store: Store) -> None:
 def test_a_worker_that_runs_other_code_is_refused(store: Store) -> None:
     begun = replace(work(store, Computing([])), code=running(())._replace(digest="of other code"))
     found = "found another version of Seedbed than the one that began this run; expected the same everywhere"
-    with pytest.raises(MachineError, match=rf"^process \d+ on .*: {found}; restart the dask workers, if there are any, and run it again$"):
+    with pytest.raises(MachineError, match=rf"^process \d+ on .*: {found}; restart the dask workers, if you use any, and run it again$"):
         begun(shard(*TWENTY[:3]))
     assert list(store.entries()) == []
 
@@ -200,7 +200,7 @@ def test_nothing_is_kept_of_input_that_was_replaced_meanwhile(store: Store, tmp_
         published("seeds", tmp_path, [{**row, "ids": "b"}], extents=EXTENTS)
         return (regions(image) for image in images)
 
-    with pytest.raises(ArtifactError, match=r"seeds\.zarr: found another artifact than when the stage began; .*run `dvc repro` again"):
+    with pytest.raises(ArtifactError, match=r"seeds\.zarr: found that it was replaced since the stage began; .*run `dvc repro` again"):
         work(store, compute, opened=(opened,))(shard(*TWENTY[:3]))
     assert list(store.entries()) == []
 

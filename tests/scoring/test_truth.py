@@ -116,7 +116,7 @@ def test_wrong_bytes_within_a_mask(root: Path, place: float) -> None:
     content = bytearray(file.read_bytes())
     content[int(place * len(content))] ^= 4
     file.write_bytes(content)
-    assert "found a PNG file with wrong bytes: the checksum of part 'IDAT' is another; expected a mask" in refusal(root, size=(40, 90))
+    assert "found a PNG file with wrong bytes: the checksum of chunk 'IDAT' does not match; expected a mask" in refusal(root, size=(40, 90))
 
 
 def test_a_mask_without_its_last_bytes(root: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_mask_of_another_size_is_not_unpacked(root: Path, monkeypatch: pytest.
 )
 def test_what_lies_in_the_place_of_a_mask_is_told_and_not_waited_for(root: Path, make: Callable[[Path], object], found: str) -> None:
     make(root / "masks" / "a.png")
-    assert refusal(root).endswith(f"found {found}; expected a file; replace it, or see who may read it")
+    assert refusal(root).endswith(f"found {found}; expected a file; replace it, or check its permissions")
     truth = of_a(root)
     assert truth.key("a").startswith(f"unreadable: {found} ")
     assert truth.problem("a", (2, 3)) == f"{root}/masks/a.png: {found} instead of a file"
@@ -219,7 +219,9 @@ def test_a_truth_is_known_by_its_file(known: Truth, pictures: Images, root: Path
     assert before["c"] == ""
     PillowImage.fromarray(np.zeros((2, 3), np.uint8)).save(file)
     assert {image: known.key(image) for image in "abc"} == before  # as long as a run lasts
-    with pytest.raises(DataError, match=r"a.png: found a mask that is changing; expected one that stays; run `dvc repro evaluation`"):
+    with pytest.raises(
+        DataError, match=r"a.png: found a mask that is changing; expected a file that stays as it is; run `dvc repro evaluation`"
+    ):
         known["a"]
     now = Truth.of_images(pictures)
     assert [image for image in "abc" if now.key(image) != before[image]] == ["a"]

@@ -206,7 +206,7 @@ def test_a_pipe_in_the_place_of_the_table_is_not_waited_for(fresh: Project) -> N
     read_folder(fresh)
     (fresh.data / "raw" / "mine").mkdir(parents=True)
     os.mkfifo(fresh.data / "raw" / "mine" / "labels.csv")
-    expected = "error: data/raw/mine: found 1 things that DVC cannot read: labels.csv: a pipe; expected files and folders alone; remove or"
+    expected = "error: data/raw/mine: found 1 paths that DVC cannot read: labels.csv: a pipe; expected only readable files"
     assert_refused(fresh.program("dataset"), expected)
 
 
@@ -215,7 +215,7 @@ def test_names_that_are_not_utf_8_can_be_printed(fresh: Project) -> None:
     folder = fresh.data / "raw" / "mine" / "masks"
     folder.mkdir(parents=True)
     os.close(os.open(os.fsencode(folder) + b"/k\xf6ttur.png", os.O_CREAT))
-    assert_refused(fresh.program("dataset"), "data/raw/mine: found 1 things", "masks/k\\udcf6ttur.png: a name that is not UTF-8; ")
+    assert_refused(fresh.program("dataset"), "data/raw/mine: found 1 paths", "masks/k\\udcf6ttur.png: a name that is not UTF-8; ")
 
 
 def test_links_to_folders_are_told_of(fresh: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -323,7 +323,7 @@ def test_an_artifact_of_an_older_schema(own: Project) -> None:
 def test_an_artifact_whose_record_was_edited(own: Project) -> None:
     path = own.data / "dataset.zarr" / "zarr.json"
     path.write_text(path.read_text(encoding="utf-8").replace('"shapes"', '"folder"'), encoding="utf-8")
-    parts = ("found no zarr group that Seedbed wrote", "run `dvc repro --force --single-item dataset`")
+    parts = ("found something that Seedbed did not write", "run `dvc repro --force --single-item dataset`")
     assert_refused(own.program("features"), "error: data/dataset.zarr: ", *parts)
 
 
@@ -390,7 +390,7 @@ def test_more_memory_than_there_is_is_said_at_the_beginning(
     stages = ("features", "superpixels", "classifier")
     assert len(said) == 3
     for line, stage, advice in zip(said, stages, do, strict=True):
-        assert line.startswith(f"{stage}: warning: needs about ") and f"of memory, and there are 1.0 kB: {advice}" in line
+        assert line.startswith(f"{stage}: warning: needs about ") and f"of memory, but there are 1.0 kB: {advice}" in line
     own.run("features", "superpixels", "classifier")
     assert "warning" not in capsys.readouterr().err, "nothing is computed, so nothing is needed"
 
@@ -420,8 +420,8 @@ def test_no_memory_left(
     with pytest.raises(SystemExit) as ended:
         run_stage(main, "cams")
     assert ended.value.code == 2
-    do = "run `seedbed plan`; use fewer --workers, or let crops, scales, batches or images be smaller"
-    line = f"error: stage cams: found no more memory: {found}; expected room for what it computes at once; {do}\n"
+    do = "run `seedbed plan`; use fewer --workers, or smaller crops, scales, batches or images"
+    line = f"error: stage cams: found that memory ran out: {found}; expected enough memory for what it computes at once; {do}\n"
     assert capsys.readouterr().err == line
 
 
@@ -447,7 +447,7 @@ def test_artifacts_of_two_data_sets_are_not_mixed(finished: Project, tmp_path: P
     header, *lines = table.read_text(encoding="utf-8").splitlines()
     table.write_text("\n".join([header, *reversed(lines)]) + "\n", encoding="utf-8")
     own.run("dataset")
-    with pytest.raises(ArtifactError, match=r"cams\.zarr: found an artifact made from another data/dataset\.zarr; .* run `dvc repro`"):
+    with pytest.raises(ArtifactError, match=r"cams\.zarr: found an artifact made from a different data/dataset\.zarr; .* run `dvc repro`"):
         own.run("seeds")
 
 

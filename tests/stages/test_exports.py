@@ -51,8 +51,8 @@ def test_a_network_that_cannot_be_written_for_any_size_is_one_line(finished: Pro
     done = said(finished, "export-model", str(kept))  # this backbone rounds sizes in a way that torch.export cannot write
     assert done.status == 2
     [line] = [one for one in done.error.splitlines() if one.startswith("error: ")]
-    assert line.startswith(f"error: {kept}: found a network that torch.export cannot write (")
-    assert line.endswith("); expected one that it can, for images of any size; name one size, as with --size 480 640")
+    assert line.startswith(f"error: {kept}: found a network that torch.export does not support (")
+    assert line.endswith("); expected a network that it supports; fix one size, as in --size 480 640")
     assert kept.read_bytes() == b"of before" and list(kept.parent.iterdir()) == [kept]
 
 
@@ -73,7 +73,7 @@ def test_a_resnet_is_exported_for_images_of_any_size(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network, file = DeepLab(Backbone("resnet18", output_stride=16), 2, (1, 2)).eval(), tmp_path / "model.pt2"
     if not any_size_can_be_pooled():
-        with pytest.raises(WeightsError, match="name one size, as with --size 480 640"):
+        with pytest.raises(WeightsError, match="fix one size, as in --size 480 640"):
             export_model.export(network, file, size=None)
         assert list(tmp_path.iterdir()) == []
         return
@@ -121,7 +121,7 @@ def test_on_a_full_disk_nothing_is_left_half_written(finished: Project, tmp_path
 
     monkeypatch.setattr(os, "fsync", refuse)
     done = said(finished, *typed(name, tmp_path / "out"))
-    place = "expected a folder with room, where you may write; make room, or name another place"
+    place = "expected free space, in a folder where you may write; free some space, or name another folder"
     assert (done.status, done.out) == (2, "")
     assert done.error.splitlines()[-1] == f"error: {file}: found that it cannot be written: No space left on device; {place}"
     assert [*file.parent.iterdir()] == [file] and file.read_bytes() == before

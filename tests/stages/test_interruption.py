@@ -16,7 +16,7 @@ from tests.stages.miniature import CHECKOUT, Project
 from tests.stages.surviving import Program, built, change_params, children, counts, images_in, new_album, photos, started, traces, until
 
 IMAGES = 200  # in four shards: two workers that end their first at the same time have two more to do
-LINE = "interrupted; run it again: it goes on where it was"
+LINE = "interrupted; run it again to resume where it was"
 
 
 @pytest.fixture(scope="module")

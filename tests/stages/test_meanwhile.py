@@ -68,7 +68,7 @@ def threshold(project: Project, value: float) -> None:
 def test_a_setting_of_a_stage_that_computes_images(own: Project, workers: str) -> None:
     before = own.params()["superpixels"]["dino"]["threshold"]
     status, said = meanwhile(own, "superpixels", lambda: threshold(own, 0.25), "--workers", workers)
-    expected = f"found 0.25; expected {before}, with which this stage began; {AGAIN}"
+    expected = f"found 0.25; expected {before}, as when this stage began; {AGAIN}"
     assert (status, said) == (2, f"error: params.yaml: superpixels.dino.threshold: {expected}")
     assert not (own.data / "superpixels.zarr").exists()
     assert images_in(traces(own, "superpixels")) == IMAGES
@@ -94,7 +94,7 @@ def test_code_of_a_stage_that_computes_images(own: Project, checkout: Path) -> N
     crf = checkout / "seedbed/algorithms/crf.py"
     before = crf.read_bytes()
     status, said = meanwhile(own, "superpixels", lambda: edited(crf, "\n@parameters", "\nX = 1\n\n\n@parameters"), checkout=checkout)
-    expected = f"found other code; expected the code with which this stage began; {AGAIN}"
+    expected = f"found other code; expected the same code as when this stage began; {AGAIN}"
     assert (status, said) == (2, f"error: seedbed/algorithms/crf.py: {expected}")
     assert not (own.data / "superpixels.zarr").exists()
     crf.write_bytes(before)
@@ -114,11 +114,11 @@ def test_a_setting_of_a_training(own: Project) -> None:
         change_params(own, "classifier", split="val")
         program.go_on()
         assert program.status() == 2, program.said
-    last = f"error: params.yaml: classifier.split: found 'val'; expected 'train', with which this stage began; {AGAIN}"
+    last = f"error: params.yaml: classifier.split: found 'val'; expected 'train', as when this stage began; {AGAIN}"
     assert program.said.splitlines()[-1] == last
     assert not (own.data / "classifier.zarr").exists() and len(traces(own, "classifier")) == 1
     change_params(own, "classifier", split="train")
-    assert heard(own, "classifier") == "classifier: reused, for nothing has changed that it learns from\n"
+    assert heard(own, "classifier") == "classifier: reused, because nothing that it learns from has changed\n"
 
 
 @pytest.mark.parametrize("harm", ["more", "other", pytest.param("less", marks=pytest.mark.slow)])
@@ -138,7 +138,7 @@ def test_raw_data_while_they_are_indexed(own: Project, harm: str) -> None:
     (own.data / "dataset.zarr").rename(own.root / "aside.zarr")
     status, said = meanwhile(own, "dataset", edit)
     told = {"more": "images/new.png: found a new file; expected none", "less": "images/image_0000.png: found no such file; expected"}
-    assert status == 2 and told.get(harm, "images/image_0000.png: found another file; expected the file with which") in said
+    assert status == 2 and told.get(harm, "images/image_0000.png: found another file; expected the same file as") in said
     assert said.endswith(AGAIN) and not (own.data / "dataset.zarr").exists()
     kept = images_in(traces(own, "dataset"))
     image.write_bytes(before)
@@ -161,7 +161,7 @@ def published_meanwhile(project: Project, edit: Callable[[], object], *, checkou
 def test_a_setting_after_the_artifact_is_published(finished: Project, tmp_path: Path) -> None:
     own = finished.copy_to(tmp_path / "project")
     status, said = published_meanwhile(own, lambda: change_params(own, "evaluation", pictures=1))
-    assert (status, said) == (2, f"error: params.yaml: evaluation.pictures: found 1; expected 2, with which this stage began; {AGAIN}")
+    assert (status, said) == (2, f"error: params.yaml: evaluation.pictures: found 1; expected 2, as when this stage began; {AGAIN}")
     shutil.rmtree(own.data / "evaluation.zarr")
     change_params(own, "evaluation", pictures=2)
     assert counts(own, "evaluation") == [Counts(0, 9)]

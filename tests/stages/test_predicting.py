@@ -114,7 +114,7 @@ def test_a_picture_that_memory_does_not_suffice_for_stops_no_other(
     done = said(finished, "predict", str(large), str(small), "--to", str(tmp_path / "out"), "--device", "cpu")
     assert done.status == 2 and (tmp_path / "out" / "small.png").is_file()
     do = "name a smaller --size, or use a larger machine"
-    assert done.error == f"error: {large}: found too little memory for what is made of it; expected enough; {do}\n"
+    assert done.error == f"error: {large}: found that memory ran out; expected enough memory for this picture; {do}\n"
 
 
 @pytest.mark.parametrize(
@@ -150,29 +150,29 @@ def test_a_name_that_is_no_text_is_as_good_as_any(finished: Project, tmp_path: P
         (
             ["a.png"],
             ["a.png", "--to", "."],
-            f"a.png: found a picture that is to be segmented; expected a place for what is made of it; {ELSEWHERE}",
+            f"a.png: found a picture to be segmented; expected another file to write to; {ELSEWHERE}",
         ),
         (
             ["a.jpg", "a_overlay.png"],
             ["a.jpg", "--to", ".", "--overlay"],
-            "a_overlay.png: found something that `seedbed predict` did not write; expected nothing, or what it wrote earlier; "
+            "a_overlay.png: found a file that `seedbed predict` did not write; expected no file, or one that it wrote; "
             f"move it, or {ELSEWHERE}",
         ),
         (
             ["a.jpg", "out/a.png/b"],
             ["a.jpg", "--to", "out"],
-            "out/a.png: found something that `seedbed predict` did not write; expected nothing, or what it wrote earlier; "
+            "out/a.png: found a file that `seedbed predict` did not write; expected no file, or one that it wrote; "
             f"move it, or {ELSEWHERE}",
         ),
         (
             ["a.jpg", "b/a.jpg"],
             ["a.jpg", "b/a.jpg"],
-            "a: found two pictures of that name; expected names that differ; give them one folder after the other",
+            "a: found two pictures with this name; expected different names; segment them one after the other, each with its own --to",
         ),
         (
             ["a.jpg", "a_overlay.jpg"],
             ["a.jpg", "a_overlay.jpg", "--to", "out", "--overlay"],
-            "out/a_overlay.png: found the mask of a picture and the overlay of another under that name; expected names that differ; "
+            "out/a_overlay.png: found the mask of one picture and the overlay of another; expected different names; "
             "give them one folder after the other",
         ),
         (["a.jpg", "out"], ["a.jpg", "--to", "out"], "out: found a file; expected a folder, or nothing yet; name another"),
@@ -267,14 +267,14 @@ def test_the_likeliest_class_in_blocks_of_rows_is_that_of_all_rows_at_once(
 ) -> None:
     monkeypatch.setattr(predicting, "NUMBERS", numbers)
     probabilities = Probabilities(np.random.default_rng(1).random((4, 11, 13), np.float32))
-    assert np.array_equal(predicting.likeliest(probabilities, size), probabilities.resize(size).labels)
+    assert np.array_equal(predicting.find_likeliest(probabilities, size), probabilities.resize(size).labels)
 
 
 def test_enlarging_takes_hardly_more_memory_than_what_comes_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predicting, "NUMBERS", 2**16)
     probabilities = Probabilities(np.random.default_rng(1).random((20, 30, 40), np.float32))
     tracemalloc.start()
-    labels = predicting.likeliest(probabilities, (900, 1200))
+    labels = predicting.find_likeliest(probabilities, (900, 1200))
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < labels.nbytes + 2**21, "of all rows at once it is 80 times the labels"
@@ -287,8 +287,8 @@ def test_drawing_over_blocks_of_rows_is_drawing_over_all(monkeypatch: pytest.Mon
     image = random.integers(0, 256, (29, 17, 3), dtype=np.uint8)
     labels = np.asarray(cv2.resize(random.integers(0, 3, (6, 5), dtype=np.uint8), (17, 29), interpolation=cv2.INTER_NEAREST), np.uint8)
     palette = np.array([(0, 0, 0), (255, 0, 0), (0, 255, 0)], np.uint8)
-    expected = drawing.overlay(image, labels, palette)
-    predicting.draw_over(image, labels, palette)
+    expected = drawing.draw_overlay(image, labels, palette)
+    predicting.draw_overlay(image, labels, palette)
     assert np.array_equal(image, expected)
 
 

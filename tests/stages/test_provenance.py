@@ -40,80 +40,79 @@ def test_nothing_is_said_of_what_is_as_it_would_be_made_now(finished: Project) -
         (
             "superpixels",
             lambda content: content["superpixels"]["dino"].update(threshold=0.6),
-            ["made with threshold 0.7, where params.yaml says 0.6"],
+            ["made with threshold 0.7; params.yaml now says 0.6"],
         ),
         (
             "superpixels",
             lambda content: content["superpixels"]["dino"]["crf"].update(smooth_weight=4, iterations=3),
-            ["made with crf.smooth_weight 10.0, where params.yaml says 4.0", "made with crf.iterations 1, where params.yaml says 3"],
+            ["made with crf.smooth_weight 10.0; params.yaml now says 4.0", "made with crf.iterations 1; params.yaml now says 3"],
         ),
         (
             "seeds",
             lambda content: content["seeds"].update(method="threshold"),
-            ["made by the method superpixel_background, where params.yaml selects threshold"],
+            ["made by the method superpixel_background; params.yaml now selects threshold"],
         ),
         (
             "cams",
             lambda content: content["cams"]["multiscale"].update(scales=[1, 0.5]),
-            ["made with scales [1.0], where params.yaml says [1.0, 0.5]"],
+            ["made with scales [1.0]; params.yaml now says [1.0, 0.5]"],
         ),
         (
             "dataset",
             lambda content: content["dataset"].update(max_size=[80, 72]),
-            ["made with max_size [72, 80], where params.yaml says [80, 72]"],
+            ["made with max_size [72, 80]; params.yaml now says [80, 72]"],
         ),
         (
             "dataset",
             lambda content: content["dataset"].update(classes=["cow", "fish"]),
-            ["made with the classes fish, lizard, bee, tiger, cow, snail, where params.yaml says cow, fish"],
+            ["made with the classes fish, lizard, bee, tiger, cow, snail; params.yaml now says cow, fish"],
         ),
         (
             "segmenter",
             lambda content: content["segmenter"]["maps"].update(labels="refinement"),
-            ["made from seeds, superpixels, where params.yaml names refinement, superpixels"],
+            ["made from seeds, superpixels; params.yaml now names refinement, superpixels"],
         ),
         (
             "segmenter",
             lambda content: content["segmenter"].update(start="classifier"),
-            ["made from seeds, superpixels, where params.yaml names classifier, seeds, superpixels"],
+            ["made from seeds, superpixels; params.yaml now names classifier, seeds, superpixels"],
         ),
         (
             "predictions",
             lambda content: content["predictions"].update(split="train"),
-            ["made of other images than params.yaml says, which has the split train"],
+            ["made from other images than those of the split train, which params.yaml now names"],
         ),
         (
             "predictions",
             lambda content: content["predictions"].update(split="test"),
-            ["made of other images than params.yaml says, which has the split test, to which none belongs"],
+            ["made from other images than those of the split test, which params.yaml now names and no image belongs to"],
         ),
         (
             "evaluation",
             lambda content: content["evaluation"].update(split="val"),
-            ["made of other images than params.yaml says, which has the split val"],
+            ["made from other images than those of the split val, which params.yaml now names"],
         ),
         (
             "evaluation",
             lambda content: content["evaluation"].update(labels={"seeds": "seeds", "masks": "none"}),
             [
-                "made from cams, predictions, refinement, seeds, superpixels, where params.yaml names cams, predictions, seeds, "
-                "superpixels",
-                "made of class_maps, seeds, masks, predictions, predictions_crf, where params.yaml names class_maps, seeds, predictions, "
+                "made from cams, predictions, refinement, seeds, superpixels; params.yaml now names cams, predictions, seeds, superpixels",
+                "made of class_maps, seeds, masks, predictions, predictions_crf; params.yaml now names class_maps, seeds, predictions, "
                 "predictions_crf",
             ],
         ),
         (
             "evaluation",
             lambda content: content["evaluation"].update(superpixels="none"),
-            ["made from cams, predictions, refinement, seeds, superpixels, where params.yaml names cams, predictions, refinement, seeds"],
+            ["made from cams, predictions, refinement, seeds, superpixels; params.yaml now names cams, predictions, refinement, seeds"],
         ),
         (
             "evaluation",
             lambda content: content["evaluation"].update(class_maps="none", superpixels="none", labels={"seeds": "none"}),
             [
-                "made from cams, predictions, refinement, seeds, superpixels, where params.yaml names predictions",
-                "made of class_maps, seeds, masks, predictions, predictions_crf, where params.yaml names predictions, predictions_crf",
-                "made of other images than params.yaml says, which has the split train",
+                "made from cams, predictions, refinement, seeds, superpixels; params.yaml now names predictions",
+                "made of class_maps, seeds, masks, predictions, predictions_crf; params.yaml now names predictions, predictions_crf",
+                "made from other images than those of the split train, which params.yaml now names",
             ],
         ),
         ("seeds", lambda content: content["superpixels"]["dino"].update(threshold=0.6), []),
@@ -135,8 +134,8 @@ def test_where_something_lies_is_no_difference(finished: Project, tmp_path: Path
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
-        ({"larger": "shrink", "max_size": [64, 64]}, {"larger": "refuse"}, "made with larger images shrunk, where params.yaml says refuse"),
-        ({"allow_broken": 2}, {"allow_broken": 0}, "made with 1 broken images left out, where params.yaml allows 0"),
+        ({"larger": "shrink", "max_size": [64, 64]}, {"larger": "refuse"}, "made with larger images shrunk; params.yaml now says refuse"),
+        ({"allow_broken": 2}, {"allow_broken": 0}, "made with 1 broken images left out; params.yaml now allows 0"),
     ],
 )
 def test_rules_for_images_that_cannot_be_used_as_they_are(
@@ -165,7 +164,7 @@ def other_code(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("other_code")
 @pytest.mark.parametrize("stage", ["dataset", "superpixels", "segmenter", "evaluation"])
 def test_what_other_code_computed(finished: Project, stage: str) -> None:
-    assert outdated(finished, stage) == ["computed with other code than there is now"]
+    assert outdated(finished, stage) == ["computed with code that has changed since"]
 
 
 @pytest.mark.usefixtures("other_code")
@@ -186,7 +185,7 @@ def test_nothing_is_said_of_code_where_the_store_made_something_else_last(finish
     earlier.rename(project.data / "seeds.zarr")  # as DVC puts it back
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fingerprint, "digest", lambda modules: "another")
-        assert outdated(project, "seeds") == ["made with threshold 0.7, where params.yaml says 0.2"]
+        assert outdated(project, "seeds") == ["made with threshold 0.7; params.yaml now says 0.2"]
 
 
 def test_what_the_present_code_computed_to_the_same_is_as_good(finished: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +199,7 @@ def test_what_the_present_code_computed_to_the_same_is_as_good(finished: Project
     assert [store.entry(name).recipe["code"] for name in store.last()["entries"]] == ["another"]  # type: ignore[union-attr]
     assert outdated(project, "seeds") == []
     monkeypatch.setattr(fingerprint, "digest", lambda modules: f"neither of {right(modules)}")
-    assert outdated(project, "seeds") == ["computed with other code than there is now"]
+    assert outdated(project, "seeds") == ["computed with code that has changed since"]
 
 
 def test_what_other_versions_of_packages_computed(finished: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +221,7 @@ def test_a_module_that_is_gone_is_named(finished: Project, monkeypatch: pytest.M
         raise ModuleNotFoundError("no module", name="seedbed.seeds.old")
 
     monkeypatch.setattr(fingerprint, "digest", gone)
-    assert outdated(finished, "seeds") == ["computed with seedbed.seeds.old, which is not there any more"]
+    assert outdated(finished, "seeds") == ["computed with seedbed.seeds.old, which no longer exists"]
 
 
 # --- What `seedbed verify` makes of it ---
@@ -232,14 +231,14 @@ def test_a_stale_artifact_is_a_finding(finished: Project) -> None:
     content = finished.params()
     content["superpixels"]["dino"]["threshold"] = 0.6
     (report,) = verify_all(["superpixels"], params=Params(content), folder=finished.data)
-    assert str(report) == "superpixels: params.yaml: made with threshold 0.7, where params.yaml says 0.6"
+    assert str(report) == "superpixels: params.yaml: made with threshold 0.7; params.yaml now says 0.6"
     assert [one.do for one in report.findings] == ["run `dvc repro --force --single-item superpixels`, then `dvc repro`"]
 
 
 @pytest.mark.usefixtures("other_code")
 def test_what_other_code_computed_is_a_finding(finished: Project) -> None:
     assert [str(one) for one in verify("seeds", folder=finished.data).findings] == [
-        "seeds: code: computed with other code than there is now"
+        "seeds: code: computed with code that has changed since"
     ]
 
 
@@ -248,7 +247,7 @@ def test_parameters_that_are_wrong_are_no_reason_to_look_at_nothing(finished: Pr
     content["superpixels"]["dino"]["threshold"] = "high"
     (finding,) = verify("superpixels", params=Params(content), folder=finished.data).findings
     assert str(finding).startswith(
-        "superpixels: params.yaml: not held against it: params.yaml: superpixels.dino.threshold: found 'high'; expected"
+        "superpixels: params.yaml: not compared with it: params.yaml: superpixels.dino.threshold: found 'high'; expected"
     )
     assert finding.do == "run `seedbed plan`"
 
@@ -260,7 +259,7 @@ def test_parameters_that_are_wrong_are_no_reason_to_look_at_nothing(finished: Pr
 def test_a_record_of_dvc_that_cannot_be_read(tmp_path: Path, text: str) -> None:
     (tmp_path / "dvc.lock").write_text(text, encoding="utf-8")
     with pytest.raises(
-        MachineError, match=r"^dvc.lock: found what DVC did not write: .*; expected a record of what ran; restore it from git"
+        MachineError, match=r"^dvc.lock: found content that DVC did not write: .*; expected DVC's record of what ran; restore it from git"
     ):
         provenance.read_recorded(tmp_path / "data")
 

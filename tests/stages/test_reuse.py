@@ -19,7 +19,7 @@ from seedbed.store.lock import hold_lock
 from seedbed.tools import gc
 from tests.stages.miniature import CHECKOUT, Project, new_project, tree
 
-TRAINED = "classifier: reused, for nothing has changed that it learns from\n"
+TRAINED = "classifier: reused, because nothing that it learns from has changed\n"
 SEEN = "dataset: 9 images (0 computed, 9 reused, 0 removed)\n"
 IMPORTS = {"PYTHONPROFILEIMPORTTIME": "1"}
 

@@ -16,7 +16,7 @@ from seedbed.run.slots import check_maps, check_start
 from seedbed.run.stage import Run
 from seedbed.store.artifact import open_artifact
 from seedbed.tools.gc import Choice, survey
-from seedbed.tools.verify import names_of, verify
+from seedbed.tools.verify import select_artifacts, verify
 from tests.stages.miniature import Project
 
 SECOND = "cams_second"
@@ -43,7 +43,7 @@ def test_class_maps_of_two_rounds_lie_side_by_side(twice: Project) -> None:
 
 
 def test_both_are_looked_at_as_what_they_are(twice: Project, tmp_path: Path) -> None:
-    assert names_of([], folder=twice.data)[-1] == SECOND and names_of([SECOND], folder=twice.data) == [SECOND]
+    assert select_artifacts([], folder=twice.data)[-1] == SECOND and select_artifacts([SECOND], folder=twice.data) == [SECOND]
     with contextlib.chdir(twice.root):
         assert verify(SECOND, params=Params.read(), folder=twice.data).sound
     damaged = twice.copy_to(tmp_path).data / f"{SECOND}.zarr"

@@ -120,7 +120,7 @@ def test_a_classifier_that_has_collapsed_is_told_of_before_anything_learns_from_
 
     monkeypatch.setattr(CamNetwork, "forward", sees_nothing)
     project.run("cams")
-    assert "class maps that were looked at are empty, for the classifier finds its classes nowhere" in capsys.readouterr().err
+    assert "sampled class maps are empty: the classifier finds its classes nowhere" in capsys.readouterr().err
 
 
 def test_class_maps_are_of_the_image_s_classes(finished: Project) -> None:
@@ -381,7 +381,7 @@ def test_a_stage_that_is_run_again_computes_nothing_and_leaves_the_same(
     assert len(said) == len(STAGES)
     for stage, line in zip(STAGES, said, strict=True):
         images = 3 if stage == "predictions" else 9
-        learned = f"{stage}: reused, for nothing has changed that it learns from"
+        learned = f"{stage}: reused, because nothing that it learns from has changed"
         assert line == learned or re.fullmatch(rf"{stage}: {images} images in .* s \(0 computed, {images} reused, 0 removed\)", line)
     assert tree(again.data) == tree(finished.data)
 
@@ -445,7 +445,7 @@ def test_where_some_masks_are_missing_the_others_count(finished: Project, tmp_pa
 def test_an_image_that_changed_since_it_was_indexed_stops_a_stage(own: Project) -> None:
     path = own.raw / "images" / "train_0003.png"
     path.write_bytes((own.raw / "images" / "train_0002.png").read_bytes())
-    with pytest.raises(DataError, match=r"images/train_0003\.png: found another file than was indexed; .*run `dvc repro dataset`"):
+    with pytest.raises(DataError, match=r"images/train_0003\.png: found another file than the one indexed; .*run `dvc repro dataset`"):
         own.run("pretraining", "features")
     assert not (own.data / "features.zarr").exists()
 

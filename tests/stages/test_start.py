@@ -13,7 +13,7 @@ from seedbed.store.artifact import open_artifact
 from tests.stages.miniature import Project
 from tests.stages.surviving import change_params, heard
 
-REUSED = "segmenter: reused, for nothing has changed that it learns from"
+REUSED = "segmenter: reused, because nothing that it learns from has changed"
 
 
 def first_layer(project: Project, stage: str) -> npt.NDArray[Any]:

@@ -196,7 +196,7 @@ def test_a_training_that_is_killed_ends_with_the_same_weights(tmp_path: Path, or
     assert published(project, "classifier") == published(other, "classifier")
     assert not list((project.data / ".work" / "classifier").glob("checkpoint-*"))
     remove(project, "classifier")
-    assert heard(project, "classifier") == "classifier: reused, for nothing has changed that it learns from\n"
+    assert heard(project, "classifier") == "classifier: reused, because nothing that it learns from has changed\n"
     assert published(project, "classifier") == published(other, "classifier")
 
 
@@ -343,7 +343,7 @@ def test_damage_in_the_store_is_told_and_computed_again(
     harm(own_hundred.data / ".work" / "superpixels" / name / file)
     remove(own_hundred, "superpixels")
     said = heard(own_hundred, "superpixels")
-    assert said.startswith(f"superpixels: computing again what is damaged: {name}: {complaint}\n")
+    assert said.startswith(f"superpixels: recomputing a damaged entry: {name}: {complaint}\n")
     assert Counts.of(said) == Counts(64, 36)
     assert published(own_hundred, "superpixels") == published(hundred, "superpixels")
 
@@ -355,7 +355,7 @@ def test_entries_that_were_exchanged_are_told_and_computed_again(own_hundred: Pr
     aside.rename(second)
     remove(own_hundred, "superpixels")
     said = heard(own_hundred, "superpixels")
-    assert f"superpixels: computing again what is damaged: {first.name}: it is another entry than its name says\n" in said
+    assert f"superpixels: recomputing a damaged entry: {first.name}: its name is not that of its content\n" in said
     assert Counts.of(said) == Counts(100, 0)
     assert published(own_hundred, "superpixels") == published(hundred, "superpixels")
 
@@ -384,11 +384,11 @@ PATCHES = "patches/c/0/0/0/0"
     [
         (truncate, PATCHES, rf"{PATCHES} with \d+ bytes instead of \d+;"),
         (delete, PATCHES, f"no {PATCHES};"),
-        (add, PATCHES, "patches/c/0/0/0/9, which does not belong there;"),
+        (add, PATCHES, "patches/c/0/0/0/9, which does not belong to it;"),
         (flip, PATCHES, "a damaged chunk of patches: "),
         (flip, "digest/c/0", "a damaged chunk of digest: "),
-        (flip, "patches/zarr.json", "patches/zarr.json with another content than was published;"),
-        (flip, "zarr.json", "no zarr group that Seedbed wrote;"),
+        (flip, "patches/zarr.json", "patches/zarr.json with content other than what was published;"),
+        (flip, "zarr.json", "something that Seedbed did not write;"),
     ],
 )
 def test_damage_in_an_artifact_is_refused_where_it_is_read(
@@ -420,7 +420,7 @@ def test_a_full_disk_is_one_line_for_the_user(own_hundred: Project, hundred: Pro
     done = own_hundred.program("features", "--workers", workers, prepare=full)
     assert done.returncode == 2, done.stderr
     [line] = told(done.stderr)
-    assert line.startswith("error: data/: found no room to write: File too large; expected room; make some")
+    assert line.startswith("error: data/: found a full disk: File too large; expected free space; free some")
     assert not built(own_hundred, "features")
     assert counts(own_hundred, "features")[0] in (Counts(100, 0), Counts(64, 36)), "whatever the other worker had room for stays"
     assert published(own_hundred, "features") == published(hundred, "features")
@@ -486,7 +486,7 @@ def exchange(project: Project, other: Project, stage: str) -> None:
     shutil.rmtree(aside)
 
 
-REPLACED = "data/features.zarr: found another artifact than when the stage began; expected the same; run `dvc repro` again"
+REPLACED = "data/features.zarr: found that it was replaced since the stage began; expected the same; run `dvc repro` again"
 
 
 @pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])

@@ -50,10 +50,10 @@ def test_images_of_one_superpixel_are_told(project: Project) -> None:
     change_params(project, "features", method="texture")
     before = project.params()["superpixels"]["dino"]
     project.run("pretraining", "features")
-    assert "one superpixel each" not in heard(project, "superpixels")
+    assert "a single superpixel" not in heard(project, "superpixels")
     change_params(project, "superpixels", dino=before | {"threshold": -1.0})
     told = heard(project, "superpixels")
-    assert "superpixels: 9 of 9 images are one superpixel each: features that all resemble each other? See features.vit.centred\n" in told
+    assert "superpixels: warning: 9 of 9 images are a single superpixel: are all features alike? See features.vit.centred\n" in told
 
 
 def test_components_are_fitted_once_and_then_frozen(project: Project, tmp_path: Path) -> None:

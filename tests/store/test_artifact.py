@@ -393,7 +393,7 @@ def test_a_second_writer_is_refused_while_the_first_is_at_work(tmp_path: Path) -
             pass  # another stage is another matter
     message = str(raised.value)
     assert message.startswith(f"{tmp_path}/data/.work/seeds: found process ")
-    assert message.endswith(", which is writing; expected nobody; wait for it, or end it")
+    assert message.endswith(", which is writing; expected no other writer; wait for it, or stop it")
     with second.locked(wait=False):  # the lock is gone with its holder
         assert len(write_labels(tmp_path / "data")) == len(SIZES)
 
@@ -450,7 +450,7 @@ def test_a_file_of_somebody_else_is_named(tmp_path: Path, foreign: str) -> None:
     path = write_labels(tmp_path).path
     (path / foreign).parent.mkdir(parents=True, exist_ok=True)
     (path / foreign).write_bytes(b"something")
-    assert refusal(tmp_path) == f"{path}: found {foreign}, which does not belong there; {AS_PUBLISHED}"
+    assert refusal(tmp_path) == f"{path}: found {foreign}, which does not belong to it; {AS_PUBLISHED}"
 
 
 def test_an_older_schema_says_both_versions_and_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -497,7 +497,7 @@ def put_a_group_of_somebody_else_there(path: Path) -> None:
 def test_what_is_no_group_of_ours_is_refused(tmp_path: Path, harm: Callable[[Path], None]) -> None:
     path = write_labels(tmp_path).path
     harm(path)
-    assert refusal(tmp_path) == f"{path}: found no zarr group that Seedbed wrote; expected the artifact of stage seeds; {AGAIN}"
+    assert refusal(tmp_path) == f"{path}: found something that Seedbed did not write; expected the artifact of stage seeds; {AGAIN}"
 
 
 def edited(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
@@ -524,7 +524,7 @@ def test_an_edited_record_is_refused(tmp_path: Path, change: Callable[[dict[str,
     edited(path, lambda record: None)
     assert len(open_artifact("seeds", folder=tmp_path)) == 5  # layout alone is nothing
     edited(path, change)
-    assert f"found no zarr group that Seedbed wrote; expected the artifact of stage seeds; {AGAIN}" in refusal(tmp_path)
+    assert f"found something that Seedbed did not write; expected the artifact of stage seeds; {AGAIN}" in refusal(tmp_path)
 
 
 # --- What changes after it was opened ---
@@ -537,7 +537,7 @@ def test_a_file_that_vanishes_is_an_error_and_not_padding(tmp_path: Path, array:
     (path / victim).unlink()
     with pytest.raises(ArtifactError) as raised:
         seeds.array(array)
-    assert str(raised.value) == f"{path}: found no {victim}, which was there before; expected nobody to change it; run `dvc repro` again"
+    assert str(raised.value) == f"{path}: found no {victim}, which was there before; expected an unchanged artifact; run `dvc repro` again"
 
 
 def test_no_flipped_bit_of_a_shard_makes_it_something_else(tmp_path: Path) -> None:
@@ -579,7 +579,7 @@ def test_an_artifact_that_was_replaced_meanwhile_is_noticed(tmp_path: Path) -> N
     write_labels(tmp_path, SIZES[:2])
     with pytest.raises(ArtifactError) as raised:
         seeds.check_unchanged()
-    expected = "found another artifact than when the stage began; expected the same; run `dvc repro` again"
+    expected = "found that it was replaced since the stage began; expected the same; run `dvc repro` again"
     assert str(raised.value) == f"{tmp_path}/seeds.zarr: {expected}"
 
 

@@ -16,7 +16,7 @@ import pytest
 from seedbed.errors import MachineError
 from seedbed.store import files
 
-PLACE = "expected a folder with room, where you may write; make room, or name another place"
+PLACE = "expected free space, in a folder where you may write; free some space, or name another folder"
 
 
 def refusing(number: int) -> Any:

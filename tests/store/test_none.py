@@ -12,7 +12,7 @@ from seedbed.store.artifact import MadeBy, open_artifact
 from seedbed.store.schemas import NONE
 from seedbed.store.store import Store
 from seedbed.tools.gc import Choice, survey
-from seedbed.tools.verify import names_of
+from seedbed.tools.verify import select_artifacts
 from tests.stages.miniature import tree
 
 COMMITTED = Path(__file__).parents[2] / "data"
@@ -30,8 +30,8 @@ def test_it_is_of_its_own_kind_and_holds_nothing() -> None:
 
 def test_it_is_nothing_that_a_stage_left(tmp_path: Path) -> None:
     shutil.copytree(COMMITTED / "none.zarr", tmp_path / "none.zarr")
-    with pytest.raises(ArtifactError, match=r"found no artifact; expected what some stage left; run `dvc repro`"):
-        names_of([], folder=tmp_path)
+    with pytest.raises(ArtifactError, match=r"found no artifacts; expected at least one; run `dvc repro`"):
+        select_artifacts([], folder=tmp_path)
     assert survey(Choice(), folder=tmp_path) == []
 
 
@@ -41,5 +41,5 @@ def test_where_it_is_missing_or_damaged_git_has_it(tmp_path: Path) -> None:
         open_artifact(NONE, folder=tmp_path)
     assert str(refused.value) == lost
     (tmp_path / "none.zarr").mkdir()
-    with pytest.raises(ArtifactError, match=r"found no zarr group that Seedbed wrote; expected the empty artifact; restore it from git"):
+    with pytest.raises(ArtifactError, match=r"found something that Seedbed did not write; expected the empty artifact; restore"):
         open_artifact(NONE, folder=tmp_path)

@@ -62,7 +62,7 @@ def test_what_is_no_file_is_called_by_its_name_and_not_opened(tmp_path: Path, fo
     path = tmp_path / "labels.csv"
     NO_FILES[found](path)
     assert raw.kind(path) == found
-    assert refused(lambda: raw.read(path)) == f"{path}: found {found}; expected a file; replace it, or see who may read it"
+    assert refused(lambda: raw.read(path)) == f"{path}: found {found}; expected a file; replace it, or check its permissions"
     assert refused(lambda: raw.text(path, where="labels.csv")).startswith(f"labels.csv: found {found}; expected a file; ")
 
 
@@ -96,7 +96,7 @@ def test_a_file_that_may_not_be_read_or_finds_no_memory(tmp_path: Path, monkeypa
         raise MemoryError
 
     monkeypatch.setattr(Path, "read_bytes", fail)
-    assert "labels.csv: found a file of 5 bytes, for which there is no memory; " in refused(lambda: raw.read(path))
+    assert "labels.csv: found a file of 5 bytes, too large for the available memory; " in refused(lambda: raw.read(path))
 
 
 def test_text_is_utf_8_with_or_without_a_mark(tmp_path: Path) -> None:
@@ -129,14 +129,14 @@ def test_everything_below_a_folder_in_order(tree: Path) -> None:
 
 def test_a_folder_that_cannot_be_looked_into_is_no_empty_one(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without_permission(monkeypatch, tree / "b")
-    expected = f"{tree}/b: found a folder that cannot be looked into: Permission denied; expected one that can; see who may"
+    expected = f"{tree}/b: found a folder that cannot be opened: Permission denied; expected a readable folder; check its permissions"
     assert refused(lambda: list(raw.below(tree))) == refused(lambda: raw.matching(tree / "b", "*")) == expected
 
 
 def test_links_to_folders_are_named_because_dvc_does_not_look_there(tree: Path) -> None:
     assert raw.check(tree) == ["linked"]
     expected = "links to folders, in which DVC sees no change: linked; after one, run `dvc repro --force --single-item dataset`"
-    assert raw.unseen(["linked"]) == expected
+    assert raw.describe_links(["linked"]) == expected
     assert raw.check(tree / "nothing") == []
 
 
@@ -147,16 +147,16 @@ def test_all_that_dvc_would_stumble_over_is_told_at_once(tree: Path, monkeypatch
     os.close(os.open(os.fsencode(tree) + b"/k\xf6ttur.png", os.O_CREAT | os.O_WRONLY))
     without_permission(monkeypatch, tree / "b")
     expected = (
-        "found 5 things that DVC cannot read: k\\udcf6ttur.png: a name that is not UTF-8; a/gone: a link to nothing; a/pipe: a pipe; "
-        "a/round: a link that leads in a circle; b: a folder that cannot be looked into: Permission denied; "
-        "expected files and folders alone; remove or rename them, or see who may read them"
+        "found 5 paths that DVC cannot read: k\\udcf6ttur.png: a name that is not UTF-8; a/gone: a link to nothing; a/pipe: a pipe; "
+        "a/round: a link that leads in a circle; b: a folder that cannot be opened: Permission denied; "
+        "expected only readable files and folders; remove or rename them, or check their permissions"
     )
     assert refused(lambda: raw.check(tree)) == f"{tree}: {expected}"
 
 
 def test_a_file_that_may_not_be_read_is_told_before_anything_is(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without_permission(monkeypatch, tree / "b" / "1.txt")
-    assert "found 1 things that DVC cannot read: b/1.txt: a file that cannot be read; " in refused(lambda: raw.check(tree))
+    assert "found 1 paths that DVC cannot read: b/1.txt: a file that cannot be read; " in refused(lambda: raw.check(tree))
 
 
 @pytest.mark.parametrize("found", [one for one in NO_FILES if one not in ("a folder", "no such file", "a link to nothing")])

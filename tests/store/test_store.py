@@ -170,7 +170,7 @@ def test_entries_that_were_exchanged_are_told_and_thrown_away(store: Store, caps
     assert list(store.entries()) == []
     assert store.sound([named("first"), named("second")]) == {}
     assert capsys.readouterr().err.splitlines() == [
-        f"seeds: computing again what is damaged: {named(key)}: it is another entry than its name says" for key in ("first", "second")
+        f"seeds: recomputing a damaged entry: {named(key)}: its name is not that of its content" for key in ("first", "second")
     ]
     assert files(store) == set()
 
@@ -229,9 +229,9 @@ def test_damage_is_told_and_thrown_away(store: Store, capsys: pytest.CaptureFixt
     shard_file(gone).unlink()
     assert store.sound(map(named, ["whole", "truncated", "flipped", "gone", "never", "whole"])) == {named("whole"): whole}
     assert capsys.readouterr().err.splitlines() == [
-        f"seeds: computing again what is damaged: {named('truncated')}: size/c/0/0 is not as it was written",
-        f"seeds: computing again what is damaged: {named('flipped')}: size/c/0/0 is not as it was written",
-        f"seeds: computing again what is damaged: {named('gone')}: no size/c/0/0",
+        f"seeds: recomputing a damaged entry: {named('truncated')}: size/c/0/0 is not as it was written",
+        f"seeds: recomputing a damaged entry: {named('flipped')}: size/c/0/0 is not as it was written",
+        f"seeds: recomputing a damaged entry: {named('gone')}: no size/c/0/0",
     ]
     assert files(store) == {named("whole")}
 
@@ -243,7 +243,7 @@ def test_a_record_that_cannot_be_read_is_damage(store: Store, capsys: pytest.Cap
     if content is not None:
         record.write_text(content)
     assert store.sound([named("key")]) == {}
-    assert capsys.readouterr().err.startswith(f"seeds: computing again what is damaged: {named('key')}: ")
+    assert capsys.readouterr().err.startswith(f"seeds: recomputing a damaged entry: {named('key')}: ")
     assert np.array_equal(np.asarray(built(store, "key").group["size"]), [[3, 4]])
 
 
@@ -315,7 +315,7 @@ def test_an_artifact_is_replaced_at_once(tmp_path: Path) -> None:
     assert (first.path, second.ids) == (second.path, ["b", "c"])
     assert sorted(path.name for path in tmp_path.iterdir()) == [".work", "seeds.zarr"]
     assert not list(tmp_path.glob(".work/seeds/new-*"))
-    with pytest.raises(ArtifactError, match="found another artifact than when the stage began"):
+    with pytest.raises(ArtifactError, match="found that it was replaced since the stage began"):
         first.check_unchanged()
 
 
@@ -397,7 +397,7 @@ def test_who_does_not_wait_is_told_who_writes(store: Store, other: subprocess.Po
     with pytest.raises(ArtifactError) as raised, store.locked(wait=False):
         pass
     assert str(raised.value).startswith(f"{store.folder}: found process {other.pid} on ")
-    assert str(raised.value).endswith(", which is writing; expected nobody; wait for it, or end it")
+    assert str(raised.value).endswith(", which is writing; expected no other writer; wait for it, or stop it")
 
 
 @pytest.mark.parametrize("end", ["kill", "leave"])
@@ -503,7 +503,7 @@ def test_a_folder_in_the_place_of_a_book_is_told(store: Store, name: str) -> Non
     (store.folder / name).mkdir(parents=True)
     with pytest.raises(ArtifactError) as raised, store.locked():
         pass
-    found = "found a folder; expected a file, which the store writes itself; remove it"
+    found = "found a folder; expected a file that the store writes; remove it"
     assert str(raised.value) == f"{store.folder / name}: {found}"
     assert store.last() == {"entries": [], "images": []} and store.speeds() == []
 
@@ -511,7 +511,7 @@ def test_a_folder_in_the_place_of_a_book_is_told(store: Store, name: str) -> Non
 def test_a_book_that_would_never_be_read_to_its_end_is_told(store: Store) -> None:
     store.folder.mkdir(parents=True)
     os.mkfifo(store.folder / "last.json")
-    with pytest.raises(ArtifactError, match=r"last\.json: found something that is no file; expected a file"), store.locked():
+    with pytest.raises(ArtifactError, match=r"last\.json: found something that is not a file; expected a file"), store.locked():
         pass
     assert store.last() == {"entries": [], "images": []}
 
@@ -523,13 +523,13 @@ def test_a_file_in_the_place_of_a_folder_is_told(store: Store, place: str) -> No
     file.touch()
     with pytest.raises(ArtifactError) as raised, store.locked():
         pass
-    assert str(raised.value) == f"{file}: found no folder; expected one to keep results in; remove or rename it"
+    assert str(raised.value) == f"{file}: found no folder; expected a folder for results; remove or rename it"
     assert store.speeds() == [] and list(store.entries()) == []
 
 
 def test_a_lock_with_anything_in_it_is_a_lock(store: Store, other: subprocess.Popen[str]) -> None:
     (store.folder / "lock").write_bytes(b"\xff\xfe")
-    with pytest.raises(ArtifactError, match="which is writing; expected nobody"), store.locked(wait=False):
+    with pytest.raises(ArtifactError, match="which is writing; expected no other writer"), store.locked(wait=False):
         pass
 
 

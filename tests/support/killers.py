@@ -162,13 +162,13 @@ def threads(shard: Shard) -> tuple[bool, int, int]:
 def wait_for_stuck_workers(folder: str) -> None:
     """A program that never ends."""
     shards = [Shard(number, 1, Path(folder)) for number in range(2)]
-    list(executor.run_tasks(stuck, shards, place=executor.Workers(workers=2), named=name, size=images, advance=print))
+    list(executor.run_tasks(stuck, shards, place=executor.Workers(workers=2), name=name, size=images, advance=print))
 
 
 def import_torch_at_work(folder: str) -> None:
     """A program that says how many threads PyTorch has where it is imported by work in this process, and what the environment is after."""
     shards = [Shard(0, 1, Path(folder))]
-    for _, found in executor.run_tasks(threads, shards, place=executor.Workers(), named=name, size=images, advance=print):
+    for _, found in executor.run_tasks(threads, shards, place=executor.Workers(), name=name, size=images, advance=print):
         print(found, os.environ["OMP_NUM_THREADS"])
 
 

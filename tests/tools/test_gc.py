@@ -215,7 +215,7 @@ def test_entries_that_cannot_be_read_always_go(project: Project) -> None:
     path = add(project, "broken")
     (path / "zarr.json").write_text("{")
     (path.parent / "new-abc").mkdir()  # what a stage is making
-    wrong = ("superpixels", "entries without a sound record", "unreadable", None, True)
+    wrong = ("superpixels", "entries with a damaged record", "unreadable", None, True)
     assert told(project.data, Choice(("superpixels",), keep=5))[1:] == [wrong]
     list(collect(Choice(keep=5), folder=project.data))
     assert not path.exists()
@@ -257,7 +257,7 @@ def test_without_delete_nothing_is_deleted(switched: Project) -> None:
     assert status == 0
     row = r"superpixels dino: threshold 0\.3 instead of 0\.9 +9 ([\d.]+ kB) +\1 (just now|\d+ min ago) +old *\n"
     assert re.search(row, printed), printed
-    assert re.search(r"1 generation would go, which frees [\d.]+ kB. Nothing is deleted yet; run `seedbed gc --delete`.\n$", printed)
+    assert re.search(r"1 generation can go, which frees [\d.]+ kB. Nothing has been deleted; run `seedbed gc --delete`.\n$", printed)
     assert entries(switched) == before and len(before) == 2
 
 
@@ -300,7 +300,7 @@ def test_all_deletes_what_is_current_too_so_that_everything_is_computed_anew(swi
     status, printed = seedbed(switched, "gc", "--all", "--delete", "--stage", "superpixels", "--stage", "features")
     assert status == 0
     assert "current, goes" in printed
-    assert printed.endswith("Artifacts stay as they are; `dvc repro --force` computes them anew.\n")
+    assert printed.endswith("Artifacts stay as they are; `dvc repro --force` recomputes them.\n")
     assert not entries(switched) | entries(switched, "features") and entries(switched, "dataset")
     assert seedbed(switched, "verify")[0] == 0
     capfd.readouterr()
@@ -328,8 +328,8 @@ def test_a_stage_that_is_at_work_is_left_alone_and_said(switched: Project) -> No
     *_, did, error = printed.splitlines()
     assert did.startswith("superpixels: 1 generation deleted")
     assert re.fullmatch(
-        rf"error: seedbed gc: found stages that are at work: features: process {holder.pid} on .*; "
-        "expected nobody there; run it again when they are done",
+        rf"error: seedbed gc: found running stages: features: process {holder.pid} on .*; "
+        "expected none; run it again when they are done",
         error,
     )
     assert seedbed(switched, "gc", "--delete")[0] == 0
@@ -357,7 +357,7 @@ def test_what_cannot_be_deleted_is_said(switched: Project, monkeypatch: pytest.M
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(shutil, "rmtree", refused)
-    with pytest.raises(MachineError, match="found Permission denied; expected to be able to delete it"):
+    with pytest.raises(MachineError, match="found that it cannot be deleted: Permission denied; expected permission to delete it"):
         list(collect(Choice(), folder=switched.data))
 
 
@@ -371,7 +371,7 @@ def test_what_cannot_be_deleted_is_said(switched: Project, monkeypatch: pytest.M
             ["--stage", "feature"],
             r"error: seedbed gc --stage: found 'feature'; expected one of: dataset, .*\(nearest: features\); correct the name\n",
         ),
-        (["--all", "--keep", "1"], "error: seedbed gc --all: found --keep 1 beside it; expected one of them; leave one out\n"),
+        (["--all", "--keep", "1"], "error: seedbed gc --all: found --keep 1 with --all; expected one of the two; omit the other\n"),
     ],
 )
 def test_what_makes_no_sense(finished: Project, arguments: list[str], message: str) -> None:

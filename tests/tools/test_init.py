@@ -86,7 +86,7 @@ def test_a_folder_elsewhere_is_linked(project: Path, tmp_path: Path) -> None:
     (tmp_path / "other" / "elsewhere").mkdir(parents=True)
     layouts.folder(tmp_path / "other" / "elsewhere")
     done = init(tmp_path / "other" / "elsewhere")
-    assert done.exit_code == 2 and "data/raw/elsewhere: found something else; expected nothing, or a link to" in done.stderr
+    assert done.exit_code == 2 and "data/raw/elsewhere: found another file or folder; expected nothing, or a link to" in done.stderr
 
 
 def test_subfolders_are_labels(project: Path) -> None:
@@ -94,7 +94,7 @@ def test_subfolders_are_labels(project: Path) -> None:
         picture(project / "data" / "raw" / "pets" / ("cat", "dog")[number % 2] / f"{number}.jpg")
     done = init("data/raw/pets")
     assert "10 of them with labels, of 2 classes" in done.output
-    assert "next: look whether the names of the subfolders are what the images show, and all of it: cat, dog" in done.output
+    assert "next: check that the names of the subfolders say everything that their images show: cat, dog" in done.output
     table = (project / "data" / "raw" / "pets" / "labels.csv").read_text().splitlines()
     assert len(table) == 11 and sum(row.startswith("cat/") and ",cat," in row for row in table) == 5
     assert [sum(row.endswith(f",{animal},val") for row in table) for animal in ("cat", "dog")] == [1, 1]
@@ -127,7 +127,7 @@ def test_masks_are_no_images(project: Path) -> None:
         picture(root / name)
     done = init("data/raw/pets")
     assert "found 2 images" in done.output
-    assert "next: these were taken for masks, not for images: Annotations; img/1_mask.png; mask" in done.output
+    assert "next: left out, because they look like masks:  Annotations; img/1_mask.png; mask" in done.output
 
 
 def test_what_the_user_has_filled_in_stays(project: Path) -> None:
@@ -138,7 +138,7 @@ def test_what_the_user_has_filled_in_stays(project: Path) -> None:
     content["dataset"]["folder"] = {"classes": ["dog", "cat", "horse"], "complete": True}
     YAML(typ="safe").dump(content, project / "params.yaml")
     done = init("data/raw/own")
-    assert "wrote nothing into params.yaml that was there already: it names data/raw/own" in done.output
+    assert "wrote params.yaml: only missing settings, because it already names data/raw/own" in done.output
     assert YAML(typ="safe").load(project / "params.yaml") == content
 
 
@@ -206,7 +206,7 @@ def refusal(path: Path | str) -> str:
         (os.mkfifo, "a pipe; expected a folder with images"),
         (lambda path: path.symlink_to("nowhere"), "a link to nothing; expected a folder with images"),
         (lambda path: path.symlink_to(path.name), "a link that leads in a circle; expected a folder with images"),
-        (lambda path: path.symlink_to("."), "no image; expected files that end in"),
+        (lambda path: path.symlink_to("."), "no images; expected files that end in"),
     ],
 )
 def test_what_is_no_folder(project: Path, make: Any, found: str) -> None:
@@ -227,7 +227,7 @@ def test_what_dvc_cannot_read_is_told_before_anything_is_written(project: Path, 
     os.mkfifo(root / "pipe.jpg")
     os.close(os.open(os.fsencode(root) + b"/k\xf6ttur.jpg", os.O_CREAT))
     before = (project / "params.yaml").read_text()
-    expected = "error: data/raw/own: found 2 things that DVC cannot read: k\\udcf6ttur.jpg: a name that is not UTF-8; pipe.jpg: a pipe; "
+    expected = "error: data/raw/own: found 2 paths that DVC cannot read: k\\udcf6ttur.jpg: a name that is not UTF-8; pipe.jpg: a pipe; "
     assert refusal("data/raw/own").startswith(expected)
     assert (project / "params.yaml").read_text() == before
 
@@ -236,7 +236,7 @@ def test_a_folder_whose_name_is_not_utf_8(project: Path) -> None:
     name = os.fsdecode(b"data/raw/k\xf6ttur")
     picture(project / name / "0.png")
     assert refusal(name) == (
-        "error: data/raw/k\\udcf6ttur: found a name that is not UTF-8; expected one that params.yaml can hold; rename it"
+        "error: data/raw/k\\udcf6ttur: found a name that is not UTF-8; expected a name that params.yaml can hold; rename it"
     )
 
 
@@ -261,7 +261,7 @@ def test_links_to_folders_are_told_of_because_dvc_sees_no_change_there(project: 
 def test_a_link_below_data_raw_that_leads_in_a_circle(project: Path, tmp_path: Path) -> None:
     layouts.folder(tmp_path / "own")
     (made(project / "data" / "raw") / "own").symlink_to("own")
-    assert refusal(tmp_path / "own").startswith("error: data/raw/own: found something else; expected nothing, or a link to")
+    assert refusal(tmp_path / "own").startswith("error: data/raw/own: found another file or folder; expected nothing, or a link to")
 
 
 def test_pictures_of_which_pillow_cannot_tell_the_size(project: Path) -> None:
@@ -282,7 +282,7 @@ def test_what_is_no_start(project: Path, tmp_path: Path, monkeypatch: pytest.Mon
     before = (project / "params.yaml").read_text()
     for path, message in (
         ("nothing", "nothing: found no such folder"),
-        ("empty", "empty: found no image; expected files that end in .bmp"),
+        ("empty", "empty: found no images; expected files that end in .bmp"),
     ):
         done = init(path)
         assert done.exit_code == 2 and message in done.stderr

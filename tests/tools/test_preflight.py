@@ -78,7 +78,7 @@ def test_a_folder_without_what_its_layout_begins_with(content: Content, method: 
 def test_a_folder_of_somebody_else_in_the_place_of_a_drawn_world(content: Content) -> None:
     Path("data/raw/shapes/holiday").mkdir(parents=True)
     (message,) = told(content)
-    assert message.startswith("data/raw/shapes: found files that are not a drawn world: holiday; expected an empty folder")
+    assert message.startswith("data/raw/shapes: found files that do not belong to a drawn world: holiday; expected an empty folder")
 
 
 @pytest.mark.usefixtures("folder")
@@ -182,7 +182,7 @@ def test_a_network_that_timm_does_not_have(content: Content) -> None:
         (
             "test_resnet",
             7,
-            "network: found 'test_resnet', which does not take the output stride 7; expected a convolutional network of timm",
+            "network: found 'test_resnet', which does not support the output stride 7; expected a convolutional network of timm",
         ),
     ],
 )
@@ -196,7 +196,7 @@ def test_an_output_stride_that_the_network_does_not_have(content: Content, netwo
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ({"architecture": "test_resnet"}, "architecture: found 'test_resnet', which is no plain vision transformer"),
+        ({"architecture": "test_resnet"}, "architecture: found 'test_resnet', which is not a plain vision transformer"),
         ({"architecture": "vit_of_mine"}, "architecture: found 'vit_of_mine'; expected a transformer of timm"),
         ({"block": 99}, "block: found 99; expected 1..6, counted from the end; correct it"),
     ],
@@ -222,7 +222,7 @@ def test_a_file_of_weights_that_is_missing_or_another(content: Content) -> None:
         "correct components.file in params.yaml",
         f"params.yaml: classifier.cam.backbone.initial_weights: nowhere.pth: found no such file; expected initial weights; {correct}",
         f"params.yaml: segmenter.region_growing.backbone.initial_weights: w.safetensors: found sha256 {right}; expected abc; "
-        "set initial_weights.sha256 to what was found",
+        "set initial_weights.sha256 to what was found, if this is the right file",
     ]
     backbone(content, "segmenter", initial_weights=weights("file", "w.safetensors", right))
     assert told(content, "segmenter") == []
@@ -234,7 +234,7 @@ def test_weights_that_timm_does_not_have(content: Content) -> None:
     assert told(content) == []
     backbone(content, "classifier", network="seresnet18", output_stride=32)
     assert told(content) == [
-        "params.yaml: classifier.cam.backbone.initial_weights.source: found hub, where timm has no weights for this network; "
+        "params.yaml: classifier.cam.backbone.initial_weights.source: found hub, but timm has no weights for this network; "
         "expected a network that timm has weights for; see timm.list_pretrained(), or use source: file"
     ]
 
@@ -244,7 +244,7 @@ def test_weights_of_a_stage_that_nothing_here_reads(content: Content) -> None:
     backbone(content, "classifier", initial_weights=weights("pretraining"))
     assert told(content) == [
         "params.yaml: classifier.cam.backbone.initial_weights.source: found 'pretraining'; expected none, hub or file, because only "
-        "`features` reads what that stage has made; correct it"
+        "`features` can start from the weights of that stage; correct it"
     ]
 
 
@@ -307,7 +307,7 @@ def test_more_memory_than_there_is(content: Content, stage: str, edits: list[Edi
     for edit in edits:
         edit(content)
     (said,) = preflight.shortages([stage], Params(content))
-    assert said.startswith(f"{stage}: warning: needs about ") and f" of memory, and there are 10.0 GB: {do}" in said
+    assert said.startswith(f"{stage}: warning: needs about ") and f" of memory, but there are 10.0 GB: {do}" in said
 
 
 @pytest.mark.usefixtures("folder")
@@ -317,4 +317,4 @@ def test_a_sweep_that_fills_the_memory(content: Content, monkeypatch: pytest.Mon
     assert list(preflight.shortages(["evaluation"], Params(content))) == []
     at("evaluation.standard.sweep.count", 10_000)(content)
     (said,) = preflight.shortages(["evaluation"], Params(content))
-    assert said == f"evaluation: warning: needs about 2.2 MB of memory, and there are 1.0 MB: {SMALLER}"
+    assert said == f"evaluation: warning: needs about 2.2 MB of memory, but there are 1.0 MB: {SMALLER}"

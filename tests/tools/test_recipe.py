@@ -133,7 +133,7 @@ def test_what_a_recipe_changes_and_what_is_left_to_do(checkout: Path) -> None:
         "segmenter.maps.labels: seeds -> nothing\n"
         "segmenter.maps.confidence: none -> nothing\n"
         "next: feed the cat\n"
-        "next: data/raw/shapes is not there: put the data there, or a symbolic link to it\n"
+        "next: data/raw/shapes is missing: put the data there, or a symbolic link to it\n"
         "next: run `seedbed plan`, then `dvc repro`\n"
     )
     text = checkout.read_text()
@@ -156,7 +156,9 @@ def test_weights_that_are_read_from_a_file_are_named(checkout: Path) -> None:
     sections = [features, f"classifier: {{{networks[0]}}}", f"segmenter: {{{networks[1]}}}"]
     Path("recipes/own.yaml").write_text("\n".join(["based_on: voc6_superpixels", *sections, ""]))
     said = recipe("own").output
-    assert said.count("next: let initial_weights name your copy of data/raw/weights.pth, and its sha256\n") == 1
+    assert (
+        said.count("next: set initial_weights.file to your copy of data/raw/weights.pth, and initial_weights.sha256 to its digest\n") == 1
+    )
     assert "downloaded" not in said
 
 
@@ -191,7 +193,7 @@ def test_a_value_that_belongs_to_two_places(checkout: Path) -> None:
     done = recipe("own")
     assert done.exit_code == 2 and checkout.read_text() == text
     assert done.stderr == (
-        "error: params.yaml: features.vit.initial_weights.source: found hub, which an alias (*) takes from elsewhere; "
+        "error: params.yaml: features.vit.initial_weights.source: found hub, which is an alias (*) of another value; "
         "expected a value of its own; write it out\n"
     )
 
@@ -201,4 +203,6 @@ def test_outside_of_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for arguments in ([], ["voc12_superpixels"]):
         done = recipe(*arguments)
         assert done.exit_code == 2
-        assert done.stderr == f"error: {tmp_path}: found no params.yaml and dvc.yaml; expected a checkout of Seedbed; go there\n"
+        assert (
+            done.stderr == f"error: {tmp_path}: found no params.yaml and dvc.yaml; expected a checkout of Seedbed; run this in its folder\n"
+        )

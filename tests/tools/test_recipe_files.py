@@ -102,8 +102,8 @@ def test_a_base_of_a_base(checkout: Path) -> None:
     ("base", "problem"),
     [
         ("based_on: vc12_superpixels\n", "own.yaml: based_on: found 'vc12_superpixels'; expected one of: base, coco14_superpixels, own, "),
-        ("based_on: own\n", "own.yaml: based_on: found a circle: own -> own; expected a recipe that is not based on this one; break it"),
-        ("based_on: base\n", "base.yaml: based_on: found a circle: own -> base -> own; expected a recipe that is not based on this one"),
+        ("based_on: own\n", "own.yaml: based_on: found a cycle: own -> own; expected a recipe that is not based on this one; break it"),
+        ("based_on: base\n", "base.yaml: based_on: found a cycle: own -> base -> own; expected a recipe that is not based on this one"),
         ("based_on: [base]\n", "own.yaml: based_on: found ['base']; expected the name of a recipe; correct it"),
         ("seeds: {treshold: 1}\n", "own.yaml: seeds.treshold: found a name that nothing reads; expected one of: "),
     ],

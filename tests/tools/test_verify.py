@@ -29,7 +29,8 @@ from seedbed.store.entries import Computation
 from seedbed.store.schemas import FIXED, SCHEMAS
 from seedbed.store.store import Store
 from seedbed.tools import verify as verification
-from seedbed.tools.checks import Examined, Row, content_digest
+from seedbed.tools.examined import Examined, Row
+from seedbed.tools.image_checks import content_digest
 from seedbed.tools.verify import verify
 from tests.stages.miniature import STAGES, Project, new_project
 from tests.support.publishing import published, published_network
@@ -120,8 +121,8 @@ def test_what_dvc_tells_of_and_is_not_there(project: Project) -> None:
     status, printed = seedbed(project, "verify")
     assert status == 2
     assert [line for line in printed.splitlines() if "classifier" in line] == [
-        "classifier: data/classifier.zarr: missing, though dvc.lock tells of it",
-        "classifier: run `dvc repro classifier`, which takes it from DVC's cache or makes it",
+        "classifier: data/classifier.zarr: missing, although dvc.lock lists it",
+        "classifier: run `dvc repro classifier`, which restores it from DVC's cache or recomputes it",
     ]
     assert "seeds: sound" in printed and "1 finding\n" in printed
 
@@ -133,7 +134,7 @@ def test_all_is_held_against_the_parameters(project: Project) -> None:
     status, printed = seedbed(project, "verify")
     assert status == 2
     assert [line for line in printed.splitlines() if line.startswith(("cams", "seeds"))] == [
-        "cams: params.yaml: made with flip true, where params.yaml says false",
+        "cams: params.yaml: made with flip true; params.yaml now says false",
         re.search("seeds: sound.*", printed)[0],  # type: ignore[index]
         "cams: run `dvc repro --force --single-item cams`, then `dvc repro`",
     ]
@@ -156,7 +157,7 @@ def test_a_named_artifact_that_is_not_there(project: Project) -> None:
 
 
 def test_nothing_at_all(tmp_path: Path) -> None:
-    assert seedbed(Project(tmp_path), "verify") == (2, "error: data: found no artifact; expected what some stage left; run `dvc repro`\n")
+    assert seedbed(Project(tmp_path), "verify") == (2, "error: data: found no artifacts; expected at least one; run `dvc repro`\n")
 
 
 # --- Files ---
@@ -177,7 +178,7 @@ def test_flipped_bits_are_named_with_shard_and_images_and_nothing_else_is(projec
     for file in FILES[name]:
         flip(project.data / f"{name}.zarr" / file)
     found = findings(project.data, name)
-    assert sorted(found) == sorted(f"{name}: {one}: another content than was published" for one in FILES[name].values())
+    assert sorted(found) == sorted(f"{name}: {one}: content differs from what was published" for one in FILES[name].values())
 
 
 @pytest.mark.parametrize("name", ["classifier", "segmenter"])
@@ -188,7 +189,7 @@ def test_flipped_bits_of_networks_are_named(finished: Project, tmp_path: Path, n
     for file in (weight, "log/c/0/0", "weights/zarr.json"):
         flip(path / file)
     assert findings(project.data, name) == [
-        f"{name}: {one}: another content than was published" for one in ("log/c/0/0", weight, "weights/zarr.json")
+        f"{name}: {one}: content differs from what was published" for one in ("log/c/0/0", weight, "weights/zarr.json")
     ]
 
 
@@ -196,8 +197,8 @@ def test_a_flipped_bit_of_the_data_set_is_named_and_nothing_is_held_against_it(p
     flip(project.data / "dataset.zarr/labels/c/0/0")
     status, printed = seedbed(project, "verify", "dataset", "seeds")
     assert status == 2
-    assert "dataset: labels/c/0/0: another content than was published\n" in printed
-    assert "seeds: images: not held against data/dataset.zarr, which is damaged\n" in printed
+    assert "dataset: labels/c/0/0: content differs from what was published\n" in printed
+    assert "seeds: images: not compared with data/dataset.zarr, which is damaged\n" in printed
     assert "2 findings\n" in printed
 
 
@@ -205,7 +206,7 @@ def test_without_a_data_set_the_rest_is_looked_at(project: Project) -> None:
     shutil.rmtree(project.data / "dataset.zarr")
     status, printed = seedbed(project, "verify", "seeds")
     assert status == 0
-    assert "kB, not held against data/dataset.zarr, which is missing\n" in printed
+    assert "kB, not compared with data/dataset.zarr, which is missing\n" in printed
 
 
 def test_everything_that_is_wrong_with_files_is_named_at_once(project: Project) -> None:
@@ -223,12 +224,12 @@ def test_everything_that_is_wrong_with_files_is_named_at_once(project: Project) 
     assert [line for line in printed.splitlines() if not line.startswith("verify ")] == [
         f"refinement: labels/c/0/0/0 (shard 0: {FIRST_FOUR}): {length - 3} bytes instead of {length}",
         f"refinement: labels/c/1/0/0 (shard 1: {SECOND_FOUR}): missing",
-        "refinement: labels/c/2/0/0 (shard 2: val_0002): another content than was published",
+        "refinement: labels/c/2/0/0 (shard 2: val_0002): content differs from what was published",
         "refinement: size/zarr.json: missing",
-        "refinement: copy of ids: does not belong there",
-        "refinement: labels/c/9/notes (shard 9): does not belong there",
+        "refinement: copy of ids: unexpected file",
+        "refinement: labels/c/9/notes (shard 9): unexpected file",
         "6 findings",
-        "refinement: run `dvc repro --force --single-item refinement`: what is damaged is computed again",
+        "refinement: run `dvc repro --force --single-item refinement`: only what is damaged is recomputed",
     ]
 
 
@@ -236,7 +237,7 @@ def test_without_ids_there_is_still_the_shard(project: Project) -> None:
     flip(project.data / "seeds.zarr/ids/c/0")
     (project.data / "seeds.zarr/labels/c/1/0/0").unlink()
     assert findings(project.data, "seeds") == [
-        "seeds: ids/c/0: another content than was published",
+        "seeds: ids/c/0: content differs from what was published",
         "seeds: labels/c/1/0/0 (shard 1): missing",
     ]
 
@@ -246,7 +247,7 @@ def test_many_images_of_a_shard_are_named_by_the_first_and_the_last(tmp_path: Pa
     published("seeds", tmp_path, rows, extents={"y": 2, "x": 3})
     flip(tmp_path / "seeds.zarr/labels/c/0/0/0")
     assert findings(tmp_path, "seeds") == [
-        "seeds: labels/c/0/0/0 (shard 0: image 0 to image 6, 7 images): another content than was published"
+        "seeds: labels/c/0/0/0 (shard 0: image 0 to image 6, 7 images): content differs from what was published"
     ]
 
 
@@ -257,9 +258,9 @@ def test_a_damaged_file_that_dvc_would_put_in_place_again(project: Project) -> N
     cached.hardlink_to(shard)
     flip(shard)
     flip(project.data / "seeds.zarr/size/c/0/0")
-    again = "`dvc repro --force --single-item seeds`: what is damaged is computed again"
+    again = "`dvc repro --force --single-item seeds`: only what is damaged is recomputed"
     assert {one.where.partition(" ")[0]: one.do for one in verify("seeds", folder=project.data).findings} == {
-        "labels/c/0/0/0": f"run `rm -f .dvc/cache/files/md5/12/34`, from where DVC would take the damaged file again, and then {again}",
+        "labels/c/0/0/0": f"run `rm -f .dvc/cache/files/md5/12/34`, the same damaged file in DVC's cache, then {again}",
         "size/c/0/0": f"run {again}",
     }
 
@@ -276,7 +277,7 @@ def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 def test_an_edited_record_is_believed_in_nothing(project: Project) -> None:
     edit(project.data / "seeds.zarr/zarr.json", lambda content: content["attributes"]["seedbed"]["made_by"].update(method="other"))
-    assert findings(project.data, "seeds") == ["seeds: zarr.json: not what was written when it was published"]
+    assert findings(project.data, "seeds") == ["seeds: zarr.json: not as it was published"]
 
 
 def test_no_record_at_all(project: Project) -> None:
@@ -291,15 +292,15 @@ def test_a_record_of_an_earlier_version(project: Project, monkeypatch: pytest.Mo
 
 def test_a_group_of_another_format(project: Project) -> None:
     edit(project.data / "seeds.zarr/zarr.json", lambda content: content.update(node_type="array"))
-    assert findings(project.data, "seeds")[0].startswith("seeds: zarr.json: no zarr group: ")
+    assert findings(project.data, "seeds")[0].startswith("seeds: zarr.json: not a zarr group: ")
 
 
 def test_what_was_added_to_the_metadata(project: Project) -> None:
     edit(project.data / "seeds.zarr/zarr.json", lambda content: content["attributes"].update(note="mine"))
-    assert findings(project.data, "seeds") == ["seeds: zarr.json: more than was published: note"]
+    assert findings(project.data, "seeds") == ["seeds: zarr.json: unexpected metadata: note"]
     with pytest.warns(Warning, match="Consolidated metadata"):
         zarr.consolidate_metadata(project.data / "cams.zarr")
-    assert findings(project.data, "cams") == ["cams: zarr.json: more than was published: consolidated_metadata"]
+    assert findings(project.data, "cams") == ["cams: zarr.json: unexpected metadata: consolidated_metadata"]
 
 
 def test_edited_attributes_of_an_array(project: Project) -> None:
@@ -313,8 +314,8 @@ def test_an_artifact_that_is_replaced_meanwhile(project: Project, monkeypatch: p
         edit(artifact.path / "zarr.json", lambda content: content["attributes"]["seedbed"].update(digest="another"))
         yield from ()
 
-    monkeypatch.setattr(verification, "lineage", replaced)
-    with pytest.raises(ArtifactError, match=r"seeds.zarr: found that it was replaced meanwhile; .*; run `seedbed verify` again"):
+    monkeypatch.setattr(verification, "check_lineage", replaced)
+    with pytest.raises(ArtifactError, match=r"seeds.zarr: found an artifact that was replaced during the check; .*`seedbed verify` again"):
         verify("seeds", folder=project.data)
 
 
@@ -331,8 +332,8 @@ def test_an_artifact_that_was_made_from_another(finished: Project, tmp_path: Pat
     lines = [line for line in printed.splitlines() if line.startswith(("seeds", "evaluation"))]
     assert status == 2
     assert lines == [
-        "seeds: lineage: made from another data/superpixels.zarr",
-        "evaluation: lineage: made from another data/superpixels.zarr",
+        "seeds: lineage: made from a different data/superpixels.zarr",
+        "evaluation: lineage: made from a different data/superpixels.zarr",
         "seeds: run `dvc repro seeds`",
         "evaluation: run `dvc repro evaluation`",
     ]
@@ -376,7 +377,7 @@ def labels(size: tuple[int, int], *values: int) -> dict[str, Any]:
     [
         ((2, 2, 255), []),
         ((1, 1, 2), ["labels: 2 pixels of cat, which the image does not contain"]),
-        ((77,), ["labels: 1 pixels of 77, which is no class"]),
+        ((77,), ["labels: 1 pixels of 77, which is not a class"]),
         ((255,) * 24, ["labels: all pixels are 255"]),
     ],
 )
@@ -390,7 +391,7 @@ def test_labels(small: Small, name: str, values: tuple[int, ...], expected: list
 def test_nobody_is_sure_of_no_label(small: Small) -> None:
     good = labels(SIZES["a"], 1, 1) | {"confidence": np.full(SIZES["a"], 9, np.uint8)}
     bad = labels(SIZES["b"], 2, 255) | {"confidence": np.full(SIZES["b"], 9, np.uint8)}
-    assert small("refinement", good, bad) == ["confidence: 1 pixels that are sure of no label"]
+    assert small("refinement", good, bad) == ["confidence: 1 unlabelled pixels with a confidence above 0"]
 
 
 def counted(size: tuple[int, int], **other: Any) -> dict[str, Any]:
@@ -417,14 +418,14 @@ def counted(size: tuple[int, int], **other: Any) -> dict[str, Any]:
     ("bad", "expected"),
     [
         ({}, []),
-        ({"violations": [-1, 0]}, ["violations: counts below 0"]),
+        ({"violations": [-1, 0]}, ["violations: negative counts"]),
         ({"sweep": np.tile([2, 1], (1, 3, 1))}, ["sweep: an intersection larger than the union"]),
-        ({"region_boundary": [1, 2, 5, 4]}, ["region_boundary: more pixels of a boundary meet another than there are"]),
+        ({"region_boundary": [1, 2, 5, 4]}, ["region_boundary: more boundary pixels are matched than exist"]),
         ({"confusion": np.ones((2, 3, 4))}, ["confusion: 12 pixels of masks in an image of 6 x 4, which has no labels of that kind"]),
         ({"confusion": np.full((2, 3, 4), [[[3]], [[0]]])}, ["confusion: 36 pixels of seeds in an image of 6 x 4, with a truth"]),
         (
             {"with_truth": False},
-            ["confusion: 24 pixels of seeds in an image of 6 x 4, without a truth", "counts of what needs a truth, without one"],
+            ["confusion: 24 pixels of seeds in an image of 6 x 4, without a truth", "counts that need a truth, but the image has none"],
         ),
         ({"coverage": [np.nan, 0]}, ["coverage: 1 of 2 values are NaN or infinite"]),
     ],
@@ -439,9 +440,9 @@ def test_counts(small: Small, bad: dict[str, Any], expected: list[str]) -> None:
     [
         ("predictions_crf", [0, 2], []),
         ("predictions_crf", [0, 255], ["refined: 24 pixels without a label"]),
-        ("predictions_crf", [0, 3], ["refined: 24 pixels of no class"]),
+        ("predictions_crf", [0, 3], ["refined: 24 pixels with a value that is not a class"]),
         ("seeds", [255, 255], []),
-        ("seeds", [255, 1], ["refined: labels of an image that is not predicted"]),
+        ("seeds", [255, 1], ["refined: labels, but the image is not predicted"]),
     ],
 )
 def test_labels_after_the_crf(small: Small, kind: str, labels: list[int], expected: list[str]) -> None:
@@ -467,7 +468,7 @@ def test_patches_that_do_not_cover_the_image(small: Small) -> None:
 @pytest.mark.parametrize(
     ("wrong", "expected"),
     [
-        ({"alignment": "centred"}, "features: alignment: 'centred', and not one of: resized, padded"),
+        ({"alignment": "centred"}, "features: alignment: 'centred' is not one of: resized, padded"),
         ({"patch_size": 0}, "features: patch_size: 0 pixels"),
     ],
 )
@@ -484,11 +485,11 @@ def regions(size: tuple[int, int], *values: int, count: int) -> dict[str, Any]:
     ("values", "count", "expected"),
     [
         ((0, 1, 2), 3, []),
-        ((0, 2), 3, ["regions: nothing is in 1 of the 3 that region_count says there are"]),
-        ((0, 1, 2), 2, ["regions: numbered to 2, but region_count is 2"]),
-        ((0, -1, 1), 2, ["regions: some pixels are in no region"]),
-        ((9,), 9, ["regions: nothing is in 0, 1, 2, 3, 4, 5 and 3 more of the 9 that region_count says there are",
-                   "regions: numbered to 9, but region_count is 9"]),
+        ((0, 2), 3, ["regions: no pixel is in 1 of the 3 that region_count declares"]),
+        ((0, 1, 2), 2, ["regions: numbers go up to 2, but region_count is 2"]),
+        ((0, -1, 1), 2, ["regions: some pixels belong to no region"]),
+        ((9,), 9, ["regions: no pixel is in 0, 1, 2, 3, 4, 5 and 3 more of the 9 that region_count declares",
+                   "regions: numbers go up to 9, but region_count is 9"]),
     ],
 )  # fmt: skip
 def test_regions(small: Small, values: tuple[int, ...], count: int, expected: list[str]) -> None:
@@ -527,8 +528,8 @@ def test_class_maps(small: Small, bad: dict[str, Any], expected: list[str]) -> N
     ("values", "expected"),
     [
         ((50, 100, 106), []),  # as three that are rounded up can
-        ((50, 100, 107), ["probabilities: sums over the classes from 257 to 257, not 255 but for at most 1.5"]),
-        ((50, 100, 103), ["probabilities: sums over the classes from 253 to 253, not 255 but for at most 1.5"]),
+        ((50, 100, 107), ["probabilities: sums over the classes range from 257 to 257; expected 255 within 1.5"]),
+        ((50, 100, 103), ["probabilities: sums over the classes range from 253 to 253; expected 255 within 1.5"]),
     ],
 )
 def test_probabilities(small: Small, values: tuple[int, ...], expected: list[str]) -> None:
@@ -549,11 +550,11 @@ def seeds_of(tmp_path: Path, *ids: str) -> list[str]:
 
 
 def test_an_image_that_nobody_knows(tmp_path: Path, small: Small) -> None:
-    assert seeds_of(tmp_path, "a", "c") == ["seeds: c: no image of data/dataset.zarr"]
+    assert seeds_of(tmp_path, "a", "c") == ["seeds: c: not an image of data/dataset.zarr"]
 
 
 def test_an_image_that_is_there_twice(tmp_path: Path) -> None:
-    assert seeds_of(tmp_path, "a", "a") == ["seeds: a: 2 times in the list of images"]
+    assert seeds_of(tmp_path, "a", "a") == ["seeds: a: listed 2 times in ids"]
 
 
 def test_images_without_content(tmp_path: Path) -> None:
@@ -597,7 +598,7 @@ def by_hand(name: str, folder: Path, rows: list[dict[str, Any]], harm: Callable[
 def test_a_digest_of_something_else(tmp_path: Path) -> None:
     row = {"ids": "a", "size": SIZES["a"], **labels(SIZES["a"], 1), "digest": "of something else"}
     by_hand("seeds", tmp_path, [row])
-    assert findings(tmp_path, "seeds") == ["seeds: a: digest is not that of the content"]
+    assert findings(tmp_path, "seeds") == ["seeds: a: digest does not match the content"]
 
 
 def test_padding_that_was_written_over(tmp_path: Path) -> None:
@@ -606,7 +607,7 @@ def test_padding_that_was_written_over(tmp_path: Path) -> None:
     everywhere[20, 30:33] = 1
     digest = row_digest({"size": np.array(SIZES["a"], np.int32), "labels": inside})
     by_hand("seeds", tmp_path, [{"ids": "a", "size": SIZES["a"], "labels": everywhere, "digest": digest}])
-    assert findings(tmp_path, "seeds") == ["seeds: a: labels: 3 values of the padding are not 255"]
+    assert findings(tmp_path, "seeds") == ["seeds: a: labels: 3 padding values are not 255"]
 
 
 def test_chunks_that_were_broken_before_their_checksum_was_taken(tmp_path: Path) -> None:
@@ -631,15 +632,15 @@ def test_what_is_wrong_with_the_content_is_told_beside_what_is_damaged(project: 
     status, printed = seedbed(project, "verify", "seeds")
     assert status == 2
     assert [line for line in printed.splitlines() if not line.startswith("verify ")] == [
-        f"seeds: labels/c/1/0/0 (shard 1: {SECOND_FOUR}): another content than was published",
-        "seeds: lineage: made from another data/cams.zarr",
+        f"seeds: labels/c/1/0/0 (shard 1: {SECOND_FOUR}): content differs from what was published",
+        "seeds: lineage: made from a different data/cams.zarr",
         "seeds: train_0001: labels: all pixels are 255",
-        "seeds: val_0002: labels: 6 pixels of 9, which is no class",
+        "seeds: val_0002: labels: 6 pixels of 9, which is not a class",
         "4 findings",
-        "seeds: run `dvc repro --force --single-item seeds`: what is damaged is computed again",
+        "seeds: run `dvc repro --force --single-item seeds`: only what is damaged is recomputed",
         "seeds: run `dvc repro seeds`",
-        "seeds: it was computed like this and is not damaged, so another run would take it from the store: find out why, and "
-        "run `seedbed gc --all --delete --stage seeds` before `dvc repro --force --single-item seeds`",
+        "seeds: the files are intact, so the stage computed this, and another run would reuse it: find the cause, then run "
+        "`seedbed gc --all --delete --stage seeds` and `dvc repro --force --single-item seeds`",
     ]
 
 
@@ -665,7 +666,7 @@ def test_networks_with_values_that_are_no_numbers(tmp_path: Path) -> None:
     [
         ({"sizes": {"a": (41, 7)}}, "41 x 7 pixels, but max_size is 40 x 48"),
         ({"sizes": {"a": (0, 0)}}, "0 x 0 pixels"),
-        ({"digests": {"a": "0" * 63}}, f"image_digest is '{'0' * 63}', and no SHA-256"),
+        ({"digests": {"a": "0" * 63}}, f"image_digest is '{'0' * 63}', not a SHA-256"),
         ({"sizes": {"a": (0, 0)}, "digests": {"a": ""}, "problems": {"a": "broken"}}, ""),
     ],
 )
@@ -688,7 +689,7 @@ def test_an_image_without_background_or_file(tmp_path: Path) -> None:
     whole = {"max_size": (40, 48), "class_names": ["background", "cat"], "palette": np.zeros((2, 3)), "split_names": ["train"]}
     whole["mask_meaning"] = np.zeros(256)
     published("dataset", tmp_path, [row], whole=whole, extents={"class": 2, "split": 1})
-    assert findings(tmp_path, "dataset") == ["dataset: a: without background", "dataset: a: without a file"]
+    assert findings(tmp_path, "dataset") == ["dataset: a: labels: background is missing", "dataset: a: file: empty"]
 
 
 # --- Raw images and the store ---
@@ -702,7 +703,7 @@ def test_raw_images(project: Project) -> None:
     status, printed = seedbed(project, "verify", "dataset", "--raw")
     assert status == 2
     assert [line for line in printed.splitlines() if not line.startswith("verify ")][1:] == [
-        "raw image: data/raw/shapes/images/train_0002.png: another file than was indexed",
+        "raw image: data/raw/shapes/images/train_0002.png: differs from the file that was indexed",
         "raw image: data/raw/shapes/images/val_0001.png: no such file",
         "raw image: data/raw/shapes/images/val_0002.png: a pipe",
         "3 findings",
@@ -722,8 +723,8 @@ def test_the_store(finished: Project, tmp_path: Path) -> None:
     assert [line for line in printed.splitlines() if not line.startswith("verify ")][1:] == [
         f"seeds: store entry {first.name}: labels/c/0/0/0 is not as it was written",
         f"seeds: store entry {second.name}: no size/zarr.json",
-        f"seeds: store entry {third.name}: its record is not what was written",
+        f"seeds: store entry {third.name}: damaged record",
         "3 findings",
-        "seeds: nothing: it is computed again when it is needed",
+        "seeds: nothing to do: it is recomputed when it is needed",
         "seeds: run `seedbed gc --delete --stage seeds`, which removes it",
     ]

@@ -1,4 +1,4 @@
-"""What is said of results from which there is little to be had."""
+"""Results of little use are warned of, and others are not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seedbed.run import remarks
+from seedbed.run import result_warnings
 from seedbed.store.artifact import Artifact
 from tests.support.publishing import published
 
@@ -25,11 +25,11 @@ def class_maps(folder: Path, heights: list[tuple[float, ...]]) -> Artifact:
 
 
 def test_a_classifier_that_finds_its_classes_nowhere_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    remarks.on_class_maps(class_maps(tmp_path, [(0.0,), (0.05, 0.0), (0.0, 0.0)] * 4 + [(0.0, 1.0)]))
+    result_warnings.warn_of_empty_class_maps(class_maps(tmp_path, [(0.0,), (0.05, 0.0), (0.0, 0.0)] * 4 + [(0.0, 1.0)]))
     assert capsys.readouterr().err == (
-        "cams: 21 of 22 class maps that were looked at are empty, for the classifier finds its classes nowhere; whatever learns from them "
-        "will call everything background: look at data/plots/classifier.csv, and let the classifier learn longer, with another "
-        "learning_rate, or from initial weights\n"
+        "cams: warning: 21 of 22 sampled class maps are empty: the classifier finds its classes nowhere, and a segmenter would learn that "
+        "everything is background; look at data/plots/classifier.csv, and train the classifier longer, with another learning_rate, or "
+        "from initial weights\n"
     )
 
 
@@ -37,11 +37,11 @@ def test_a_classifier_that_finds_its_classes_nowhere_is_told_of(tmp_path: Path, 
 def test_nothing_is_said_of_maps_that_show_something_nor_where_there_are_none(
     heights: list[tuple[float, ...]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    remarks.on_class_maps(class_maps(tmp_path, heights))
+    result_warnings.warn_of_empty_class_maps(class_maps(tmp_path, heights))
     assert capsys.readouterr().err == ""
 
 
 def test_of_many_images_some_are_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    remarks.on_class_maps(class_maps(tmp_path, [(0.0,)] * (2 * remarks.LOOKED_AT)))
-    looked_at = int(capsys.readouterr().err.split()[1])
-    assert remarks.LOOKED_AT / 2 < looked_at <= remarks.LOOKED_AT
+    result_warnings.warn_of_empty_class_maps(class_maps(tmp_path, [(0.0,)] * (2 * result_warnings.SAMPLED_IMAGES)))
+    looked_at = int(capsys.readouterr().err.split()[2])
+    assert result_warnings.SAMPLED_IMAGES / 2 < looked_at <= result_warnings.SAMPLED_IMAGES

@@ -1,0 +1,35 @@
+"""Warnings about results that are of little use, so that nobody finds out two trainings later."""
+
+from __future__ import annotations
+
+import sys
+
+from seedbed.reads import read_class_maps
+from seedbed.store.artifact import Artifact
+
+SAMPLED_IMAGES = 200  # at most
+EMPTY_BELOW = 0.1  # a class map whose values are all lower counts as empty
+TOLERATED_SHARE = 0.9  # of empty class maps
+
+
+def warn_of_empty_class_maps(artifact: Artifact) -> None:
+    """Warn if nearly all class maps are empty."""
+    sampled = artifact.ids[:: 1 + len(artifact) // SAMPLED_IMAGES]
+    maxima = [one.max(initial=0.0) for image_id in sampled for one in read_class_maps(artifact, image_id).maps]
+    empty = sum(maximum < EMPTY_BELOW for maximum in maxima)
+    if empty > TOLERATED_SHARE * len(maxima):
+        print(
+            f"cams: warning: {empty} of {len(maxima)} sampled class maps are empty: the classifier finds its classes nowhere, and a "
+            "segmenter would learn that everything is background; look at data/plots/classifier.csv, and train the classifier longer, "
+            "with another learning_rate, or from initial weights",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def warn_of_single_superpixels(artifact: Artifact) -> None:
+    """Warn if most images are a single superpixel."""
+    single = int((artifact.array("region_count") == 1).sum())
+    if single > len(artifact) / 2:
+        advice = "are all features alike? See features.vit.centred"
+        print(f"superpixels: warning: {single} of {len(artifact)} images are a single superpixel: {advice}", file=sys.stderr, flush=True)
