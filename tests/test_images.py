@@ -245,7 +245,7 @@ def test_no_photograph_of_voc_is_taken_for_a_broken_one() -> None:
         pytest.skip("SEEDBED_KIT names no folder with a part of VOC")
     files = sorted((Path(kit) / "VOCdevkit" / "VOC2012" / "JPEGImages").glob("*.jpg"))
     contents = [file.read_bytes() for file in files]
-    assert len(files) == 660 and not any(map(images.damage, contents))
+    assert len(files) == 660 and not any(map(images.find_damage, contents))
     assert np.mean([images.find_damage(broken(content)) != "" for content in contents]) > 0.9
 
 

@@ -185,7 +185,7 @@ def test_nothing_is_frozen_of_weights_that_were_drawn() -> None:
 
 
 def test_weights_of_pretraining_are_for_features_alone() -> None:
-    with pytest.raises(ParamsError, match="found 'pretraining'; expected none, hub or file, because only `features` reads"):
+    with pytest.raises(ParamsError, match="found 'pretraining'; expected none, hub or file, because only `features` can start"):
         trunk(norms="none", stages=0, source="pretraining").initialise(start={})
 
 
@@ -231,7 +231,7 @@ def test_a_classifier_of_another_network_or_without_an_entry_is_refused(tmp_path
 
 
 def test_weights_of_the_classifier_are_for_segmenters_alone() -> None:
-    with pytest.raises(ParamsError, match="found 'classifier'; expected none, hub or file, because only `segmenter` reads"):
+    with pytest.raises(ParamsError, match="found 'classifier'; expected none, hub or file, because only `segmenter` can start"):
         trunk(norms="none", stages=0, source="classifier").initialise(start={})
 
 

@@ -301,7 +301,7 @@ def test_rotations_may_be_rounded(rounding: float, refused: bool, tmp_path: Path
     given["rope_embed.periods"] = dict(network.named_buffers())["rope.periods"] * rounding
     file = saved(tmp_path / "a.pth", given)
     if refused:
-        assert "found rotary positions of other periods" in refusal(network, file)
+        assert "found rotary positions with other periods" in refusal(network, file)
     else:
         initialise(network, file)
 

@@ -348,7 +348,7 @@ def test_something_in_the_place_of_a_table_beside_the_artifact(own: Project) -> 
     (own.data / "plots/pretraining.csv").unlink()
     (own.data / "plots/pretraining.csv").mkdir()
     reused = "pretraining: reused"
-    assert_refused(own.program("pretraining"), "error: data/plots/pretraining.csv: found is a directory", "see what it is", after=reused)
+    assert_refused(own.program("pretraining"), "error: data/plots/pretraining.csv: found is a directory", "check what it is", after=reused)
 
 
 # --- How to run ---

@@ -173,7 +173,7 @@ def test_a_name_that_is_no_text_is_as_good_as_any(finished: Project, tmp_path: P
             ["a.jpg", "a_overlay.jpg"],
             ["a.jpg", "a_overlay.jpg", "--to", "out", "--overlay"],
             "out/a_overlay.png: found the mask of one picture and the overlay of another; expected different names; "
-            "give them one folder after the other",
+            "segment them one after the other",
         ),
         (["a.jpg", "out"], ["a.jpg", "--to", "out"], "out: found a file; expected a folder, or nothing yet; name another"),
     ],
@@ -204,7 +204,7 @@ def test_masks_and_overlays_of_an_earlier_run_are_replaced_but_not_taken_for_pic
     written = tree(out)
     assert sorted(written) == ["a.png", "a_overlay.png"]
     done = said(finished, "predict", str(out / "a.png"), "--to", str(out), "--device", "cpu")
-    assert done.status == 2 and "a picture that is to be segmented" in done.error and tree(out) == written
+    assert done.status == 2 and "a picture to be segmented" in done.error and tree(out) == written
 
 
 # --- Pictures of any size ---
