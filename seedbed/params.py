@@ -10,7 +10,7 @@ import importlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,7 +57,7 @@ class Params:
         """
         if not path.is_file():
             raise ParamsError(
-                str(path), found="no such file", expected="the parameters of every stage", do="run this in the project's folder"
+                str(path), found="no such file", expected="the parameters of the pipeline", do="run this in the project's folder"
             )
         try:
             content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
@@ -76,7 +76,7 @@ class Params:
             raise ParamsError(str(path), found=found, expected="YAML", do="correct the file") from error
         except OSError as error:
             found = f"that it cannot be read: {error.strerror}"
-            raise ParamsError(str(path), found=found, expected="the parameters of every stage", do="see who may read it") from error
+            raise ParamsError(str(path), found=found, expected="the parameters of the pipeline", do="see who may read it") from error
         return cls(_mapping(content, str(path)), source=str(path), file=path, checked=checked)
 
     def families(self) -> list[str]:
@@ -146,13 +146,17 @@ class Params:
         }
         return {family: split for family, split in named.items() if isinstance(split, str)}
 
-    def check(self) -> None:
+    def check(self, needed: Collection[str] = ()) -> None:
         """Check every value of the file, of unselected methods too, and what lies where it names the raw data.
 
         Slow, because it imports all methods and looks at all files.
+
+        needed: families that must have a section; of others, those that have one are checked.
         """
         raw.check(self.raw_root())
         for family in methods.list_families():
+            if family not in self._sections and family not in needed:
+                continue
             module = importlib.import_module(f"seedbed.{family}")
             self.method(module.Method)
             if methods.read_settings_declaration(family):

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -179,6 +180,7 @@ def test_summary_names_the_oracle_as_what_it_is(tmp_path: Path) -> None:
 def test_plan_misses_a_section_in_our_words(tmp_path: Path) -> None:
     text = (PROJECT / "params.yaml").read_text(encoding="utf-8")
     (tmp_path / "params.yaml").write_text(text.partition("seeds:")[0], encoding="utf-8")
+    shutil.copy(PROJECT / "dvc.yaml", tmp_path)
     done = seedbed("plan", folder=tmp_path)
     assert done.exit_code == 2
-    assert re.match(r"error: params.yaml: \w+: found nothing; expected a section for this stage; .*\n$", done.stderr)
+    assert re.match(r"error: params.yaml: evaluation: found nothing; expected a section for this stage; .*\n$", done.stderr)

@@ -72,7 +72,7 @@ def test_on_is_a_word_and_not_a_truth_value(content: dict[str, Any], tmp_path: P
 def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
     message = refusal(lambda: Params.read(tmp_path / "params.yaml"))
     assert message == (
-        f"{tmp_path}/params.yaml: found no such file; expected the parameters of every stage; run this in the project's folder"
+        f"{tmp_path}/params.yaml: found no such file; expected the parameters of the pipeline; run this in the project's folder"
     )
 
 
@@ -125,7 +125,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "params.yaml").touch()
     monkeypatch.setattr(Path, "read_text", refused)
     message = refusal(lambda: Params.read(tmp_path / "params.yaml"))
-    assert message.endswith("found that it cannot be read: Permission denied; expected the parameters of every stage; see who may read it")
+    assert message.endswith("found that it cannot be read: Permission denied; expected the parameters of the pipeline; see who may read it")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What of the code each stage depends on, as dvc.yaml lists it: found by imports, so that nobody keeps these lists by hand.
+"""What of the code each stage depends on, as each dvc.yaml lists it: found by imports, so that nobody keeps these lists by hand.
 
 A room that several stages share is one line, its folder: whether an edit there concerns a stage, the digest of its code decides, and
 DVC's new run of it then takes seconds. What carries results and changes none is not listed, except for schemas, and for pictures where
@@ -16,20 +16,25 @@ from ruamel.yaml import YAML
 from seedbed import methods
 from seedbed.run import fingerprint
 
-PIPELINE = Path("dvc.yaml")
+PIPELINE, OTHERS = Path("dvc.yaml"), "pipelines/*/dvc.yaml"
 CODE = ("seedbed/", "stages/")
 SCHEMAS, REPORT = "seedbed/store/schemas.py", "seedbed/report"
 
 
-def pipeline_file() -> str:
-    """dvc.yaml with the code that every stage depends on."""
+def list_pipelines() -> list[Path]:
+    """Every dvc.yaml of ours: the project's, and those of pipelines in folders of their own."""
+    return [PIPELINE, *sorted(Path().glob(OTHERS))]
+
+
+def pipeline_file(file: Path = PIPELINE) -> str:
+    """A dvc.yaml with the code that every stage depends on, seen from its folder."""
     yaml = YAML()
     yaml.width = 140
     yaml.indent(mapping=2, sequence=4, offset=2)
-    content = yaml.load(PIPELINE)
+    content, up = yaml.load(file), "../" * len(file.parent.parts)
     for stage, section in content["stages"].items():
-        data = [dep for dep in section["deps"] if not dep.startswith(CODE)]
-        section["deps"] = [*data, *code_of(stage)]
+        data = [dep for dep in section["deps"] if not dep.removeprefix(up).startswith(CODE)]
+        section["deps"] = [*data, *(f"{up}{code}" for code in code_of(stage))]
     text = StringIO()
     yaml.dump(content, text)
     return text.getvalue()

@@ -1,4 +1,4 @@
-"""What is printed from the code: docs/methods.md, docs/artifacts.md, and in dvc.yaml the code that stages depend on.
+"""What is printed from the code: docs/methods.md, docs/artifacts.md, and in every dvc.yaml the code that stages depend on.
 
 python -m seedbed.tools.documentation            write them
 python -m seedbed.tools.documentation --check    exit with 1 where one is stale
@@ -15,7 +15,7 @@ from rich.markup import escape
 from seedbed import methods
 from seedbed.errors import MethodError, join_names, nearest
 from seedbed.methods import Declaration, Parameter
-from seedbed.tools.dependencies import PIPELINE, pipeline_file
+from seedbed.tools.dependencies import list_pipelines, pipeline_file
 
 PAGES = Path("docs")
 PRINTED = "<!-- Printed by `python -m seedbed.tools.documentation`; do not edit. -->"
@@ -23,7 +23,8 @@ PRINTED = "<!-- Printed by `python -m seedbed.tools.documentation`; do not edit.
 
 def pages() -> dict[Path, str]:
     """Every file by its path."""
-    return {PAGES / "methods.md": methods_page(), PAGES / "artifacts.md": artifacts_page(), PIPELINE: pipeline_file()}
+    pipelines = {file: pipeline_file(file) for file in list_pipelines()}
+    return {PAGES / "methods.md": methods_page(), PAGES / "artifacts.md": artifacts_page(), **pipelines}
 
 
 def methods_listing(family: str) -> Iterator[str]:

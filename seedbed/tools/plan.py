@@ -20,7 +20,7 @@ from seedbed.tools import preflight, provenance
 
 Verdict = Literal["runs", "perhaps", "stale", "nothing to do"]
 COLOURS: dict[Verdict, str] = {"runs": "yellow", "perhaps": "cyan", "stale": "red", "nothing to do": "green"}
-PARAMS = "params.yaml"
+PARAMS, PIPELINE = "params.yaml", "dvc.yaml"
 LOST = "what it left is not in DVC's cache"
 TOOK = "less than six minutes on two CPU cores"  # what README.md says of the drawn data set with the parameters of dvc.lock
 SHOWN = 4  # names of files in a reason
@@ -38,18 +38,19 @@ class StagePlan:
 
 
 def plan_stages(params: Params) -> list[StagePlan]:
-    """Every stage in the order of running."""
+    """Every stage of the pipeline in this folder, in the order of running."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from networkx import lexicographical_topological_sort
 
     try:
         repo = Repo()
-        graph = repo.index.graph
-        written = {stage: place for place, stage in enumerate(repo.index.stages)}
+        own = [stage for stage in repo.index.stages if stage.relpath == PIPELINE]  # others have their folder before their name
+        graph = repo.index.graph.subgraph(own)
+        written = {stage: place for place, stage in enumerate(own)}
         order = [stage.addressing for stage in lexicographical_topological_sort(graph.reverse(), key=written.__getitem__)]
         before = {stage.addressing: [one.addressing for one in graph.successors(stage)] for stage in graph}
-        status = repo.status()
+        status = repo.status(targets=[PIPELINE])
     except DvcException as error:
         raise MachineError(
             "dvc", found=str(error), expected="a project that DVC can read", do="run this in the project's folder"

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
 from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from seedbed import classifier, dataset, evaluation, features, pretraining, segmenter, superpixels
 from seedbed.dataset import Preview
@@ -22,6 +26,7 @@ from seedbed.store.artifact import Artifact, find_kind, open_artifact
 from seedbed.store.schemas import FIXED, SCHEMAS
 from seedbed.types import Size
 
+PIPELINE = Path("dvc.yaml")
 PRETRAINING = "pretraining"
 
 
@@ -30,24 +35,53 @@ PRETRAINING = "pretraining"
 
 def check(params: Params) -> None:
     """Refuse what is wrong with params.yaml by itself, and raw data that DVC cannot read."""
-    params.check()
+    params.check(needed=_list_stages())
     check_slots(params)
 
 
+def _list_stages() -> list[str]:
+    """Stages of the pipeline in this folder. If its dvc.yaml cannot be read, none: DVC says what is wrong with that."""
+    try:
+        return [str(stage) for stage in YAML(typ="safe").load(PIPELINE)["stages"]]
+    except (OSError, ValueError, YAMLError, KeyError, TypeError):
+        return []
+
+
 def check_slots(params: Params) -> None:
-    """Refuse settings that name artifacts which do not fit the selected methods."""
-    learning, its = params.method(classifier.Method), params.settings(classifier.Settings)
-    check_maps("classifier", learning.wanted_maps, its.maps)
+    """Refuse settings that name artifacts which do not fit the selected methods, in whatever sections there are."""
+    for families, check_them in CHECKS.items():
+        if all(family in params.families() for family in families):
+            check_them(params)
+
+
+def _check_classifier(params: Params) -> None:
+    check_maps("classifier", params.method(classifier.Method).wanted_maps, params.settings(classifier.Settings).maps)
+
+
+def _check_segmenter(params: Params) -> None:
     method, settings = params.method(segmenter.Method), params.settings(segmenter.Settings)
     check_maps("segmenter", method.wanted_maps, settings.maps)
-    source = method.backbone.initial_weights.source
-    check_start("segmenter", source, settings.start)
-    if source == CLASSIFIER:
-        _check_same("segmenter", method, "backbone.network", learning.backbone.network, "the classifier's", source)
-    judged = params.settings(evaluation.Settings)
-    check_judged(judged.slots, judged.labels, taken=TAKEN)
-    divided = params.method(superpixels.Method)
-    check_features(divided.name, needed=divided.needs_features, features=params.method_name("features"))
+    check_start("segmenter", method.backbone.initial_weights.source, settings.start)
+
+
+def _check_start_of_segmenter(params: Params) -> None:
+    method = params.method(segmenter.Method)
+    if method.backbone.initial_weights.source == CLASSIFIER:
+        network = params.method(classifier.Method).backbone.network
+        _check_same("segmenter", method, "backbone.network", network, "the classifier's", CLASSIFIER)
+
+
+def _check_evaluation(params: Params) -> None:
+    settings = params.settings(evaluation.Settings)
+    check_judged(settings.slots, settings.labels, taken=TAKEN)
+
+
+def _check_superpixels(params: Params) -> None:
+    method = params.method(superpixels.Method)
+    check_features(method.name, needed=method.needs_features, features=params.method_name("features"))
+
+
+def _check_features(params: Params) -> None:
     described, pretrained = params.method(features.Method), params.method(pretraining.Method)
     if described.pretrained:
         learned = identity(pretrained)
@@ -60,6 +94,16 @@ def check_slots(params: Params) -> None:
             )
         for name in ("architecture", "patch_size"):
             _check_same("features", described, name, learned.get(name), "that of pretraining", PRETRAINING)
+
+
+CHECKS: Mapping[tuple[str, ...], Callable[[Params], None]] = {  # of the sections that each needs
+    ("classifier",): _check_classifier,
+    ("segmenter",): _check_segmenter,
+    ("segmenter", "classifier"): _check_start_of_segmenter,
+    ("evaluation",): _check_evaluation,
+    ("superpixels", "features"): _check_superpixels,
+    ("features", "pretraining"): _check_features,
+}
 
 
 def _check_same(stage: str, method: Method, address: str, wanted: Any, whose: str, source: str) -> None:
@@ -143,7 +187,7 @@ def _extents(params: Params) -> dict[str, int]:
     names = names or (tuple(data.class_names[1:]) if data is not None else None)
     if names is None:
         return {}
-    patches = params.method(features.Method).extents(settings.max_size)
+    patches = params.method(features.Method).extents(settings.max_size) if "features" in params.families() else {}
     height, width = settings.max_size
     return {**FIXED, "y": height, "x": width, "class": 1 + len(names), "predicted": 2 + len(names), **patches}
 

@@ -30,19 +30,20 @@ def code_deps_are_complete(tree: SourceTree) -> list[str]:
     """All code that can change what a stage makes is among its deps, and no other: files, and rooms that stages share."""
     found = []
     for stage in tree.stages:
-        listed = {dep for dep in tree.dvc[stage]["deps"] if is_code(dep)}
-        found += differences(stage, "deps", listed, code_deps(tree, stage), why="nothing there can change what the stage makes")
+        listed = {dep for dep in tree.dvc[stage]["deps"] if is_code(tree, dep)}
+        expected = {f"{tree.up}{dep}" for dep in code_deps(tree, stage)}
+        found += differences(stage, "deps", listed, expected, why="nothing there can change what the stage makes")
         found += [
             f'stage {stage}: "- {dep}" of deps is {file}, which does not exist'
             for dep in sorted(listed)
-            if "$" in dep and not (tree.root / (file := filled_in(tree, dep))).is_file()
+            if "$" in dep and not (tree.root / tree.folder / (file := filled_in(tree, dep))).is_file()
         ]
     return found
 
 
-def is_code(dep: str) -> bool:
+def is_code(tree: SourceTree, dep: str) -> bool:
     """Whether a dep is ours."""
-    return dep.startswith(("seedbed/", "stages/"))
+    return dep.removeprefix(tree.up).startswith(("seedbed/", "stages/"))
 
 
 def code_deps(tree: SourceTree, stage: str) -> set[str]:
@@ -92,7 +93,7 @@ def data_deps_are_complete(tree: SourceTree) -> list[str]:
     """Every artifact that a stage opens is among its deps, and no other; so is the raw data where it is read as a whole."""
     found = []
     for stage in tree.stages:
-        listed = {dep for dep in tree.dvc[stage]["deps"] if not is_code(dep)}
+        listed = {dep for dep in tree.dvc[stage]["deps"] if not is_code(tree, dep)}
         names, untraceable = opened(tree, stage)
         expected = {f"data/{name}.zarr" for name in names} | ({ROOT} if reads_raw_data(tree, stage) else set())
         found += [*untraceable, *differences(stage, "deps", listed, expected, why="the stage does not open it")]
@@ -162,6 +163,7 @@ def maps_have_slots(tree: SourceTree) -> list[str]:
     return [
         f'params.yaml: add "{name}: none" to {family}.maps: {tree.file(method)} can learn from {name}'
         for family in tree.families
+        if family in tree.params
         for name, method in maps_learned(tree, family).items()
         if name not in tree.params.get(family, {}).get("maps", {})
     ]
@@ -283,8 +285,8 @@ def fields(tree: SourceTree, family: str, name: str) -> list[str]:
 
 
 def outs_have_schemas(tree: SourceTree) -> list[str]:
-    """Every artifact of dvc.yaml is described in SCHEMAS and the reverse; dimensions are those of DIMENSIONS."""
-    outs = {name for stage in tree.dvc for name in artifacts(tree, stage)}
+    """Every artifact of a pipeline is described in SCHEMAS and the reverse; dimensions are those of DIMENSIONS."""
+    outs = {name for one in tree.pipelines for stage in one.dvc for name in artifacts(one, stage)}
     schemas, dimensions, used = keys(tree, "SCHEMAS"), keys(tree, "DIMENSIONS"), dimensions_used(tree)
     where = tree.file("seedbed.store.schemas")
     return [
@@ -300,7 +302,7 @@ def outs_have_schemas(tree: SourceTree) -> list[str]:
 
 def labels_have_charts(tree: SourceTree) -> list[str]:
     """Whatever labels params.yaml lets the evaluation judge, dvc.yaml has their charts, and no others."""
-    if "evaluation" not in tree.dvc:
+    if not {"evaluation"} <= {*tree.dvc} & {*tree.params}:
         return []
     listed = {name for name in left(tree, "evaluation") if CHART.fullmatch(name)}
     kinds = (*tree.params["evaluation"]["labels"], "predictions")
@@ -337,7 +339,7 @@ def dimensions_used(tree: SourceTree) -> set[str]:
 
 def one_word_per_step(tree: SourceTree) -> list[str]:
     """A stage's file, parameters, family, artifact, command and tests have its name, and nothing of these is there without a stage."""
-    return [*(violation for stage in tree.dvc for violation in _missing(tree, stage)), *_left_over(tree)]
+    return [*(violation for stage in tree.dvc for violation in _missing(tree, stage)), *_left_over(tree), *_sections_left_over(tree)]
 
 
 def _missing(tree: SourceTree, word: str) -> list[str]:
@@ -375,10 +377,18 @@ def _left_over(tree: SourceTree) -> list[str]:
     files = {f"stages/{module.removeprefix('stages.')}.py": module for module in tree.modules if module.startswith("stages.")}
     words = {
         **{file: module.removeprefix("stages.") for file, module in files.items()},
-        **{f"section {section} of params.yaml": section for section in tree.params},
         **{f"seedbed/{family}/": family for family in tree.families},
     }
-    return [f"{what}: remove it, or add a stage {word} to dvc.yaml" for what, word in words.items() if word not in tree.dvc]
+    known = {stage for one in tree.pipelines for stage in one.dvc}
+    return [f"{what}: remove it, or add a stage {word} to dvc.yaml" for what, word in words.items() if word not in known]
+
+
+def _sections_left_over(tree: SourceTree) -> list[str]:
+    return [
+        f"section {section} of params.yaml: remove it, or add a stage {section} to dvc.yaml"
+        for section in tree.params
+        if section not in tree.dvc
+    ]
 
 
 def differences(stage: str, section: str, listed: set[str], expected: set[str], *, why: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -83,6 +83,7 @@ class SourceTree:
     """A checkout, or a copy of one in which a law was broken on purpose. It is read once: no later change is seen."""
 
     root: Path = PROJECT
+    folder: Path = Path()  # of the pipeline that laws are held against, below the root
 
     @cached_property
     def modules(self) -> dict[str, Path]:
@@ -165,15 +166,27 @@ class SourceTree:
     # What the pipeline says.
 
     @cached_property
+    def pipelines(self) -> list[SourceTree]:
+        """The same checkout once for each pipeline: the project's, and those of folders of their own."""
+        files = [self.root / "dvc.yaml", *sorted(self.root.glob("pipelines/*/dvc.yaml"))]
+        folders = [file.parent.relative_to(self.root) for file in files]
+        return [self if folder == self.folder else replace(self, folder=folder) for folder in folders]
+
+    @property
+    def up(self) -> str:
+        """How files of the code begin in dvc.yaml, seen from the pipeline's folder."""
+        return "../" * len(self.folder.parts)
+
+    @cached_property
     def dvc(self) -> dict[str, dict[str, Any]]:
         """Stages of dvc.yaml."""
-        stages: dict[str, dict[str, Any]] = parsed_yaml((self.root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+        stages: dict[str, dict[str, Any]] = parsed_yaml((self.root / self.folder / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
         return stages
 
     @cached_property
     def params(self) -> dict[str, Any]:
         """params.yaml."""
-        return parsed_yaml((self.root / "params.yaml").read_text(encoding="utf-8"))
+        return parsed_yaml((self.root / self.folder / "params.yaml").read_text(encoding="utf-8"))
 
     @cached_property
     def stages(self) -> list[str]:

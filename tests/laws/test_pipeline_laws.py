@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from seedbed.run import fingerprint
-from seedbed.tools.dependencies import code_of, pipeline_file
+from seedbed.tools.dependencies import code_of, list_pipelines, pipeline_file
 from tests.laws import pipeline_laws
 from tests.laws.broken_copy import BrokenCopy, Law
 from tests.laws.source_tree import SourceTree
@@ -27,8 +28,63 @@ LAWS: list[Law] = [
 
 
 @pytest.mark.parametrize("law", LAWS)
-def test_the_project_keeps_the_law(law: Law, checkout: SourceTree) -> None:
-    assert law(checkout) == []
+def test_every_pipeline_keeps_the_law(law: Law, checkout: SourceTree) -> None:
+    assert {pipeline.folder: law(pipeline) for pipeline in checkout.pipelines} == {pipeline.folder: [] for pipeline in checkout.pipelines}
+
+
+# A second pipeline in a folder.
+
+
+@pytest.fixture
+def second(broken: BrokenCopy, monkeypatch: pytest.MonkeyPatch) -> SourceTree:
+    """A pipeline of two stages beside the first, as `make docs` writes it."""
+    monkeypatch.chdir(broken.root)
+    folder = Path("pipelines/second")
+    folder.mkdir(parents=True)
+    yaml, stages = YAML(typ="safe"), ("dataset", "pretraining")
+    for file, content in (("dvc.yaml", {"stages": broken.tree.dvc}), ("params.yaml", broken.tree.params)):
+        kept = {stage: (content.get("stages") or content)[stage] for stage in stages}
+        yaml.dump({"stages": kept} if "stages" in content else kept, folder / file)
+    [first, file] = list_pipelines()
+    assert (first, file) == (Path("dvc.yaml"), folder / "dvc.yaml")
+    file.write_text(pipeline_file(file), encoding="utf-8")
+    assert pipeline_file(file) == file.read_text(encoding="utf-8") and pipeline_file() == Path("dvc.yaml").read_text(encoding="utf-8")
+    [_, tree] = broken.tree.pipelines
+    assert tree.folder == folder and list(tree.dvc) == list(stages)
+    return tree
+
+
+def test_a_pipeline_in_a_folder_keeps_the_laws_too(second: SourceTree) -> None:
+    assert [violation for law in LAWS for violation in law(second)] == []
+    assert "../../seedbed/dataset/${dataset.method}.py" in second.dvc["dataset"]["deps"]
+
+
+def test_a_pipeline_in_a_folder_that_breaks_a_law_is_found(broken: BrokenCopy, second: SourceTree) -> None:
+    file = f"{second.folder}/dvc.yaml"
+    broken.replace(file, "- ../../seedbed/types.py\n", "- seedbed/types.py\n")
+    [_, tree] = broken.tree.pipelines
+    dep = '"- ../../seedbed/types.py" to deps'
+    assert [one for one in pipeline_laws.code_deps_are_complete(tree) if "types.py" in one] == [
+        f"stage {stage}: {what}"
+        for stage in ("dataset", "pretraining")
+        for what in (f"add {dep}", 'remove "- seedbed/types.py" from deps: nothing there can change what the stage makes')
+    ]
+    broken.replace(f"{second.folder}/params.yaml", "pretraining:", "seeds:")
+    [_, tree] = broken.tree.pipelines
+    assert pipeline_laws.one_word_per_step(tree) == [
+        "stage pretraining: add a section pretraining: to params.yaml",
+        "section seeds of params.yaml: remove it, or add a stage seeds to dvc.yaml",
+    ]
+
+
+def test_a_stage_of_a_second_pipeline_alone_is_not_left_over(broken: BrokenCopy, second: SourceTree) -> None:
+    text = (broken.root / "dvc.yaml").read_text(encoding="utf-8")
+    begin, end = text.index("  pretraining:\n"), text.index("  features:\n")
+    (broken.root / "dvc.yaml").write_text(text[:begin] + text[end:], encoding="utf-8")
+    assert pipeline_laws.outs_have_schemas(broken.tree) == []
+    assert pipeline_laws.one_word_per_step(broken.tree) == [
+        "section pretraining of params.yaml: remove it, or add a stage pretraining to dvc.yaml"
+    ]
 
 
 # Code that a stage runs.
@@ -310,7 +366,7 @@ def test_what_belongs_to_no_stage_is_found(broken: BrokenCopy) -> None:
     broken.append("params.yaml", "sprouts: {}")
     assert broken.new(pipeline_laws.one_word_per_step) == [
         f"{what}: remove it, or add a stage sprouts to dvc.yaml"
-        for what in ("stages/sprouts.py", "section sprouts of params.yaml", "seedbed/sprouts/")
+        for what in ("stages/sprouts.py", "seedbed/sprouts/", "section sprouts of params.yaml")
     ]
 
 

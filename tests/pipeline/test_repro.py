@@ -364,7 +364,7 @@ def test_the_plan_outside_a_project(tmp_path: Path) -> None:
     done = seedbed(tmp_path, "plan")
     assert done.exit_code == 2
     assert done.stderr == (
-        "error: params.yaml: found no such file; expected the parameters of every stage; run this in the project's folder\n"
+        "error: params.yaml: found no such file; expected the parameters of the pipeline; run this in the project's folder\n"
     )
 
 

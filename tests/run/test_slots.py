@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from seedbed import methods
 from seedbed.errors import ParamsError
 from seedbed.params import Params
 from seedbed.run.slots import check_features, check_maps, check_start
@@ -30,7 +31,7 @@ def params(edit: Edit = lambda _: None, *, file: Path = PROJECT / "params.yaml")
 @pytest.mark.parametrize("name", [*FILES, *RECIPES], ids=lambda name: Path(name).stem)
 def test_whatever_is_committed_fits(name: Path | str) -> None:
     committed = params(file=name) if isinstance(name, Path) else read_recipe(name, folder=PROJECT / "recipes").params()
-    committed.check()
+    committed.check(needed=methods.list_families())
     check_slots(committed)
 
 
@@ -87,6 +88,40 @@ def test_what_fits_is_not() -> None:
     check_start("segmenter", "hub", "none")
     check_features("slic", needed=False, features="none")
     check_maps("segmenter", ("labels", "confidence"), {"labels": "refinement", "confidence": "refinement", "regions": "none"})
+
+
+def only(content: dict[str, Any], *families: str) -> None:
+    for family in [family for family in content if family not in families]:
+        del content[family]
+
+
+@pytest.mark.parametrize(
+    "families",
+    [
+        ("dataset",),
+        ("dataset", "features", "superpixels"),
+        ("dataset", "superpixels"),
+        ("dataset", "features"),
+        ("dataset", "segmenter"),
+        ("dataset", "evaluation"),
+    ],
+)
+def test_a_pipeline_needs_its_own_sections_only(families: tuple[str, ...]) -> None:
+    own = params(lambda content: only(content, *families))
+    own.check(needed=families)
+    check_slots(own)
+
+
+def test_a_section_that_its_stage_needs_is_missed() -> None:
+    own = params(lambda content: only(content, "dataset", "features"))
+    with pytest.raises(ParamsError, match=r"^params.yaml: superpixels: found nothing; expected a section for this stage; restore it"):
+        own.check(needed=["dataset", "features", "superpixels"])
+
+
+def test_what_one_section_alone_says_wrong_is_refused_without_the_others() -> None:
+    own = params(lambda content: (only(content, "dataset", "segmenter"), content["segmenter"].update(start="classifier")))
+    with pytest.raises(ParamsError, match=r"^params.yaml: segmenter.start: found 'classifier'; expected 'none'"):
+        check_slots(own)
 
 
 def test_confidence_is_that_of_the_labels() -> None:
