@@ -23,28 +23,44 @@ from seedbed.run import memory
 from seedbed.run.slots import CLASSIFIER, check_features, check_judged, check_maps, check_start, wrong_splits
 from seedbed.scoring.judgement import TAKEN
 from seedbed.store.artifact import Artifact, find_kind, open_artifact
-from seedbed.store.schemas import FIXED, SCHEMAS
+from seedbed.store.schemas import FIXED, NONE, SCHEMAS
 from seedbed.types import Size
 
 PIPELINE = Path("dvc.yaml")
 PRETRAINING = "pretraining"
+SLOTS = (("classifier", "maps"), ("segmenter", "maps"), ("evaluation", "labels"))  # settings whose slots have names of their own
 
 
 # What is checked before DVC is asked, which would stumble over it.
 
 
 def check(params: Params) -> None:
-    """Refuse what is wrong with params.yaml by itself, and raw data that DVC cannot read."""
-    params.check(needed=_list_stages())
+    """Refuse what is wrong with params.yaml by itself and beside dvc.yaml, and raw data that DVC cannot read."""
+    stages = _read_pipeline()
+    params.check(needed=stages)
     check_slots(params)
+    for stage, setting in SLOTS:
+        if stage in stages and stage in params.families():
+            _check_listed(stage, setting, params, stages[stage])
 
 
-def _list_stages() -> list[str]:
+def _read_pipeline() -> Mapping[str, Any]:
     """Stages of the pipeline in this folder. If its dvc.yaml cannot be read, none: DVC says what is wrong with that."""
     try:
-        return [str(stage) for stage in YAML(typ="safe").load(PIPELINE)["stages"]]
-    except (OSError, ValueError, YAMLError, KeyError, TypeError):
-        return []
+        return {str(stage): section for stage, section in YAML(typ="safe").load(PIPELINE)["stages"].items()}
+    except (OSError, ValueError, YAMLError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _check_listed(stage: str, setting: str, params: Params, section: Mapping[str, Any]) -> None:
+    """Refuse slots of which DVC does not know, so that it would not see when the artifact changes."""
+    slots = getattr(params.settings(importlib.import_module(f"seedbed.{stage}").Settings), setting)
+    for slot, artifact in slots.items():
+        address = f"{stage}.{setting}.{slot}"
+        dependency = f"data/${{{address}}}.zarr"
+        if artifact != NONE and dependency not in section.get("deps", ()):
+            expected = f"{dependency} among the dependencies of {stage} in {PIPELINE}"
+            raise ParamsError(f"params.yaml: {address}", found="a slot that DVC does not know", expected=expected, do="add it there")
 
 
 def check_slots(params: Params) -> None:

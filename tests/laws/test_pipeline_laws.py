@@ -42,9 +42,8 @@ def second(broken: BrokenCopy, monkeypatch: pytest.MonkeyPatch) -> SourceTree:
     folder = Path("pipelines/second")
     folder.mkdir(parents=True)
     yaml, stages = YAML(typ="safe"), ("dataset", "pretraining")
-    for file, content in (("dvc.yaml", {"stages": broken.tree.dvc}), ("params.yaml", broken.tree.params)):
-        kept = {stage: (content.get("stages") or content)[stage] for stage in stages}
-        yaml.dump({"stages": kept} if "stages" in content else kept, folder / file)
+    yaml.dump({"stages": {stage: broken.tree.dvc[stage] for stage in stages}}, folder / "dvc.yaml")
+    yaml.dump({stage: broken.tree.params[stage] for stage in stages}, folder / "params.yaml")
     [first, file] = list_pipelines()
     assert (first, file) == (Path("dvc.yaml"), folder / "dvc.yaml")
     file.write_text(pipeline_file(file), encoding="utf-8")

@@ -119,7 +119,11 @@ def test_a_section_that_its_stage_needs_is_missed() -> None:
 
 
 def test_what_one_section_alone_says_wrong_is_refused_without_the_others() -> None:
-    own = params(lambda content: (only(content, "dataset", "segmenter"), content["segmenter"].update(start="classifier")))
+    def edit(content: dict[str, Any]) -> None:
+        only(content, "dataset", "segmenter")
+        content["segmenter"]["start"] = "classifier"
+
+    own = params(edit)
     with pytest.raises(ParamsError, match=r"^params.yaml: segmenter.start: found 'classifier'; expected 'none'"):
         check_slots(own)
 

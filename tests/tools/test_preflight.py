@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,39 @@ def test_nothing_is_said_of_the_project_s_own_parameters(content: Content) -> No
     assert told(content) == []
     preflight.check(Params(content))
     assert list(preflight.shortages(STAGES, Params(content))) == []
+
+
+# --- What DVC knows ---
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_slot_that_dvc_does_not_know(content: Content, project: Path) -> None:
+    shutil.copy(project / "dvc.yaml", "dvc.yaml")
+    preflight.check(Params(content))
+    content["evaluation"]["labels"]["others"] = "seeds"
+    with pytest.raises(ParamsError) as refused:
+        preflight.check(Params(content))
+    assert str(refused.value) == (
+        "params.yaml: evaluation.labels.others: found a slot that DVC does not know; expected data/${evaluation.labels.others}.zarr among "
+        "the dependencies of evaluation in dvc.yaml; add it there"
+    )
+    content["evaluation"]["labels"]["others"] = "none"
+    preflight.check(Params(content))
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_stage_without_a_section(content: Content, project: Path) -> None:
+    shutil.copy(project / "dvc.yaml", "dvc.yaml")
+    del content["seeds"]
+    with pytest.raises(ParamsError, match=r"^params.yaml: seeds: found nothing; expected a section for this stage; restore it"):
+        preflight.check(Params(content))
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("text", ["stages: [", "stages: 3", "[]", ""])
+def test_of_a_pipeline_that_cannot_be_read_dvc_speaks(content: Content, text: str) -> None:
+    Path("dvc.yaml").write_text(text, encoding="utf-8")
+    preflight.check(Params(content))
 
 
 # --- The data set ---
