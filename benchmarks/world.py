@@ -147,7 +147,7 @@ def judge_classifier(params: Params, world: World, *, seed: int | None, device: 
     cut = params.method(evaluation.Method)
     assert isinstance(cut, Standard), "class maps are cut at thresholds, which is what the method standard does"
     counts = class_map_counts(made, world, settings.split, cut)
-    precision = judgement.classifier_figures(np.stack(scores), labels, world.class_names)
+    precision = judgement.summarise_classifier(np.stack(scores), labels, world.class_names)
     return precision, [metrics.summary(one, world.class_names) for one in counts]
 
 

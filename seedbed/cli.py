@@ -56,7 +56,7 @@ def methods(family: Annotated[str, typer.Argument(help="Show one family, with ev
     from seedbed.tools import documentation
 
     console = Console(soft_wrap=True)
-    for line in documentation.methods_listing(family):
+    for line in documentation.list_methods(family):
         console.print(line, highlight=False)
 
 
@@ -109,25 +109,35 @@ def plan() -> None:
 
     from seedbed.params import Params
     from seedbed.tools import preflight
-    from seedbed.tools.plan import advice, cost, costs_table, has_never_run, plan_stages, remarks, table, total, welcome
+    from seedbed.tools.plan import (
+        advise,
+        describe_first_run,
+        estimate_cost,
+        has_never_run,
+        list_remarks,
+        plan_stages,
+        summarise_costs,
+        tabulate_costs,
+        tabulate_plan,
+    )
 
     params, console = Params.read(), Console()
     preflight.check(params)
     plan = plan_stages(params)
     if has_never_run(plan):
-        console.print(welcome(plan, params), highlight=False)
+        console.print(describe_first_run(plan, params), highlight=False)
     else:
-        costs = {one.stage: cost(one.stage, params) for one in plan}
-        console.print(table(plan))
+        costs = {one.stage: estimate_cost(one.stage, params) for one in plan}
+        console.print(tabulate_plan(plan))
         console.print()
-        console.print(costs_table(costs))
+        console.print(tabulate_costs(costs))
         console.print()
-        console.print(total(plan, costs), highlight=False)
-    for line in (*advice(plan), *remarks(plan, params)):
+        console.print(summarise_costs(plan, costs), highlight=False)
+    for line in (*advise(plan), *list_remarks(plan, params)):
         console.print(line, highlight=False)
     waiting = [one.stage for one in plan if one.verdict != "nothing to do"]
-    problems = list(preflight.problems(waiting, params))
-    for line in () if problems else preflight.shortages(waiting, params):
+    problems = list(preflight.find_problems(waiting, params))
+    for line in () if problems else preflight.find_shortages(waiting, params):
         print(line, file=sys.stderr)
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)

@@ -77,7 +77,7 @@ class Params:
         except OSError as error:
             found = f"that it cannot be read: {error.strerror}"
             raise ParamsError(str(path), found=found, expected="the parameters of the pipeline", do="see who may read it") from error
-        return cls(_mapping(content, str(path)), source=str(path), file=path, checked=checked)
+        return cls(_check_mapping(content, str(path)), source=str(path), file=path, checked=checked)
 
     def families(self) -> list[str]:
         """Sections of the file, in its order."""
@@ -100,7 +100,7 @@ class Params:
 
         contract: the family's `Method`.
         """
-        family = _family(contract)
+        family = _find_family(contract)
         name = self.method_name(family)
         selected = methods.load(family, name, where=f"{self._source}: {family}.method")
         block, address = self._section(family).get(name), f"{self._source}: {family}.{name}"
@@ -117,7 +117,7 @@ class Params:
 
         settings: the family's `Settings`.
         """
-        family = _family(settings)
+        family = _find_family(settings)
         names = methods.list_available(family)
         own = {key: value for key, value in self._section(family).items() if key != "method" and key not in names}
         made = _make(settings, own, f"{self._source}: {family}")
@@ -180,7 +180,7 @@ class Params:
             raise ParamsError(
                 f"{self._source}: {family}", found="nothing", expected="a section for this stage", do="restore it from params.yaml in git"
             )
-        return _mapping(self._sections[family], f"{self._source}: {family}")
+        return _check_mapping(self._sections[family], f"{self._source}: {family}")
 
     def _check_values(self) -> None:
         """Refuse what YAML can say and no parameter is: dates, bytes, sets, keys that are no names, and what has no end."""
@@ -198,13 +198,13 @@ class Params:
             if isinstance(value, list | tuple):
                 inner: Iterable[tuple[Any, Any]] = enumerate(value)
             elif isinstance(value, Mapping):
-                inner = _mapping(value, where).items()
+                inner = _check_mapping(value, where).items()
             elif isinstance(value, str) and any(unicodedata.category(letter) in NO_LETTERS for letter in value):
-                raise ParamsError(where, found=_brief(value), expected="letters that can be read", do="correct it")
+                raise ParamsError(where, found=_shorten(value), expected="letters that can be read", do="correct it")
             elif value is None or isinstance(value, PLAIN):
                 continue
             else:
-                raise ParamsError(where, found=_brief(value), expected="numbers, text, true, false and lists", do="correct it")
+                raise ParamsError(where, found=_shorten(value), expected="numbers, text, true, false and lists", do="correct it")
             within = (*around, id(value))
             left += [(f"{address}.{key}" if address else str(key), one, within) for key, one in reversed(list(inner))]
 
@@ -226,7 +226,7 @@ class Params:
 
     def _check_block(self, block: Any, fields: Iterable[methods.Parameter], address: str) -> None:
         fields = tuple(fields)
-        for key, value in _mapping(block, f"{self._source}: {address}").items():
+        for key, value in _check_mapping(block, f"{self._source}: {address}").items():
             self._check_known(str(key), [item.name for item in fields], f"{address}.")
             for item in fields:
                 if item.name == key and item.nested:
@@ -256,7 +256,7 @@ def rebuild(contract: type[M], name: str, block: Mapping[str, Any], *, where: st
 
     where: the artifact, for messages.
     """
-    family = _family(contract)
+    family = _find_family(contract)
     made = _make(methods.load(family, name, where=where), block, f"{where}: {family}.{name}")
     assert isinstance(made, contract)
     return made
@@ -267,7 +267,7 @@ def _make(kind: type[T], block: Any, address: str, *, complete: bool = True) -> 
 
     complete: whether a missing parameter is wrong; else there is no object.
     """
-    given = _mapping({} if block is None else block, address)
+    given = _check_mapping({} if block is None else block, address)
     try:
         # Through JSON, because in strict mode only JSON may give a mapping for a nested dataclass or a list for a tuple.
         return TypeAdapter(kind).validate_json(json.dumps(given))
@@ -283,22 +283,22 @@ def _explain(problem: Any, address: str) -> ParamsError:
     if problem["type"] in MISSING:
         return ParamsError(full, found="nothing", expected="a value", do=f"add it, or {LOOK}")
     expected = PYDANTIC.sub("", str(problem["msg"]))
-    return ParamsError(full, found=_brief(problem["input"]), expected=expected, do=f"correct it, or {LOOK}")
+    return ParamsError(full, found=_shorten(problem["input"]), expected=expected, do=f"correct it, or {LOOK}")
 
 
-def _brief(value: Any) -> str:
+def _shorten(value: Any) -> str:
     """A value for a message, cut short where it is long."""
     text = repr(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
-def _family(member: type[object]) -> str:
+def _find_family(member: type[object]) -> str:
     return member.__module__.rpartition(".")[2]
 
 
-def _mapping(value: Any, where: str) -> Mapping[str, Any]:
+def _check_mapping(value: Any, where: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise ParamsError(where, found=_brief(value), expected="a mapping of names to values", do="indent its entries below it")
+        raise ParamsError(where, found=_shorten(value), expected="a mapping of names to values", do="indent its entries below it")
     for key in value:
         if not isinstance(key, str):
             raise ParamsError(where, found=f"the key {key!r}", expected="names", do="put it in quotes")

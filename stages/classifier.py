@@ -17,7 +17,7 @@ def main(run: Run) -> None:
     maps = run.maps(method.wanted_maps, settings.maps)
     samples = Samples(data, run.images(data), data.learnable(settings.split), maps=maps)
     made = run.training(method, learn, method, "classifier", data.num_classes, samples, Given())
-    export.training_log(made, PLOTS / "classifier.csv")
+    export.write_training_log(made, PLOTS / "classifier.csv")
 
 
 if __name__ == "__main__":

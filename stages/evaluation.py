@@ -70,7 +70,7 @@ def main(run: Run) -> None:
     whole = {"kinds": settings.kinds, "thresholds": method.sweep.thresholds, "threshold": method.threshold}
     counted = run.per_image(method, judge, method, *reads, image_ids=images, extents=extents, whole=whole)
     scores = Scores(counted, data.class_names)
-    report.write(judgement.of_classifier(judged.class_maps, data, judged.predicted), scores, charted=settings.charted)
+    report.write(judgement.judge_classifier(judged.class_maps, data, judged.predicted), scores, charted=settings.charted)
 
     def true(image: str) -> dict[str, LabelMap]:
         labels = truth[image]

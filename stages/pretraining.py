@@ -16,7 +16,7 @@ def main(run: Run) -> None:
     data = run.open("dataset")
     images = ImageSequence(run.images(data), data.split(settings.split) if settings.split else data.usable)
     made = run.training(method, learn, method, "pretraining", 0, images, Given())
-    export.training_log(made, PLOTS / "pretraining.csv")
+    export.write_training_log(made, PLOTS / "pretraining.csv")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def main(run: Run) -> None:
     check_start("segmenter", method.backbone.initial_weights.source, settings.start)
     given = Given({"start": InitialTrunk(method.backbone, run.open(settings.start))})
     made = run.training(method, learn, method, "segmenter", data.num_classes, samples, given)
-    export.training_log(made, PLOTS / "segmenter.csv")
+    export.write_training_log(made, PLOTS / "segmenter.csv")
 
 
 if __name__ == "__main__":

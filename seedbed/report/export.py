@@ -18,13 +18,13 @@ PLOTS = Path("data/plots")
 LOGGED = 200  # rows of a training's log
 
 
-def figures(content: Mapping[str, Any], path: Path) -> None:
+def write_figures(content: Mapping[str, Any], path: Path) -> None:
     """Write figures that `dvc metrics` reads."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], path: Path) -> None:
+def write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], path: Path) -> None:
     """Write a table that `dvc plots` reads."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)  # as of pictures
@@ -34,15 +34,15 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], path: Path) -> 
         writer.writerows(rows)
 
 
-def training_log(trained: Artifact, path: Path) -> None:
+def write_training_log(trained: Artifact, path: Path) -> None:
     """Write what is known of a training as a table: at most so many rows, each the mean over as many steps."""
     log, names = trained.array("log"), [str(one) for one in trained.array("figures")]
     runs = np.array_split(np.arange(len(log)), min(LOGGED, len(log))) if len(log) else []
     rows = [(int(run[-1]) + 1, *(float(f"{mean:.6g}") for mean in log[run].mean(axis=0, dtype=np.float64))) for run in runs]
-    table(["step", *(names or ["loss"])], rows, path)
+    write_table(["step", *(names or ["loss"])], rows, path)
 
 
-def picture(image: Image, path: Path) -> None:
+def write_picture(image: Image, path: Path) -> None:
     """Write a picture."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)  # it may be a link into DVC's cache, which must keep what it has

@@ -29,30 +29,30 @@ def write(classifier: Mapping[str, Any], scores: Scores, *, charted: Sequence[st
     classifier: its figures; none where it is not judged.
     charted: kinds of labels whose confusion matrix is wanted.
     """
-    export.figures({**({CLASSIFIER: classifier} if classifier else {}), **scores.figures}, FIGURES)
-    export.table(("what", "iou"), judgement.iou_table(scores.figures), PLOTS / "iou.csv")
+    export.write_figures({**({CLASSIFIER: classifier} if classifier else {}), **scores.figures}, FIGURES)
+    export.write_table(("what", "iou"), judgement.tabulate_iou(scores.figures), PLOTS / "iou.csv")
     known = {kind: content for kind, content in scores.figures.items() if content.get("miou") is not None}
-    panels = {f"{_words(kind)}\nmIoU {content['miou']:.3f}": content["iou"] for kind, content in known.items()}
-    export.picture(charts.draw_bars(panels), PLOTS / "iou.png")
+    panels = {f"{_spell_out(kind)}\nmIoU {content['miou']:.3f}": content["iou"] for kind, content in known.items()}
+    export.write_picture(charts.draw_bars(panels), PLOTS / "iou.png")
     for kind in charted:
         _write_confusion(scores, kind)
-    export.table(("kind", "image", "miou", "boundary_miou"), scores.image_table(), IMAGES)
+    export.write_table(("kind", "image", "miou", "boundary_miou"), scores.image_table(), IMAGES)
     points = list(scores.curve())
-    export.table(("threshold", "miou", "mark"), points, PLOTS / "thresholds.csv")
-    title = f"{_words(CLASS_MAPS)}: the oracle is chosen with the truth at hand"
-    export.picture(charts.draw_curve(points, title=title, x="threshold", y="mIoU"), PLOTS / "thresholds.png")
+    export.write_table(("threshold", "miou", "mark"), points, PLOTS / "thresholds.csv")
+    title = f"{_spell_out(CLASS_MAPS)}: the oracle is chosen with the truth at hand"
+    export.write_picture(charts.draw_curve(points, title=title, x="threshold", y="mIoU"), PLOTS / "thresholds.png")
 
 
 def _write_confusion(scores: Scores, kind: str) -> None:
     counts, names = scores.confusions.get(kind), scores.class_names
-    rows = () if counts is None else judgement.confusion_table(counts, names)
-    export.table(("true", "predicted", "share", "pixels"), rows, PLOTS / f"confusion_{kind}.csv")
+    rows = () if counts is None else judgement.tabulate_confusion(counts, names)
+    export.write_table(("true", "predicted", "share", "pixels"), rows, PLOTS / f"confusion_{kind}.csv")
     if counts is None or not counts.any():
         picture = charts.draw_bars({})
     else:
-        columns, title = [*names, UNLABELLED], f"{_words(kind)}: percent of the pixels of each true class; empty: not one"
+        columns, title = [*names, UNLABELLED], f"{_spell_out(kind)}: percent of the pixels of each true class; empty: not one"
         picture = charts.draw_matrix(metrics.row_shares(counts), names, columns, title=title)
-    export.picture(picture, PLOTS / f"confusion_{kind}.png")
+    export.write_picture(picture, PLOTS / f"confusion_{kind}.png")
 
 
 def draw_training_images(pictures: Images, images: Sequence[str], *, judged: Judged, truth: Truth) -> None:
@@ -63,14 +63,14 @@ def draw_training_images(pictures: Images, images: Sequence[str], *, judged: Jud
         columns = {"image": pictures[image]}
         if judged.class_maps is not None:
             light = read_class_maps(judged.class_maps, image).resize(judged.class_maps.size(image))
-            columns[_words(CLASS_MAPS)] = drawing.draw_class_maps(pictures[image], light, palette)
+            columns[_spell_out(CLASS_MAPS)] = drawing.draw_class_maps(pictures[image], light, palette)
         if judged.superpixels is not None:
             columns[SUPERPIXELS] = drawing.draw_regions(pictures[image], read_entry(judged.superpixels, "regions", image))
-        made = {_words(name): read_entry(artifact, "labels", image) for name, artifact in judged.labels.items()}
+        made = {_spell_out(name): read_entry(artifact, "labels", image) for name, artifact in judged.labels.items()}
         return columns | {name: drawing.draw_labels(one, palette) for name, one in {**made, **truth(image)}.items()}
 
     sheet = drawing.arrange_sheet([row(image) for image in images]) if images else charts.draw_bars({})
-    export.picture(sheet, PLOTS / "training_images.png")
+    export.write_picture(sheet, PLOTS / "training_images.png")
 
 
 def draw_predictions(pictures: Images, images: Sequence[str], *, made: Made, truth: Truth) -> None:
@@ -79,10 +79,10 @@ def draw_predictions(pictures: Images, images: Sequence[str], *, made: Made, tru
 
     def row(image: str) -> dict[str, Image]:
         labels = {**made(image, PREDICTIONS), **truth(image)}
-        return {"image": pictures[image], **{_words(name): drawing.draw_labels(one, palette) for name, one in labels.items()}}
+        return {"image": pictures[image], **{_spell_out(name): drawing.draw_labels(one, palette) for name, one in labels.items()}}
 
     sheet = drawing.arrange_sheet([row(image) for image in images]) if images else charts.draw_bars({})
-    export.picture(sheet, PLOTS / "predictions.png")
+    export.write_picture(sheet, PLOTS / "predictions.png")
 
 
 def draw_errors(pictures: Images, scores: Scores, kind: str, *, count: int, made: Made, truth: Truth) -> None:
@@ -96,13 +96,13 @@ def draw_errors(pictures: Images, scores: Scores, kind: str, *, count: int, made
         photo, kinds = pictures[image], made(image, kind)
         columns = {"image": photo, "truth": drawing.draw_labels(true, palette)}
         for name, labels in kinds.items():
-            columns[_words(name)] = drawing.draw_labels(labels, palette)
-            columns[f"errors of {_words(name)}"] = drawing.draw_errors(photo, labels, true)
+            columns[_spell_out(name)] = drawing.draw_labels(labels, palette)
+            columns[f"errors of {_spell_out(name)}"] = drawing.draw_errors(photo, labels, true)
         rows.append(columns)
-        captions.append(f"{image}: mIoU " + ", ".join(f"{_words(name)} {scores.miou(image, name):.3f}" for name in kinds))
+        captions.append(f"{image}: mIoU " + ", ".join(f"{_spell_out(name)} {scores.miou(image, name):.3f}" for name in kinds))
     sheet = drawing.arrange_sheet(rows, captions=captions, legend=drawing.LEGEND) if rows else charts.draw_bars({})
-    export.picture(sheet, PLOTS / f"errors_{kind}.png")
+    export.write_picture(sheet, PLOTS / f"errors_{kind}.png")
 
 
-def _words(name: str) -> str:
+def _spell_out(name: str) -> str:
     return name.replace("_", " ")

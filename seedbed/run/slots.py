@@ -22,17 +22,17 @@ NEED_LABELS = ("classifier", "segmenter", "evaluation")  # of their split, only 
 def check_maps(stage: str, wanted: Sequence[str], slots: Mapping[str, str]) -> None:
     """Refuse slots of maps that do not fit.
 
-    wanted: arrays that the method learns along; slots: where params.yaml says they are.
+    wanted: arrays that the training takes beside the images; slots: where params.yaml says they are.
     """
     for name in slots:
         where = f"params.yaml: {stage}.maps.{name}"
-        if not _holders(name):
+        if not _find_holders(name):
             raise ParamsError(where, found=f"the map {name!r}, which no stage produces", expected=join_names(wanted), do="correct it")
         if name not in wanted and slots[name] != NONE:
             expected = f"{NONE!r}, because the selected method reads {join_names(wanted)}"
             raise ParamsError(where, found=repr(slots[name]), expected=expected, do="correct it")
     for name in wanted:
-        holders = _holders(name)
+        holders = _find_holders(name)
         if name not in slots or find_kind(slots[name]) not in holders:
             found = _describe(slots[name]) if name in slots else "nothing"
             expected = f"an artifact with `{name}`: {join_names(holders)}"
@@ -57,8 +57,8 @@ def check_judged(slots: Mapping[str, str], labels: Mapping[str, str], *, taken: 
         if name in taken or not WORD.fullmatch(name):
             expected = f"a word of small letters, digits and _ that is none of: {join_names(taken)}"
             raise ParamsError(f"{where}.labels.{name}", found=f"the name {name!r}", expected=expected, do="rename it, and in dvc.yaml")
-    named = [(slot, artifact, _holders(HELD[slot], within=SPATIAL), HELD[slot]) for slot, artifact in slots.items()]
-    named += [(f"labels.{name}", artifact, _holders("labels"), "labels") for name, artifact in labels.items()]
+    named = [(slot, artifact, _find_holders(HELD[slot], within=SPATIAL), HELD[slot]) for slot, artifact in slots.items()]
+    named += [(f"labels.{name}", artifact, _find_holders("labels"), "labels") for name, artifact in labels.items()]
     for slot, artifact, holders, array in named:
         if artifact != NONE and find_kind(artifact) not in holders:
             expected = f"an artifact with `{array}`: {join_names(holders)}; or {NONE!r}"
@@ -101,7 +101,7 @@ def check_features(superpixels: str, *, needed: bool, features: str) -> None:
         )
 
 
-def wrong_splits(named: Mapping[str, str], labelled: Mapping[str, bool]) -> Iterator[ParamsError]:
+def find_wrong_splits(named: Mapping[str, str], labelled: Mapping[str, bool]) -> Iterator[ParamsError]:
     """What is wrong with settings that name splits.
 
     named: by stage; labelled: of every split, whether some of its images have labels.
@@ -125,7 +125,7 @@ def _describe(name: str) -> str:
     return repr(name) if kind == name else f"{name!r}, which is of the kind {kind}"
 
 
-def _holders(name: str, *, within: Collection[str] = ("y",)) -> list[str]:
+def _find_holders(name: str, *, within: Collection[str] = ("y",)) -> list[str]:
     """Kinds of artifacts that have an array of that name with something for every place of an image.
 
     within: one of these dimensions is that of its rows; unless given, rows of pixels.

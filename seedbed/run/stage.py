@@ -33,7 +33,7 @@ from seedbed.run.interruption import Interrupted
 from seedbed.run.machine import Machine
 from seedbed.run.progress import Progress
 from seedbed.run.shards import Compute, Shard, Work
-from seedbed.run.slots import check_maps, wrong_splits
+from seedbed.run.slots import check_maps, find_wrong_splits
 from seedbed.store import raw
 from seedbed.store.artifact import Artifact, MadeBy, open_artifact
 from seedbed.store.entries import Computation, put, put_weights, shard_name
@@ -236,7 +236,7 @@ class Run:
         These are warnings, because such settings are no input of this stage: if they were, DVC would rerun it for each change.
         labelled: for each split, whether some of its images have labels.
         """
-        for error in wrong_splits(self.params.splits(), labelled):
+        for error in find_wrong_splits(self.params.splits(), labelled):
             print(f"{self.stage}: warning: {error}", file=sys.stderr)
 
     def _warn_of_shortage(self, method: Method, extents: Mapping[str, int], *, device: str) -> None:

@@ -261,7 +261,7 @@ class Scores:
         return {SUPERPIXELS: report}
 
 
-def of_classifier(maps: Artifact | None, data: Artifact, images: Sequence[str]) -> dict[str, Any]:
+def judge_classifier(maps: Artifact | None, data: Artifact, images: Sequence[str]) -> dict[str, Any]:
     """Figures of the classifier, of images whose scores are among what class maps were made of; nothing without maps or images.
 
     maps: class maps.
@@ -271,10 +271,10 @@ def of_classifier(maps: Artifact | None, data: Artifact, images: Sequence[str]) 
         return {}
     known = [image for image in images if image in maps]
     scores, labels = maps.array("scores")[[maps.row(one) for one in known]], data.array("labels")[[data.row(one) for one in known]]
-    return classifier_figures(scores, labels, data.class_names)
+    return summarise_classifier(scores, labels, data.class_names)
 
 
-def classifier_figures(scores: npt.NDArray[np.float32], labels: npt.NDArray[np.bool_], class_names: Sequence[str]) -> dict[str, Any]:
+def summarise_classifier(scores: npt.NDArray[np.float32], labels: npt.NDArray[np.bool_], class_names: Sequence[str]) -> dict[str, Any]:
     """Average precision of every class, background left out.
 
     scores, labels: (image, class).
@@ -287,7 +287,7 @@ def classifier_figures(scores: npt.NDArray[np.float32], labels: npt.NDArray[np.b
     }
 
 
-def iou_table(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+def tabulate_iou(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """What and its IoU, for a plot."""
     for kind, content in report.items():
         for name, value in content.get("iou", {}).items():
@@ -295,7 +295,7 @@ def iou_table(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
                 yield f"{kind}: {name}", value
 
 
-def confusion_table(counts: Counts, class_names: Sequence[str]) -> Iterator[tuple[str, str, float, int]]:
+def tabulate_confusion(counts: Counts, class_names: Sequence[str]) -> Iterator[tuple[str, str, float, int]]:
     """True class, predicted class, share of the true class's pixels, and pixels, for a plot; classes without pixels are left out."""
     shares = metrics.row_shares(counts)
     for true, name in enumerate(class_names):

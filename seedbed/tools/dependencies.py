@@ -26,7 +26,7 @@ def list_pipelines() -> list[Path]:
     return [PIPELINE, *sorted(Path().glob(OTHERS))]
 
 
-def pipeline_file(file: Path = PIPELINE) -> str:
+def render_pipeline(file: Path = PIPELINE) -> str:
     """A dvc.yaml with the code that every stage depends on, seen from its folder."""
     yaml = YAML()
     yaml.width = 140
@@ -34,13 +34,13 @@ def pipeline_file(file: Path = PIPELINE) -> str:
     content, up = yaml.load(file), "../" * len(file.parent.parts)
     for stage, section in content["stages"].items():
         data = [dep for dep in section["deps"] if not dep.removeprefix(up).startswith(CODE)]
-        section["deps"] = [*data, *(f"{up}{code}" for code in code_of(stage))]
+        section["deps"] = [*data, *(f"{up}{code}" for code in find_code(stage))]
     text = StringIO()
     yaml.dump(content, text)
     return text.getvalue()
 
 
-def code_of(stage: str) -> list[str]:
+def find_code(stage: str) -> list[str]:
     """Files and folders of ours that can change what a stage makes, as deps of dvc.yaml."""
     text = (fingerprint.ROOT / "stages" / f"{stage}.py").read_text(encoding="utf-8")
     asked = [family for family in methods.list_families() if re.search(rf"\b{family}\.Method\b", text)]
@@ -49,12 +49,12 @@ def code_of(stage: str) -> list[str]:
         for name in methods.list_available(family):
             method = f"seedbed.{family}.{name}"
             reached |= fingerprint.find_reached([method]) - {method}
-    listed = {_listed(module) for module in reached if not fingerprint.carries(module)}
+    listed = {_name_dependency(module) for module in reached if not fingerprint.carries(module)}
     drawn = {REPORT} if any(module.startswith("seedbed.report") for module in reached) else set()
     return sorted({*listed, *drawn, SCHEMAS, *(f"seedbed/{family}/${{{family}.method}}.py" for family in asked)})
 
 
-def _listed(module: str) -> str:
+def _name_dependency(module: str) -> str:
     """A module as a dep: itself, or the room that it is in."""
     parts = module.split(".")
     if len(parts) > 1 and parts[0] == "seedbed" and parts[1] not in methods.list_families() and (methods.PACKAGE / parts[1]).is_dir():

@@ -15,24 +15,24 @@ from rich.markup import escape
 from seedbed import methods
 from seedbed.errors import MethodError, join_names, nearest
 from seedbed.methods import Declaration, Parameter
-from seedbed.tools.dependencies import list_pipelines, pipeline_file
+from seedbed.tools.dependencies import list_pipelines, render_pipeline
 
 PAGES = Path("docs")
 PRINTED = "<!-- Printed by `python -m seedbed.tools.documentation`; do not edit. -->"
 
 
-def pages() -> dict[Path, str]:
+def render_pages() -> dict[Path, str]:
     """Every file by its path."""
-    pipelines = {file: pipeline_file(file) for file in list_pipelines()}
-    return {PAGES / "methods.md": methods_page(), PAGES / "artifacts.md": artifacts_page(), **pipelines}
+    pipelines = {file: render_pipeline(file) for file in list_pipelines()}
+    return {PAGES / "methods.md": render_methods(), PAGES / "artifacts.md": render_artifacts(), **pipelines}
 
 
-def methods_listing(family: str) -> Iterator[str]:
+def list_methods(family: str) -> Iterator[str]:
     """Methods for a terminal, line by line: all of them in short, or one family with every parameter explained.
 
     family: its name, or empty for all.
     """
-    known = pipeline_order()
+    known = order_families()
     if family and family not in known:
         raise MethodError(
             "seedbed methods", found=repr(family), expected=f"one of: {join_names(known)}{nearest(family, known)}", do="correct the name"
@@ -47,33 +47,33 @@ def methods_listing(family: str) -> Iterator[str]:
             yield f"  [bold cyan]{name}[/]  {escape(declaration.summary())}"
             yield f"    paper: {escape(declaration.paper())}"
             if family:
-                yield from (f"    {escape(line)}" for line in _addresses(declaration.parameters))
+                yield from (f"    {escape(line)}" for line in _list_addresses(declaration.parameters))
             else:
                 yield f"    parameters: {join_names(declaration.names())}"
 
 
-def pipeline_order() -> list[str]:
+def order_families() -> list[str]:
     """Families in the order in which their stages run."""
     from seedbed.store.schemas import SCHEMAS
 
     return sorted(methods.list_families(), key=list(SCHEMAS).index)
 
 
-def methods_page() -> str:
+def render_methods() -> str:
     """docs/methods.md."""
     lines = ["# Methods", "", PRINTED, "", "One file each, chosen in `params.yaml` by `<family>.method`.", ""]
-    for family in pipeline_order():
+    for family in order_families():
         lines += [f"## {family}", ""]
         settings = methods.read_settings_declaration(family)
         if settings:
-            lines += [f"{settings.summary()}", "", *_parameter_rows(family, settings), ""]
+            lines += [f"{settings.summary()}", "", *_render_parameters(family, settings), ""]
         for name in methods.list_available(family):
             declaration = methods.read_declaration(family, name)
-            lines += [f"### {family}: {name}", "", declaration.docstring, "", *_parameter_rows(f"{family}.{name}", declaration), ""]
+            lines += [f"### {family}: {name}", "", declaration.docstring, "", *_render_parameters(f"{family}.{name}", declaration), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def artifacts_page() -> str:
+def render_artifacts() -> str:
     """docs/artifacts.md."""
     from seedbed.store.schemas import DIMENSIONS, SCHEMAS
 
@@ -101,23 +101,23 @@ def artifacts_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _addresses(parameters: tuple[Parameter, ...], parent: str = "") -> Iterator[str]:
+def _list_addresses(parameters: tuple[Parameter, ...], parent: str = "") -> Iterator[str]:
     for one in parameters:
         if one.nested:
-            yield from _addresses(one.nested.parameters, f"{parent}{one.name}.")
+            yield from _list_addresses(one.nested.parameters, f"{parent}{one.name}.")
         else:
             yield f"{parent}{one.name}: {one.comment}" if one.comment else f"{parent}{one.name}"
 
 
-def _parameter_rows(address: str, declaration: Declaration) -> list[str]:
-    rows = list(_rows(declaration.parameters, address))
+def _render_parameters(address: str, declaration: Declaration) -> list[str]:
+    rows = list(_render_rows(declaration.parameters, address))
     return ["| parameter | type | meaning |", "|---|---|---|", *rows] if rows else ["No parameters."]
 
 
-def _rows(parameters: tuple[Parameter, ...], parent: str) -> Iterator[str]:
+def _render_rows(parameters: tuple[Parameter, ...], parent: str) -> Iterator[str]:
     for one in parameters:
         if one.nested:
-            yield from _rows(one.nested.parameters, f"{parent}.{one.name}")
+            yield from _render_rows(one.nested.parameters, f"{parent}.{one.name}")
         else:
             written = one.type.replace("|", "\\|")
             yield f"| `{parent}.{one.name}` | `{written}` | {one.comment} |"
@@ -125,7 +125,7 @@ def _rows(parameters: tuple[Parameter, ...], parent: str) -> Iterator[str]:
 
 def main() -> None:
     """Write the files, or check them."""
-    stale = {path: text for path, text in pages().items() if not path.is_file() or path.read_text(encoding="utf-8") != text}
+    stale = {path: text for path, text in render_pages().items() if not path.is_file() or path.read_text(encoding="utf-8") != text}
     if "--check" in sys.argv[1:]:
         for path in stale:
             print(f"{path} is stale: run `make docs`")

@@ -70,9 +70,11 @@ def plan_stages(params: Params) -> list[StagePlan]:
         elif stage not in status:
             reasons = (f"if it changes: {join_names(waits_for)}",) if waits_for else ()
             plan[stage] = StagePlan(stage, "perhaps" if waits_for else "nothing to do", reasons)
-        elif not _unchanged(status[stage], pending):
-            plan[stage] = StagePlan(stage, "runs", tuple(_reasons(status[stage])), other_parameters=_has_other_parameters(status[stage]))
-        elif _lost(status[stage]):
+        elif not _is_unchanged(status[stage], pending):
+            plan[stage] = StagePlan(
+                stage, "runs", tuple(_describe_changes(status[stage])), other_parameters=_has_other_parameters(status[stage])
+            )
+        elif _is_lost(status[stage]):
             plan[stage] = StagePlan(stage, "runs", (LOST,))
         else:
             plan[stage] = StagePlan(stage, "perhaps", ("what it reads or left is not in place: taken from DVC's cache if it is there",))
@@ -95,7 +97,7 @@ class Cost:
     stored: int | None  # bytes of the artifact
 
 
-def cost(stage: str, params: Params) -> Cost:
+def estimate_cost(stage: str, params: Params) -> Cost:
     """What computing a stage anew would take: an upper bound, since what the store has is reused."""
     data, made, schema, speeds = _open_published("dataset"), _open_published(stage), SCHEMAS[find_kind(stage)], Store(stage).speeds()
     trains = schema.weights
@@ -104,7 +106,7 @@ def cost(stage: str, params: Params) -> Cost:
     if speeds:
         last = speeds[-1]
         seconds = last["seconds"] * (1 if images is None else images / last["computed"])
-    extents = _extents(stage, params, data)
+    extents = _find_extents(stage, params, data)
     return Cost(
         images=images,
         seconds=seconds,
@@ -120,19 +122,19 @@ def _open_published(stage: str) -> Artifact | None:
         return None
 
 
-def _extents(stage: str, params: Params, data: Artifact | None) -> dict[str, int] | None:
+def _find_extents(stage: str, params: Params, data: Artifact | None) -> dict[str, int] | None:
     """Lengths of a stage's dimensions; None while the data set is not indexed, which fixes most of them."""
     if data is None:
         return None
-    own = preflight.own_extents(find_kind(stage), params, data.max_size)
+    own = preflight.find_own_extents(find_kind(stage), params, data.max_size)
     return {**FIXED, "split": len(data.array("split_names")), **data.extents, **own}
 
 
-def remarks(plan: list[StagePlan], params: Params) -> Iterator[str]:
+def list_remarks(plan: list[StagePlan], params: Params) -> Iterator[str]:
     """What one should know of the selected methods before they run."""
     for one in plan:
         if one.verdict != "nothing to do":
-            method = _method(one.stage, params)
+            method = _load_method(one.stage, params)
             if method.remark:
                 yield f"{one.stage}: {method.remark}"
 
@@ -143,22 +145,22 @@ def has_never_run(plan: list[StagePlan]) -> bool:
     return not left and not (FOLDER / WORK).exists() and all(one.verdict == "runs" for one in plan)
 
 
-def welcome(plan: list[StagePlan], params: Params) -> str:
+def describe_first_run(plan: list[StagePlan], params: Params) -> str:
     """What a first run takes."""
     before = preflight.preview(params)
     images = f" on {before.images:,} images" if isinstance(before, Preview) and before.images else ""
-    trained = [one.stage for one in plan if SCHEMAS[find_kind(one.stage)].weights and hasattr(_method(one.stage, params), "training")]
+    trained = [one.stage for one in plan if SCHEMAS[find_kind(one.stage)].weights and hasattr(_load_method(one.stage, params), "training")]
     drawn = params.method_name("dataset") == "shapes" and not any(one.other_parameters for one in plan)
     took = f"With these parameters that took {TOOK}." if drawn else "How long that takes is known when it has run once."
     trains = f"; {' and '.join(trained)} train a network" if trained else ""
     return f"Nothing has run here yet. `dvc repro` runs {len(plan)} stages{images}{trains}. {took}"
 
 
-def _method(stage: str, params: Params) -> Any:
+def _load_method(stage: str, params: Params) -> Any:
     return params.method(importlib.import_module(f"seedbed.{find_kind(stage)}").Method)
 
 
-def table(plan: list[StagePlan]) -> Table:
+def tabulate_plan(plan: list[StagePlan]) -> Table:
     """A plan for people."""
     made = Table(box=None, header_style="bold")
     for column in ("stage", "dvc repro", "why"):
@@ -168,7 +170,7 @@ def table(plan: list[StagePlan]) -> Table:
     return made
 
 
-def costs_table(costs: Mapping[str, Cost]) -> Table:
+def tabulate_costs(costs: Mapping[str, Cost]) -> Table:
     """What every stage takes, for people."""
     made = Table(box=None, header_style="bold", title="to compute everything anew, and what is on disk now", title_justify="left")
     made.add_column("stage")
@@ -177,31 +179,38 @@ def costs_table(costs: Mapping[str, Cost]) -> Table:
     for stage, that in costs.items():
         each = that.seconds / that.images if that.seconds is not None and that.images else None
         images = "" if that.images is None else f"{that.images:,}"
-        made.add_row(stage, images, duration(each), duration(that.seconds), amount(that.bytes_per_image), amount(that.stored))
+        made.add_row(
+            stage,
+            images,
+            format_duration(each),
+            format_duration(that.seconds),
+            format_amount(that.bytes_per_image),
+            format_amount(that.stored),
+        )
     return made
 
 
-def total(plan: list[StagePlan], costs: Mapping[str, Cost]) -> str:
+def summarise_costs(plan: list[StagePlan], costs: Mapping[str, Cost]) -> str:
     """The plan in a line."""
     waiting = [one.stage for one in plan if one.verdict != "nothing to do"]
     known = [seconds for stage in waiting if (seconds := costs[stage].seconds) is not None]
     stored = sum(that.stored or 0 for that in costs.values())
     unknown = len(waiting) - len(known)
-    time = f"At most {duration(sum(known))}, as fast as the last time and with nothing known already. " if known else ""
+    time = f"At most {format_duration(sum(known))}, as fast as the last time and with nothing known already. " if known else ""
     stages = "1 stage" if unknown == 1 else f"{unknown} stages"
     more = f"{'Nothing' if not known else 'Nothing more'} is known of {stages} that never ran here. " if unknown else ""
     if not waiting:
         time = "Everything is up to date. "
-    return f"{time}{more}Artifacts take {amount(stored)} now; `seedbed gc` says what is kept beside them."
+    return f"{time}{more}Artifacts take {format_amount(stored)} now; `seedbed gc` says what is kept beside them."
 
 
-def advice(plan: list[StagePlan]) -> Iterator[str]:
+def advise(plan: list[StagePlan]) -> Iterator[str]:
     """What to do about artifacts that `dvc repro` would leave as they are."""
     if stale := [one.stage for one in plan if one.verdict == "stale"]:
         yield f"DVC takes {join_names(stale)} for up to date, so `dvc repro` alone leaves them: run {provenance.describe_remedy(stale)}"
 
 
-def duration(seconds: float | None) -> str:
+def format_duration(seconds: float | None) -> str:
     """Time for people."""
     if seconds is None:
         return ""
@@ -211,7 +220,7 @@ def duration(seconds: float | None) -> str:
     return f"{minutes:.0f} min" if hours < 2 else f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} days"
 
 
-def amount(size: int | None) -> str:
+def format_amount(size: int | None) -> str:
     """Bytes for people."""
     if size is None:
         return ""
@@ -221,7 +230,7 @@ def amount(size: int | None) -> str:
     return f"{value:.0f} {UNITS[unit]}" if unit == 0 or value >= 100 else f"{value:.1f} {UNITS[unit]}"
 
 
-def _unchanged(changes: list[Any], pending: set[str]) -> bool:
+def _is_unchanged(changes: list[Any], pending: set[str]) -> bool:
     """Whether nothing is known to have changed: only artifacts are missing or not the present ones.
 
     pending: artifacts of earlier stages that will be put in place before this one.
@@ -233,12 +242,12 @@ def _has_other_parameters(changes: list[Any]) -> bool:
     return any(PARAMS in change.get("changed deps", {}) for change in changes if isinstance(change, dict))
 
 
-def _lost(changes: list[Any]) -> bool:
+def _is_lost(changes: list[Any]) -> bool:
     """Whether DVC's cache lacks something that a stage left."""
     return any("not in cache" in change.get("changed outs", {}).values() for change in changes if isinstance(change, dict))
 
 
-def _reasons(changes: list[Any]) -> Iterator[str]:
+def _describe_changes(changes: list[Any]) -> Iterator[str]:
     """DVC's findings in words."""
     for change in changes:
         if not isinstance(change, dict):
@@ -247,21 +256,21 @@ def _reasons(changes: list[Any]) -> Iterator[str]:
         dependencies: dict[str, Any] = change.get("changed deps", {})
         for source, changed in dependencies.items():
             if isinstance(changed, dict):
-                yield f"{source}: {_some(changed)} changed"
+                yield f"{source}: {_shorten(changed)} changed"
         files = [name for name, changed in dependencies.items() if not isinstance(changed, dict)]
         code = [name for name in files if name.endswith(".py")]
         data = [name for name in files if name not in code]
         if code:
-            yield f"code changed: {_some(code)}"
+            yield f"code changed: {_shorten(code)}"
         if data:
-            yield f"data changed: {_some(data)}"
+            yield f"data changed: {_shorten(data)}"
         left: dict[str, list[str]] = {}
         for name, changed in change.get("changed outs", {}).items():
             left.setdefault("missing" if changed == "deleted" else changed, []).append(name)
         for how, names in left.items():
-            yield f"{_some(names)} {'is' if len(names) == 1 else 'are'} {how}"
+            yield f"{_shorten(names)} {'is' if len(names) == 1 else 'are'} {how}"
 
 
-def _some(names: Any) -> str:
+def _shorten(names: Any) -> str:
     names = list(names)
     return join_names(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

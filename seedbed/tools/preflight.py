@@ -20,7 +20,7 @@ from seedbed.errors import ArtifactError, ParamsError, SeedbedError
 from seedbed.methods import Method, blocks, identity
 from seedbed.params import Params
 from seedbed.run import memory
-from seedbed.run.slots import CLASSIFIER, check_features, check_judged, check_maps, check_start, wrong_splits
+from seedbed.run.slots import CLASSIFIER, check_features, check_judged, check_maps, check_start, find_wrong_splits
 from seedbed.scoring.judgement import TAKEN
 from seedbed.store.artifact import Artifact, find_kind, open_artifact
 from seedbed.store.schemas import FIXED, NONE, SCHEMAS
@@ -139,7 +139,7 @@ def _check_same(stage: str, method: Method, address: str, wanted: Any, whose: st
 # What is said beside the plan, all of it.
 
 
-def problems(stages: Collection[str], params: Params) -> Iterator[SeedbedError]:
+def find_problems(stages: Collection[str], params: Params) -> Iterator[SeedbedError]:
     """What stages can be known to fail at.
 
     stages: those that may run.
@@ -149,35 +149,35 @@ def problems(stages: Collection[str], params: Params) -> Iterator[SeedbedError]:
         yield before
     elif before is not None and before.class_names is not None:
         classes, names = params.settings(dataset.Settings).classes, before.class_names
-        yield from _refusals(lambda: dataset.check_classes(classes, names))
-    splits = before.splits if isinstance(before, Preview) else _indexed_splits() if before is None else None
+        yield from _collect_refusals(lambda: dataset.check_classes(classes, names))
+    splits = before.splits if isinstance(before, Preview) else _read_indexed_splits() if before is None else None
     if splits is not None:
-        yield from wrong_splits({stage: split for stage, split in params.splits().items() if stage in stages}, splits)
+        yield from find_wrong_splits({stage: split for stage, split in params.splits().items() if stage in stages}, splits)
     for stage in stages:
         method: Any = params.method(importlib.import_module(f"seedbed.{find_kind(stage)}").Method)
         own = f"{stage}.{method.name}"
-        yield from (_located(error, method, own) for error in _refusals(method.check))
+        yield from (_locate(error, method, own) for error in _collect_refusals(method.check))
         for address, block in blocks(method, own):
             if hasattr(block, "check_file"):
-                yield from (_located(error, block, address) for error in _refusals(block.check_file))
+                yield from (_locate(error, block, address) for error in _collect_refusals(block.check_file))
 
 
-def shortages(stages: Collection[str], params: Params) -> Iterator[str]:
+def find_shortages(stages: Collection[str], params: Params) -> Iterator[str]:
     """Of which stages it is known that they need more memory than this machine has.
 
     stages: those that may run.
     """
-    extents = _extents(params)
+    extents = _find_extents(params)
     for stage in stages if extents else ():
         kind = find_kind(stage)
         method: Any = params.method(importlib.import_module(f"seedbed.{kind}").Method)
-        own = own_extents(kind, params, (extents["y"], extents["x"]))
+        own = find_own_extents(kind, params, (extents["y"], extents["x"]))
         device = "cuda" if SCHEMAS[kind].weights and _has_gpu() else "cpu"  # elsewhere, batches are halved until they fit
         if said := memory.describe_shortage(stage, method, {**extents, **own}, kind=kind, device=device):
             yield said
 
 
-def own_extents(family: str, params: Params, size: Size) -> dict[str, int]:
+def find_own_extents(family: str, params: Params, size: Size) -> dict[str, int]:
     """Lengths of the dimensions that a family's method and settings fix.
 
     size: of the largest image.
@@ -196,9 +196,9 @@ def _has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def _extents(params: Params) -> dict[str, int]:
+def _find_extents(params: Params) -> dict[str, int]:
     """Lengths of dimensions that the data set fixes, and the largest grid of patches; nothing where they are not known."""
-    settings, data, before = params.settings(dataset.Settings), index(), preview(params)
+    settings, data, before = params.settings(dataset.Settings), open_index(), preview(params)
     names = settings.classes or (before.class_names if isinstance(before, Preview) else None)
     names = names or (tuple(data.class_names[1:]) if data is not None else None)
     if names is None:
@@ -216,7 +216,7 @@ def preview(params: Params) -> Preview | SeedbedError:
         return error
 
 
-def index() -> Artifact | None:
+def open_index() -> Artifact | None:
     """The data set, if it is there."""
     try:
         return open_artifact("dataset")
@@ -224,12 +224,12 @@ def index() -> Artifact | None:
         return None
 
 
-def _indexed_splits() -> dict[str, bool] | None:
-    data = index()
+def _read_indexed_splits() -> dict[str, bool] | None:
+    data = open_index()
     return None if data is None else data.splits_labelled
 
 
-def _refusals(*acts: Callable[[], object]) -> Iterator[SeedbedError]:
+def _collect_refusals(*acts: Callable[[], object]) -> Iterator[SeedbedError]:
     for act in acts:
         try:
             act()
@@ -237,7 +237,7 @@ def _refusals(*acts: Callable[[], object]) -> Iterator[SeedbedError]:
             yield error
 
 
-def _located(error: SeedbedError, block: object, address: str) -> SeedbedError:
+def _locate(error: SeedbedError, block: object, address: str) -> SeedbedError:
     """The same error with the address of the parameter, of which blocks, which do not know where they stand, say only the end."""
     end = re.sub(r"^params.yaml: ", "", error.where)
     places = [f"{place}.{name}" for place, one in blocks(block, address) for name in identity(one)]

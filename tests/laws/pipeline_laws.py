@@ -143,7 +143,7 @@ def opened(tree: SourceTree, stage: str) -> tuple[set[str], list[str]]:
 def slots_of(tree: SourceTree, pattern: str, *, learned: bool) -> set[str]:
     """Artifacts of a setting that has several slots.
 
-    learned: whether they are for maps that are learned along, of which there is one for each, whichever method is selected.
+    learned: whether they are extra inputs of a training, of which each has one, whichever method is selected.
     """
     address = pattern.removeprefix("${").removesuffix("}")
     family, _, setting = address.partition(".")

@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from seedbed.run import fingerprint
-from seedbed.tools.dependencies import code_of, list_pipelines, pipeline_file
+from seedbed.tools.dependencies import find_code, list_pipelines, render_pipeline
 from tests.laws import pipeline_laws
 from tests.laws.broken_copy import BrokenCopy, Law
 from tests.laws.source_tree import SourceTree
@@ -46,8 +46,8 @@ def second(broken: BrokenCopy, monkeypatch: pytest.MonkeyPatch) -> SourceTree:
     yaml.dump({stage: broken.tree.params[stage] for stage in stages}, folder / "params.yaml")
     [first, file] = list_pipelines()
     assert (first, file) == (Path("dvc.yaml"), folder / "dvc.yaml")
-    file.write_text(pipeline_file(file), encoding="utf-8")
-    assert pipeline_file(file) == file.read_text(encoding="utf-8") and pipeline_file() == Path("dvc.yaml").read_text(encoding="utf-8")
+    file.write_text(render_pipeline(file), encoding="utf-8")
+    assert render_pipeline(file) == file.read_text(encoding="utf-8") and render_pipeline() == Path("dvc.yaml").read_text(encoding="utf-8")
     [_, tree] = broken.tree.pipelines
     assert tree.folder == folder and list(tree.dvc) == list(stages)
     return tree
@@ -176,8 +176,8 @@ def test_a_running_stage_loads_nothing_else(checkout: SourceTree, stage: str) ->
 
 def test_the_file_is_written_as_the_law_wants_it(checkout: SourceTree, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(checkout.root)
-    assert pipeline_file() == Path("dvc.yaml").read_text(encoding="utf-8")
-    assert {stage: set(code_of(stage)) for stage in checkout.stages} == {
+    assert render_pipeline() == Path("dvc.yaml").read_text(encoding="utf-8")
+    assert {stage: set(find_code(stage)) for stage in checkout.stages} == {
         stage: pipeline_laws.code_deps(checkout, stage) for stage in checkout.stages
     }
 
@@ -247,7 +247,7 @@ def test_raw_data_that_are_watched_without_need_are_found(broken: BrokenCopy) ->
     assert broken.new(pipeline_laws.raw_data_are_watched) == ["stage superpixels: do without run.images_watching_raw_data or run.read_raw"]
 
 
-def test_a_map_that_a_method_newly_learns_along_is_found(broken: BrokenCopy) -> None:
+def test_a_map_that_a_method_newly_takes_is_found(broken: BrokenCopy) -> None:
     broken.append("seedbed/classifier/second.py", 'maps = ("regions",)')
     assert broken.new(pipeline_laws.data_deps_are_complete) == ['stage classifier: add "- data/${classifier.maps.regions}.zarr" to deps']
     assert broken.new(pipeline_laws.maps_have_slots) == [

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from seedbed.store.artifact import open_artifact
-from seedbed.tools.dependencies import list_pipelines, pipeline_file
+from seedbed.tools.dependencies import list_pipelines, render_pipeline
 from tests.pipeline.test_repro import Checkout, seedbed
 
 FOLDER = Path("pipelines/second")
@@ -30,7 +30,7 @@ class Second:
         self.params: dict[str, Any] = {stage: checkout.params()[stage] for stage in stages}
         self.write_params()
         with contextlib.chdir(checkout.root):
-            written = {file: pipeline_file(file) for file in list_pipelines()}
+            written = {file: render_pipeline(file) for file in list_pipelines()}
         assert list(written) == [Path("dvc.yaml"), FOLDER / "dvc.yaml"]
         for file, text in written.items():
             (checkout.root / file).write_text(text, encoding="utf-8")

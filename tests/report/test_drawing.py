@@ -103,31 +103,31 @@ def test_a_sheet_has_captions_above_its_rows_and_a_legend_above_all() -> None:
 
 
 def test_a_picture_is_saved_in_red_green_blue(tmp_path: Path) -> None:
-    export.picture(flat(4, 6, (255, 128, 0)), tmp_path / "new" / "a.png")
+    export.write_picture(flat(4, 6, (255, 128, 0)), tmp_path / "new" / "a.png")
     read = cv2.imread(str(tmp_path / "new" / "a.png"))
     assert read is not None and read[0, 0].tolist() == [0, 128, 255]
 
 
 def test_figures_are_json_that_dvc_reads(tmp_path: Path) -> None:
-    export.figures({"masks": {"miou": 0.5, "iou": {"cat": None}}}, tmp_path / "new" / "evaluation.json")
+    export.write_figures({"masks": {"miou": 0.5, "iou": {"cat": None}}}, tmp_path / "new" / "evaluation.json")
     assert json.loads((tmp_path / "new" / "evaluation.json").read_text()) == {"masks": {"miou": 0.5, "iou": {"cat": None}}}
 
 
 def test_tables_are_csv_that_dvc_reads(tmp_path: Path) -> None:
-    export.table(["kind", "iou"], [("masks", 0.5), ('odd, "name"', 1)], tmp_path / "new" / "iou.csv")
+    export.write_table(["kind", "iou"], [("masks", 0.5), ('odd, "name"', 1)], tmp_path / "new" / "iou.csv")
     content = (tmp_path / "new" / "iou.csv").read_bytes()
     assert b"\r" not in content
     assert list(csv.reader(content.decode().splitlines())) == [["kind", "iou"], ["masks", "0.5"], ['odd, "name"', "1"]]
 
 
 def test_sheets_are_written_as_png(tmp_path: Path) -> None:
-    export.picture(drawing.arrange_sheet([{"image": flat(10, 20, (1, 1, 1))}]), tmp_path / "new" / "sheet.png")
+    export.write_picture(drawing.arrange_sheet([{"image": flat(10, 20, (1, 1, 1))}]), tmp_path / "new" / "sheet.png")
     read = cv2.imread(str(tmp_path / "new" / "sheet.png"))
     assert read is not None and read.shape == (TITLE_HEIGHT + 10 + GAP, 20 + GAP, 3)
 
 
 def test_a_chart_is_written_as_png_in_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
-        export.picture(flat(4, 6, (255, 128, 0)), tmp_path / "new" / name)
+        export.write_picture(flat(4, 6, (255, 128, 0)), tmp_path / "new" / name)
     first, second = ((tmp_path / "new" / name).read_bytes() for name in ("a.png", "b.png"))
     assert first == second and first.startswith(b"\x89PNG")

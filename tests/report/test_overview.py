@@ -51,7 +51,7 @@ def test_a_gallery_of_errors_shows_the_worst_first_and_asks_for_each_once(monkey
         return {kind: LABELS[image]}
 
     monkeypatch.setattr(drawing, "arrange_sheet", sheet)
-    monkeypatch.setattr(export, "picture", lambda picture, file: None)
+    monkeypatch.setattr(export, "write_picture", lambda picture, file: None)
     pictures = Pictures({image: np.full((2, 3, 3), 100, np.uint8) for image in LABELS})
     report.draw_errors(cast(Images, pictures), cast(Scores, Known()), "predictions", count=2, made=made, truth=lambda _: {"truth": TRUTH})
     [(rows, captions)] = sheets

@@ -289,7 +289,7 @@ def test_a_truth_that_is_void_has_neither_figures_nor_oracle(verdict: Judged) ->
 def test_the_classifier_is_judged_class_by_class_without_background() -> None:
     scores = np.array([[0, 0.9, 0.1], [0, 0.8, 0.2], [0, 0.7, 0.3]], np.float32)
     labels = np.array([[True, True, False], [True, False, False], [True, True, False]])
-    assert judgement.classifier_figures(scores, labels, NAMES) == {
+    assert judgement.summarise_classifier(scores, labels, NAMES) == {
         "images": 3,
         "mean_average_precision": round((1 + 2 / 3) / 2, 4),
         "average_precision": {"cat": round((1 + 2 / 3) / 2, 4), "dog": None},
@@ -304,7 +304,7 @@ def test_the_classifier_is_judged_on_images_that_have_scores(tmp_path: Path) -> 
     ]
     maps = published("cams", tmp_path / "maps", rows, extents={"y": 2, "x": 3, "class": 3, "map_y": 1, "map_x": 1})
     data = LabelledData({"a": [True, True, False], "unseen": [True, False, True], "b": [True, False, True]})
-    assert judgement.of_classifier(maps, cast(Artifact, data), ["unseen", "a", "b"]) == {
+    assert judgement.judge_classifier(maps, cast(Artifact, data), ["unseen", "a", "b"]) == {
         "images": 2,
         "mean_average_precision": 1.0,
         "average_precision": {"cat": 1.0, "dog": 1.0},
@@ -333,7 +333,7 @@ def test_class_maps_without_a_truth_have_no_oracle(verdict: Judged) -> None:
 
 
 def test_a_classifier_of_classes_that_are_nowhere_has_no_figure() -> None:
-    report = judgement.classifier_figures(np.zeros((1, 3), np.float32), np.array([[True, False, False]]), NAMES)
+    report = judgement.summarise_classifier(np.zeros((1, 3), np.float32), np.array([[True, False, False]]), NAMES)
     assert report["mean_average_precision"] is None
 
 
@@ -341,13 +341,13 @@ def test_a_classifier_of_classes_that_are_nowhere_has_no_figure() -> None:
 
 
 def test_the_table_leaves_out_what_has_no_figure(verdict: Judged) -> None:
-    rows = list(judgement.iou_table(verdict(a=judge(TRUTH, seeds=LABELS)).figures))
+    rows = list(judgement.tabulate_iou(verdict(a=judge(TRUTH, seeds=LABELS)).figures))
     assert [what for what, _ in rows] == ["seeds: background", "seeds: cat"]
 
 
 def test_the_table_of_a_confusion_matrix_has_shares_of_the_true_class() -> None:
     counts = metrics.confusion(TRUTH, LABELS, num_classes=2)
-    rows = list(judgement.confusion_table(counts, NAMES))
+    rows = list(judgement.tabulate_confusion(counts, NAMES))
     assert rows[:4] == [
         ("background", "background", 0.6667, 2),
         ("background", "cat", 0.0, 0),

@@ -14,7 +14,7 @@ import pytest
 from seedbed.errors import ParamsError
 from seedbed.params import Params
 from seedbed.run import memory
-from seedbed.run.slots import wrong_splits
+from seedbed.run.slots import find_wrong_splits
 from seedbed.store.artifact import Artifact
 from seedbed.tools import preflight
 from tests.stages.miniature import STAGES
@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 def told(content: Content, *stages: str) -> list[str]:
     """What is said before these stages, or all, run."""
-    return [str(one) for one in preflight.problems(stages or STAGES, Params(content))]
+    return [str(one) for one in preflight.find_problems(stages or STAGES, Params(content))]
 
 
 def mine(content: Content, rows: str = "a.png,cat,train\n") -> None:
@@ -47,7 +47,7 @@ def mine(content: Content, rows: str = "a.png,cat,train\n") -> None:
 def test_nothing_is_said_of_the_project_s_own_parameters(content: Content) -> None:
     assert told(content) == []
     preflight.check(Params(content))
-    assert list(preflight.shortages(STAGES, Params(content))) == []
+    assert list(preflight.find_shortages(STAGES, Params(content))) == []
 
 
 # --- What DVC knows ---
@@ -182,7 +182,7 @@ def test_the_index_tells_where_it_is_up_to_date(content: Content, write_dataset:
 
 
 def test_only_pretraining_may_leave_the_split_out() -> None:
-    (error,) = wrong_splits({"pretraining": "", "predictions": ""}, {"train": True, "val": False})
+    (error,) = find_wrong_splits({"pretraining": "", "predictions": ""}, {"train": True, "val": False})
     assert str(error).startswith("params.yaml: predictions.split: found '', to which no image belongs; expected one of: train, val; ")
 
 
@@ -337,10 +337,10 @@ SMALLER = "let images be smaller: dataset.max_size, with dataset.larger: shrink"
 )
 def test_more_memory_than_there_is(content: Content, stage: str, edits: list[Edit], do: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "measure_available", lambda device: 10 * 10**9)
-    assert list(preflight.shortages([stage], Params(content))) == []
+    assert list(preflight.find_shortages([stage], Params(content))) == []
     for edit in edits:
         edit(content)
-    (said,) = preflight.shortages([stage], Params(content))
+    (said,) = preflight.find_shortages([stage], Params(content))
     assert said.startswith(f"{stage}: warning: needs about ") and f" of memory, but there are 10.0 GB: {do}" in said
 
 
@@ -348,7 +348,7 @@ def test_more_memory_than_there_is(content: Content, stage: str, edits: list[Edi
 def test_a_sweep_that_fills_the_memory(content: Content, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "measure_available", lambda device: 10**6)
     at("dataset.max_size", [16, 16])(content)
-    assert list(preflight.shortages(["evaluation"], Params(content))) == []
+    assert list(preflight.find_shortages(["evaluation"], Params(content))) == []
     at("evaluation.standard.sweep.count", 10_000)(content)
-    (said,) = preflight.shortages(["evaluation"], Params(content))
+    (said,) = preflight.find_shortages(["evaluation"], Params(content))
     assert said == f"evaluation: warning: needs about 2.2 MB of memory, but there are 1.0 MB: {SMALLER}"
