@@ -85,7 +85,7 @@ class Pictures:
         content = raw.read(file) if file else b""
         if digest != (hashlib.sha256(content).hexdigest() if file else ""):
             where = str(file or self.root / image_file)
-            raise DataError(where, found="a mask that is changing", expected="one that stays", do=AGAIN)
+            raise DataError(where, found="a mask that is changing", expected="a file that stays as it is", do=AGAIN)
         if file is None:
             return None
         if found := images.find_damage(content) if content.startswith(images.PNG) else "no PNG file":

@@ -122,9 +122,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     assert first.stdout.splitlines()[:2] == [
         "Nothing has run here yet. `dvc repro` runs 11 stages on 5 images; classifier and segmenter train a network. "
         "How long that takes is known when it has run once.",
-        "superpixels: nearly all of its time is the dense CRF, which takes as long as there are regions: at 20 iterations about 0.07 s for "
-        "each in a photograph of 375 x 500 on one core, so 2 s where there are 30. A higher threshold makes more; crf.iterations: 0 leaves "
-        "it out.",
+        "superpixels: nearly all of its time goes into the dense CRF and grows with the number of regions: at 20 iterations about 0.07 s "
+        "for each in a photograph of 375 x 500 on one core, so 2 s for 30. A higher threshold makes more regions; crf.iterations: 0 skips "
+        "the CRF.",
     ]
     assert sorted(checkout.repro()) == sorted(STAGES)
     return checkout
@@ -390,7 +390,7 @@ def test_raw_data_that_dvc_would_wait_for(checkout: Checkout) -> None:
         pipe.unlink()
     assert done.exit_code == 2
     found, expected = "1 paths that DVC cannot read: pipe: a pipe", "only readable files and folders"
-    do = "remove or rename them, or see who may read them"
+    do = "remove or rename them, or check their permissions"
     assert done.stderr == f"error: data/raw/shapes: found {found}; expected {expected}; {do}\n"
 
 

@@ -175,7 +175,7 @@ def test_names_of_classes_with_spaces(project: Path, rows: list[str], classes: s
     for name in ("a.png", "b.png"):
         picture(root / "images" / name)
     (root / "labels.csv").write_text("\n".join(["image,labels", *rows, ""]))
-    assert f"in the order of your masks: {classes}\n" in init("data/raw/own").output
+    assert f"in the order of their numbers in your masks: {classes}\n" in init("data/raw/own").output
 
 
 def test_a_folder_beside_the_project_is_linked(project: Path, tmp_path: Path) -> None:
