@@ -304,7 +304,6 @@ class Ours(Way):
             whole = {
                 "max_size": MAX_SIZE,
                 "class_names": classes,
-                "palette": np.zeros((1 + CLASSES, 3)),
                 "split_names": ["train"],
                 "file": [f"{image}.jpg" for image in self.scenes.ids],
                 "image_digest": self.scenes.ids,

@@ -30,6 +30,7 @@ from seedbed.learning.training import Sampling
 from seedbed.networks.start import Given, InitialTrunk
 from seedbed.params import Params
 from seedbed.report import drawing
+from seedbed.report.palette import make_palette
 from seedbed.run.machine import Machine
 from seedbed.scoring import metrics
 from seedbed.scoring.truth import Truth
@@ -161,7 +162,9 @@ def main() -> None:
     if target:
         shown = [one for one in options.shown if one < len(truths)]
         some = [Growth(one.steps, [one.labels[number] for number in shown]) for one in watch.seen[2::2]]
-        sheet = picture([watch.samples[number] for number in shown], [truths[number] for number in shown], some, data.array("palette"))
+        sheet = picture(
+            [watch.samples[number] for number in shown], [truths[number] for number in shown], some, make_palette(data.num_classes)
+        )
         sheet.save(target, optimize=True)
 
 

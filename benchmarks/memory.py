@@ -104,7 +104,6 @@ def perform(task: str, *, images: int, workers: int) -> None:
         whole = {
             "max_size": (HEIGHT, WIDTH),
             "class_names": [f"class {number}" for number in range(1 + CLASSES)],
-            "palette": np.zeros((1 + CLASSES, 3)),
             "split_names": ["train"],
             "file": [f"{image}.jpg" for image in ids],
             "image_digest": ids,

@@ -36,10 +36,11 @@ from seedbed.learning.loop import fit
 from seedbed.learning.training import Sampling, Training
 from seedbed.params import Params
 from seedbed.report import drawing
+from seedbed.report.palette import make_palette
 from seedbed.run.machine import Machine
 from seedbed.scoring import judgement, metrics
 from seedbed.tools.recipe_files import find_block
-from seedbed.types import BACKGROUND, BACKGROUND_COLOUR, BACKGROUND_NAME, IGNORE, ClassMaps, Image, LabelMap
+from seedbed.types import BACKGROUND, BACKGROUND_NAME, IGNORE, ClassMaps, Image, LabelMap
 
 N = TypeVar("N", bound=nn.Module)
 THRESHOLDS = np.linspace(0.05, 0.95, 19)
@@ -176,7 +177,7 @@ def contact_sheet(world: World, ids: Sequence[str], *, across: int) -> PillowIma
 
     across: images in a row.
     """
-    palette = np.array([BACKGROUND_COLOUR, *world.index.palette], np.uint8)
+    palette = make_palette(len(world.index.class_names))
     entries = {entry.id: entry for entry in world.index.entries}
     rows: list[dict[str, Image]] = []
     for number, one in enumerate(ids):

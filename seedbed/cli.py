@@ -215,6 +215,25 @@ def runs(
 
 @app.command()
 @one_line_errors
+def view(
+    run: Annotated[str, typer.Argument(help="What to look at: the workspace, a folder, a git revision, or an experiment.")] = "",
+    against: Annotated[str, typer.Option("--against", help="Another run, to see beside it.")] = "",
+    host: Annotated[
+        str, typer.Option("--host", help="Where to listen. Others than this machine need the address with its token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes one that is free.")] = 8888,
+) -> None:
+    """Look at every cached mask in the browser: layers over each image, what a parameter would change, one run against another.
+
+    Reads and never writes. Ctrl-C ends it.
+    """
+    from seedbed.tools.view import look
+
+    look(run, against, host=host, port=port, announce=lambda address: print(f"Open {address} - Ctrl-C ends it.", flush=True))
+
+
+@app.command()
+@one_line_errors
 def predict(
     pictures: Annotated[list[Path], typer.Argument(help="Image files.")],
     folder: Annotated[

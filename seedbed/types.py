@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 BACKGROUND_NAME = "background"
-BACKGROUND_COLOUR = (0, 0, 0)
 BACKGROUND = 0  # classes are 1..K
 IGNORE = 255  # a pixel without a label
 PARTS = 255  # a probability of 1, where probabilities are stored in bytes

@@ -11,7 +11,7 @@ from seedbed.images import RawFiles
 from seedbed.run.stage import Run, run_stage
 from seedbed.scoring.truth import Truth
 from seedbed.store.schemas import Columns
-from seedbed.types import BACKGROUND_COLOUR, BACKGROUND_NAME
+from seedbed.types import BACKGROUND_NAME
 
 
 def inspect(files: RawFiles, truth: Truth, bound: tuple[int, ...], ids: Sequence[str]) -> Iterator[Columns]:
@@ -39,7 +39,6 @@ def main(run: Run) -> None:
     whole = {
         "max_size": settings.max_size,
         "class_names": [BACKGROUND_NAME, *index.class_names],
-        "palette": [BACKGROUND_COLOUR, *index.palette],
         "mask_meaning": index.meaning,
         "split_names": index.split_names,
         "file": [entry.file for entry in index.entries],

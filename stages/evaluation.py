@@ -33,7 +33,7 @@ def judge(
     images: Sequence[str],
 ) -> Iterator[Columns]:
     """Hold labels against their truth, and against the classes that images contain: those of training images, and what is predicted."""
-    how = Judge(kinds, num_classes, method.boundaries, method.sweep.thresholds)
+    how = Judge(kinds, num_classes, method.boundaries, method.sweep.thresholds, method.size_bounds)
     for image in images:
         labels, class_maps, regions = {}, None, None
         if image in chosen:
@@ -67,7 +67,12 @@ def main(run: Run) -> None:
     predicted = set(judged.predicted)
     images = [image for image in data.usable if image in chosen or image in predicted]
     extents = {**settings.extents, **method.extents(data.max_size)}
-    whole = {"kinds": settings.kinds, "thresholds": method.sweep.thresholds, "threshold": method.threshold}
+    whole = {
+        "kinds": settings.kinds,
+        "thresholds": method.sweep.thresholds,
+        "threshold": method.threshold,
+        "size_bounds": method.size_bounds,
+    }
     counted = run.per_image(method, judge, method, *reads, image_ids=images, extents=extents, whole=whole)
     scores = Scores(counted, data.class_names)
     report.write(judgement.judge_classifier(judged.class_maps, data, judged.predicted), scores, charted=settings.charted)

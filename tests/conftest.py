@@ -104,7 +104,6 @@ def write_dataset() -> Callable[..., Artifact]:
         whole = {
             "max_size": (40, 48),
             "class_names": ["background", "cat", "dog"],
-            "palette": [(0, 0, 0), (255, 0, 0), (0, 255, 0)],
             "split_names": ["train", "val"],
             "mask_meaning": [0, 1, 2, *[-1] * 252, 255],
         }

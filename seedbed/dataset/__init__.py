@@ -6,7 +6,6 @@ where the true masks of a layout are; a reader says what their values mean.
 
 from __future__ import annotations
 
-import colorsys
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -60,7 +59,6 @@ class Index:
     """A data set as its reader found it."""
 
     class_names: tuple[str, ...]  # without background
-    palette: tuple[tuple[int, int, int], ...]  # colour per class, without background
     entries: tuple[Entry, ...]  # in the order that every artifact keeps
     values: tuple[int, ...] = ()  # in true masks, of background and every class; 0, 1, 2, ... unless given
     left_out: tuple[int, ...] = ()  # values in true masks that count nowhere
@@ -113,7 +111,6 @@ class Index:
         return replace(
             self,
             class_names=tuple(names),
-            palette=tuple(self.palette[place] for place in positions),
             entries=tuple(
                 replace(one, labels=None if one.labels is None else find_shared_words(one.labels & kept)) for one in self.entries
             ),
@@ -135,15 +132,6 @@ def check_classes(names: Sequence[str], known: Sequence[str]) -> None:
                 expected=f"some of: {join_names(known)}",
                 do="correct it",
             )
-
-
-def class_colours(count: int) -> tuple[tuple[int, int, int], ...]:
-    """Well separated colours for classes 1..count: hues by the golden ratio, in two brightnesses."""
-    colours = []
-    for index in range(count):
-        red, green, blue = colorsys.hsv_to_rgb((index * 0.618034) % 1.0, 0.75, 0.95 if index % 2 == 0 else 0.7)
-        colours.append((round(red * 255), round(green * 255), round(blue * 255)))
-    return tuple(colours)
 
 
 @dataclass(frozen=True)

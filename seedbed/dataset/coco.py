@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from seedbed import dataset
-from seedbed.dataset import Entry, Index, Preview, Problems, check_root, class_colours
+from seedbed.dataset import Entry, Index, Preview, Problems, check_root
 from seedbed.errors import DataError, shorten
 from seedbed.methods import method
 from seedbed.store import raw
@@ -45,7 +45,6 @@ class Coco(dataset.Method):
         numbers = sorted(names)
         return Index(
             class_names=tuple(names[one] for one in numbers),
-            palette=class_colours(len(numbers)),
             entries=tuple(entries.values()),
             values=(BACKGROUND, *numbers),
             problems=tuple(problems.found),

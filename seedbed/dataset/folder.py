@@ -33,7 +33,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from seedbed import dataset
-from seedbed.dataset import Entry, Index, Preview, Problems, check_root, class_colours, is_below
+from seedbed.dataset import Entry, Index, Preview, Problems, check_root, is_below
 from seedbed.errors import DataError, join_names, nearest, shorten
 from seedbed.methods import method
 from seedbed.store import raw
@@ -75,8 +75,7 @@ class Folder(dataset.Method):
                 entries.append(entry)
         if not seen and not problems.found:
             raise DataError(str(table), found="no image", expected="at least one line for an image", do="list your images")
-        palette = class_colours(len(self.classes))
-        return Index(class_names=self.classes, palette=palette, entries=tuple(entries), problems=tuple(problems.found))
+        return Index(class_names=self.classes, entries=tuple(entries), problems=tuple(problems.found))
 
     def preview(self, root: Path) -> Preview:
         splits: dict[str, bool] = {}

@@ -14,6 +14,7 @@ Differs from the paper: not applicable.
 
 from __future__ import annotations
 
+import colorsys
 import csv
 import dataclasses
 import errno
@@ -32,7 +33,7 @@ from PIL import Image as PillowImage
 from pydantic import Field, model_validator
 
 from seedbed import dataset
-from seedbed.dataset import Index, Preview, class_colours
+from seedbed.dataset import Index, Preview
 from seedbed.dataset._drawing import draw_image
 from seedbed.dataset._textures import Generator
 from seedbed.dataset._things import SPECIES
@@ -165,5 +166,11 @@ def _write_png(path: Path, pixels: npt.NDArray[np.uint8]) -> None:
 def _write_mask(path: Path, mask: LabelMap) -> None:
     """Write classes as palette entries, so that viewers show them in colour."""
     picture = PillowImage.frombytes("P", mask.shape[::-1], mask.tobytes())
-    picture.putpalette([0, 0, 0, *(level for colour in class_colours(len(SPECIES)) for level in colour)])
+    picture.putpalette([0, 0, 0, *(level for number in range(len(SPECIES)) for level in _colour(number))])
     picture.save(path)
+
+
+def _colour(number: int) -> tuple[int, int, int]:
+    """A colour for viewers that know nothing of the classes: hues by the golden ratio, in two brightnesses."""
+    red, green, blue = colorsys.hsv_to_rgb((number * 0.618034) % 1.0, 0.75, 0.95 if number % 2 == 0 else 0.7)
+    return round(red * 255), round(green * 255), round(blue * 255)

@@ -44,8 +44,7 @@ class Voc(dataset.Method):
         splits = self._splits(root, problems)
         with ThreadPoolExecutor() as threads:  # waits for the disk
             entries = tuple(threads.map(lambda image: self._entry(root, image, frozenset(splits[image]), problems), splits))
-        palette = tuple(_colour(number) for number in range(1, 1 + len(NAMES)))
-        return Index(class_names=NAMES, palette=palette, entries=entries, problems=tuple(problems.found))
+        return Index(class_names=NAMES, entries=entries, problems=tuple(problems.found))
 
     def preview(self, root: Path) -> Preview:
         _check_devkit(root)
@@ -110,11 +109,3 @@ def _listed(lines: list[str]) -> Iterator[tuple[int, str]]:
         if line.strip():
             word = line.split()[0]
             yield number, Path(word).stem if word.endswith(".jpg") else word
-
-
-def _colour(number: int) -> tuple[int, int, int]:
-    """VOC's own colour of a class: bits of its number, the lowest first, become the highest bits of red, green and blue in turn."""
-    channels = [0, 0, 0]
-    for bit in range(8):
-        channels[bit % 3] |= (number >> bit & 1) << (7 - bit // 3)
-    return channels[0], channels[1], channels[2]

@@ -55,7 +55,7 @@ class Settings:
     @property
     def extents(self) -> dict[str, int]:
         """Lengths of the dimensions that follow from what is judged."""
-        return {"kind": len(self.kinds)}
+        return {"kind": len(self.kinds), "other_kind": len(self.kinds)}
 
 
 @parameters
@@ -77,13 +77,14 @@ class Method(methods.Method):
     threshold: float  # of class maps, declared beforehand: where no map exceeds it is background
     sweep: Sweep
     boundaries: Boundaries
+    size_bounds: tuple[float, ...]  # shares of the image that part one size of things from the next, ascending
 
     def extents(self, size: Size) -> dict[str, int]:
         """Lengths of the dimensions that the data set does not fix.
 
         size: of the largest image.
         """
-        return {"threshold": self.sweep.count}
+        return {"threshold": self.sweep.count, "thing_size": len(self.size_bounds) + 1, "size_bound": len(self.size_bounds)}
 
     @abstractmethod
     def from_class_maps(self, class_maps: ClassMaps) -> LabelMap:

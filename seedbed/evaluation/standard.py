@@ -9,10 +9,10 @@ oracle that it is, for comparison with papers that search it with the truth at h
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from seedbed import evaluation
 from seedbed.algorithms.crf import DenseCrf
@@ -28,7 +28,14 @@ class Standard(evaluation.Method):
     threshold: Annotated[float, Field(ge=0, le=1)]  # where no class map exceeds it is background
     sweep: Sweep
     boundaries: Boundaries
+    size_bounds: tuple[Annotated[float, Field(gt=0, lt=1)], ...]  # shares of the image that part small things from larger ones
     crf: DenseCrf
+
+    @model_validator(mode="after")
+    def _bounds_ascend(self) -> Self:
+        if list(self.size_bounds) != sorted(set(self.size_bounds)):
+            raise ValueError("bounds that ascend")
+        return self
 
     def memory(self, extents: Mapping[str, int]) -> int:
         return self.crf.memory(extents["class"], extents)

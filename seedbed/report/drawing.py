@@ -7,14 +7,11 @@ from types import MappingProxyType
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from skimage.segmentation import mark_boundaries
 
+from seedbed.report.palette import UNLABELLED, Colour, Palette
 from seedbed.types import BACKGROUND, IGNORE, ClassMaps, Image, LabelMap, RegionMap
 
-Colour = tuple[int, int, int]  # rgb
-Palette = npt.NDArray[np.uint8]  # (class, rgb), background first
-UNLABELLED = (128, 128, 128)
 GAP, TITLE_HEIGHT, PAPER, INK = 6, 22, 255, (0, 0, 0)
 DIM = 0.4  # brightness of correct pixels in a picture of errors
 ERRORS = {  # colours that the colour-blind tell apart, by what is wrong

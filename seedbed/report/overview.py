@@ -10,6 +10,7 @@ from seedbed.images import Images
 from seedbed.reads import read_class_maps, read_entry
 from seedbed.report import charts, drawing, export
 from seedbed.report.export import PLOTS
+from seedbed.report.palette import make_palette
 from seedbed.scoring import judgement, metrics
 from seedbed.scoring.judgement import CLASS_MAPS, CLASSIFIER, PREDICTIONS, SUPERPIXELS, UNLABELLED, Judged, Scores
 from seedbed.types import Image, LabelMap
@@ -57,7 +58,7 @@ def _write_confusion(scores: Scores, kind: str) -> None:
 
 def draw_training_images(pictures: Images, images: Sequence[str], *, judged: Judged, truth: Truth) -> None:
     """Draw an overview of what was made of training images, of which there may be none."""
-    palette = pictures.data.array("palette")
+    palette = make_palette(pictures.data.num_classes)
 
     def row(image: str) -> dict[str, Image]:
         columns = {"image": pictures[image]}
@@ -75,7 +76,7 @@ def draw_training_images(pictures: Images, images: Sequence[str], *, judged: Jud
 
 def draw_predictions(pictures: Images, images: Sequence[str], *, made: Made, truth: Truth) -> None:
     """Draw an overview of predictions, of which there may be none."""
-    palette = pictures.data.array("palette")
+    palette = make_palette(pictures.data.num_classes)
 
     def row(image: str) -> dict[str, Image]:
         labels = {**made(image, PREDICTIONS), **truth(image)}
@@ -87,7 +88,7 @@ def draw_predictions(pictures: Images, images: Sequence[str], *, made: Made, tru
 
 def draw_errors(pictures: Images, scores: Scores, kind: str, *, count: int, made: Made, truth: Truth) -> None:
     """Draw the images whose labels of a kind are worst, and where they are wrong."""
-    palette = pictures.data.array("palette")
+    palette = make_palette(pictures.data.num_classes)
     worst = [image for image, _ in scores.worst(kind)[:count]]
 
     rows, captions = [], []

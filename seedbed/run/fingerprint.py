@@ -27,7 +27,9 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("seedbed", "stages")
 # What carries results, or draws them for people, and changes none: these rooms and words of the vocabulary are not followed, so nor is
 # what only they import. `seedbed/reads.py`, which rounds and cuts, belongs to every stage instead.
-CARRIERS = tuple(f"seedbed.{name}" for name in ("run", "store", "report", "tools", "cli", "errors", "methods", "packages", "params"))
+CARRIERS = tuple(
+    f"seedbed.{name}" for name in ("run", "store", "report", "view", "tools", "cli", "errors", "methods", "packages", "params")
+)
 DECODER = "seedbed.reads"
 POSITIONS_AND_HINTS = frozenset({"lineno", "col_offset", "end_lineno", "end_col_offset", "type_comment", "kind"})
 

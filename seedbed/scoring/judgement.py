@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seedbed.reads import read_shards, read_total
+from seedbed.reads import read_total
 from seedbed.scoring import metrics
 from seedbed.scoring.boundaries import Boundaries, FilledTruth
 from seedbed.scoring.metrics import Counts, figure
+from seedbed.scoring.things import find_smallest, measure_by_size, measure_disagreement
 from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import FIXED
 from seedbed.types import IGNORE, ClassMaps, LabelMap, RegionMap
@@ -74,6 +75,7 @@ class Judge:
     num_classes: int
     boundaries: Boundaries
     thresholds: npt.NDArray[np.float64]  # of class maps
+    size_bounds: Sequence[float]  # of things
 
     def columns(
         self,
@@ -98,8 +100,11 @@ class Judge:
         sweep = np.zeros((len(self.thresholds), classes, FIXED["intersection_union"]), np.int64)
         region_overlap, region_boundary = np.zeros(FIXED["overlap"], np.int64), np.zeros(FIXED["boundary"], np.int64)
         violations, coverage = np.zeros(len(self.names), np.int64), np.zeros(len(self.names))
+        smallest, disagreement = np.zeros(len(self.names), np.int64), np.zeros((len(self.names), len(self.names)))
+        by_size = np.zeros((len(self.names), len(self.size_bounds) + 1, FIXED["thing"]))
         for index, labels in there:
-            coverage[index] = (labels != IGNORE).mean()
+            coverage[index], smallest[index] = (labels != IGNORE).mean(), find_smallest(labels)
+            disagreement[index, [other for other, _ in there]] = [measure_disagreement(labels, one) for _, one in there]
             if contained is not None:
                 violations[index] = metrics.label_violations(labels, contained)
         if truth is not None:
@@ -107,6 +112,7 @@ class Judge:
             for index, labels in there:
                 confusion[index] = metrics.confusion(truth, labels, num_classes=self.num_classes)
                 boundary_overlap[index] = self.boundaries.overlap(labels, filled, num_classes=self.num_classes)
+                by_size[index] = measure_by_size(labels, truth, self.size_bounds)
             if class_maps is not None:
                 sweep = metrics.threshold_sweep(class_maps, truth, self.thresholds, num_classes=self.num_classes)
             if regions is not None:
@@ -119,6 +125,11 @@ class Judge:
             "violations": violations,
             "confusion": confusion,
             "boundary_overlap": boundary_overlap,
+            "miou": _means(metrics.overlap(confusion)),
+            "boundary_miou": _means(boundary_overlap),
+            "smallest": smallest,
+            "disagreement": disagreement,
+            "by_size": by_size,
             "sweep": sweep,
             "region_count": 0 if regions is None else int(regions.max()) + 1,
             "region_overlap": region_overlap,
@@ -166,7 +177,7 @@ class Scores:
             report[kind] = {"images": int(there.sum()), "images_with_truth": int((there & self.judged.array("with_truth")).sum())}
             if kind in self.confusions:
                 report[kind] |= metrics.summary(self.confusions[kind], self.class_names)
-                report[kind] |= self._of_boundaries(boundaries[index])
+                report[kind] |= self._of_boundaries(boundaries[index]) | self._of_sizes(index)
             else:
                 report[kind]["coverage"] = figure(self.judged.array("coverage")[there, index].mean())
             report[kind] |= self._of_violations(index)
@@ -189,7 +200,7 @@ class Scores:
     @cached_property
     def mious(self) -> metrics.Shares:
         """Mean IoU of every image alone (image, kind), over the classes that are in its truth or among its labels; NaN where none is."""
-        return self._means(metrics.overlap(part) for part in read_shards(self.judged, "confusion"))
+        return read_figures(self.judged, "miou")
 
     def miou(self, image: str, kind: str) -> float:
         """Mean IoU of an image alone."""
@@ -204,15 +215,10 @@ class Scores:
 
     def image_table(self) -> Iterator[tuple[str, str, float, float | None]]:
         """Kind of labels, image, its mean IoU and that along contours, for a table; each kind's worst first."""
-        along = self._means(read_shards(self.judged, "boundary_overlap"))
+        along = read_figures(self.judged, "boundary_miou")
         for index, kind in enumerate(self.kinds):
             for image, miou in self.worst(kind):
                 yield kind, image, round(miou, 4), figure(along[self.judged.row(image), index])
-
-    def _means(self, parts: Iterable[Counts]) -> metrics.Shares:
-        """Mean IoU (image, kind) of intersections and unions of images, of which some are in memory at once."""
-        means = [[metrics.mean(one) for one in kinds] for part in parts for kinds in metrics.intersection_over_union(part)]
-        return np.array(means, np.float64).reshape(len(self.judged), len(self.kinds))
 
     def curve(self) -> Iterator[tuple[float, float, str]]:
         """Threshold of class maps, mean IoU, and whether it is the declared threshold or the oracle's, for a plot."""
@@ -231,6 +237,18 @@ class Scores:
     def _of_boundaries(self, overlaps: Counts) -> dict[str, Any]:
         iou = metrics.intersection_over_union(overlaps)
         return {"boundary_miou": figure(metrics.mean(iou)), "boundary_iou": metrics.by_class(iou, self.class_names)}
+
+    def _of_sizes(self, index: int) -> dict[str, Any]:
+        """How well things are found, the smallest first: each counts as much as another."""
+        bounds = [f"{bound:g}" for bound in self.judged.array("size_bounds")]
+        names = [f"below {bounds[0]}", *(f"from {bound}" for bound in bounds)] if bounds else ["all"]
+        counts, sums = self.judged.array("by_size")[:, index].sum(axis=0).T
+        return {
+            "things": {
+                name: {"count": int(count), "iou": figure(total / count) if count else None}
+                for name, count, total in zip(names, counts, sums, strict=True)
+            }
+        }
 
     def _of_violations(self, index: int) -> dict[str, Any]:
         """Images, and the share of their pixels, that are labelled with classes that they are known not to contain."""
@@ -259,6 +277,17 @@ class Scores:
         if report["images_with_truth"]:
             report |= metrics.region_figures(overlaps, boundaries)
         return {SUPERPIXELS: report}
+
+
+def read_figures(judged: Artifact, name: str) -> metrics.Shares:
+    """Figures of every image (image, kind); NaN where there is none, which artifacts hold as -1."""
+    figures = judged.array(name)
+    return np.asarray(np.where(figures < 0, np.nan, figures))
+
+
+def _means(overlaps: Counts) -> metrics.Shares:
+    """Mean IoU of each kind (kind, class, intersection and union) as an artifact has it: -1 where no class has any."""
+    return np.nan_to_num([metrics.mean(one) for one in metrics.intersection_over_union(overlaps)], nan=-1)
 
 
 def judge_classifier(maps: Artifact | None, data: Artifact, images: Sequence[str]) -> dict[str, Any]:

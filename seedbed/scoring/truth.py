@@ -224,10 +224,13 @@ class Truth:
         return cls(masks, files, tuple(int(one) for one in np.asarray(meaning)))
 
     @classmethod
-    def of_images(cls, pictures: Images) -> Truth:
-        """The truth of an indexed data set."""
+    def of_images(cls, pictures: Images, image_ids: Sequence[str] | None = None) -> Truth:
+        """The truth of an indexed data set.
+
+        image_ids: of these alone; None takes all that can be used.
+        """
         data = pictures.data
-        files = {one: pictures.file(one) for one in data.usable}
+        files = {one: pictures.file(one) for one in (data.usable if image_ids is None else image_ids)}
         sizes = {one: (data.original_size(one), data.size(one)) for one in files}
         return replace(cls.of(data.made_by.method, pictures.root, files, data.array("mask_meaning")), sizes=sizes)
 

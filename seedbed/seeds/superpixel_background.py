@@ -8,9 +8,10 @@ at zero before they are compared.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 import scipy.ndimage
 from pydantic import Field
 
@@ -26,10 +27,25 @@ class SuperpixelBackground(seeds.Method):
     def label(self, class_maps: ClassMaps, regions: RegionMap) -> LabelMap:
         labels = np.full(regions.shape, IGNORE, np.uint8)
         strongest = class_maps.maps.max(axis=0, initial=0.0)  # paper: F
-        means = scipy.ndimage.mean(strongest, regions, index=np.arange(regions.max() + 1))  # paper: z
-        labels[regions == np.argmin(means)] = BACKGROUND
+        labels[regions == np.argmin(_means(strongest, regions))] = BACKGROUND
         confident = strongest > self.threshold
         if class_maps.classes:
             best = np.asarray(class_maps.classes, np.uint8)[class_maps.maps.argmax(axis=0)]
             labels[confident] = best[confident]
         return labels
+
+    def explain(self, class_maps: ClassMaps, regions: RegionMap) -> list[str]:
+        strongest = class_maps.maps.max(axis=0, initial=0.0)
+        means, confident = _means(strongest, regions), _means(strongest > self.threshold, regions)
+        weakest = int(np.argmin(means))
+        return [
+            f"{'background' if number == weakest else 'not background'}: the mean of its strongest scores is {mean:.4f}, "
+            + (f"the lowest of {len(means)}" if number == weakest else f"the lowest is {means[weakest]:.4f}, of superpixel {weakest}")
+            + f"; {share:.1%} of its pixels are above the threshold of {self.threshold:g}, which makes them seeds"
+            for number, (mean, share) in enumerate(zip(means, confident, strict=True))
+        ]
+
+
+def _means(values: npt.NDArray[Any], regions: RegionMap) -> npt.NDArray[np.float64]:
+    """Mean of values (y, x) over each region; of the strongest scores it is z in the paper."""
+    return np.asarray(scipy.ndimage.mean(values, regions, index=np.arange(regions.max() + 1)), np.float64)

@@ -31,16 +31,27 @@ DIMENSIONS = {
     "patch_x": "columns of the patch grid, padded",
     "channel": "entries of a feature vector",
     "height_width": "height, width",
-    "rgb": "red, green, blue",
     "step": "steps of a training",
     "figure": "what is known of every step",
     "kind": "kinds of labels that are held against the truth",
+    "other_kind": "the same kinds again",
+    "thing_size": "sizes of true things, the smallest first",
+    "size_bound": "bounds between sizes, ascending",
+    "thing": "true things of the size, sum of their IoU",
     "threshold": "thresholds of class maps that are swept, ascending",
     "intersection_union": "pixels in the intersection of labels and truth, pixels in their union",
     "overlap": "pixels that agree with the main class of their region, pixels that leak out of it, pixels in all",
     "boundary": "true boundary pixels that a region boundary meets, all of them; region boundary pixels that meet a true one, all of them",
 }
-FIXED = {"height_width": 2, "rgb": 3, "intersection_union": 2, "overlap": 3, "boundary": 4}  # lengths that follow from the meaning
+SHOWN = {  # how arrays of pixels are looked at
+    "labels": "a class for every pixel, in its colour",
+    "regions": "regions, by their borders",
+    "confidence": "a share of 255 for every pixel, as light",
+    "scores": "a map in [0, 1] for each class that is present, as light",
+    "probabilities": "a share of 255 for every class, background first: the likeliest class, or one of them as light",
+    "features": "vectors, by the colours that their three main directions give",
+}
+FIXED = {"height_width": 2, "thing": 2, "intersection_union": 2, "overlap": 3, "boundary": 4}  # lengths that follow from the meaning
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,7 @@ class Array:
     fill: int | float | bool | str  # value of padding
     meaning: str
     extent: str = ""  # the array that holds each image's true extent in the last two spatial dimensions
+    shown: str = ""  # a key of SHOWN; empty where nobody looks at it
     apart: bool = False  # every entry of the second dimension has a chunk of its own, so that one of zeros takes no room
 
     @property
@@ -100,11 +112,11 @@ LOG = {
     "figures": Array(("figure",), "str", "", "name of the figure"),
 }
 MAP_SIZE = Array(("image", "height_width"), "int32", 0, "true extent of the image's maps")
-LABELS = Array(("image", "y", "x"), "uint8", 255, "class of the pixel; 255 is unlabelled or padding", "size")
+LABELS = Array(("image", "y", "x"), "uint8", 255, "class of the pixel; 255 is unlabelled or padding", "size", "labels")
 NONE = "none"  # what a slot names that the selected method does not read
 SCHEMAS: dict[str, Schema] = {
     "dataset": Schema(
-        3,
+        4,
         "Index of a raw data set: what every later stage trusts. Holds no pixels and nothing of any pixel label.",
         {
             "ids": IDS,
@@ -117,7 +129,6 @@ SCHEMAS: dict[str, Schema] = {
             "splits": Array(("image", "split"), "bool", False, "whether the image belongs to the split"),
             "split_names": Array(("split",), "str", "", "name of the split"),
             "class_names": Array(("class",), "str", "", "name of the class; the first is background"),
-            "palette": Array(("class", "rgb"), "uint8", 0, "colour of the class in pictures"),
             "mask_meaning": Array(("value",), "int16", -1, "class of every value in true masks; 255 counts nowhere, -1 must not occur"),
             "max_size": Array(("height_width",), "int32", 0, "no image is larger: what pixel arrays are padded to"),
             "problem": Array(("image",), "str", "", "why the file cannot be used, else empty; later stages leave such an image out"),
@@ -130,7 +141,7 @@ SCHEMAS: dict[str, Schema] = {
         "One vector per patch of every image.",
         {
             **PER_IMAGE,
-            "patches": Array(("image", "patch_y", "patch_x", "channel"), "float16", 0.0, "feature of the patch", "patch_grid"),
+            "patches": Array(("image", "patch_y", "patch_x", "channel"), "float16", 0.0, "feature of the patch", "patch_grid", "features"),
             "patch_grid": Array(("image", "height_width"), "int32", 0, "patches that the image really has"),
             "patch_size": Array((), "int32", 0, "edge of a patch in pixels"),
             "alignment": Array(
@@ -143,7 +154,9 @@ SCHEMAS: dict[str, Schema] = {
         "One region map per image.",
         {
             **PER_IMAGE,
-            "regions": Array(("image", "y", "x"), "int32", -1, "region of the pixel, 0..n-1 within its image; -1 is padding", "size"),
+            "regions": Array(
+                ("image", "y", "x"), "int32", -1, "region of the pixel, 0..n-1 within its image; -1 is padding", "size", "regions"
+            ),
             "region_count": Array(("image",), "int32", 0, "regions of the image"),
         },
     ),
@@ -162,6 +175,7 @@ SCHEMAS: dict[str, Schema] = {
                 0.0,
                 "class map in [0, 1], at a lower resolution; classes that are not present take no room",
                 "map_size",
+                "scores",
                 apart=True,
             ),
         },
@@ -174,7 +188,12 @@ SCHEMAS: dict[str, Schema] = {
             **PER_IMAGE,
             "labels": LABELS,
             "confidence": Array(
-                ("image", "y", "x"), "uint8", 0, "probability of the pixel's label: 255 is 1; 0 where there is none", "size"
+                ("image", "y", "x"),
+                "uint8",
+                0,
+                "probability of the pixel's label: 255 is 1; 0 where there is none",
+                "size",
+                "confidence",
             ),
         },
     ),
@@ -186,12 +205,17 @@ SCHEMAS: dict[str, Schema] = {
             **PER_IMAGE,
             "map_size": MAP_SIZE,
             "probabilities": Array(
-                ("image", "class", "map_y", "map_x"), "uint8", 0, "probability of the class in 255ths, background first", "map_size"
+                ("image", "class", "map_y", "map_x"),
+                "uint8",
+                0,
+                "probability of the class in 255ths, background first",
+                "map_size",
+                "probabilities",
             ),
         },
     ),
     "evaluation": Schema(
-        5,
+        6,
         "What was counted on every image that is evaluated, and labels after the CRF. Without a truth, what needs one is 0.",
         {
             **PER_IMAGE,
@@ -207,6 +231,14 @@ SCHEMAS: dict[str, Schema] = {
             "boundary_overlap": Array(
                 ("image", "kind", "class", "intersection_union"), "int64", 0, "how labels fit the true class along its contours"
             ),
+            "miou": Array(("image", "kind"), "float64", -1.0, "mean IoU of the image alone; -1 where there is none"),
+            "boundary_miou": Array(("image", "kind"), "float64", -1.0, "the same along contours"),
+            "smallest": Array(("image", "kind"), "int64", 0, "pixels of the smallest thing among the labels: connected pixels of a class"),
+            "disagreement": Array(
+                ("image", "kind", "other_kind"), "float64", 0.0, "share of the pixels that both kinds label which they label differently"
+            ),
+            "size_bounds": Array(("size_bound",), "float64", 0.0, "share of the image from which on a true thing is of the next size"),
+            "by_size": Array(("image", "kind", "thing_size", "thing"), "float64", 0.0, "how well true things of each size are found"),
             "sweep": Array(
                 ("image", "threshold", "class", "intersection_union"), "int64", 0, "how class maps fit the true class at each threshold"
             ),
@@ -214,7 +246,12 @@ SCHEMAS: dict[str, Schema] = {
             "region_overlap": Array(("image", "overlap"), "int64", 0, "how superpixels fit the true classes"),
             "region_boundary": Array(("image", "boundary"), "int64", 0, "how boundaries of superpixels meet those of the true classes"),
             "refined": Array(
-                ("image", "y", "x"), "uint8", 255, "class of the pixel as predicted, after the CRF; 255 is padding or not predicted", "size"
+                ("image", "y", "x"),
+                "uint8",
+                255,
+                "class of the pixel as predicted, after the CRF; 255 is padding or not predicted",
+                "size",
+                "labels",
             ),
         },
     ),

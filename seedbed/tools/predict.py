@@ -24,7 +24,7 @@ from seedbed.networks.contracts import SegmentationNetwork
 from seedbed.networks.inference import TrainedNetwork
 from seedbed.params import Params, rebuild
 from seedbed.report import drawing
-from seedbed.report.drawing import UNLABELLED, Palette
+from seedbed.report.palette import UNLABELLED, Palette, make_palette
 from seedbed.run import memory
 from seedbed.store import files
 from seedbed.store.artifact import Artifact, open_artifact
@@ -129,7 +129,7 @@ def _segment_picture(picture: Path, wanted: Request, model: Model, data: Artifac
     image = images.decode(_read_content(picture), where=str(picture))
     side = wanted.longest_side
     labels = model.labels(image, bound=(side, side) if side else data.max_size, with_crf=wanted.with_crf)
-    palette = data.array("palette")
+    palette = make_palette(data.num_classes)
     files.write(_encode_mask(labels, palette), wanted.mask_file(picture))
     if wanted.overlay:
         draw_overlay(image, labels, palette)

@@ -178,7 +178,7 @@ def evaluation(method: Any, folder: Path) -> Any:
     probabilities = Probabilities(maps=maps / maps.sum(axis=0)).resize((40, 56))
     kinds = {"class_maps": method.from_class_maps(class_maps()), **method.from_probabilities(photograph(), probabilities)}
     regions = np.arange(20, dtype=np.int32).reshape(4, 5).repeat(10, axis=0).repeat(12, axis=1)[:, :56]
-    judge = Judge(("class_maps", *PREDICTED), 3, method.boundaries, method.sweep.thresholds)
+    judge = Judge(("class_maps", *PREDICTED), 3, method.boundaries, method.sweep.thresholds, method.size_bounds)
     return kinds, judge.columns(true_labels(), kinds, contained=(1, 3), class_maps=class_maps(), regions=regions)
 
 

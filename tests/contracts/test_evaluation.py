@@ -41,4 +41,5 @@ def test_thresholds_of_class_maps_are_declared(name: str, small_method: Callable
     method = small_method("evaluation", name)
     assert 0 <= method.threshold <= 1
     assert method.sweep.thresholds.tolist() == sorted(set(method.sweep.thresholds.tolist()))
-    assert method.extents((40, 48)) == {"threshold": len(method.sweep.thresholds)}
+    sizes = len(method.size_bounds)
+    assert method.extents((40, 48)) == {"threshold": len(method.sweep.thresholds), "thing_size": sizes + 1, "size_bound": sizes}

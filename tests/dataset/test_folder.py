@@ -82,11 +82,6 @@ def test_the_same_name_in_two_folders_is_two_images(root: Path) -> None:
     assert [entry.id for entry in read(root, HEADER + "a.png,cat,train\nsub/a.png,dog,train\n").entries] == ["a", "sub/a"]
 
 
-def test_every_class_has_a_colour_of_its_own(root: Path) -> None:
-    palette = read(root, HEADER + "a.png,cat,train\n").palette
-    assert len(set(palette)) == 3 and all(0 <= one <= 255 for colour in palette for one in colour)
-
-
 def test_classes_may_be_separated_by_commas_or_semicolons(root: Path) -> None:
     entries = read(root, HEADER + 'a.png,"cat, dog",train\nb.jpg,cat;dog,"train,val"\nsub/a.png,cat;,train\n').entries
     assert [entry.labels for entry in entries] == [frozenset({"cat", "dog"})] * 2 + [frozenset({"cat"})]

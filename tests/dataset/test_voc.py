@@ -44,13 +44,6 @@ def test_lists_are_splits_and_labels_come_from_annotations(root: Path) -> None:
     assert [index.meaning[value] for value in (0, 1, 20, 21, 254, 255)] == [0, 1, 20, -1, -1, 255]
 
 
-def test_colours_are_those_of_voc(root: Path) -> None:
-    palette = read(root).palette
-    assert palette[:3] == ((128, 0, 0), (0, 128, 0), (128, 128, 0))
-    assert palette[14] == (192, 128, 128)  # person
-    assert palette[19] == (0, 64, 128)
-
-
 def test_what_is_difficult_may_count_or_not(root: Path) -> None:
     file = root / "Annotations" / "one.xml"
     file.write_text(file.read_text().replace("<difficult>0", "<difficult>1"))

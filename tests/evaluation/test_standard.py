@@ -72,6 +72,7 @@ OWN = Standard(
     threshold=0.37,
     sweep=Sweep(count=7, step=0.13),
     boundaries=Boundaries(distance=3.5, share=0.06),
+    size_bounds=(0.03, 0.2),
     crf=DenseCrf(
         preset="own", smooth_distance=2, smooth_weight=1.5, colour_distance=17, colour_difference=21, colour_weight=2.5, iterations=3
     ),

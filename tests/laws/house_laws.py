@@ -8,7 +8,7 @@ from tests.laws.source_tree import SourceTree
 
 NO_ROOMS = {"utils", "util", "common", "helpers", "helper", "misc"}
 USES_DISK = {  # rooms, and words of the vocabulary
-    *("dataset", "store", "run", "report", "tools", "cli", "stages", "benchmarks"),
+    *("dataset", "store", "run", "report", "view", "tools", "cli", "stages", "benchmarks"),
     *("images", "methods", "params"),
 }
 LOADERS = {"seedbed.networks.pinned_files", "seedbed.learning.checkpoints", "seedbed.scoring.truth"}

@@ -14,7 +14,8 @@ from tests.laws.source_tree import SourceTree, dotted
 
 N = TypeVar("N", bound=ast.AST)
 ROOT = "${dataset.root}"  # of the raw data
-CARRYING = ("run", "store", "report", "tools", "cli", "errors", "methods", "packages", "params")  # results, which they change in nothing
+# Rooms and words that carry results, and change them in nothing.
+CARRYING = ("run", "store", "report", "view", "tools", "cli", "errors", "methods", "packages", "params")
 SHARED = ("algorithms", "networks", "learning", "scoring")  # rooms that are one dep
 NONE = "none"  # the kind of the one artifact that no stage leaves: it is in git
 DECODER, SCHEMAS = "seedbed.reads", "seedbed/store/schemas.py"  # of every stage

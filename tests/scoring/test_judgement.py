@@ -27,8 +27,9 @@ LABELS = np.array([[0, 255, 1], [0, 0, 1]], np.uint8)
 REGIONS = np.array([[0, 0, 1], [0, 0, 1]], np.int32)
 MAPS = ClassMaps(classes=(1,), maps=np.array([[[0.1, 0.2, 0.3], [0.2, 0.3, 0.4]]], np.float32))
 BOUNDARIES = Boundaries(distance=2, share=0.02)
+BOUNDS = (0.3,)
 THRESHOLDS = np.array([0.05, 0.15, 0.25, 0.35])
-JUDGE = Judge(KINDS, 2, BOUNDARIES, THRESHOLDS)
+JUDGE = Judge(KINDS, 2, BOUNDARIES, THRESHOLDS, BOUNDS)
 
 
 def judge(
@@ -51,8 +52,9 @@ def verdict(tmp_path: Path) -> Judged:
 
     def of(*, threshold: float = 0.15, **judged: Mapping[str, Any]) -> Scores:
         rows = [{"ids": image, "size": (2, 3), **columns} for image, columns in judged.items()]
-        extents = {"class": 3, "predicted": 4, "kind": len(KINDS), "threshold": len(THRESHOLDS), "y": 2, "x": 3}
-        whole = {"kinds": KINDS, "thresholds": THRESHOLDS, "threshold": threshold}
+        extents = {"class": 3, "predicted": 4, "kind": len(KINDS), "other_kind": len(KINDS), "threshold": len(THRESHOLDS), "y": 2, "x": 3}
+        extents |= {"thing_size": 2, "size_bound": 1}
+        whole = {"kinds": KINDS, "thresholds": THRESHOLDS, "threshold": threshold, "size_bounds": BOUNDS}
         return Scores(published("evaluation", tmp_path, rows, whole=whole, extents=extents), NAMES)
 
     return of
@@ -67,6 +69,27 @@ def test_with_a_truth_pixels_are_counted() -> None:
     assert judged["region_boundary"].tolist() == [4, 4, 4, 4]
     assert judged["with_truth"] is True
     assert not judged["sweep"].any()
+
+
+def test_an_image_s_own_figures_are_kept_for_whoever_looks_at_it() -> None:
+    judged = judge(TRUTH, seeds=LABELS, masks=np.array([[0, 1, 1], [2, 1, 1]], np.uint8))
+    assert judged["miou"].tolist() == [-1, pytest.approx((2 / 4 + 2 / 3) / 2), pytest.approx((1 / 3 + 3 / 4 + 0) / 3), -1]
+    assert judged["boundary_miou"][[0, 3]].tolist() == [-1, -1] and (judged["boundary_miou"][1:3] > 0).all()
+    assert judged["smallest"].tolist() == [0, 2, 1, 0]
+    assert judged["disagreement"].tolist() == [[0, 0, 0, 0], [0, 0, 2 / 5, 0], [0, 2 / 5, 0, 0], [0, 0, 0, 0]]
+    assert judged["by_size"].tolist() == [[[0, 0], [0, 0]], [[0, 0], [1, 2 / 3]], [[0, 0], [1, 0.75]], [[0, 0], [0, 0]]]
+
+
+def test_without_a_truth_disagreement_and_the_smallest_thing_are_known() -> None:
+    judged = judge(None, seeds=LABELS, masks=TRUTH)
+    assert judged["miou"].tolist() == judged["boundary_miou"].tolist() == [-1] * 4 and not judged["by_size"].any()
+    assert judged["smallest"].tolist() == [0, 2, 3, 0] and judged["disagreement"][1, 2] == pytest.approx(1 / 5)
+
+
+def test_things_are_counted_by_their_size(verdict: Judged) -> None:
+    small, large = np.array([[0, 0, 1], [0, 0, 0]], np.uint8), np.array([[1, 1, 1], [0, 0, 0]], np.uint8)
+    figures = verdict(a=judge(small, masks=small), b=judge(large, masks=small), c=judge(large, masks=large)).figures["masks"]
+    assert figures["things"] == {"below 0.3": {"count": 1, "iou": 1.0}, "from 0.3": {"count": 2, "iou": 0.6667}}
 
 
 def test_class_maps_are_swept() -> None:
@@ -104,7 +127,7 @@ def test_without_regions_their_number_is_zero() -> None:
 
 
 def test_of_labels_those_after_the_crf_are_kept() -> None:
-    judge = Judge((*KINDS, "predictions_crf"), 2, BOUNDARIES, THRESHOLDS)
+    judge = Judge((*KINDS, "predictions_crf"), 2, BOUNDARIES, THRESHOLDS, BOUNDS)
     kept = judge.columns(TRUTH, {"predictions": TRUTH, "predictions_crf": 2 * TRUTH}, contained=None, class_maps=None, regions=None)
     assert kept["refined"].tolist() == (2 * TRUTH).tolist()
     others = judge.columns(TRUTH, {"masks": TRUTH}, contained=None, class_maps=None, regions=None)

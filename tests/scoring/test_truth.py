@@ -195,6 +195,11 @@ def test_the_truth_is_asked_for_by_id(known: Truth) -> None:
     assert known["c"] is None
 
 
+def test_the_truth_of_some_images_alone(pictures: Images) -> None:
+    known = Truth.of_images(pictures, ["b"])
+    assert list(known.files) == ["b"] and known["b"] is not None
+
+
 def test_of_an_image_that_is_used_smaller_the_truth_is_too(pictures: Images) -> None:
     known = Truth.of_images(pictures)
     smaller = dataclasses.replace(known, sizes={**known.sizes, "a": ((2, 3), (2, 1)), "c": ((2, 3), (1, 2))})

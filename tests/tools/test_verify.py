@@ -686,7 +686,7 @@ def test_an_image_without_background_or_file(tmp_path: Path) -> None:
         "mask_problem": "",
     }
     row |= {"labels": [False, True], "labelled": True, "splits": [True]}
-    whole = {"max_size": (40, 48), "class_names": ["background", "cat"], "palette": np.zeros((2, 3)), "split_names": ["train"]}
+    whole: dict[str, Any] = {"max_size": (40, 48), "class_names": ["background", "cat"], "split_names": ["train"]}
     whole["mask_meaning"] = np.zeros(256)
     published("dataset", tmp_path, [row], whole=whole, extents={"class": 2, "split": 1})
     assert findings(tmp_path, "dataset") == ["dataset: a: labels: background is missing", "dataset: a: file: empty"]

@@ -1,0 +1,77 @@
+"""What can be seen of an image: every array of an artifact that lies over it, by the way in which its schema says it is shown.
+
+Pictures, pages and exports go by these ways, so whatever a new stage leaves is seen without a line for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seedbed.algorithms.principal_components import PrincipalComponents
+from seedbed.reads import read_class_maps, read_entry, read_patches, read_probabilities
+from seedbed.store.artifact import Artifact
+from seedbed.types import PARTS, Image, Size
+
+DIRECTIONS = 3  # of features, one for each of red, green and blue
+OUTERMOST = 2.0  # percent of the values along a direction that lie beyond the darkest or the brightest
+
+
+@dataclass(frozen=True)
+class Layer:
+    """An array that lies over an image."""
+
+    artifact: str
+    array: str
+    shown: str  # as of schemas.SHOWN
+    classes: tuple[int, ...] = ()  # that have a map of their own
+
+
+def list_layers(artifact: Artifact, image_id: str) -> list[Layer]:
+    """What an artifact holds of an image that can be seen."""
+    arrays = {name: spec.shown for name, spec in artifact.schema.arrays.items() if spec.shown}
+    if not arrays or image_id not in artifact:
+        return []
+    return [Layer(artifact.name, name, shown, _classes(artifact, image_id, shown)) for name, shown in arrays.items()]
+
+
+def _classes(artifact: Artifact, image_id: str, shown: str) -> tuple[int, ...]:
+    if shown == "scores":
+        return tuple(int(one) for one in np.flatnonzero(artifact.array("present")[artifact.row(image_id)]))
+    return tuple(range(artifact.lengths["class"])) if shown == "probabilities" else ()
+
+
+def read_layer(artifact: Artifact, layer: Layer, image_id: str, *, class_id: int | None = None) -> npt.NDArray[Any]:
+    """A layer at the size of the image: classes (y, x), regions (y, x), shares of 255 (y, x), or colours (y, x, rgb).
+
+    class_id: whose map is wanted; None takes the likeliest class of probabilities, and the strongest of all scores.
+    """
+    size = artifact.size(image_id)
+    match layer.shown:
+        case "scores":
+            maps = read_class_maps(artifact, image_id).resize(size)
+            wanted = [maps.classes.index(class_id)] if class_id in maps.classes else [] if class_id is not None else slice(None)
+            return np.asarray(np.rint(PARTS * maps.maps[wanted].max(axis=0, initial=0.0)), np.uint8)
+        case "probabilities":
+            probabilities = read_probabilities(artifact, image_id).resize(size)
+            return probabilities.labels if class_id is None else probabilities.parts[class_id]
+        case "features":
+            return colour_features(artifact, image_id, size)
+        case _:
+            return read_entry(artifact, layer.array, image_id)
+
+
+def colour_features(artifact: Artifact, image_id: str, size: Size) -> Image:
+    """Features as colours: how far each patch lies along the three directions in which the image's patches differ most."""
+    patches = read_patches(artifact, image_id)
+    rows, columns, channels = patches.values.shape
+    vectors = patches.values.reshape(rows * columns, channels)
+    along = PrincipalComponents.fit([vectors], DIRECTIONS).project(vectors)
+    along = np.pad(along, ((0, 0), (0, DIRECTIONS - along.shape[1])))
+    low, high = np.percentile(along, [OUTERMOST, 100 - OUTERMOST], axis=0)
+    shares = np.clip((along - low) / np.maximum(high - low, np.finfo(np.float32).tiny), 0, 1)
+    colours = np.rint(PARTS * shares).astype(np.uint8).reshape(rows, columns, DIRECTIONS)
+    return np.stack([patches.on_pixels(colours[..., channel], size) for channel in range(DIRECTIONS)], axis=-1)

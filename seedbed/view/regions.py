@@ -1,0 +1,40 @@
+"""Every superpixel of an image: how large it is, how it scores, what it was labelled, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.ndimage
+
+from seedbed import seeds
+from seedbed.params import Params
+from seedbed.reads import read_class_maps, read_entry
+from seedbed.types import IGNORE
+from seedbed.view.library import Library
+
+DIGITS = 4  # of a score
+
+
+def describe(library: Library, params: Params, image_id: str) -> dict[str, Any]:
+    """By number of the region."""
+    regions = read_entry(library.artifact("superpixels"), "regions", image_id)
+    numbers = np.arange(regions.max() + 1)
+    described: list[dict[str, Any]] = [{"pixels": int(count)} for count in np.bincount(regions.ravel(), minlength=len(numbers))]
+    maps = library.find("cams")
+    if maps is not None and image_id in maps:
+        class_maps = read_class_maps(maps, image_id).resize(maps.size(image_id))
+        for label, single in zip(class_maps.classes, class_maps.maps, strict=True):
+            for one, mean in zip(described, scipy.ndimage.mean(single, regions, numbers), strict=True):
+                one.setdefault("scores", {})[label] = round(float(mean), DIGITS)
+        method = params.method(seeds.Method)
+        for one, why in zip(described, method.explain(class_maps, regions), strict=False):
+            one["why"] = why
+    made = library.find("seeds")
+    if made is not None and image_id in made:
+        labels = read_entry(made, "labels", image_id)
+        counts = np.zeros((len(numbers), 256), np.int64)
+        np.add.at(counts, (regions.ravel(), labels.ravel()), 1)
+        for one, row in zip(described, counts, strict=True):
+            one["seeds"] = {int(label): int(row[label]) for label in np.flatnonzero(row) if label != IGNORE}
+    return {"regions": described}

@@ -1,0 +1,172 @@
+"""What another value of a parameter would make of an image: the method itself, run on that image alone, with nothing written."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
+from pydantic import TypeAdapter
+
+from seedbed import evaluation, refinement, seeds, superpixels
+from seedbed.errors import ParamsError, join_names, nearest
+from seedbed.methods import Declaration, Method, identity, read_declaration
+from seedbed.params import Params, rebuild
+from seedbed.reads import Patches, read_class_maps, read_entry
+from seedbed.types import ClassMaps
+from seedbed.view.library import Library
+
+PLACE = re.compile(r"\$\{([\w.]+)\}")  # of a value in dvc.yaml
+Compute = Callable[[Any, Library, str], npt.NDArray[Any]]
+
+
+def _class_maps(library: Library, image_id: str) -> ClassMaps:
+    maps = library.artifact("cams")
+    return read_class_maps(maps, image_id).resize(maps.size(image_id))
+
+
+def _superpixels(method: superpixels.Method, library: Library, image_id: str) -> npt.NDArray[Any]:
+    return method.partition(library.photo(image_id), Patches(library.artifact("features"), wanted=method.needs_features)[image_id])
+
+
+def _seeds(method: seeds.Method, library: Library, image_id: str) -> npt.NDArray[Any]:
+    return method.label(_class_maps(library, image_id), read_entry(library.artifact("superpixels"), "regions", image_id))
+
+
+def _refinement(method: refinement.Method, library: Library, image_id: str) -> npt.NDArray[Any]:
+    return method.refine(library.photo(image_id), _class_maps(library, image_id)).labels
+
+
+def _evaluation(method: evaluation.Method, library: Library, image_id: str) -> npt.NDArray[Any]:
+    return method.from_class_maps(_class_maps(library, image_id))
+
+
+# Stages whose methods need no network: what they make is seen before the stage runs. The evaluation's is the threshold of class maps.
+TRIED: dict[str, tuple[Compute, str]] = {
+    "superpixels": (_superpixels, "regions"),
+    "seeds": (_seeds, "labels"),
+    "refinement": (_refinement, "labels"),
+    "evaluation": (_evaluation, "labels"),
+}
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A parameter that can be tried."""
+
+    address: str  # within the method's block, such as crf.iterations
+    value: float | bool
+    whole: bool
+    meaning: str
+    lowest: float | None  # that it may have
+    highest: float | None
+
+
+def selected(stage: str, params: Params) -> Method:
+    """The method that a run selects for a stage that can be tried."""
+    if stage not in TRIED:
+        raise ParamsError("stage", found=repr(stage), expected=f"one of: {join_names(TRIED)}{nearest(stage, TRIED)}", do="choose one")
+    method: Method = params.method(importlib.import_module(f"seedbed.{stage}").Method)
+    return method
+
+
+def list_knobs(stage: str, params: Params) -> list[Knob]:
+    """Numbers and switches of the method that a stage uses."""
+    method = selected(stage, params)
+    schema = TypeAdapter(type(method)).json_schema()
+    return list(_knobs(method, read_declaration(stage, method.name), schema, schema.get("$defs", {}), ""))
+
+
+def _knobs(block: Any, declared: Declaration | None, schema: Mapping[str, Any], shared: Mapping[str, Any], prefix: str) -> Iterator[Knob]:
+    comments = {one.name: one for one in declared.parameters} if declared else {}
+    for field in dataclasses.fields(block):
+        value, about, told = getattr(block, field.name), schema["properties"][field.name], comments.get(field.name)
+        if "$ref" in about:
+            about = shared[about["$ref"].rpartition("/")[2]]
+        if dataclasses.is_dataclass(value):
+            yield from _knobs(value, told.nested if told else None, about, shared, f"{prefix}{field.name}.")
+        elif isinstance(value, int | float):
+            lowest, highest = (about.get(f"{end}imum", about.get(f"exclusive{end.title()}imum")) for end in ("min", "max"))
+            yield Knob(f"{prefix}{field.name}", value, isinstance(value, int), told.comment if told else "", lowest, highest)
+
+
+def compute(library: Library, params: Params, stage: str, image_id: str, changes: Mapping[str, str]) -> npt.NDArray[Any]:
+    """What a stage would make of an image with other values of some parameters: classes or regions (y, x).
+
+    changes: values as YAML writes them, by address within the method's block.
+    """
+    method = selected(stage, params)
+    known = {knob.address for knob in list_knobs(stage, params)}
+    block = json.loads(json.dumps(identity(method)))
+    for address, text in changes.items():
+        where = f"{stage}.{method.name}.{address}"
+        if address not in known:
+            raise ParamsError(where, found="no number of this method", expected=f"one of: {join_names(sorted(known))}", do="choose one")
+        *outer, name = address.split(".")
+        inner = block
+        for one in outer:
+            inner = inner[one]
+        try:
+            inner[name] = json.loads(text)
+        except ValueError as error:
+            raise ParamsError(where, found=repr(text), expected="a number, true or false", do="correct it") from error
+    made = rebuild(importlib.import_module(f"seedbed.{stage}").Method, method.name, block, where="tried")
+    return TRIED[stage][0](made, library, image_id)
+
+
+def write_changes(stage: str, params: Params, changes: Mapping[str, str]) -> str:
+    """What params.yaml has to say for changes to hold."""
+    lines = [f"{stage}:", f"  {params.method_name(stage)}:"]
+    written: list[str] = []
+    for address, text in changes.items():
+        *outer, name = address.split(".")
+        for depth, one in enumerate(outer):
+            if written[: depth + 1] != outer[: depth + 1]:
+                lines.append(f"{'  ' * (depth + 2)}{one}:")
+        written = outer
+        lines.append(f"{'  ' * (len(outer) + 2)}{name}: {text}")
+    return "\n".join(lines) + "\n"
+
+
+def find_affected(pipeline: Mapping[str, Any], params: Mapping[str, Any], stage: str, method: str) -> tuple[list[str], list[str]]:
+    """Stages of a dvc.yaml that run when a method's parameters change, and those that run if what they read has changed then.
+
+    Other stages may use the same section, such as the evaluation's CRF.
+    """
+    stages: Mapping[str, Any] = pipeline.get("stages", {})
+    address = f"{stage}.{method}"
+    fill = _Filled(params)
+    runs = [name for name, one in stages.items() if any(_covers(fill(listed), address) for listed in one.get("params", ()))]
+    reads = {name: {fill(dep) for dep in one.get("deps", ())} for name, one in stages.items()}
+    leaves = {
+        name: {fill(next(iter(out)) if isinstance(out, Mapping) else out) for out in one.get("outs", ())} for name, one in stages.items()
+    }
+    after = list(runs)
+    for one in after:
+        after += [name for name in stages if name not in after and leaves[one] & reads[name]]
+    return runs, [name for name in stages if name in after and name not in runs]
+
+
+def _covers(listed: str, address: str) -> bool:
+    return listed == address or address.startswith(f"{listed}.") or listed.startswith(f"{address}.")
+
+
+@dataclass(frozen=True)
+class _Filled:
+    """Text of a dvc.yaml with the values that it names."""
+
+    params: Mapping[str, Any]
+
+    def __call__(self, text: Any) -> str:
+        return PLACE.sub(lambda place: str(self._value(place[1])), str(text))
+
+    def _value(self, address: str) -> Any:
+        value: Any = self.params
+        for name in address.split("."):
+            value = value.get(name, "") if isinstance(value, Mapping) else ""
+        return value

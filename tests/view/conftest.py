@@ -1,0 +1,189 @@
+"""A small run to look at: three images with odd ids, all artifacts, and what evaluation counts of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+from ruamel.yaml import YAML
+from starlette.testclient import TestClient
+
+from seedbed.scoring.boundaries import Boundaries
+from seedbed.scoring.judgement import Judge
+from seedbed.store.artifact import Artifact, MadeBy
+from seedbed.store.runs import open_run
+from seedbed.types import ClassMaps, LabelMap
+from seedbed.view.app import Viewer, make_app
+from seedbed.view.library import Library
+from tests.support.publishing import published
+
+PROJECT = Path(__file__).parents[2]
+SIZE = (24, 36)
+IDS = ("a/<script>", "猫 & 'كلب'", 'plain "one"')
+CLASSES = ("cat", "<b>dog</b>")
+KINDS = ("class_maps", "seeds", "masks", "predictions", "predictions_crf")
+TRUTHS = [np.zeros(SIZE, np.uint8) for _ in IDS]
+TRUTHS[0][4:12, 4:20] = 1
+TRUTHS[1][2:20, 3:9] = 2
+TRUTHS[2][10:14, 30:34] = 1
+LABELS = [((1,)), ((1, 2)), ((1,))]
+
+
+def make_regions() -> np.ndarray[Any, np.dtype[np.int32]]:
+    regions = np.zeros(SIZE, np.int32)
+    regions[:, 18:] = 1
+    regions[12:, :] += 2
+    return regions
+
+
+def make_maps(number: int) -> ClassMaps:
+    maps = np.zeros((len(LABELS[number]), *SIZE), np.float32)
+    for index, label in enumerate(LABELS[number]):
+        maps[index] = 0.2 + 0.7 * (TRUTHS[number] == label) - 0.1 * (make_regions() == 3)
+    return ClassMaps(classes=LABELS[number], maps=maps)
+
+
+def write_run(root: Path, *, worse: bool = False) -> None:
+    """Everything that a run leaves, in a folder of its own.
+
+    worse: masks of the first image lack a part.
+    """
+    folder, raw = root / "data", root / "data" / "raw" / "tiny"
+    images = [np.random.default_rng(number).integers(0, 256, (*SIZE, 3), np.uint8) for number in range(len(IDS))]
+    digests = []
+    for number, (image, truth) in enumerate(zip(images, TRUTHS, strict=True)):
+        for kind, pixels in (("images", image), ("masks", truth)):
+            (raw / kind).mkdir(parents=True, exist_ok=True)
+            PillowImage.fromarray(pixels).save(raw / kind / f"{number}.png")
+        digests.append(hashlib.sha256((raw / "images" / f"{number}.png").read_bytes()).hexdigest())
+    write_params(root)
+    rows: list[dict[str, Any]] = [{"ids": one, "size": SIZE} for one in IDS]
+    padded = {"y": SIZE[0], "x": SIZE[1]}
+    named = {"class": 3, "predicted": 4}
+    write_dataset(folder, digests)
+    published("superpixels", folder, [{**row, "regions": make_regions(), "region_count": 4} for row in rows], extents=padded)
+    maps = [
+        {
+            **row,
+            "scores": [0, 0.9, 0.1],
+            "present": np.isin(np.arange(3), LABELS[number]),
+            "map_size": SIZE,
+            "maps": make_maps(number).spread(2),
+        }
+        for number, row in enumerate(rows)
+    ]
+    published("cams", folder, maps, extents={**named, "map_y": SIZE[0], "map_x": SIZE[1]})
+    masks = [truth.copy() for truth in TRUTHS]
+    if worse:
+        masks[0][4:12, 12:20] = 0
+    seeds = [np.where(truth > 0, truth, 255).astype(np.uint8) for truth in TRUTHS]
+    published("seeds", folder, [{**row, "labels": one} for row, one in zip(rows, seeds, strict=True)], extents=padded)
+    refined = [{**row, "labels": one, "confidence": np.full(SIZE, 200, np.uint8)} for row, one in zip(rows, masks, strict=True)]
+    published("refinement", folder, refined, extents=padded)
+    parts = np.zeros((3, *SIZE), np.uint8)
+    parts[0], parts[1, :, 18:] = 100, 155
+    predicted = [{**rows[2], "map_size": SIZE, "probabilities": parts}]
+    published("predictions", folder, predicted, extents={**named, "map_y": SIZE[0], "map_x": SIZE[1]})
+    write_evaluation(folder, rows, masks, seeds, parts.argmax(axis=0).astype(np.uint8))
+
+
+def write_params(root: Path) -> None:
+    yaml = YAML()
+    content = yaml.load(PROJECT / "params.yaml")
+    content["dataset"] |= {"root": "data/raw/tiny", "method": "folder", "max_size": list(SIZE)}
+    content["seeds"] |= {"method": "superpixel_background", "superpixel_background": {"threshold": 0.8}}
+    yaml.dump(content, root / "params.yaml")
+    shutil.copy(PROJECT / "dvc.yaml", root)
+
+
+def write_dataset(folder: Path, digests: list[str]) -> Artifact:
+    rows = [
+        {
+            "ids": one,
+            "size": SIZE,
+            "original_size": SIZE,
+            "file": f"images/{number}.png",
+            "image_digest": digests[number],
+            "labels": np.isin(np.arange(3), [0, *LABELS[number]]),
+            "splits": [number < 2, number == 2],
+            "labelled": number < 2,
+            "problem": "",
+            "mask_problem": "",
+        }
+        for number, one in enumerate(IDS)
+    ]
+    whole = {
+        "max_size": SIZE,
+        "class_names": ["background", *CLASSES],
+        "split_names": ["train", "val"],
+        "mask_meaning": [0, 1, 2, *[-1] * 252, 255],
+    }
+    return published("dataset", folder, rows, whole=whole, extents={"class": 3, "split": 2}, made_by=MadeBy("dataset", "folder", {}))
+
+
+def write_evaluation(folder: Path, rows: list[dict[str, Any]], masks: list[LabelMap], seeds: list[LabelMap], predicted: LabelMap) -> None:
+    judge = Judge(KINDS, 2, Boundaries(distance=2, share=0.02), np.array([0.1, 0.5]), (0.05,))
+    columns = []
+    for number, row in enumerate(rows):
+        kinds = {"class_maps": TRUTHS[number], "seeds": seeds[number], "masks": masks[number]}
+        if number == 2:
+            kinds |= {"predictions": predicted, "predictions_crf": predicted}
+        contained = LABELS[number] if number < 2 else None
+        counted = judge.columns(TRUTHS[number], kinds, contained=contained, class_maps=make_maps(number), regions=make_regions())
+        columns.append({**row, **counted})
+    extents = {"class": 3, "predicted": 4, "kind": len(KINDS), "other_kind": len(KINDS), "threshold": 2, "thing_size": 2, "size_bound": 1}
+    whole = {"kinds": KINDS, "thresholds": [0.1, 0.5], "threshold": 0.3, "size_bounds": [0.05]}
+    published("evaluation", folder, columns, whole=whole, extents={**extents, "y": SIZE[0], "x": SIZE[1]})
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """The server without a socket."""
+
+    client: TestClient
+    root: Path
+
+    def json(self, name: str, **asked: object) -> Any:
+        answer = self.client.get(f"/api/{name}", params={key.replace("__", "."): str(value) for key, value in asked.items()})
+        assert answer.headers["content-type"] == "application/json", answer.text
+        return answer.json()
+
+    def array(self, name: str, **asked: object) -> np.ndarray[Any, np.dtype[Any]]:
+        answer = self.client.get(f"/api/{name}", params={key.replace("__", "."): str(value) for key, value in asked.items()})
+        assert answer.status_code == 200, answer.text
+        return np.frombuffer(answer.content, answer.headers["x-type"]).reshape(*map(int, answer.headers["x-shape"].split(",")))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nobody changes."""
+    root = tmp_path_factory.mktemp("run")
+    write_run(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def worse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with worse masks."""
+    root = tmp_path_factory.mktemp("worse")
+    write_run(root, worse=True)
+    return root
+
+
+@pytest.fixture
+def look() -> Callable[..., Page]:
+    """Look at a run, and perhaps at another beside it."""
+
+    def at(root: Path, other: Path | None = None, **options: Any) -> Page:
+        folders = [root] if other is None else [root, other]
+        libraries = [Library(open_run(str(one)), one / "data/raw/tiny") for one in folders]
+        return Page(TestClient(make_app(Viewer(*libraries), **options)), root)
+
+    return at

@@ -1,0 +1,276 @@
+"""The page in a real browser: what a visitor clicks, types and sees."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from seedbed.report.palette import make_palette
+from tests.view.conftest import CLASSES, IDS, PROJECT, SIZE, TRUTHS
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+REQUIRED = "SEEDBED_BROWSER"  # where it is set, a missing browser is a failure
+SECONDS = 20.0
+
+
+class Browser:
+    """A browser, and the page that it shows."""
+
+    def __init__(self, driver: Any, address: str) -> None:
+        self.driver = driver
+        self.address = address
+
+    def open(self, path: str) -> None:
+        """Go to an address of the page, and wait until it is drawn."""
+        self.driver.get(self.address + path)
+        self.wait(lambda: self.shown in ("grid", "image", "message"))
+
+    def wait(self, true: Callable[[], object]) -> None:
+        """Wait for something to hold."""
+        deadline = time.monotonic() + SECONDS
+        while not true():
+            assert time.monotonic() < deadline, self.text("body")
+            time.sleep(0.02)
+
+    @property
+    def shown(self) -> str:
+        return str(self.script("return document.getElementById('content').dataset.shown ?? ''"))
+
+    def script(self, text: str, *arguments: object) -> Any:
+        return self.driver.execute_script(text, *arguments)
+
+    def all(self, selector: str) -> list[Any]:
+        return list(self.driver.find_elements("css selector", selector))
+
+    def text(self, selector: str) -> str:
+        return str(self.script("return document.querySelector(arguments[0])?.textContent ?? ''", selector))
+
+    def press(self, key: str) -> None:
+        self.driver.find_element("css selector", "#content").send_keys(key)
+
+    def choose(self, name: str, value: str) -> None:
+        """Choose an entry of a list."""
+        self._set(f"select[name='{name}']", value, "change")
+
+    def slide(self, selector: str, value: float) -> None:
+        """Move a slider."""
+        self._set(selector, value, "input")
+
+    def _set(self, selector: str, value: object, event: str) -> None:
+        text = "const one = document.querySelector(arguments[0]); one.value = arguments[1]; one.dispatchEvent(new Event(arguments[2]))"
+        self.script(text, selector, value, event)
+
+    def pixels(self, side: str = "a") -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """What is drawn."""
+        values = self.script(
+            "const one = document.getElementById(`canvas-${arguments[0]}`);"
+            "return Array.from(one.getContext('2d').getImageData(0, 0, one.width, one.height).data)",
+            side,
+        )
+        return np.array(values, np.uint8).reshape(*SIZE, 4)[..., :3]
+
+    def settle(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """What is drawn, once it stays."""
+        before = self.pixels()
+        while True:
+            time.sleep(0.15)
+            now = self.pixels()
+            if np.array_equal(before, now):
+                return now
+            before = now
+
+    def cards(self) -> list[str]:
+        return [str(one) for one in self.script("return [...document.querySelectorAll('.card')].map((one) => one.title)")]
+
+
+@pytest.fixture(scope="module")
+def driver() -> Iterator[Any]:
+    """Chromium without a window."""
+    if not (CHROMIUM and DRIVER):
+        assert not os.environ.get(REQUIRED), "chromium and chromedriver are missing"
+        pytest.skip("chromium and chromedriver are missing, so the page is not tried in a browser")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1400,900"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield started
+    started.quit()
+
+
+@pytest.fixture(scope="module")
+def address(finished: Path, worse: Path) -> Iterator[str]:
+    """Where `seedbed view` serves two runs."""
+    command = [sys.executable, "-m", "seedbed.cli", "view", "--port", "0", "--against", str(worse)]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    with subprocess.Popen(command, cwd=finished, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None and server.stderr is not None
+        line = server.stdout.readline()
+        assert line.startswith("Open http://127.0.0.1:"), server.stderr.read()
+        yield line.split()[1].rstrip("/")
+        server.send_signal(signal.SIGINT)
+        assert server.wait(SECONDS) in (0, 130) and "Traceback" not in server.stderr.read()
+
+
+@pytest.fixture
+def browser(driver: Any, address: str) -> Iterator[Browser]:
+    yield Browser(driver, address)
+    complaints = [entry["message"] for entry in driver.get_log("browser") if "Content Security Policy" in entry["message"]]
+    assert complaints == []
+
+
+# --- All images ---
+
+
+def test_the_grid_opens_with_all_images_and_odd_names_as_they_are(browser: Browser) -> None:
+    browser.open("/")
+    assert browser.cards() == list(IDS)
+    assert browser.text(".card bdi") == IDS[0] and not browser.all("#content script")
+    assert browser.text("#count") == "1–3 of 3"
+    options = [one.text for one in browser.all("select[name='class'] option")]
+    assert options == ["any class", *CLASSES]
+
+
+def test_images_are_filtered_sorted_and_the_address_tells_it(browser: Browser) -> None:
+    browser.open("/")
+    browser.choose("split", "train")
+    browser.wait(lambda: browser.cards() == list(IDS[:2]))
+    browser.choose("sort", "smallest:seeds")
+    browser.wait(lambda: browser.cards() == [IDS[1], IDS[0]])
+    browser.script("document.querySelector('button[name=order]').click()")
+    browser.wait(lambda: browser.cards() == [IDS[0], IDS[1]])
+    here = browser.driver.current_url
+    assert "split=train" in here and "sort=smallest%3Aseeds" in here and "order=descending" in here
+    browser.open("/")
+    browser.driver.get(here)
+    browser.wait(lambda: browser.cards() == [IDS[0], IDS[1]])
+    browser.driver.back()
+    browser.wait(lambda: browser.cards() == list(IDS))
+
+
+def test_nothing_that_is_asked_for(browser: Browser) -> None:
+    browser.open("/?text=nowhere")
+    assert browser.cards() == [] and "No image is like that." in browser.text("#content")
+    browser.open("/?split=nowhere")
+    assert "split: found 'nowhere'; expected one of: train, val" in browser.text("#content")
+
+
+# --- One image ---
+
+
+def go_to(browser: Browser, number: int, more: str = "") -> None:
+    from urllib.parse import quote
+
+    browser.open(f"/?id={quote(IDS[number], safe='')}{more}")
+    browser.wait(lambda: browser.shown == "image")
+
+
+def test_keys_toggle_layers_and_the_address_tells_them(browser: Browser) -> None:
+    go_to(browser, 0)
+    photo = browser.settle()
+    names = [one.text for one in browser.all("#layers label[for]")]
+    assert names[:1] == ["superpixels: regions"] and names[-2:] == ["truth", "errors"]
+    key = names.index("refinement") + 1
+    browser.press(str(key))
+    browser.wait(lambda: "layers=refinement.labels" in browser.driver.current_url)
+    drawn = browser.settle()
+    inside = drawn[6, 10].astype(int) - (0.4 * photo[6, 10] + 0.6 * make_palette(2)[1])
+    assert np.abs(inside).max() <= 2, "the colour of cats over the photograph"
+    assert np.array_equal(drawn[4, 4], make_palette(2)[1]), "their border is opaque"
+    assert CLASSES[0] in browser.text("#legend") and "background" in browser.text("#legend")
+    browser.slide("#opacity", 100)
+    browser.wait(lambda: np.array_equal(browser.pixels()[6, 10], make_palette(2)[1]))
+    assert "opacity=100" in browser.driver.current_url
+    browser.press("0")
+    browser.wait(lambda: np.array_equal(browser.pixels(), photo))
+
+
+def test_arrows_go_through_the_list_and_g_back_to_it(browser: Browser) -> None:
+    go_to(browser, 1, "&sort=smallest:seeds&view=swipe")
+    browser.press("\ue014")
+    browser.wait(lambda: browser.text("#title") == IDS[0])
+    browser.press("\ue012")
+    browser.press("\ue012")
+    browser.wait(lambda: browser.text("#title") in (IDS[1], IDS[2]))
+    browser.press("g")
+    browser.wait(lambda: browser.shown == "grid")
+    assert "sort=smallest" in browser.driver.current_url and "id=" not in browser.driver.current_url
+
+
+def test_errors_are_marked_and_explained(browser: Browser) -> None:
+    go_to(browser, 2, "&layers=predictions.probabilities,errors&opacity=100")
+    drawn = browser.settle()
+    predicted = np.zeros(SIZE, np.uint8)
+    predicted[:, 18:] = 1
+    false, right = (predicted == 1) & (TRUTHS[2] == 0), (predicted == 1) & (TRUTHS[2] == 1)
+    assert np.unique(drawn[false].reshape(-1, 3), axis=0).tolist() == [[213, 94, 0]]
+    assert not (drawn[right] == (213, 94, 0)).all(axis=-1).any()
+    assert "errors of predictions: probabilities" in browser.text("#legend") and "false: a class where background is" in browser.text(
+        "#legend"
+    )
+
+
+def test_a_slider_shows_what_a_parameter_would_make_and_what_to_write(browser: Browser) -> None:
+    go_to(browser, 1, "&opacity=100&view=swipe")
+    browser.choose("stage", "seeds")
+    browser.wait(lambda: browser.all("#trial input[name=threshold]"))
+    browser.slide("#trial input[name=threshold]", 0.15)
+    browser.wait(lambda: browser.text("#params") == "seeds:\n  superpixel_background:\n    threshold: 0.15\n")
+    assert browser.text("#consequences") == "dvc repro runs seeds, then segmenter, predictions, evaluation if that changes what they read."
+    assert "seeds, as tried" in browser.text("#legend")
+    browser.slide("#trial input[name=threshold]", 0.8)
+    browser.wait(lambda: "As params.yaml says" in browser.text("#trial"))
+
+
+def test_what_lies_under_the_pointer_is_told(browser: Browser) -> None:
+    go_to(browser, 0, "&layers=superpixels.regions,refinement.labels&view=swipe")
+    browser.settle()
+    point = """
+        const one = document.getElementById("canvas-a"), box = one.getBoundingClientRect();
+        const scale = Math.min(box.width / one.width, box.height / one.height);
+        const left = box.left + (box.width - one.width * scale) / 2, top = box.top + (box.height - one.height * scale) / 2;
+        one.dispatchEvent(new PointerEvent("pointermove", {clientX: left + 10.5 * scale, clientY: top + 6.5 * scale, bubbles: true}))
+    """
+    browser.script(point)
+    browser.wait(lambda: "superpixel 0" in browser.text("#about"))
+    told = browser.text("#about")
+    assert "row 6, column 10" in told and f"refinement: {CLASSES[0]}" in told and f"mean score of {CLASSES[0]}: " in told
+    assert "not background: the mean of its strongest scores is" in told
+
+
+def test_two_runs_stand_side_by_side_or_under_a_swipe(browser: Browser) -> None:
+    go_to(browser, 0, "&layers=refinement.labels&opacity=100")
+    browser.wait(lambda: np.array_equal(browser.pixels()[6, 15], make_palette(2)[1]))
+    browser.wait(lambda: browser.pixels("b")[6, 15].max() < 120)
+    browser.press("s")
+    browser.wait(lambda: browser.all("#swipe") and not browser.all("#canvas-b"))
+    browser.slide("#swipe", 100)
+    browser.wait(lambda: np.array_equal(browser.pixels()[6, 15], make_palette(2)[1]))
+    browser.slide("#swipe", 0)
+    browser.wait(lambda: browser.pixels()[6, 15].max() < 120)
+
+
+def test_the_keys_are_explained(browser: Browser) -> None:
+    browser.open("/")
+    browser.press("?")
+    browser.wait(lambda: browser.script("return document.getElementById('keys').open"))
+    assert "image before, next image" in browser.text("#keys")
+    browser.driver.switch_to.active_element.send_keys("?")
+    browser.wait(lambda: not browser.script("return document.getElementById('keys').open"))
+
+
+def test_an_image_that_is_not_there(browser: Browser) -> None:
+    browser.open("/?id=../../etc/passwd")
+    assert "no image '../../etc/passwd'" in browser.text("#content")
