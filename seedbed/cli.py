@@ -6,6 +6,8 @@ Nothing heavy is imported before it is needed, so that `--help` answers at once.
 from __future__ import annotations
 
 import io
+import os
+import shutil
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -20,6 +22,12 @@ from seedbed.run.interruption import Interrupted
 
 P = ParamSpec("P")
 MARKS = {True: "[green]ok[/]", False: "[red]!![/]"}
+
+From = Annotated[str, typer.Option("--from", help="The artifact: seeds, refinement, predictions, ...")]
+InArray = Annotated[str, typer.Option("--array", help="Which of its arrays; the first that fits, if none.")]
+InSplit = Annotated[str, typer.Option("--split", help="Only images of this split.")]
+InRun = Annotated[str, typer.Option("--run", help="Another run: a folder, a git revision, or an experiment.")]
+ToFolder = Annotated[Path, typer.Argument(help="A new folder, or one that was exported to before.")]
 
 app = typer.Typer(help="Semantic segmentation from image-level labels. Run the pipeline with `dvc repro`.", no_args_is_help=True)
 
@@ -230,6 +238,117 @@ def view(
     from seedbed.tools.view import look
 
     look(run, against, host=host, port=port, announce=lambda address: print(f"Open {address} - Ctrl-C ends it.", flush=True))
+
+
+@app.command()
+@one_line_errors
+def show(
+    artifact: Annotated[str, typer.Argument(help="superpixels, cams, seeds, refinement, predictions, ...")],
+    image: Annotated[str, typer.Argument(help="The id of an image.")],
+    file: Annotated[Path | None, typer.Option("--to", help="A .png file; else it is shown in the terminal.")] = None,
+    array: Annotated[str, typer.Option("--array", help="Which of its arrays; the first that can be seen, if none.")] = "",
+    class_name: Annotated[str, typer.Option("--class", help="Show the map of one class alone.")] = "",
+    plain: Annotated[bool, typer.Option("--plain", help="Without the photograph.")] = False,
+    run: InRun = "",
+) -> None:
+    """Show what an artifact holds of an image, over the photograph: in the terminal, or as a picture in a file."""
+    from seedbed.report import terminal
+    from seedbed.store import files
+    from seedbed.tools.show import Wanted, draw_picture
+
+    if file:
+        files.check(file)
+    else:
+        terminal.check_colours(os.environ, is_terminal=sys.stdout.isatty(), encoding=sys.stdout.encoding)
+    drawn = draw_picture(Wanted(artifact, image, run=run, array=array, class_name=class_name, plain=plain))
+    if file:
+        files.write(drawn.encode(), file)
+        print(f"wrote {file}")
+    else:
+        for line in terminal.draw_blocks(drawn.picture, shutil.get_terminal_size().columns):
+            print(line)
+        print(terminal.draw_names(drawn.legend))
+    for remark in drawn.remarks:
+        print(terminal.clean(remark), file=sys.stderr)
+
+
+exports = typer.Typer(
+    help="Write what artifacts hold for other programs: masks, results, maps, what labelling tools import.", no_args_is_help=True
+)
+app.add_typer(exports, name="export")
+
+
+@exports.command("voc")
+@one_line_errors
+def export_voc(folder: ToFolder, artifact: From, array: InArray = "", split: InSplit = "", run: InRun = "") -> None:
+    """Masks as PNG files with a palette, and lists of images, in the layout of Pascal VOC."""
+    from seedbed.tools import export_masks
+    from seedbed.tools.export_source import Wanted
+
+    print(f"{folder}: {export_masks.export_voc(Wanted(artifact, run, array, split), folder)}")
+
+
+@exports.command("test-server")
+@one_line_errors
+def export_test_server(
+    file: Annotated[Path, typer.Argument(help="A new .tar.gz file.")],
+    artifact: From,
+    array: InArray = "",
+    split: InSplit = "",
+    run: InRun = "",
+    competition: Annotated[int, typer.Option("--competition", min=5, max=6, help="5, where a network learned from VOC alone, or 6.")] = 6,
+) -> None:
+    """The archive that VOC's test server takes."""
+    from seedbed.tools import export_masks
+    from seedbed.tools.export_source import Wanted
+
+    print(f"{file}: {export_masks.export_test_server(Wanted(artifact, run, array, split), file, competition=competition)}")
+
+
+@exports.command("coco")
+@one_line_errors
+def export_coco(folder: ToFolder, artifact: From, array: InArray = "", split: InSplit = "", run: InRun = "") -> None:
+    """Results in COCO's JSON with packed run lengths, which pycocotools reads: one for each class of each image."""
+    from seedbed.tools import export_coco as results
+    from seedbed.tools.export_source import Wanted
+
+    print(f"{folder}: {results.export_coco(Wanted(artifact, run, array, split), folder)}")
+
+
+@exports.command("npy")
+@one_line_errors
+def export_maps(
+    folder: ToFolder,
+    artifact: From,
+    array: InArray = "",
+    split: InSplit = "",
+    run: InRun = "",
+    full_size: Annotated[bool, typer.Option("--full-size", help="Maps at the size of the image's file; else as they are stored.")] = False,
+) -> None:
+    """Class maps, probabilities or features as .npy files of float32, and which classes each has."""
+    from seedbed.tools import export_maps as maps
+    from seedbed.tools.export_source import Wanted
+
+    print(f"{folder}: {maps.export_maps(Wanted(artifact, run, array, split), folder, full_size=full_size)}")
+
+
+@exports.command("labelling")
+@one_line_errors
+def export_labelling(
+    folder: ToFolder,
+    artifact: From,
+    array: InArray = "",
+    split: InSplit = "",
+    run: InRun = "",
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", min=0, help="So many pixels may polygons be off, to have fewer corners; 0: none.")
+    ] = 1.0,
+) -> None:
+    """Masks and polygons that CVAT and Label Studio import, to correct them there."""
+    from seedbed.tools import export_labelling as labelling
+    from seedbed.tools.export_source import Wanted
+
+    print(f"{folder}: {labelling.export_labelling(Wanted(artifact, run, array, split), folder, tolerance=tolerance)}")
 
 
 @app.command()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import cv2
 import numpy as np
 from skimage.segmentation import mark_boundaries
 
-from seedbed.report.palette import UNLABELLED, Colour, Palette
-from seedbed.types import BACKGROUND, IGNORE, ClassMaps, Image, LabelMap, RegionMap
+from seedbed.report.palette import UNLABELLED, WHITE, Colour, Palette, make_palette
+from seedbed.types import BACKGROUND, IGNORE, PARTS, ClassMaps, Image, LabelMap, RegionMap
 
 GAP, TITLE_HEIGHT, PAPER, INK = 6, 22, 255, (0, 0, 0)
 DIM = 0.4  # brightness of correct pixels in a picture of errors
@@ -19,6 +20,9 @@ ERRORS = {  # colours that the colour-blind tell apart, by what is wrong
     "missed: no label, or background where a class is": (86, 180, 233),
     "confused: another class than there is": (240, 228, 66),
 }
+COVER = 0.6  # of features over an image
+SHADE = 0.2  # light of an image where a share is 0
+REGION_COLOURS = 20  # of regions without an image, in turn
 VOID_COLOUR = (255, 255, 255)
 LEGEND = {**ERRORS, "void, which does not count": VOID_COLOUR}
 
@@ -50,16 +54,43 @@ def draw_errors(image: Image, label_map: LabelMap, truth: LabelMap) -> Image:
 
 
 def draw_class_maps(image: Image, maps: ClassMaps, palette: Palette) -> Image:
-    """Class maps as light in the colour of their class over a dark image. Maps have the image's size."""
-    light = np.zeros(image.shape, np.float32)
-    for label, single in zip(maps.classes, maps.maps, strict=True):
-        light += single[..., None] * palette[label]
-    return np.clip(0.35 * image + 0.8 * light, 0, 255).astype(np.uint8)
+    """Class maps as light of their class's colour over a dark image. Maps have the image's size."""
+    return _shine(image, maps.maps, palette[list(maps.classes)])
+
+
+def _shine(image: Image | None, maps: npt.NDArray[np.float32], colours: Palette) -> Image:
+    """Maps as light of a colour for each, over a dark image or over nothing."""
+    light = np.zeros((*maps.shape[1:], 3), np.float32)
+    for single, colour in zip(maps, colours, strict=True):
+        light += single[..., None] * colour
+    return np.clip(light if image is None else 0.35 * image + 0.8 * light, 0, 255).astype(np.uint8)
 
 
 def draw_regions(image: Image, region_map: RegionMap) -> Image:
     """An image with the borders of its regions."""
     return np.asarray(np.rint(mark_boundaries(image, region_map, color=(1, 1, 0)) * 255), np.uint8)
+
+
+def draw_layer(
+    content: npt.NDArray[Any], shown: str, palette: Palette, *, image: Image | None = None, classes: Sequence[int] | None = None
+) -> Image:
+    """Whatever lies over an image, by the way in which its schema says it is shown; over the image, or alone.
+
+    content: as `layers.read_layer` reads it; of classes, one map after the other.
+    shown: a key of `schemas.SHOWN`.
+    classes: whose maps are wanted; None where classes themselves are, or a map of no class.
+    """
+    match shown:
+        case "regions":
+            return draw_regions(make_palette(REGION_COLOURS)[1 + content % REGION_COLOURS] if image is None else image, content)
+        case "features":
+            return np.asarray(content) if image is None else cv2.addWeighted(image, 1 - COVER, content, COVER, 0)
+        case "labels" | "probabilities" if classes is None:
+            return draw_labels(content, palette) if image is None else draw_overlay(image, content, palette)
+    if classes is None:
+        shares = content[..., None] / np.float32(PARTS)
+        return np.rint(shares * WHITE if image is None else image * (SHADE + (1 - SHADE) * shares)).astype(np.uint8)
+    return _shine(image, content / np.float32(PARTS), palette[list(classes)])
 
 
 def arrange_sheet(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,9 +11,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
+from PIL import Image as PillowImage
+from PIL.PngImagePlugin import PngInfo
 
+from seedbed.report.palette import UNLABELLED, Colour, Palette
 from seedbed.store.artifact import Artifact
-from seedbed.types import Image
+from seedbed.types import IGNORE, Image
 
 PLOTS = Path("data/plots")
 LOGGED = 200  # rows of a training's log
@@ -48,3 +53,31 @@ def write_picture(image: Image, path: Path) -> None:
     path.unlink(missing_ok=True)  # it may be a link into DVC's cache, which must keep what it has
     _, encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     path.write_bytes(encoded.tobytes())
+
+
+def encode_mask(
+    labels: npt.NDArray[np.uint8], palette: Palette, *, unlabelled: Colour = UNLABELLED, note: tuple[str, str] | None = None
+) -> bytes:
+    """Labels as a PNG file of numbers, which programs that show it show in the classes' colours.
+
+    unlabelled: the colour of 255.
+    note: a name and a text that the file carries.
+    """
+    colours = np.full((IGNORE + 1, 3), unlabelled, np.uint8)
+    colours[: len(palette)] = palette
+    colours[IGNORE] = unlabelled
+    picture = PillowImage.fromarray(labels)
+    picture.putpalette(colours.tobytes())
+    return encode_png(picture, note=note)
+
+
+def encode_png(picture: PillowImage.Image, *, note: tuple[str, str] | None = None) -> bytes:
+    """A picture as a PNG file.
+
+    note: a name and a text that it carries.
+    """
+    content, notes = io.BytesIO(), PngInfo()
+    if note:
+        notes.add_text(*note)
+    picture.save(content, format="PNG", pnginfo=notes)
+    return content.getvalue()

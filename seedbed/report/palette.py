@@ -16,6 +16,7 @@ from skimage.color import rgb2lab
 Colour = tuple[int, int, int]  # red, green, blue
 Palette = npt.NDArray[np.uint8]  # (class, rgb), background first
 BLACK, WHITE, UNLABELLED = (0, 0, 0), (255, 255, 255), (128, 128, 128)
+VOC_BORDER = (224, 224, 192)  # of pixels that count nowhere, in masks of Pascal VOC
 FIRST = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167))
 LEVELS = range(0, 256, 17)  # of each channel of the further ones
 EYES = np.array(  # from linear light to the linear light that looks the same: all cones; without the first, the second, the third

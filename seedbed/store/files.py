@@ -4,22 +4,59 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from seedbed.errors import MachineError
 
 
 def write(content: bytes, file: Path) -> None:
-    """Write a file. If the write is interrupted or the disk is full, the old file stays."""
-    with _refusals_told(file), _aside(file.parent) as folder:
-        unfinished = folder / "unfinished"
-        with unfinished.open("wb") as out:
-            out.write(content)
+    """Write a file; whoever is stopped meanwhile, or finds no room, leaves what was there before."""
+    with writing(file) as out:
+        out.write(content)
+
+
+class Writer:
+    """A file that is being written from its beginning to its end."""
+
+    def __init__(self, out: BinaryIO, file: Path) -> None:
+        self._out = out
+        self._file = file
+
+    def write(self, content: bytes) -> int:
+        """Go on with it."""
+        with _refusals_told(self._file):
+            return self._out.write(content)
+
+    def flush(self) -> None:
+        """Nothing: others see it at its end."""
+
+
+@contextmanager
+def writing(file: Path, *, before: Callable[[], None] = lambda: None) -> Iterator[Writer]:
+    """Write a file piece by piece. It takes its place at the end alone, and not at all where that is not reached.
+
+    before: done when all is written, before it takes its place.
+    """
+    with ExitStack() as stack:
+        with _refusals_told(file):
+            unfinished = stack.enter_context(_aside(file.parent)) / "unfinished"
+            out = unfinished.open("wb")
+            stack.callback(_close_unfinished, out)
+        yield Writer(out, file)
+        with _refusals_told(file):
             out.flush()
-            os.fsync(out.fileno())  # some disks report only here that they are full
-        unfinished.replace(file)
+            os.fsync(out.fileno())  # some disks say only here that they are full
+            out.close()
+            before()
+            unfinished.replace(file)
+
+
+def _close_unfinished(out: BinaryIO) -> None:
+    with suppress(OSError):  # a full disk, which has been told already
+        out.close()
 
 
 def check(file: Path) -> None:

@@ -6,7 +6,6 @@ picture takes little more memory than a few copies of itself.
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ import cv2
 import numpy as np
 import torch
 from PIL import Image as PillowImage
-from PIL.PngImagePlugin import PngInfo
 
 from seedbed import evaluation, images, predictions, segmenter
 from seedbed.errors import DataError, MachineError, ParamsError, SeedbedError
@@ -24,7 +22,8 @@ from seedbed.networks.contracts import SegmentationNetwork
 from seedbed.networks.inference import TrainedNetwork
 from seedbed.params import Params, rebuild
 from seedbed.report import drawing
-from seedbed.report.palette import UNLABELLED, Palette, make_palette
+from seedbed.report.export import encode_mask, encode_png
+from seedbed.report.palette import Palette, make_palette
 from seedbed.run import memory
 from seedbed.store import files
 from seedbed.store.artifact import Artifact, open_artifact
@@ -130,10 +129,10 @@ def _segment_picture(picture: Path, wanted: Request, model: Model, data: Artifac
     side = wanted.longest_side
     labels = model.labels(image, bound=(side, side) if side else data.max_size, with_crf=wanted.with_crf)
     palette = make_palette(data.num_classes)
-    files.write(_encode_mask(labels, palette), wanted.mask_file(picture))
+    files.write(encode_mask(labels, palette, note=MARK), wanted.mask_file(picture))
     if wanted.overlay:
         draw_overlay(image, labels, palette)
-        files.write(_encode_png(PillowImage.fromarray(image)), wanted.overlay_file(picture))
+        files.write(encode_png(PillowImage.fromarray(image), note=MARK), wanted.overlay_file(picture))
     counts = np.sum([np.bincount(row, minlength=IGNORE + 1) for row in labels], axis=0)
     shares = {name: float(count / labels.size) for name, count in zip(data.class_names, counts, strict=False) if count}
     return SegmentedPicture(wanted.mask_file(picture), shares)
@@ -222,19 +221,3 @@ def draw_overlay(image: Image, labels: LabelMap, palette: Palette) -> None:
         first, last = max(0, start - 1), min(height, start + step + 1)  # one more row on either side, because its labels make borders
         drawn = drawing.draw_overlay(image[first:last], labels[first:last], palette)
         image[start : start + step] = drawn[start - first :][:step]
-
-
-def _encode_mask(labels: LabelMap, palette: Palette) -> bytes:
-    """Encode labels as a PNG file of class numbers, with a palette of the classes' colours."""
-    colours = np.full((IGNORE + 1, 3), UNLABELLED, np.uint8)
-    colours[: len(palette)] = palette
-    picture = PillowImage.fromarray(labels)
-    picture.putpalette(colours.tobytes())
-    return _encode_png(picture)
-
-
-def _encode_png(picture: PillowImage.Image) -> bytes:
-    note, content = PngInfo(), io.BytesIO()
-    note.add_text(*MARK)
-    picture.save(content, format="PNG", pnginfo=note)
-    return content.getvalue()

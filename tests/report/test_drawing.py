@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image as PillowImage
 
 from seedbed.report import drawing, export
 from seedbed.report.drawing import GAP, TITLE_HEIGHT
+from seedbed.store.schemas import SHOWN
 from seedbed.types import ClassMaps
 
 PALETTE = np.array([[0, 0, 0], [255, 0, 0], [0, 0, 255]], np.uint8)
@@ -131,3 +135,62 @@ def test_a_chart_is_written_as_png_in_the_same_bytes(tmp_path: Path) -> None:
         export.write_picture(flat(4, 6, (255, 128, 0)), tmp_path / "new" / name)
     first, second = ((tmp_path / "new" / name).read_bytes() for name in ("a.png", "b.png"))
     assert first == second and first.startswith(b"\x89PNG")
+
+
+# --- Whatever lies over an image ---
+
+CONTENT = {
+    "labels": np.array([[0, 1, 2], [255, 1, 2]], np.uint8),
+    "regions": np.array([[0, 0, 1], [0, 0, 1]], np.int32),
+    "confidence": np.array([[0, 51, 255], [0, 0, 0]], np.uint8),
+    "scores": np.array([[[0, 51, 255], [0, 0, 0]], [[0, 0, 255], [0, 0, 0]]], np.uint8),
+    "probabilities": np.array([[0, 1, 2], [0, 1, 2]], np.uint8),
+    "features": np.full((2, 3, 3), (10, 20, 30), np.uint8),
+}
+
+
+def test_every_way_of_being_shown_is_drawn_alone_and_over_an_image() -> None:
+    photo = flat(2, 3, (100, 100, 100))
+    for shown in SHOWN:
+        for image in (None, photo):
+            picture = drawing.draw_layer(CONTENT[shown], shown, PALETTE, image=image, classes=(1, 2) if shown == "scores" else None)
+            assert picture.shape == (2, 3, 3) and picture.dtype == np.uint8 and not np.array_equal(picture, photo), shown
+    assert (photo == 100).all(), "an image stays as it is"
+
+
+def test_layers_alone_have_their_colours() -> None:
+    def draw(shown: str, **given: Any) -> list[Any]:
+        return drawing.draw_layer(CONTENT[shown], shown, PALETTE, **given)[0].tolist()
+
+    assert draw("labels") == draw("probabilities") == PALETTE[[0, 1, 2]].tolist()
+    assert draw("confidence") == [[0, 0, 0], [51, 51, 51], [255, 255, 255]]
+    assert draw("features") == [[10, 20, 30]] * 3
+    both = np.minimum(PALETTE[1].astype(int) + PALETTE[2], 255).tolist()
+    assert draw("scores", classes=(1, 2)) == [[0, 0, 0], (PALETTE[1] / 5).astype(int).tolist(), both]
+    single = drawing.draw_layer(CONTENT["confidence"][None], "probabilities", PALETTE, classes=(2,))
+    assert single[0, 2].tolist() == PALETTE[2].tolist()
+    assert drawing.draw_layer(np.zeros((0, 2, 3), np.uint8), "scores", PALETTE, classes=()).max() == 0
+
+
+def test_layers_over_an_image_let_it_through() -> None:
+    photo = flat(2, 3, (100, 100, 100))
+    assert np.array_equal(
+        drawing.draw_layer(CONTENT["labels"], "labels", PALETTE, image=photo), drawing.overlay(photo, CONTENT["labels"], PALETTE)
+    )
+    light = drawing.draw_layer(CONTENT["confidence"], "confidence", PALETTE, image=photo)
+    assert light[0, :, 0].tolist() == [20, 36, 100]
+    maps = ClassMaps(classes=(1, 2), maps=CONTENT["scores"].astype(np.float32) / 255)
+    drawn = drawing.draw_layer(CONTENT["scores"], "scores", PALETTE, image=photo, classes=(1, 2))
+    assert np.array_equal(drawn, drawing.class_maps(photo, maps, PALETTE))
+
+
+# --- Masks in files ---
+
+
+def test_a_mask_has_numbers_and_shows_in_colours() -> None:
+    labels = np.array([[0, 1, 2], [255, 1, 2]], np.uint8)
+    content = export.encode_mask(labels, PALETTE, unlabelled=(1, 2, 3), note=("Software", "a test"))
+    with PillowImage.open(io.BytesIO(content)) as opened:
+        assert opened.mode == "P" and opened.info["Software"] == "a test" and np.array_equal(np.asarray(opened), labels)
+        assert np.asarray(opened.convert("RGB"))[:, 0].tolist() == [PALETTE[0].tolist(), [1, 2, 3]]
+        assert np.asarray(opened.convert("RGB"))[0].tolist() == PALETTE[[0, 1, 2]].tolist()

@@ -90,3 +90,28 @@ def test_a_place_is_refused_before_there_is_anything_to_write(tmp_path: Path, mo
     monkeypatch.setattr(tempfile, "mkdtemp", refusing(errno.EROFS))
     with pytest.raises(MachineError, match="found that it cannot be written: Read-only file system"):
         files.check(tmp_path / "new" / "a")
+
+
+def test_a_file_that_is_written_piece_by_piece_is_there_at_the_end_alone(tmp_path: Path) -> None:
+    file, seen = tmp_path / "a", list[bytes]()
+    file.write_bytes(b"old")
+    with files.writing(file, before=lambda: seen.append(file.read_bytes())) as out:
+        out.write(b"ne")
+        out.write(b"w")
+        assert file.read_bytes() == b"old"
+    assert seen == [b"old"] and file.read_bytes() == b"new"
+    with pytest.raises(ZeroDivisionError):
+        write_and_fail(file, ZeroDivisionError())
+    assert file.read_bytes() == b"new" and [*tmp_path.iterdir()] == [file]
+
+
+def write_and_fail(file: Path, error: Exception) -> None:
+    with files.writing(file) as out:
+        out.write(b"newest")
+        raise error
+
+
+def test_errors_of_whoever_writes_piece_by_piece_are_not_those_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="of something else") as raised:
+        write_and_fail(tmp_path / "a", OSError(errno.EIO, "of something else"))
+    assert not isinstance(raised.value, MachineError) and [*tmp_path.iterdir()] == []
