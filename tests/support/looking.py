@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -17,6 +18,7 @@ from tests.conftest import PROJECT
 from tests.support.publishing import published
 
 SIZE, FILE_SIZE = (6, 8), (12, 16)
+ARTIFACTS = ("features", "superpixels", "cams", "seeds", "refinement", "predictions")
 IDS = ("train_000000000009", "a/val_000000000042")
 LABELS = np.zeros((2, *SIZE), np.uint8)
 LABELS[0, 1:5, 1:4] = 1
@@ -42,10 +44,12 @@ def write_run(
     values: Sequence[int] = (0, 1, 2),
     ids: Sequence[str] = IDS,
     files: Sequence[str] = ("images/0.png", "images/1 ü.png"),
+    only: Collection[str] = ARTIFACTS,
 ) -> Path:
     """Everything below a folder.
 
     values: of background and both classes in true masks.
+    only: artifacts that are wanted, beside the data set.
     """
     folder, raw = root / "data", root / "data/raw/tiny"
     yaml = YAML()
@@ -60,7 +64,7 @@ def write_run(
         pixels = np.random.default_rng(number).integers(0, 256, (*FILE_SIZE, 3), np.uint8)
         PillowImage.fromarray(pixels).save(raw / file)
         digests.append(hashlib.sha256((raw / file).read_bytes()).hexdigest())
-    rows = [{"ids": one, "size": SIZE} for one in ids]
+    rows: list[dict[str, Any]] = [{"ids": one, "size": SIZE} for one in ids]
     meaning = np.full(256, -1)
     meaning[list(values)] = range(len(values))
     meaning[255] = 255
@@ -91,35 +95,26 @@ def write_run(
         extents={"class": 3, "split": 2},
         made_by=MadeBy("dataset", reader, {}),
     )
-    pixels_of = {"y": SIZE[0], "x": SIZE[1]}
-    refined = [{**row, "labels": LABELS[number], "confidence": CONFIDENCE[number]} for number, row in enumerate(rows)]
-    published("refinement", folder, refined, extents=pixels_of)
-    nothing = [{**row, "labels": np.full(SIZE, 255) if number else LABELS[0]} for number, row in enumerate(rows)]
-    published("seeds", folder, nothing, extents=pixels_of)
-    published("superpixels", folder, [{**row, "regions": REGIONS, "region_count": 2} for row in rows], extents=pixels_of)
-    maps = np.zeros((3, 3, 4))
+    pixels, low = {"y": SIZE[0], "x": SIZE[1]}, {"class": 3, "map_y": 3, "map_x": 4}
+    first, second = rows
+    maps, present = np.zeros((3, 3, 4)), [False, True, True]
     maps[1], maps[2] = 0.25, 0.75
-    low = {"class": 3, "map_y": 3, "map_x": 4}
-    present = [[False, True, True], [False, False, False]]
-    published(
-        "cams",
-        folder,
-        [
-            {**row, "scores": [0, 1, 0], "present": present[number], "map_size": (3, 4), "maps": maps if number == 0 else 0 * maps}
-            for number, row in enumerate(rows)
-        ],
-        extents=low,
-    )
-    predicted = [{**rows[1], "map_size": (2, 2), "probabilities": PARTS_OF_CLASSES}]
-    published("predictions", folder, predicted, extents={"class": 3, "map_y": 2, "map_x": 2})
-    patches = np.random.default_rng(1).normal(size=(3, 4, 5))
-    published(
-        "features",
-        folder,
-        [{**row, "patches": patches, "patch_grid": (3, 4)} for row in rows],
-        whole={"patch_size": 2, "alignment": "resized"},
-        extents={"patch_y": 3, "patch_x": 4, "channel": 5},
-    )
+    shown: dict[str, Any] = {"scores": [0, 1, 0], "map_size": (3, 4)}
+    grid = {"patches": np.random.default_rng(1).normal(size=(3, 4, 5)), "patch_grid": (3, 4)}
+    columns: dict[str, tuple[list[dict[str, Any]], dict[str, int]]] = {
+        "refinement": ([{**row, "labels": LABELS[k], "confidence": CONFIDENCE[k]} for k, row in enumerate(rows)], pixels),
+        "seeds": ([{**first, "labels": LABELS[0]}, {**second, "labels": np.full(SIZE, 255)}], pixels),
+        "superpixels": ([{**row, "regions": REGIONS, "region_count": 2} for row in rows], pixels),
+        "cams": (
+            [{**first, **shown, "present": present, "maps": maps}, {**second, **shown, "present": [False] * 3, "maps": 0 * maps}],
+            low,
+        ),
+        "predictions": ([{**second, "map_size": (2, 2), "probabilities": PARTS_OF_CLASSES}], {"class": 3, "map_y": 2, "map_x": 2}),
+        "features": ([{**row, **grid} for row in rows], {"patch_y": 3, "patch_x": 4, "channel": 5}),
+    }
+    for name in only:
+        whole = {"patch_size": 2, "alignment": "resized"} if name == "features" else None
+        published(name, folder, columns[name][0], whole=whole, extents=columns[name][1])
     return root
 
 

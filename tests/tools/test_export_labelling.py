@@ -24,7 +24,7 @@ WITHOUT_VOID = [np.where(enlarge(labels) == 255, 0, enlarge(labels)) for labels 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("labelling")
-    run = write_run(folder / "run", names=NAMES)
+    run = write_run(folder / "run", names=NAMES, only=["refinement"])
     assert export_labelling(Wanted("refinement", str(run)), folder / "out", tolerance=0) == "2 images with 3 things"
     return folder / "out"
 
@@ -75,7 +75,7 @@ def test_the_interfaces_know_the_same_classes_whatever_they_are_called(out: Path
 
 
 def test_images_without_any_label_are_there_to_be_labelled(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run")
+    run = write_run(tmp_path / "run", only=["seeds"])
     assert export_labelling(Wanted("seeds", str(run)), tmp_path / "out", tolerance=1) == "2 images with 2 things"
     tasks = json.loads((tmp_path / "out/label_studio.json").read_text())
     assert tasks[1]["predictions"][0]["result"] == [] and len(json.loads((tmp_path / "out/coco.json").read_text())["images"]) == 2

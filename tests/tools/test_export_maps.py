@@ -19,7 +19,7 @@ from tests.support.looking import IDS, PARTS_OF_CLASSES, write_run
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(write_run(tmp_path_factory.mktemp("maps") / "run"))
+    return str(write_run(tmp_path_factory.mktemp("maps") / "run", only=["cams", "seeds", "predictions", "features"]))
 
 
 def read(file: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

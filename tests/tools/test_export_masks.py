@@ -31,7 +31,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def voc_run(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(write_run(tmp_path_factory.mktemp("export") / "voc", **VOC))
+    return str(write_run(tmp_path_factory.mktemp("export") / "voc", **VOC, only=["refinement"]))
 
 
 def read(content: bytes) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.uint8]], np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]]:
@@ -133,7 +133,7 @@ def test_what_cannot_be_exported_is_told_in_one_line(run: str, tmp_path: Path, w
 
 
 def test_ids_that_lead_out_of_the_folder_are_refused_by_every_export(tmp_path: Path) -> None:
-    root = write_run(tmp_path / "run", ids=("good", "../../evil"))
+    root = write_run(tmp_path / "run", ids=("good", "../../evil"), only=["refinement", "cams"])
     for what in ("voc", "coco", "labelling"):
         done = CliRunner().invoke(cli.app, ["export", what, str(tmp_path / "out"), "--from", "refinement", "--run", str(root)])
         assert done.exit_code == 2 and done.stderr.startswith("error: '../../evil': found an id that leads out of a folder"), done.output

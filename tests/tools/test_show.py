@@ -64,7 +64,7 @@ def test_a_map_of_one_class(inside: str) -> None:
 
 
 def test_without_the_photograph_the_layer_stands_alone_and_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = write_run(tmp_path / "run")
+    root = write_run(tmp_path / "run", only=["refinement"])
     monkeypatch.chdir(root)
     file = root / "data/raw/tiny/images/0.png"
     alone = drawing.labels(LABELS[0], PALETTE)
