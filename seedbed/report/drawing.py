@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from skimage.segmentation import mark_boundaries
 
 from seedbed.report.palette import UNLABELLED, WHITE, Colour, Palette, make_palette

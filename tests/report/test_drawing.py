@@ -175,13 +175,13 @@ def test_layers_alone_have_their_colours() -> None:
 def test_layers_over_an_image_let_it_through() -> None:
     photo = flat(2, 3, (100, 100, 100))
     assert np.array_equal(
-        drawing.draw_layer(CONTENT["labels"], "labels", PALETTE, image=photo), drawing.overlay(photo, CONTENT["labels"], PALETTE)
+        drawing.draw_layer(CONTENT["labels"], "labels", PALETTE, image=photo), drawing.draw_overlay(photo, CONTENT["labels"], PALETTE)
     )
     light = drawing.draw_layer(CONTENT["confidence"], "confidence", PALETTE, image=photo)
     assert light[0, :, 0].tolist() == [20, 36, 100]
     maps = ClassMaps(classes=(1, 2), maps=CONTENT["scores"].astype(np.float32) / 255)
     drawn = drawing.draw_layer(CONTENT["scores"], "scores", PALETTE, image=photo, classes=(1, 2))
-    assert np.array_equal(drawn, drawing.class_maps(photo, maps, PALETTE))
+    assert np.array_equal(drawn, drawing.draw_class_maps(photo, maps, PALETTE))
 
 
 # --- Masks in files ---

@@ -14,12 +14,7 @@ from seedbed import cli
 from seedbed.errors import SeedbedError
 from seedbed.tools.export_maps import encode_array, export_maps
 from seedbed.tools.export_source import Wanted
-from tests.support.looking import IDS, PARTS_OF_CLASSES, write_run
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(write_run(tmp_path_factory.mktemp("maps") / "run", only=["cams", "seeds", "predictions", "features"]))
+from tests.support.looking import IDS, PARTS_OF_CLASSES
 
 
 def read(file: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -39,7 +34,7 @@ def test_class_maps_say_which_classes_they_are_of(run: str, tmp_path: Path) -> N
         "artifact": "cams",
         "array": "maps",
         "axes": "class, y, x",
-        "class_names": ["background", "cat", "dog"],
+        "class_names": ["background", "cat", "猫"],
         "images": [{"id": IDS[0], "classes": [1, 2], "size": [12, 16]}, {"id": IDS[1], "classes": [], "size": [12, 16]}],
     }
 

@@ -25,11 +25,6 @@ VOC = {"reader": "voc", "names": ("cat", "dog"), "values": (0, 8, 12), "ids": VO
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(write_run(tmp_path_factory.mktemp("export") / "run"))
-
-
-@pytest.fixture(scope="module")
 def voc_run(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(write_run(tmp_path_factory.mktemp("export") / "voc", **VOC, only=["refinement"]))
 

@@ -20,12 +20,6 @@ from tests.support.looking import CONFIDENCE, IDS, LABELS, REGIONS, write_run
 PALETTE = make_palette(2)
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A run that nobody changes."""
-    return str(write_run(tmp_path_factory.mktemp("look") / "run", names=("cat", "猫")))
-
-
 @pytest.fixture
 def inside(run: str, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(run)
@@ -37,7 +31,7 @@ def test_labels_lie_over_the_photograph_with_a_legend(inside: str) -> None:
     assert [(one.name, one.number) for one in drawn.legend] == [("cat", 1), ("猫", 2), ("no label", -1)]
     assert [one.colour for one in drawn.legend] == [tuple(PALETTE[1].tolist()), tuple(PALETTE[2].tolist()), (128, 128, 128)]
     plain = draw_picture(Wanted("refinement", IDS[0], plain=True))
-    assert np.array_equal(plain.picture, drawing.labels(LABELS[0], PALETTE)) and not np.array_equal(plain.picture, drawn.picture)
+    assert np.array_equal(plain.picture, drawing.draw_labels(LABELS[0], PALETTE)) and not np.array_equal(plain.picture, drawn.picture)
     assert [one.name for one in plain.legend] == ["background", "cat", "猫", "no label"]
 
 
@@ -67,7 +61,7 @@ def test_without_the_photograph_the_layer_stands_alone_and_that_is_said(tmp_path
     root = write_run(tmp_path / "run", only=["refinement"])
     monkeypatch.chdir(root)
     file = root / "data/raw/tiny/images/0.png"
-    alone = drawing.labels(LABELS[0], PALETTE)
+    alone = drawing.draw_labels(LABELS[0], PALETTE)
     PillowImage.new("RGB", (16, 12)).save(file)
     drawn = draw_picture(Wanted("refinement", IDS[0]))
     assert np.array_equal(drawn.picture, alone) and "background" in [one.name for one in drawn.legend]
@@ -109,7 +103,7 @@ def test_a_file_has_the_picture_enlarged_and_the_legend_below(inside: str, tmp_p
     with PillowImage.open(io.BytesIO(file.read_bytes())) as opened:
         picture = np.asarray(opened)
     assert picture.shape[1] == 480 and picture.shape[0] > 360
-    assert np.array_equal(picture[30:360:60, 30::60], drawing.labels(LABELS[0], PALETTE))
+    assert np.array_equal(picture[30:360:60, 30::60], drawing.draw_labels(LABELS[0], PALETTE))
     assert (picture[360:] == PALETTE[1]).all(axis=-1).any()
 
 
