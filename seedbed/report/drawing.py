@@ -85,13 +85,13 @@ def draw_layer(
         case "regions":
             return draw_regions(make_palette(REGION_COLOURS)[1 + content % REGION_COLOURS] if image is None else image, content)
         case "features":
-            return np.asarray(content) if image is None else cv2.addWeighted(image, 1 - COVER, content, COVER, 0)
+            return np.asarray(content if image is None else cv2.addWeighted(image, 1 - COVER, content, COVER, 0), np.uint8)
         case "labels" | "probabilities" if classes is None:
             return draw_labels(content, palette) if image is None else draw_overlay(image, content, palette)
     if classes is None:
         shares = content[..., None] / np.float32(PARTS)
         return np.rint(shares * WHITE if image is None else image * (SHADE + (1 - SHADE) * shares)).astype(np.uint8)
-    return _shine(image, content / np.float32(PARTS), palette[list(classes)])
+    return _shine(image, np.asarray(content / PARTS, np.float32), palette[list(classes)])
 
 
 def arrange_sheet(

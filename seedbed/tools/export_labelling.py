@@ -36,7 +36,7 @@ def export_labelling(wanted: Wanted, folder: Path, *, tolerance: float) -> str:
             annotations, tasks = JsonList(instances, before='\n"annotations":[', after="]}\n"), JsonList(studio)
             for one in source.labelled(empty_too=True):
                 out.write(f"labels/{one.image_id}.png", encode_mask(one.labels, source.palette))
-                size, results = source.file_size(one.image_id), []
+                size, results = source.file_size(one.image_id), list[dict[str, Any]]()
                 for thing in find_things(one.labels, tolerance=tolerance):
                     count += 1
                     annotations.add(_annotate(thing, size, annotation_id=count, number=numbers[one.image_id]))

@@ -53,7 +53,7 @@ def export_test_server(wanted: Wanted, file: Path, *, competition: int) -> str:
         values, palette, count, unlabelled = mask_values(source.data), _paint_values(source), 0, 0
         with (
             files.writing(file) as out,
-            gzip.GzipFile(filename="", fileobj=out, mode="wb", mtime=0) as zipped,  # type: ignore[call-overload]
+            gzip.GzipFile(filename="", fileobj=out, mode="wb", mtime=0) as zipped,
             tarfile.open(fileobj=zipped, mode="w|") as archive,
         ):
             for one in source.labelled():

@@ -139,7 +139,7 @@ def test_a_chart_is_written_as_png_in_the_same_bytes(tmp_path: Path) -> None:
 
 # --- Whatever lies over an image ---
 
-CONTENT = {
+CONTENT: dict[str, np.ndarray[Any, np.dtype[Any]]] = {
     "labels": np.array([[0, 1, 2], [255, 1, 2]], np.uint8),
     "regions": np.array([[0, 0, 1], [0, 0, 1]], np.int32),
     "confidence": np.array([[0, 51, 255], [0, 0, 0]], np.uint8),
@@ -160,7 +160,7 @@ def test_every_way_of_being_shown_is_drawn_alone_and_over_an_image() -> None:
 
 def test_layers_alone_have_their_colours() -> None:
     def draw(shown: str, **given: Any) -> list[Any]:
-        return drawing.draw_layer(CONTENT[shown], shown, PALETTE, **given)[0].tolist()
+        return [pixel.tolist() for pixel in drawing.draw_layer(CONTENT[shown], shown, PALETTE, **given)[0]]
 
     assert draw("labels") == draw("probabilities") == PALETTE[[0, 1, 2]].tolist()
     assert draw("confidence") == [[0, 0, 0], [51, 51, 51], [255, 255, 255]]
@@ -179,7 +179,7 @@ def test_layers_over_an_image_let_it_through() -> None:
     )
     light = drawing.draw_layer(CONTENT["confidence"], "confidence", PALETTE, image=photo)
     assert light[0, :, 0].tolist() == [20, 36, 100]
-    maps = ClassMaps(classes=(1, 2), maps=CONTENT["scores"].astype(np.float32) / 255)
+    maps = ClassMaps(classes=(1, 2), maps=np.asarray(CONTENT["scores"] / 255, np.float32))
     drawn = drawing.draw_layer(CONTENT["scores"], "scores", PALETTE, image=photo, classes=(1, 2))
     assert np.array_equal(drawn, drawing.draw_class_maps(photo, maps, PALETTE))
 

@@ -54,8 +54,8 @@ def write_run(
     digests = []
     for number, file in enumerate(files):
         (raw / file).parent.mkdir(parents=True, exist_ok=True)
-        pixels = np.random.default_rng(number).integers(0, 256, (*FILE_SIZE, 3), np.uint8)
-        PillowImage.fromarray(pixels).save(raw / file)
+        photo = np.random.default_rng(number).integers(0, 256, (*FILE_SIZE, 3), np.uint8)
+        PillowImage.fromarray(photo).save(raw / file)
         digests.append(hashlib.sha256((raw / file).read_bytes()).hexdigest())
     rows: list[dict[str, Any]] = [{"ids": one, "size": SIZE} for one in ids]
     meaning = np.full(256, -1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,13 @@ from seedbed.tools.export_source import Wanted
 from tests.support.looking import IDS, LABELS, enlarge, predicted_labels, write_run
 
 VOC_IDS = ("2007_000032", "2008_000042")
-VOC = {"reader": "voc", "names": ("cat", "dog"), "values": (0, 8, 12), "ids": VOC_IDS, "files": ("JPEGImages/0.png", "JPEGImages/1.png")}
+VOC: dict[str, Any] = {
+    "reader": "voc",
+    "names": ("cat", "dog"),
+    "values": (0, 8, 12),
+    "ids": VOC_IDS,
+    "files": ("JPEGImages/0.png", "JPEGImages/1.png"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +70,8 @@ def test_our_reader_of_voc_reads_the_same_labels(voc_run: str, tmp_path: Path) -
     truth = Truth.of("voc", out, {one.id: one.file for one in index.entries}, index.meaning)
     for image_id, labels in zip(VOC_IDS, LABELS, strict=True):
         expected = np.array([0, 1 + NAMES.index("cat"), 1 + NAMES.index("dog"), *[0] * 252, 255], np.uint8)[enlarge(labels)]
-        assert np.array_equal(truth.original(image_id, (12, 16)), expected)
+        original = truth.original(image_id, (12, 16))
+        assert original is not None and np.array_equal(original, expected)
 
 
 def test_one_split_of_predictions(run: str, tmp_path: Path) -> None:
