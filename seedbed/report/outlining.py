@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from seedbed.types import BACKGROUND, IGNORE, LabelMap
+from seedbed.types import BACKGROUND, IGNORE, LabelMap, Size
 
 Shape: TypeAlias = npt.NDArray[np.bool_]  # (y, x)
 Polygon: TypeAlias = list[tuple[int, int]]  # corners (x, y), on the lines between pixels, the first not repeated
@@ -67,14 +67,22 @@ class Thing:
     """Connected pixels of one class."""
 
     class_id: int
-    shape: Shape  # over the whole image
+    size: Size  # of the image
     box: tuple[int, int, int, int]  # left, top, width, height
+    within: Shape  # its pixels within the box
     polygon: Polygon | None  # None where it has holes, which no single polygon can say
 
     @property
     def area(self) -> int:
-        """Its pixels."""
-        return int(self.shape.sum())
+        """How many pixels it has."""
+        return int(self.within.sum())
+
+    @property
+    def shape(self) -> Shape:
+        """Its pixels in the whole image."""
+        shape, (left, top, width, height) = np.zeros(self.size, np.bool_), self.box
+        shape[top : top + height, left : left + width] = self.within
+        return shape
 
 
 def find_things(labels: LabelMap, *, tolerance: float) -> Iterator[Thing]:
@@ -86,10 +94,10 @@ def find_things(labels: LabelMap, *, tolerance: float) -> Iterator[Thing]:
         count, numbers, stats, _ = cv2.connectedComponentsWithStats((labels == class_id).astype(np.uint8), connectivity=4)
         for number in range(1, count):
             left, top, width, height = (int(one) for one in stats[number][:4])
-            shape = numbers == number
-            borders = trace_borders(shape[top : top + height, left : left + width])
+            within = numbers[top : top + height, left : left + width] == number
+            borders = trace_borders(within)
             polygon = [(x + left, y + top) for x, y in _simplify(borders[0], tolerance)] if len(borders) == 1 else None
-            yield Thing(class_id, shape, (left, top, width, height), polygon)
+            yield Thing(class_id, (labels.shape[0], labels.shape[1]), (left, top, width, height), within, polygon)
 
 
 def trace_borders(shape: Shape) -> list[Polygon]:

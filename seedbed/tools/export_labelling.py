@@ -13,7 +13,6 @@ from seedbed.report.outlining import Thing, encode_strokes, find_things, measure
 from seedbed.tools.export_coco import JsonList, describe_image, encode_json
 from seedbed.tools.export_folder import ExportFolder, check_ids
 from seedbed.tools.export_source import LABELLED, Source, Wanted, open_source
-from seedbed.types import Size
 
 COCO, CVAT_LABELS, TASKS, INTERFACE = "coco.json", "cvat_labels.json", "label_studio.json", "label_studio.xml"
 POLYGONS, BRUSH, PICTURE = "polygons", "brush", "image"  # names within Label Studio
@@ -36,11 +35,11 @@ def export_labelling(wanted: Wanted, folder: Path, *, tolerance: float) -> str:
             annotations, tasks = JsonList(instances, before='\n"annotations":[', after="]}\n"), JsonList(studio)
             for one in source.labelled(empty_too=True):
                 out.write(f"labels/{one.image_id}.png", encode_mask(one.labels, source.palette))
-                size, results = source.file_size(one.image_id), list[dict[str, Any]]()
+                results = list[dict[str, Any]]()
                 for thing in find_things(one.labels, tolerance=tolerance):
                     count += 1
-                    annotations.add(_annotate(thing, size, annotation_id=count, number=numbers[one.image_id]))
-                    results.append(_describe_result(thing, size, name=source.data.class_names[thing.class_id], place=len(results)))
+                    annotations.add(_annotate(thing, annotation_id=count, number=numbers[one.image_id]))
+                    results.append(_describe_result(thing, name=source.data.class_names[thing.class_id], place=len(results)))
                 prediction = {"model_version": f"seedbed {source.artifact.name}", "result": results}
                 tasks.add({"data": {PICTURE: SERVED + quote(source.file_name(one.image_id))}, "predictions": [prediction]})
             annotations.end()
@@ -56,10 +55,11 @@ def _head(source: Source) -> str:
     return f'{{"categories":{encode_json(categories)},\n"images":['
 
 
-def _annotate(thing: Thing, size: Size, *, annotation_id: int, number: int) -> dict[str, Any]:
+def _annotate(thing: Thing, *, annotation_id: int, number: int) -> dict[str, Any]:
     """A thing as COCO has it: a polygon, or run lengths, which it has for crowds alone, where a thing has holes."""
-    outline: Any = {"size": list(size), "counts": measure_runs(thing.shape)}
-    if thing.polygon is not None:
+    if thing.polygon is None:
+        outline: Any = {"size": list(thing.size), "counts": measure_runs(thing.shape)}
+    else:
         outline = [[coordinate for corner in thing.polygon for coordinate in corner]]
     return {
         "id": annotation_id,
@@ -72,9 +72,9 @@ def _annotate(thing: Thing, size: Size, *, annotation_id: int, number: int) -> d
     }
 
 
-def _describe_result(thing: Thing, size: Size, *, name: str, place: int) -> dict[str, Any]:
+def _describe_result(thing: Thing, *, name: str, place: int) -> dict[str, Any]:
     """A thing as Label Studio has it: a polygon in percent, or strokes of a brush where it has holes."""
-    height, width = size
+    height, width = thing.size
     common = {"id": f"thing{place}", "to_name": PICTURE, "original_width": width, "original_height": height, "image_rotation": 0}
     if thing.polygon is None:
         strokes = {"format": "rle", "rle": encode_strokes(thing.shape), "brushlabels": [name]}
