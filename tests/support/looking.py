@@ -80,7 +80,6 @@ def write_run(
         ],
         whole={
             "max_size": SIZE,
-            "palette": np.zeros((3, 3)),
             "class_names": ["background", *names],
             "split_names": ["train", "val"],
             "mask_meaning": meaning,
