@@ -20,6 +20,7 @@ demo: setup ## run the whole pipeline on the drawn data set and say what to look
 	seedbed plan
 	dvc repro
 	seedbed summary
+	seedbed report
 
 # `worksteal` gives each core a run of tests that stand together, which share what they begin with, and lets whoever is done first take
 # over half of what another has left: no file keeps one core busy at the end.

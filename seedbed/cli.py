@@ -242,6 +242,20 @@ def view(
 
 @app.command()
 @one_line_errors
+def report(
+    run: Annotated[str, typer.Argument(help="What to report of: the workspace, a folder, a git revision, or an experiment.")] = "",
+    file: Annotated[Path, typer.Option("--to", help="The HTML file to write.")] = Path("report.html"),
+    images: Annotated[int, typer.Option("--images", min=1, max=200, help="So many images in each gallery.")] = 8,
+) -> None:
+    """Write all that a run has to show into one HTML file, which opens from disk and can be sent to others."""
+    from seedbed.tools.report import write_report
+
+    size = write_report(run, file, images=images)
+    print(f"{file}: {size / 1e6:.1f} MB; open it in a browser")
+
+
+@app.command()
+@one_line_errors
 def show(
     artifact: Annotated[str, typer.Argument(help="superpixels, cams, seeds, refinement, predictions, ...")],
     image: Annotated[str, typer.Argument(help="The id of an image.")],

@@ -19,7 +19,9 @@ SHOWN = {
     ),
 }
 LABELS = ("miou", "boundary_miou", "coverage", "precision")
+REPORT = "report.html"
 TO_OPEN = (
+    (REPORT, "all that a run has to show, in one file"),
     ("data/plots/training_images.png", "class maps, superpixels, seeds and masks of training images, beside the truth"),
     ("data/plots/predictions.png", "predictions of the trained network on images that it never saw"),
     ("data/plots/errors_predictions.png", "the images with the worst predictions, and their errors; also errors_masks.png"),
