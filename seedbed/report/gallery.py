@@ -17,9 +17,10 @@ from seedbed.report.markup import Markup, element, embed_drawing, embed_photo, j
 from seedbed.report.palette import UNLABELLED, Palette, make_palette
 from seedbed.report.svg import CHIP, draw_chip, frame
 from seedbed.store.artifact import Artifact
-from seedbed.types import BACKGROUND, IGNORE, Image, LabelMap
+from seedbed.types import BACKGROUND, IGNORE, PARTS, Image, LabelMap
 
 LONGEST = 256  # pixels of the longer side of a picture
+DIM = 0.1  # light of a photograph where a share is 0
 JUDGED = "evaluation"  # what it has of an image are labels of predictions
 
 
@@ -77,23 +78,26 @@ class Gallery:
     def draw(self, *, more: Mapping[str, drawing.Colour] | None = None, beside: bool = False) -> Markup:
         """The legend and the rows.
 
-        more: what other colours mean.
+        more: what colours mean in pictures of errors.
         beside: whether rows are so short that two go side by side where there is room.
         """
         classes = {self.class_names[one]: self.palette[one] for one in sorted(self.seen - {IGNORE})}
         grey = {"no label": UNLABELLED} if IGNORE in self.seen else {}
-        return join(
-            draw_legend({**classes, **grey}), draw_legend(more or {}), element("div", {"class": "pairs" if beside else "rows"}, *self.rows)
-        )
+        rows = element("div", {"class": "pairs" if beside else "rows"}, *self.rows)
+        return join(*map(say, self.problems), draw_legend({**classes, **grey}), draw_legend(more or {}, of="errors:"), rows)
 
 
-def draw_legend(colours: Mapping[str, Sequence[int]]) -> Markup:
-    """What colours mean; nothing of none."""
+def draw_legend(colours: Mapping[str, Sequence[int]], *, of: str = "") -> Markup:
+    """What colours mean; nothing of none.
+
+    of: where they mean that.
+    """
+    head = [element("li", {"class": "of"}, of)] if of else []
     chips = [
         element("li", {}, frame(CHIP, CHIP, "", draw_chip(0, 0, spell(colour))), element("bdi", {}, name))
         for name, colour in colours.items()
     ]
-    return element("ul", {"class": "legend"}, *chips) if chips else Markup("")
+    return element("ul", {"class": "legend"}, *head, *chips) if chips else Markup("")
 
 
 def draw_training_images(source: Source, gallery: Gallery, images: Sequence[str], *, titles: Mapping[str, str]) -> None:
@@ -139,8 +143,8 @@ def draw_layer(artifact: Artifact, layer: Layer, image_id: str, photo: Image, ga
         case "features":
             return Picture(caption, fit_photo(read_layer(artifact, layer, image_id)))
         case _:
-            light = read_layer(artifact, layer, image_id)
-            return Picture(caption, fit_photo(np.repeat(light[..., None], 3, axis=-1)))
+            light = DIM + (1 - DIM) * read_layer(artifact, layer, image_id)[..., None] / PARTS
+            return Picture(caption, fit_photo(np.rint(light * photo).astype(np.uint8)))
 
 
 def draw_labels(source: Source, gallery: Gallery, images: Sequence[str], *, kinds: Mapping[str, Mapping[str, LabelMap]]) -> None:
@@ -180,15 +184,15 @@ def _name_classes(source: Source, gallery: Gallery, image_id: str) -> str:
     data = source.artifact("dataset")
     if not data.array("labelled")[data.row(image_id)]:
         return "not labelled"
-    contained = [one for one in np.flatnonzero(data.array("labels")[data.row(image_id)]) if one != BACKGROUND]
+    contained = [int(one) for one in np.flatnonzero(data.array("labels")[data.row(image_id)]) if one != BACKGROUND]
     return ", ".join(gallery.class_names[one] for one in contained) or "nothing but background"
 
 
-def draw_picture(picture: Picture, *, alt: str = "") -> Markup:
+def draw_picture(picture: Picture) -> Markup:
     """A picture without its caption."""
     height, width = picture.pixels.shape[:2]
     address = (embed_photo if picture.photo else embed_drawing)(picture.pixels)
-    return element("img", {"src": address, "width": width, "height": height, "alt": alt or picture.caption})
+    return element("img", {"src": address, "width": width, "height": height, "alt": picture.caption})
 
 
 def _draw_figure(picture: Picture) -> Markup:

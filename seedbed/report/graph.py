@@ -27,7 +27,8 @@ class Stage:
     damaged: bool = False
     took: str = ""  # its last computation
     share: float = 0  # of the time of all stages
-    work: str = ""  # what was computed then, and reused
+    computed: str = ""  # then
+    reused: str = ""
     images: str = ""
     disk: str = ""
 
@@ -139,7 +140,7 @@ def _draw_arrow(places: Sequence[tuple[float, float]], stages: Sequence[bool]) -
 
 
 def _draw_stage(stage: Stage, left: float, top: float) -> Markup:
-    told = [stage.name, f"method {stage.method}", f"reads {', '.join(stage.reads) or 'raw images'}", stage.work, stage.problem]
+    told = [stage.name, f"method {stage.method}", f"reads {', '.join(stage.reads) or 'raw images'}", stage.problem]
     style = "stage damaged" if stage.damaged else "stage absent" if stage.problem else "stage"
     box: Attributes = {"class": style, "x": left, "y": top, "width": WIDTH, "height": HEIGHT, "rx": 7}
     parts = [
@@ -154,7 +155,7 @@ def _draw_stage(stage: Stage, left: float, top: float) -> Markup:
         )
     else:
         parts += [
-            write(stage.took or "time unknown", left + 10, top + 53, style="number" if stage.took else "faint"),
+            write(stage.took, left + 10, top + 53, style="number"),
             write(stage.disk, left + WIDTH - 10, top + 53, style="faint", anchor="end"),
         ]
     if stage.share:

@@ -115,20 +115,15 @@ def draw_line(
         parts.append(write(names[1], left, 8, style="faint"))
     path = " ".join(f"{x},{y}" for x, y in (place(*point) for point in known))
     parts.append(element("polyline", {"class": "line", "points": path}))
+    lowest = size[1] - bottom - 12
     for number, mark in enumerate(sorted(marks, key=lambda one: one.x)):
         x, y = place(mark.x, mark.y)
-        beyond = x > size[0] / 2
-        height = size[1] - bottom - 12 - 16 * (len(marks) - 1 - number)
+        told = f"{mark.name}: {mark.y:.3f} at {mark.x:g}"
+        leftwards = x - measure(told) - 10 > left and (number == 0 < len(marks) - 1 or x + measure(told) + 10 > size[0])
         parts += [
             element("line", {"class": f"mark mark{number % 2}", "x1": x, "y1": top, "x2": x, "y2": size[1] - bottom}),
             element("circle", {"class": f"dot mark{number % 2}", "cx": x, "cy": y, "r": 4.5}),
-            write(
-                f"{mark.name}: {mark.y:.3f} at {mark.x:g}",
-                x + (-8 if beyond else 8),
-                height,
-                style="number",
-                anchor="end" if beyond else "start",
-            ),
+            write(told, x + (-8 if leftwards else 8), lowest - 16 * number, style="number", anchor="end" if leftwards else "start"),
         ]
     return frame(*size, label, *parts)
 
@@ -142,8 +137,7 @@ def draw_matrix(shares: npt.NDArray[np.float64], rows: Sequence[str], columns: S
     cell = CELL if numbers else 12
     left = max(measure(cut(name)) for name in rows) + 10
     top = round(max(measure(cut(name)) for name in columns) * 0.72) + 12
-    parts = [write("true, down; predicted, across", 0, 8, style="faint")]
-    top += 12
+    parts = []
     for column, name in enumerate(columns):
         x, y = left + cell * (column + 0.5), top - 8
         attributes: Attributes = {"transform": f"rotate(-45 {x:g} {y:g})"}
@@ -193,7 +187,7 @@ def choose_ticks(low: float, high: float, count: int) -> list[float]:
     """Round numbers from at most the lowest to at least the highest, in about so many steps."""
     rough = (high - low) / count
     size = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * size for factor in (1, 2, 5, 10) if factor * size >= rough * (1 - 1e-9))
+    step = min((factor * size for factor in (1, 2, 5, 10)), key=lambda one: abs(math.log(one / rough)))
     digits = max(0, 2 - math.floor(math.log10(step)))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [round(step * number, digits) for number in range(first, last + 1)]

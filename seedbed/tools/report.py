@@ -12,16 +12,18 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from seedbed import methods
-from seedbed.errors import MachineError, SeedbedError
+from seedbed.errors import ArtifactError, MachineError, SeedbedError
 from seedbed.images import Images
 from seedbed.params import Params
+from seedbed.report.contents import Run, Setting
 from seedbed.report.graph import Stage
-from seedbed.report.page import Page, Run, Setting
+from seedbed.report.page import write_page
 from seedbed.report.tables import Table
 from seedbed.scoring.judgement import CLASS_MAPS, PREDICTIONS, SUPERPIXELS
 from seedbed.scoring.truth import Truth
 from seedbed.store.artifact import Artifact
-from seedbed.store.runs import WORKSPACE, Snapshot, open_run
+from seedbed.store.records import FOLDER
+from seedbed.store.runs import FIGURES, WORKSPACE, Snapshot, open_run
 from seedbed.store.schemas import NONE, SCHEMAS
 from seedbed.store.store import Store
 from seedbed.tools.plan import amount, duration
@@ -38,7 +40,11 @@ def write_report(run: str, file: Path, *, images: int) -> int:
     run: as `seedbed compare` names it.
     """
     with open_run(run) as opened:
-        content = Page(gather(opened), images=images).write().encode()
+        if not set(opened.artifacts()) - {NONE} and opened.read(FIGURES) is None:
+            where = str(FOLDER) if opened.name == WORKSPACE else opened.name
+            found = "no run: neither artifacts nor figures"
+            raise ArtifactError(where, found=found, expected="what `dvc repro` leaves", do="run `dvc repro`")
+        content = write_page(gather(opened), images=images).encode()
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content)
     return len(content)
@@ -180,7 +186,9 @@ def _describe_stages(run: Snapshot, source: Gathered, reads: Mapping[str, tuple[
         except SeedbedError as error:
             told[name] = None, str(error)
     last = {
-        name: (Store(name, folder=opened.path.parent).speeds() or [None])[-1] for name, (opened, _) in told.items() if opened is not None
+        name: next(reversed(Store(name, folder=opened.path.parent).speeds()), None)
+        for name, (opened, _) in told.items()
+        if opened is not None
     }
     whole = sum(speed["seconds"] for speed in last.values() if speed)
     stages = []
@@ -197,21 +205,13 @@ def _describe_stages(run: Snapshot, source: Gathered, reads: Mapping[str, tuple[
                 reads[name],
                 took=duration(speed["seconds"]) if speed else "",
                 share=speed["seconds"] / whole if speed else 0,
-                work=_describe_work(opened, speed["computed"] if speed else None),
+                computed="" if speed is None else f"{speed['computed']:,}" + ("" if counted else " steps"),
+                reused=f"{max(0, len(opened) - speed['computed']):,}" if speed and counted else "",
                 images=f"{len(opened):,}" if counted else "",
                 disk=amount(sum(size for size, _ in opened.files.values())),
             )
         )
     return stages
-
-
-def _describe_work(opened: Artifact, computed: int | None) -> str:
-    """What was computed the last time, and what was there already."""
-    if computed is None:
-        return ""
-    if SCHEMAS[opened.kind].weights:
-        return f"{computed:,} steps"
-    return f"{computed:,}, {max(0, len(opened) - computed):,}"
 
 
 # Parameters.
