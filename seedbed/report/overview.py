@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from seedbed.images import Images
 from seedbed.reads import read_class_maps, read_entry
 from seedbed.report import charts, drawing, export
 from seedbed.report.export import PLOTS
-from seedbed.report.palette import make_palette
+from seedbed.report.palette import UNLABELLED as NO_LABEL
+from seedbed.report.palette import Colour, Palette, make_palette
 from seedbed.scoring import judgement, metrics
 from seedbed.scoring.judgement import CLASS_MAPS, CLASSIFIER, PREDICTIONS, SUPERPIXELS, UNLABELLED, Judged, Scores
-from seedbed.types import Image, LabelMap
+from seedbed.store.artifact import Artifact
+from seedbed.types import IGNORE, Image, LabelMap
 
 FIGURES = Path("data/metrics/evaluation.json")
 IMAGES = Path("data/metrics/images.csv")
@@ -56,53 +62,81 @@ def _write_confusion(scores: Scores, kind: str) -> None:
     export.write_picture(picture, PLOTS / f"confusion_{kind}.png")
 
 
+@dataclass
+class _Painter:
+    """Draws labels in the colours of a data set, and knows which of them were seen."""
+
+    data: Artifact
+    seen: set[int] = field(default_factory=set)
+
+    @property
+    def palette(self) -> Palette:
+        return make_palette(self.data.num_classes)
+
+    def labels(self, labels: LabelMap) -> Image:
+        self.seen |= {int(one) for one in np.unique(labels)}
+        return drawing.draw_labels(labels, self.palette)
+
+    @property
+    def legend(self) -> dict[str, Colour]:
+        """What the colours of labels mean that were seen so far."""
+        colours = {self.data.class_names[one]: _colour(self.palette[one]) for one in sorted(self.seen - {IGNORE})}
+        return colours | ({"no label": NO_LABEL} if IGNORE in self.seen else {})
+
+
+def _colour(rgb: npt.NDArray[np.uint8]) -> Colour:
+    red, green, blue = (int(one) for one in rgb)
+    return red, green, blue
+
+
 def draw_training_images(pictures: Images, images: Sequence[str], *, judged: Judged, truth: Truth) -> None:
     """Draw an overview of what was made of training images, of which there may be none."""
-    palette = make_palette(pictures.data.num_classes)
+    painter = _Painter(pictures.data)
 
     def row(image: str) -> dict[str, Image]:
         columns = {"image": pictures[image]}
         if judged.class_maps is not None:
             light = read_class_maps(judged.class_maps, image).resize(judged.class_maps.size(image))
-            columns[_spell_out(CLASS_MAPS)] = drawing.draw_class_maps(pictures[image], light, palette)
+            columns[_spell_out(CLASS_MAPS)] = drawing.draw_class_maps(pictures[image], light, painter.palette)
+            painter.seen |= set(light.classes)
         if judged.superpixels is not None:
             columns[SUPERPIXELS] = drawing.draw_regions(pictures[image], read_entry(judged.superpixels, "regions", image))
         made = {_spell_out(name): read_entry(artifact, "labels", image) for name, artifact in judged.labels.items()}
-        return columns | {name: drawing.draw_labels(one, palette) for name, one in {**made, **truth(image)}.items()}
+        return columns | {name: painter.labels(one) for name, one in {**made, **truth(image)}.items()}
 
-    sheet = drawing.arrange_sheet([row(image) for image in images]) if images else charts.draw_bars({})
-    export.write_picture(sheet, PLOTS / "training_images.png")
+    rows = [row(image) for image in images]
+    export.write_picture(drawing.arrange_sheet(rows, legend=painter.legend) if rows else charts.draw_bars({}), PLOTS / "training_images.png")
 
 
 def draw_predictions(pictures: Images, images: Sequence[str], *, made: Made, truth: Truth) -> None:
     """Draw an overview of predictions, of which there may be none."""
-    palette = make_palette(pictures.data.num_classes)
+    painter = _Painter(pictures.data)
 
     def row(image: str) -> dict[str, Image]:
         labels = {**made(image, PREDICTIONS), **truth(image)}
-        return {"image": pictures[image], **{_spell_out(name): drawing.draw_labels(one, palette) for name, one in labels.items()}}
+        return {"image": pictures[image], **{_spell_out(name): painter.labels(one) for name, one in labels.items()}}
 
-    sheet = drawing.arrange_sheet([row(image) for image in images]) if images else charts.draw_bars({})
-    export.write_picture(sheet, PLOTS / "predictions.png")
+    rows = [row(image) for image in images]
+    export.write_picture(drawing.arrange_sheet(rows, legend=painter.legend) if rows else charts.draw_bars({}), PLOTS / "predictions.png")
 
 
 def draw_errors(pictures: Images, scores: Scores, kind: str, *, count: int, made: Made, truth: Truth) -> None:
     """Draw the images whose labels of a kind are worst, and where they are wrong."""
-    palette = make_palette(pictures.data.num_classes)
+    painter = _Painter(pictures.data)
     worst = [image for image, _ in scores.worst(kind)[:count]]
 
     rows, captions = [], []
     for image in worst:
         [true] = truth(image).values()  # it has one, or nobody could say that it is bad
         photo, kinds = pictures[image], made(image, kind)
-        columns = {"image": photo, "truth": drawing.draw_labels(true, palette)}
+        columns = {"image": photo, "truth": painter.labels(true)}
         for name, labels in kinds.items():
-            columns[_spell_out(name)] = drawing.draw_labels(labels, palette)
+            columns[_spell_out(name)] = painter.labels(labels)
             columns[f"errors of {_spell_out(name)}"] = drawing.draw_errors(photo, labels, true)
         rows.append(columns)
         captions.append(f"{image}: mIoU " + ", ".join(f"{_spell_out(name)} {scores.miou(image, name):.3f}" for name in kinds))
-    sheet = drawing.arrange_sheet(rows, captions=captions, legend=drawing.LEGEND) if rows else charts.draw_bars({})
-    export.write_picture(sheet, PLOTS / f"errors_{kind}.png")
+    legend = {**painter.legend, **drawing.LEGEND}
+    export.write_picture(drawing.arrange_sheet(rows, captions=captions, legend=legend) if rows else charts.draw_bars({}), PLOTS / f"errors_{kind}.png")
 
 
 def _spell_out(name: str) -> str:

@@ -12,6 +12,7 @@ from rich.table import Table
 from seedbed.dataset import Preview
 from seedbed.errors import ArtifactError, MachineError, join_names
 from seedbed.params import Params
+from seedbed.report.wording import format_amount, format_duration
 from seedbed.store.artifact import Artifact, find_kind, open_artifact
 from seedbed.store.records import FOLDER, WORK
 from seedbed.store.schemas import FIXED, SCHEMAS
@@ -24,7 +25,6 @@ PARAMS, PIPELINE = "params.yaml", "dvc.yaml"
 LOST = "what it left is not in DVC's cache"
 TOOK = "less than six minutes on two CPU cores"  # what README.md says of the drawn data set with the parameters of dvc.lock
 SHOWN = 4  # names of files in a reason
-UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 @dataclass(frozen=True)
@@ -208,26 +208,6 @@ def advise(plan: list[StagePlan]) -> Iterator[str]:
     """What to do about artifacts that `dvc repro` would leave as they are."""
     if stale := [one.stage for one in plan if one.verdict == "stale"]:
         yield f"DVC takes {join_names(stale)} for up to date, so `dvc repro` alone leaves them: run {provenance.describe_remedy(stale)}"
-
-
-def format_duration(seconds: float | None) -> str:
-    """Time for people."""
-    if seconds is None:
-        return ""
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.1f} ms"
-    minutes, hours = seconds / 60, seconds / 3600
-    return f"{minutes:.0f} min" if hours < 2 else f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} days"
-
-
-def format_amount(size: int | None) -> str:
-    """Bytes for people."""
-    if size is None:
-        return ""
-    value, unit = float(size), 0
-    while value >= 1000 and unit < len(UNITS) - 1:
-        value, unit = value / 1000, unit + 1
-    return f"{value:.0f} {UNITS[unit]}" if unit == 0 or value >= 100 else f"{value:.1f} {UNITS[unit]}"
 
 
 def _is_unchanged(changes: list[Any], pending: set[str]) -> bool:

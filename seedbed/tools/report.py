@@ -19,6 +19,7 @@ from seedbed.report.contents import Run, Setting
 from seedbed.report.graph import Stage
 from seedbed.report.page import write_page
 from seedbed.report.tables import Table
+from seedbed.report.wording import format_amount, format_duration
 from seedbed.scoring.judgement import CLASS_MAPS, PREDICTIONS, SUPERPIXELS
 from seedbed.scoring.truth import Truth
 from seedbed.store.artifact import Artifact
@@ -26,7 +27,6 @@ from seedbed.store.records import FOLDER
 from seedbed.store.runs import FIGURES, WORKSPACE, Snapshot, open_run
 from seedbed.store.schemas import NONE, SCHEMAS
 from seedbed.store.store import Store
-from seedbed.tools.plan import amount, duration
 from seedbed.types import Image, LabelMap
 
 PIPELINE, PLOTS = "dvc.yaml", "data/plots"
@@ -203,12 +203,12 @@ def _describe_stages(run: Snapshot, source: Gathered, reads: Mapping[str, tuple[
                 name,
                 opened.made_by.method,
                 reads[name],
-                took=duration(speed["seconds"]) if speed else "",
+                took=format_duration(speed["seconds"]) if speed else "",
                 share=speed["seconds"] / whole if speed else 0,
                 computed="" if speed is None else f"{speed['computed']:,}" + ("" if counted else " steps"),
                 reused=f"{max(0, len(opened) - speed['computed']):,}" if speed and counted else "",
                 images=f"{len(opened):,}" if counted else "",
-                disk=amount(sum(size for size, _ in opened.files.values())),
+                disk=format_amount(sum(size for size, _ in opened.files.values())),
             )
         )
     return stages

@@ -320,8 +320,9 @@ def test_pictures_show_as_many_images_as_were_asked_for(finished: Project, name:
     picture = cv2.imread(str(finished.data / "plots" / f"{name}.png"))
     assert picture is not None
     height, width = picture.shape[:2]
-    above = (len(drawing.LEGEND) + 2) * TITLE_HEIGHT if name.startswith("errors") else 0  # the legend, and captions
-    assert 2 * 64 < height - above < 2 * 90 + 40
+    above = (len(drawing.LEGEND) + 2) * TITLE_HEIGHT if name.startswith("errors") else 0  # the legend of errors, and captions
+    legend = range(1, 9)  # lines: some of seven classes, and no label
+    assert 2 * 64 + legend[0] * TITLE_HEIGHT < height - above < 2 * 90 + 40 + legend[-1] * TITLE_HEIGHT
     assert columns * 64 < width < columns * 90
 
 
