@@ -20,6 +20,7 @@ from seedbed.scoring import judgement
 from seedbed.scoring.judgement import Scores
 from seedbed.store.artifact import open_artifact
 from seedbed.tools.report import write_report
+from seedbed.tools.summary import what_to_open
 from tests.support.drawings import Drawing
 from tests.view.conftest import CLASSES, IDS, write_run
 
@@ -364,6 +365,12 @@ def test_the_command_in_an_empty_folder_says_what_is_missing(tmp_path: Path) -> 
     assert done.exit_code == 2
     assert done.stderr == "error: data: found no run: neither artifacts nor figures; expected what `dvc repro` leaves; run `dvc repro`\n"
     assert not (tmp_path / "report.html").exists()
+
+
+def test_the_summary_names_it_first(run: Path) -> None:
+    with contextlib.chdir(run):
+        Path("report.html").touch()
+        assert what_to_open().splitlines()[2].split()[0] == "report.html"
 
 
 def test_the_demo_ends_with_it() -> None:
