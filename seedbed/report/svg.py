@@ -161,7 +161,7 @@ def draw_matrix(shares: npt.NDArray[np.float64], rows: Sequence[str], columns: S
                     parts.append(write(f"{100 * share:.0f}", left + cell * (column + 0.5), middle, style=style, anchor="middle"))
             elif numbers:
                 parts.append(element("rect", {"class": "track", **place}, told))
-    return frame(left + cell * len(columns) + 40, top + cell * len(rows), label, *parts)
+    return frame(left + cell * len(columns) + max(0, top - cell // 2), top + cell * len(rows), label, *parts)
 
 
 def draw_chip(x: float, y: float, colour: str) -> Markup:

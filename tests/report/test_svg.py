@@ -89,6 +89,14 @@ def test_a_confusion_matrix_has_percents() -> None:
     assert drawn.titles[:2] == ["cat predicted as cat: 75.0 %", "cat predicted as <dog>: 25.0 %"]
 
 
+def test_names_above_a_confusion_matrix_have_room() -> None:
+    name = "a long name of a class"
+    drawn = Drawing(draw_matrix(np.eye(2), ["cat", name], ["cat", name], label=""))
+    x, y = max(drawn.place(text) for text in drawn.texts if text == name)
+    reach = measure(name) / 2**0.5
+    assert y - reach > 0 and x + reach < float(drawn.root.attrib["width"])
+
+
 def test_a_confusion_matrix_of_many_classes_carries_no_numbers() -> None:
     names = [f"class {number}" for number in range(MOST_NUMBERS + 1)]
     drawn = Drawing(draw_matrix(np.eye(len(names)), names, names, label=""))
