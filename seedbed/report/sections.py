@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 
 import numpy as np
 
@@ -31,8 +32,13 @@ REGION_FIGURES = {
     "boundary_recall": "boundary recall",
     "boundary_precision": "boundary precision",
 }
-OF_STAGES = ("stage", "method", "reads", "images", "last computation", "computed", "reused", "on disk")
-LEFT = 3  # columns of it that hold no numbers
+NUMBERS: Mapping[str, Callable[[Stage], str]] = {  # of stages, and what each is called in a table
+    "images": attrgetter("images"),
+    "last computation": attrgetter("took"),
+    "computed": attrgetter("computed"),
+    "reused": attrgetter("reused"),
+    "on disk": attrgetter("disk"),
+}
 MARKED = {DECLARED: "declared", ORACLE: "best"}
 CURVE = (760, 300)  # pixels of the curve of thresholds
 
@@ -41,22 +47,23 @@ def draw_stages(run: Run) -> Markup:
     """The graph of the stages, and a table of them."""
     if not run.stages:
         return say("No stage is known: there is neither a dvc.yaml nor an artifact.")
-    heads = [element("th", {"class": "right"} if place >= LEFT else {}, one) for place, one in enumerate(OF_STAGES)]
-    table = element("table", {}, element("tr", {}, *heads), *map(_draw_row, run.stages))
-    told = (
-        "Each stage stands to the right of what it reads; arrows that follow from others are left out, the table has all. "
-        "Times are of the last computation here, and bars their share of all."
-    )
+    numbers = {what: read for what, read in NUMBERS.items() if any(read(stage) for stage in run.stages)}
+    heads = [element("th", {}, what) for what in ("stage", "method", "reads")]
+    heads += [element("th", {"class": "right"}, what) for what in numbers]
+    rows = [_draw_row(stage, [read(stage) for read in numbers.values()]) for stage in run.stages]
+    table = element("table", {}, element("tr", {}, *heads), *rows)
+    told = "Each stage stands to the right of what it reads; arrows that follow from others are left out, the table has all."
+    if any(stage.took for stage in run.stages):
+        told += " Times are of the last computation here, and bars their share of all."
     graph = element("div", {"class": "graph scroll"}, try_to(lambda: draw_graph(run.stages)))
     return join(intro(told), graph, element("div", {"class": "scroll"}, table))
 
 
-def _draw_row(stage: Stage) -> Markup:
+def _draw_row(stage: Stage, numbers: Sequence[str]) -> Markup:
     cells = [element("td", {"class": "strong"}, stage.name), element("td", {}, stage.method)]
     cells.append(element("td", {"class": "wrap"}, ", ".join(stage.reads) or "raw images"))
-    numbers = (stage.images, stage.took, stage.computed, stage.reused, stage.disk)
     if stage.problem:
-        cells.append(element("td", {"colspan": len(numbers), "class": "bad" if stage.damaged else "wrap"}, stage.problem))
+        cells.append(element("td", {"colspan": max(1, len(numbers)), "class": "bad" if stage.damaged else "wrap"}, stage.problem))
     else:
         cells += [element("td", {"class": "right"}, one) for one in numbers]
     return element("tr", {}, *cells)

@@ -165,6 +165,7 @@ def test_stages_read_what_slots_name(page: Parsed) -> None:
     told = " ".join(page.sections["stages"].split())
     assert "evaluation test dataset, cams, seeds, refinement, superpixels, predictions 3" in told
     assert "segmenter region_growing dataset, seeds, superpixels it never ran here" in told
+    assert "reads images on disk dataset" in told, "nobody knows how long they took"
     assert "none" not in told.split()[: told.split().index("stage")]
 
 
@@ -198,6 +199,7 @@ def test_time_and_reuse_are_those_of_the_last_computation(run: Path) -> None:
     notes = run / "data/.work/seeds/runs.jsonl"
     notes.write_text('{"computed": 3, "seconds": 9}\n{"computed": 1, "seconds": 2.5}\n', encoding="utf-8")
     told = " ".join(report(run).sections["stages"].split())
+    assert "images last computation computed reused on disk" in told
     assert re.search(r"seeds test dataset, cams, superpixels 3 2\.5 s 1 2 [\d.]+ kB", told)
 
 
