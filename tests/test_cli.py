@@ -36,7 +36,22 @@ def test_help_names_every_command() -> None:
     environment = os.environ | {"COLUMNS": "200", "TERM": "dumb"}
     done = subprocess.run(typed, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    for command in ("methods", "init", "recipe", "doctor", "plan", "summary", "report", "view", "show", "export", "compare", "runs", "verify", "gc"):
+    for command in (
+        "methods",
+        "init",
+        "recipe",
+        "doctor",
+        "plan",
+        "summary",
+        "report",
+        "view",
+        "show",
+        "export",
+        "compare",
+        "runs",
+        "verify",
+        "gc",
+    ):
         assert command in done.stdout
 
 

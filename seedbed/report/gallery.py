@@ -14,7 +14,7 @@ from seedbed.reads import read_class_maps
 from seedbed.report import drawing
 from seedbed.report.layers import Layer, list_layers, read_layer
 from seedbed.report.markup import Markup, element, embed_drawing, embed_photo, join
-from seedbed.report.palette import UNLABELLED, Palette, make_palette
+from seedbed.report.palette import UNLABELLED, Colour, Palette, make_palette
 from seedbed.report.svg import CHIP, draw_chip, frame
 from seedbed.store.artifact import Artifact
 from seedbed.types import BACKGROUND, IGNORE, PARTS, Image, LabelMap
@@ -67,7 +67,7 @@ class Gallery:
     def labels(self, caption: str, labels: LabelMap) -> Picture:
         """A picture of labels, whose classes are in the legend from now on."""
         self.seen |= {int(one) for one in np.unique(labels)}
-        return Picture(caption, drawing.labels(_fit_labels(labels), self.palette), photo=False)
+        return Picture(caption, drawing.draw_labels(_fit_labels(labels), self.palette), photo=False)
 
     def add(self, image_id: str, remark: str, pictures: Sequence[Picture]) -> None:
         """A row."""
@@ -75,7 +75,7 @@ class Gallery:
         row = element("div", {"class": "pictures"}, *map(_draw_figure, pictures))
         self.rows.append(element("article", {"class": "shot"}, head, row))
 
-    def draw(self, *, more: Mapping[str, drawing.Colour] | None = None, beside: bool = False) -> Markup:
+    def draw(self, *, more: Mapping[str, Colour] | None = None, beside: bool = False) -> Markup:
         """The legend and the rows.
 
         more: what colours mean in pictures of errors.
@@ -135,9 +135,9 @@ def draw_layer(artifact: Artifact, layer: Layer, image_id: str, photo: Image, ga
         case "scores":
             maps = read_class_maps(artifact, image_id).resize(artifact.size(image_id))
             gallery.seen |= set(layer.classes)
-            return Picture(caption, fit_photo(drawing.class_maps(photo, maps, gallery.palette)))
+            return Picture(caption, fit_photo(drawing.draw_class_maps(photo, maps, gallery.palette)))
         case "regions":
-            return Picture(caption, fit_photo(drawing.regions(photo, read_layer(artifact, layer, image_id))))
+            return Picture(caption, fit_photo(drawing.draw_regions(photo, read_layer(artifact, layer, image_id))))
         case "labels" | "probabilities":
             return gallery.labels(caption, read_layer(artifact, layer, image_id))
         case "features":
@@ -165,7 +165,7 @@ def draw_errors(source: Source, gallery: Gallery, image_id: str, labels: LabelMa
     photo, true = source.photo(image_id), source.truth(image_id)
     pictures = [Picture("image", fit_photo(photo)), gallery.labels("labels", labels)]
     if true is not None:
-        marked = drawing.errors(fit_photo(photo), _fit_labels(labels), _fit_labels(true))
+        marked = drawing.draw_errors(fit_photo(photo), _fit_labels(labels), _fit_labels(true))
         pictures += [gallery.labels("truth", true), Picture("errors", marked, photo=False)]
     gallery.add(image_id, remark, pictures)
 

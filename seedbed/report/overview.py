@@ -105,7 +105,9 @@ def draw_training_images(pictures: Images, images: Sequence[str], *, judged: Jud
         return columns | {name: painter.labels(one) for name, one in {**made, **truth(image)}.items()}
 
     rows = [row(image) for image in images]
-    export.write_picture(drawing.arrange_sheet(rows, legend=painter.legend) if rows else charts.draw_bars({}), PLOTS / "training_images.png")
+    export.write_picture(
+        drawing.arrange_sheet(rows, legend=painter.legend) if rows else charts.draw_bars({}), PLOTS / "training_images.png"
+    )
 
 
 def draw_predictions(pictures: Images, images: Sequence[str], *, made: Made, truth: Truth) -> None:
@@ -136,7 +138,9 @@ def draw_errors(pictures: Images, scores: Scores, kind: str, *, count: int, made
         rows.append(columns)
         captions.append(f"{image}: mIoU " + ", ".join(f"{_spell_out(name)} {scores.miou(image, name):.3f}" for name in kinds))
     legend = {**painter.legend, **drawing.LEGEND}
-    export.write_picture(drawing.arrange_sheet(rows, captions=captions, legend=legend) if rows else charts.draw_bars({}), PLOTS / f"errors_{kind}.png")
+    export.write_picture(
+        drawing.arrange_sheet(rows, captions=captions, legend=legend) if rows else charts.draw_bars({}), PLOTS / f"errors_{kind}.png"
+    )
 
 
 def _spell_out(name: str) -> str:

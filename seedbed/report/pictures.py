@@ -29,7 +29,7 @@ def draw_hero(run: Run) -> Markup:
         return Markup("")
     gallery, drawn = Gallery.of(run.data), []
     for image_id in spread(run.source.artifact(run.predictions).ids, HERO):
-        over = drawing.overlay(run.source.photo(image_id), run.read_labels(PREDICTIONS, image_id), gallery.palette)
+        over = drawing.draw_overlay(run.source.photo(image_id), run.read_labels(PREDICTIONS, image_id), gallery.palette)
         drawn.append(draw_picture(Picture(image_id, fit_photo(over))))
     told = element("p", {"class": "hero-note"}, "What the trained network says of some images of the predicted split.")
     return join(element("div", {"class": "hero"}, *drawn), told) if drawn else Markup("")

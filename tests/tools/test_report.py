@@ -20,7 +20,7 @@ from seedbed.scoring import judgement
 from seedbed.scoring.judgement import Scores
 from seedbed.store.artifact import open_artifact
 from seedbed.tools.report import write_report
-from seedbed.tools.summary import what_to_open
+from seedbed.tools.summary import list_files_to_open
 from tests.support.drawings import Drawing
 from tests.view.conftest import CLASSES, IDS, write_run
 
@@ -79,15 +79,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shorten(root)
     data, judged = open_artifact("dataset", folder=root / "data"), open_artifact("evaluation", folder=root / "data")
     scores = Scores(judged, data.class_names)
-    classifier = judgement.of_classifier(open_artifact("cams", folder=root / "data"), data, [IDS[2]])
-    export.figures({"classifier": classifier, **scores.figures}, root / "data/metrics/evaluation.json")
+    classifier = judgement.judge_classifier(open_artifact("cams", folder=root / "data"), data, [IDS[2]])
+    export.write_figures({"classifier": classifier, **scores.figures}, root / "data/metrics/evaluation.json")
     plots = root / "data/plots"
     for kind in ("seeds", "masks", "predictions"):
-        rows = judgement.confusion_table(scores.confusions[kind], data.class_names)
-        export.table(("true", "predicted", "share", "pixels"), rows, plots / f"confusion_{kind}.csv")
-    export.table(("threshold", "miou", "mark"), scores.curve(), plots / "thresholds.csv")
-    export.table(("step", "loss", "learning_rate"), [(1, 0.7, 0.1), (2, 0.35, 0.05)], plots / "classifier.csv")
-    export.table(("step", "loss"), [], plots / "pretraining.csv")
+        rows = judgement.tabulate_confusion(scores.confusions[kind], data.class_names)
+        export.write_table(("true", "predicted", "share", "pixels"), rows, plots / f"confusion_{kind}.csv")
+    export.write_table(("threshold", "miou", "mark"), scores.curve(), plots / "thresholds.csv")
+    export.write_table(("step", "loss", "learning_rate"), [(1, 0.7, 0.1), (2, 0.35, 0.05)], plots / "classifier.csv")
+    export.write_table(("step", "loss"), [], plots / "pretraining.csv")
     return root
 
 
@@ -248,8 +248,8 @@ def without_truth(root: Path) -> None:
     figures = {"masks": {"images": 2, "images_with_truth": 0, "coverage": 1.0}, "predictions": {"images": 1, "images_with_truth": 0}}
     (root / "data/metrics/evaluation.json").write_text(json.dumps(figures), encoding="utf-8")
     for name in ("confusion_masks", "confusion_seeds", "confusion_predictions"):
-        export.table(("true", "predicted", "share", "pixels"), [], root / f"data/plots/{name}.csv")
-    export.table(("threshold", "miou", "mark"), [], root / "data/plots/thresholds.csv")
+        export.write_table(("true", "predicted", "share", "pixels"), [], root / f"data/plots/{name}.csv")
+    export.write_table(("threshold", "miou", "mark"), [], root / "data/plots/thresholds.csv")
 
 
 @pytest.mark.parametrize(
@@ -372,7 +372,7 @@ def test_the_command_in_an_empty_folder_says_what_is_missing(tmp_path: Path) -> 
 def test_the_summary_names_it_first(run: Path) -> None:
     with contextlib.chdir(run):
         Path("report.html").touch()
-        assert what_to_open().splitlines()[2].split()[0] == "report.html"
+        assert list_files_to_open().splitlines()[2].split()[0] == "report.html"
 
 
 def test_the_demo_ends_with_it() -> None:

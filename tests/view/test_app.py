@@ -230,7 +230,9 @@ def test_a_photograph_that_is_another_is_not_sent(look: Look, finished: Path, tm
     file.symlink_to(tmp_path / "secret")
     answer = look(root).client.get("/api/photo", params={"id": IDS[0]})
     assert (
-        answer.status_code == 409 and "found another file than the one indexed" in answer.json()["error"] and b"secret\n" not in answer.content
+        answer.status_code == 409
+        and "found another file than the one indexed" in answer.json()["error"]
+        and b"secret\n" not in answer.content
     )
 
 
