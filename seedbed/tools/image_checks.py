@@ -153,7 +153,16 @@ def _check_counts(row: Row) -> Iterator[str]:
         if counted > pixels * (judged and row["with_truth"]):
             described = f"{_write_size(row['size'])}, {_describe_judged(judged, row['with_truth'])}"
             yield f"confusion: {counted} pixels of {kind} in an image of {described}"
-    if not row["with_truth"] and any(row[name].any() for name in ("boundary_overlap", "sweep", "region_overlap", "region_boundary")):
+    for name in ("miou", "boundary_miou"):
+        if ((row[name] > 1) | ((row[name] < 0) & (row[name] != -1))).any():
+            yield f"{name}: a figure that is neither a share nor -1"
+    if ((row["disagreement"] < 0) | (row["disagreement"] > 1)).any():
+        yield "disagreement: a figure that is no share"
+    if (row["by_size"] < 0).any() or (row["by_size"][..., 1] > row["by_size"][..., 0]).any():
+        yield "by_size: a sum of IoU that so many things cannot have"
+    if not row["with_truth"] and any(
+        row[name].any() for name in ("boundary_overlap", "by_size", "sweep", "region_overlap", "region_boundary")
+    ):
         yield "counts that need a truth, but the image has none"
 
 

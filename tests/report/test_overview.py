@@ -44,7 +44,7 @@ def test_a_gallery_of_errors_shows_the_worst_first_and_asks_for_each_once(monkey
 
     def sheet(rows: Sequence[Mapping[str, Image]], *, captions: Sequence[str], legend: Any) -> Image:
         sheets.append((rows, captions))
-        assert legend == {"background": (0, 0, 0), "cat": (200, 0, 0), **drawing.LEGEND}
+        assert legend == {"background": (0, 0, 0), "cat": (230, 159, 0), **drawing.LEGEND}
         return np.zeros((4, 4, 3), np.uint8)
 
     def made(image: str, kind: str) -> dict[str, LabelMap]:

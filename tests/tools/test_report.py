@@ -286,9 +286,9 @@ def without_truth(root: Path) -> None:
                 write("data/plots/confusion_masks.csv", "true,predicted,share\na,b,1\n"),
             ],
             {
-                "": "found no zarr group",
-                "stages": "found no zarr group that Seedbed wrote",
-                "predictions": "found no zarr group",
+                "": "found something that Seedbed did not write",
+                "stages": "found something that Seedbed did not write",
+                "predictions": "found something that Seedbed did not write",
                 "trainings": "found bytes that are not UTF-8",
                 "confusion": "found the class 'a', which is true alone",
             },

@@ -343,7 +343,7 @@ def test_an_artifact_that_was_made_from_another(finished: Project, tmp_path: Pat
 # --- Content: right checksums, wrong numbers ---
 
 EXTENTS = {"y": 40, "x": 48, "class": 3, "map_y": 4, "map_x": 5, "patch_y": 3, "patch_x": 4, "channel": 2}
-EXTENTS |= {"predicted": 4, "kind": 2, "threshold": 1}
+EXTENTS |= {"predicted": 4, "kind": 2, "other_kind": 2, "threshold": 1, "thing_size": 2, "size_bound": 1}
 SIZES = {"a": (5, 7), "b": (6, 4)}  # a: cat, b: dog
 ALIGNED = {"patch_size": 3, "alignment": "padded"}
 Small = Callable[..., list[str]]
@@ -406,6 +406,11 @@ def counted(size: tuple[int, int], **other: Any) -> dict[str, Any]:
         "violations": [0, 0],
         "confusion": confusion,
         "boundary_overlap": np.ones((2, 3, 2)),
+        "miou": [1, -1],
+        "boundary_miou": [1, -1],
+        "smallest": [0, 0],
+        "disagreement": np.zeros((2, 2)),
+        "by_size": np.ones((2, 2, 2)),
         "sweep": np.ones((1, 3, 2)),
         "region_count": 1,
         "region_overlap": [1, 0, 1],
@@ -427,11 +432,15 @@ def counted(size: tuple[int, int], **other: Any) -> dict[str, Any]:
             {"with_truth": False},
             ["confusion: 24 pixels of seeds in an image of 6 x 4, without a truth", "counts that need a truth, but the image has none"],
         ),
+        ({"miou": [1.5, -1]}, ["miou: a figure that is neither a share nor -1"]),
+        ({"boundary_miou": [1, -0.5]}, ["boundary_miou: a figure that is neither a share nor -1"]),
+        ({"disagreement": np.full((2, 2), 2)}, ["disagreement: a figure that is no share"]),
+        ({"by_size": np.full((2, 2, 2), [1, 3])}, ["by_size: a sum of IoU that so many things cannot have"]),
         ({"coverage": [np.nan, 0]}, ["coverage: 1 of 2 values are NaN or infinite"]),
     ],
 )
 def test_counts(small: Small, bad: dict[str, Any], expected: list[str]) -> None:
-    whole = {"kinds": ["seeds", "masks"], "thresholds": [0.3], "threshold": 0.3}
+    whole = {"kinds": ["seeds", "masks"], "thresholds": [0.3], "threshold": 0.3, "size_bounds": [0.1]}
     assert small("evaluation", counted(SIZES["a"]), counted(SIZES["b"], **bad), whole=whole) == expected
 
 
@@ -446,7 +455,7 @@ def test_counts(small: Small, bad: dict[str, Any], expected: list[str]) -> None:
     ],
 )
 def test_labels_after_the_crf(small: Small, kind: str, labels: list[int], expected: list[str]) -> None:
-    whole = {"kinds": [kind, "masks"], "thresholds": [0.3], "threshold": 0.3}
+    whole = {"kinds": [kind, "masks"], "thresholds": [0.3], "threshold": 0.3, "size_bounds": [0.1]}
     good, bad = (np.full(SIZES[image], value, np.uint8) for image, value in (("a", labels[0]), ("b", labels[1])))
     rows = [counted(SIZES["a"], refined=good), counted(SIZES["b"], refined=bad)]
     assert small("evaluation", *rows, whole=whole) == expected
