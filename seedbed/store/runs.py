@@ -33,6 +33,7 @@ class Snapshot(ABC):
     """What a run left. Close it, or use it in `with`: links to its artifacts are gone then."""
 
     name: str  # as it is shown
+    project = Path()  # folder of the project that it is a run of
 
     def __enter__(self) -> Self:
         return self
@@ -103,6 +104,7 @@ class Folder(Snapshot):
         self._data = folder / FOLDER if is_project else folder
         # Of a folder of artifacts that is called otherwise nobody knows whether what lies beside it belongs to it.
         self._root = self._data.absolute().parent if self._data.absolute().name == FOLDER.name else None
+        self.project = Path() if name == WORKSPACE else self._root or Path()
 
     def read(self, file: str) -> str | None:
         below = file.removeprefix(f"{FOLDER}/")

@@ -14,7 +14,6 @@ from ruamel.yaml.error import YAMLError
 from seedbed import methods
 from seedbed.errors import ArtifactError, MachineError, SeedbedError
 from seedbed.images import Images
-from seedbed.params import Params
 from seedbed.report.contents import Run, Setting
 from seedbed.report.graph import Stage
 from seedbed.report.page import write_page
@@ -27,6 +26,7 @@ from seedbed.store.records import FOLDER
 from seedbed.store.runs import FIGURES, WORKSPACE, Snapshot, open_run
 from seedbed.store.schemas import NONE, SCHEMAS
 from seedbed.store.store import Store
+from seedbed.tools.photographs import find_raw_root
 from seedbed.types import Image, LabelMap
 
 PIPELINE, PLOTS = "dvc.yaml", "data/plots"
@@ -53,9 +53,8 @@ def write_report(run: str, file: Path, *, images: int) -> int:
 class Gathered:
     """Images and artifacts of a run, each opened once; what cannot be opened is an error whenever it is asked for."""
 
-    def __init__(self, run: Snapshot, params: Mapping[str, Any]) -> None:
+    def __init__(self, run: Snapshot) -> None:
         self._run = run
-        self._params = params
         self._opened: dict[str, Artifact | SeedbedError] = {}
 
     def names(self) -> list[str]:
@@ -84,10 +83,7 @@ class Gathered:
 
     @cached_property
     def _pictures(self) -> Images:
-        data = self.artifact("dataset")
-        root = Params(self._params, source=f"params.yaml of {self._run.name}", checked=False).raw_root()
-        beside = data.path.absolute().parent.parent / root  # of a run that lies in another folder
-        return Images(beside if beside.is_dir() else root, data)
+        return Images(find_raw_root(self._run), self.artifact("dataset"))
 
     @cached_property
     def _truth(self) -> Truth:
@@ -99,7 +95,7 @@ def gather(run: Snapshot) -> Run:
     problems: list[str] = []
     params = _try(lambda: run.params, problems)
     pipeline = _try(lambda: _read_pipeline(run), problems)
-    source, stages = Gathered(run, params), pipeline.get("stages", {})
+    source, stages = Gathered(run), pipeline.get("stages", {})
     stages = stages if isinstance(stages, Mapping) else {}
     evaluation = _section(params, "evaluation")
     reads = _list_reads(stages, params) or _recorded_reads(run)

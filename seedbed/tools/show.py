@@ -10,7 +10,6 @@ from PIL import Image as PillowImage
 
 from seedbed.errors import ArtifactError, DataError, ParamsError, SeedbedError, join_names
 from seedbed.images import Images
-from seedbed.params import Params
 from seedbed.report.drawing import draw_layer
 from seedbed.report.export import encode_png
 from seedbed.report.layers import Layer, list_layers, read_layer
@@ -18,6 +17,7 @@ from seedbed.report.lettering import Entry, draw_legend
 from seedbed.report.palette import UNLABELLED, make_palette
 from seedbed.store.artifact import Artifact
 from seedbed.store.runs import Snapshot, open_run
+from seedbed.tools.photographs import find_raw_root
 from seedbed.types import BACKGROUND, IGNORE, Image
 
 BY_CLASS = ("scores", "probabilities")  # ways of being shown that have a map for each class
@@ -120,7 +120,6 @@ def _read(artifact: Artifact, layer: Layer, image_id: str, classes: tuple[int, .
 def _photo(run: Snapshot, data: Artifact, image_id: str) -> tuple[Image | None, list[str]]:
     """The photograph, or why there is none."""
     try:
-        root = Params(run.params, source=f"params.yaml of {run.name}", checked=False).raw_root()
-        return Images(root, data)[image_id], []
+        return Images(find_raw_root(run), data)[image_id], []
     except SeedbedError as error:
         return None, [f"without the photograph: {error}"]

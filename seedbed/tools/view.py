@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 
-from seedbed.params import Params
-from seedbed.store.runs import Snapshot, open_run
+from seedbed.store.runs import open_run
+from seedbed.tools.photographs import find_raw_root
 from seedbed.view.app import Viewer
 from seedbed.view.library import Library
 from seedbed.view.server import serve
@@ -20,9 +19,4 @@ def look(run: str, against: str, *, host: str, port: int, announce: Callable[[st
     """
     with ExitStack() as stack:
         runs = [stack.enter_context(open_run(name)) for name in ((run, against) if against else (run,))]
-        serve(Viewer(*(Library(one, _raw_root(one)) for one in runs)), host=host, port=port, announce=announce)
-
-
-def _raw_root(run: Snapshot) -> Path:
-    """Where a run's raw data lies, as its own parameters say."""
-    return Params(run.params, source=f"params.yaml of {run.name}", checked=False).raw_root()
+        serve(Viewer(*(Library(one, find_raw_root(one)) for one in runs)), host=host, port=port, announce=announce)

@@ -309,7 +309,7 @@ def without_truth(root: Path) -> None:
                 "": "params.yaml of",
                 "figures": "There are no figures",
                 "parameters": "There is no params.yaml",
-                "training-images": "dataset: found nothing; expected a section",
+                "training-images": "found what cannot be read",
             },
         ),
         (
