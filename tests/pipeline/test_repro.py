@@ -313,6 +313,7 @@ def test_the_plan_gives_the_reason(checkout: Checkout) -> None:
     assert plan["refinement"] == "nothing to do"
 
 
+@pytest.mark.slow
 def test_a_lost_artifact_comes_from_the_cache(checkout: Checkout) -> None:
     lost = checkout.root / "data/seeds.zarr"
     shutil.rmtree(lost)

@@ -316,7 +316,7 @@ def test_an_artifact_of_an_older_schema(own: Project) -> None:
     record |= {"schema": 1}
     record["digest"] = digest({name: value for name, value in record.items() if name != "digest"})
     path.write_text(json.dumps(metadata))
-    parts = ("expected schema 3, which this version reads", "run `dvc repro --force --single-item dataset`")
+    parts = ("expected schema 4, which this version reads", "run `dvc repro --force --single-item dataset`")
     assert_refused(own.program("features"), "error: data/dataset.zarr: found schema 1", *parts)
 
 

@@ -45,6 +45,7 @@ def test_an_exported_model_runs_without_seedbed(finished: Project, tmp_path: Pat
     assert logits.shape == (3, 7, 64, 80) and logits.isfinite().all()
 
 
+@pytest.mark.slow
 def test_a_network_that_cannot_be_written_for_any_size_is_one_line(finished: Project, tmp_path: Path) -> None:
     (kept := tmp_path / "out" / "model.pt2").parent.mkdir()
     kept.write_bytes(b"of before")

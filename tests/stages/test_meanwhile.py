@@ -158,6 +158,7 @@ def published_meanwhile(project: Project, edit: Callable[[], object], *, checkou
         return program.status(), program.said.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_setting_after_the_artifact_is_published(finished: Project, tmp_path: Path) -> None:
     own = finished.copy_to(tmp_path / "project")
     status, said = published_meanwhile(own, lambda: change_params(own, "evaluation", pictures=1))

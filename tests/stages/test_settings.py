@@ -29,10 +29,8 @@ OTHER_VALUES: dict[str, list[Any]] = {
     "dataset.classes": [["cat"], ["dog"], ["dog", "cat"]],
     "dataset.root": ["data/raw/copy"],
     "evaluation.split": ["val"],
-    "evaluation.class_maps": ["none", "seeds"],
-    "evaluation.labels": [
-        {"labels": one} for one in ({}, {"seeds": "seeds", "masks": "none"}, {"seeds": "seeds", "masks": "seeds"}, {"others": "seeds"})
-    ],
+    "evaluation.class_maps": ["none"],
+    "evaluation.labels": [{"labels": one} for one in ({"seeds": "seeds", "masks": "none"}, {"seeds": "seeds", "others": "refinement"})],
     "evaluation.superpixels": ["none"],
     "evaluation.predictions": ["none"],
     "predictions.split": ["train"],

@@ -195,7 +195,7 @@ def test_nothing_that_was_made_knows_where_it_lies(finished: Project) -> None:
 
 FIGURES = [
     *("images", "images_with_truth", "miou", "false_positive_rate", "false_negative_rate", "coverage", "precision"),
-    *("iou", "false_positive_rates", "false_negative_rates", "absent", "boundary_miou", "boundary_iou"),
+    *("iou", "false_positive_rates", "false_negative_rates", "absent", "boundary_miou", "boundary_iou", "things"),
     *("images_with_labels", "label_violations", "label_violation_rate", "label_violation_area"),
 ]
 WITHOUT_TRUTH = ["images", "images_with_truth", "coverage", *FIGURES[-4:]]
@@ -454,6 +454,7 @@ def test_an_image_that_changed_since_it_was_indexed_stops_a_stage(own: Project) 
 # --- Without some images ---
 
 
+@pytest.mark.slow
 def test_as_many_broken_images_as_are_allowed_are_left_out_of_everything(finished: Project, tmp_path: Path) -> None:
     project = finished.copy_to(tmp_path)
     content = project.params()

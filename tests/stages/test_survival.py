@@ -235,6 +235,7 @@ def test_new_images_alone_are_computed(own_hundred: Project, tmp_path: Path) -> 
     assert_as_from_nothing(own_hundred, tmp_path / "anew", *PER_IMAGE)
 
 
+@pytest.mark.slow
 def test_images_that_are_gone_or_others_now(own_hundred: Project, tmp_path: Path) -> None:
     album = photos(*range(100))
     for gone in ("image_0000", "image_0050", "image_0099"):
@@ -534,6 +535,7 @@ def cluster() -> Iterator[str]:
         yield begun.scheduler_address
 
 
+@pytest.mark.slow
 def test_superpixels_are_the_same_on_a_cluster(crowd: Project, undisturbed: Undisturbed, tmp_path: Path, cluster: str) -> None:
     project = crowd.copy_to(tmp_path)
     with started(project, "superpixels", "--scheduler", cluster) as program:
