@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,10 +39,17 @@ def record_of(path: Path) -> dict[str, Any]:
 
 def files_below(path: Path) -> Iterator[tuple[str, Path]]:
     """Every file below a group but its own metadata, by relative name, in order."""
-    for file in sorted(path.rglob("*")):
-        relative = file.relative_to(path).as_posix()
-        if file.is_file() and relative != "zarr.json":
-            yield relative, file
+    yield from ((relative, path / relative) for relative in sorted(_walk(str(path), "")) if relative != "zarr.json")
+
+
+def _walk(folder: str, prefix: str) -> Iterator[str]:
+    """Relative names of files; several times as fast as `Path.rglob`, which counts where there are thousands of them."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(entry.path, f"{prefix}{entry.name}/")
+            elif entry.is_file():
+                yield f"{prefix}{entry.name}"
 
 
 def digest(content: Any) -> str:
