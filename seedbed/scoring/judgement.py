@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from seedbed.reads import read_total
 from seedbed.scoring import metrics
 from seedbed.scoring.boundaries import Boundaries, FilledTruth
 from seedbed.scoring.metrics import Counts, figure
-from seedbed.scoring.things import find_smallest, measure_by_size, measure_disagreement
+from seedbed.scoring.things import find_smallest, find_things, hide_void, measure_by_size, measure_disagreement
 from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import FIXED
 from seedbed.types import IGNORE, ClassMaps, LabelMap, RegionMap
@@ -102,17 +103,20 @@ class Judge:
         violations, coverage = np.zeros(len(self.names), np.int64), np.zeros(len(self.names))
         smallest, disagreement = np.zeros(len(self.names), np.int64), np.zeros((len(self.names), len(self.names)))
         by_size = np.zeros((len(self.names), len(self.size_bounds) + 1, FIXED["thing"]))
+        things = {index: find_things(labels) for index, labels in there}
         for index, labels in there:
-            coverage[index], smallest[index] = (labels != IGNORE).mean(), find_smallest(labels)
-            disagreement[index, [other for other, _ in there]] = [measure_disagreement(labels, one) for _, one in there]
+            coverage[index], smallest[index] = (labels != IGNORE).mean(), find_smallest(things[index])
             if contained is not None:
                 violations[index] = metrics.label_violations(labels, contained)
+        for (index, labels), (other, others) in combinations(there, 2):
+            disagreement[index, other] = disagreement[other, index] = measure_disagreement(labels, others)
         if truth is not None:
-            filled = FilledTruth.of(truth)
+            filled, true = FilledTruth.of(truth), find_things(truth)
             for index, labels in there:
                 confusion[index] = metrics.confusion(truth, labels, num_classes=self.num_classes)
                 boundary_overlap[index] = self.boundaries.overlap(labels, filled, num_classes=self.num_classes)
-                by_size[index] = measure_by_size(labels, truth, self.size_bounds)
+                known = hide_void(labels, truth)
+                by_size[index] = measure_by_size(things[index] if known is labels else find_things(known), true, self.size_bounds)
             if class_maps is not None:
                 sweep = metrics.threshold_sweep(class_maps, truth, self.thresholds, num_classes=self.num_classes)
             if regions is not None:

@@ -8,7 +8,8 @@ are shares of the image.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -17,47 +18,61 @@ import numpy.typing as npt
 from seedbed.types import BACKGROUND, IGNORE, LabelMap, RegionMap
 
 
-def find_things(labels: LabelMap) -> Iterator[tuple[int, int, RegionMap]]:
-    """Every class but background, how many things of it there are, and which each pixel belongs to, from 1 on; 0 is none.
+@dataclass(frozen=True)
+class Things:
+    """All things of a class."""
 
-    Pixels that touch at a corner are connected.
-    """
-    for label in np.unique(labels):
+    label: int
+    numbers: RegionMap  # (y, x): thing of every pixel, from 1 on; 0 is none
+    pixels: npt.NDArray[np.int64]  # of every thing, from number 1 on
+
+
+def find_things(labels: LabelMap) -> list[Things]:
+    """The things of every class but background. Pixels that touch at a corner are connected."""
+    found = []
+    for label in np.flatnonzero(np.bincount(labels.ravel(), minlength=IGNORE + 1)):
         if label not in (BACKGROUND, IGNORE):
-            count, numbers = cv2.connectedComponents((labels == label).astype(np.uint8), connectivity=8)
-            yield int(label), count - 1, numbers
+            _, numbers, about, _ = cv2.connectedComponentsWithStats((labels == label).astype(np.uint8), connectivity=8)
+            found.append(Things(int(label), np.asarray(numbers, np.int32), about[1:, cv2.CC_STAT_AREA].astype(np.int64)))
+    return found
 
 
-def find_smallest(labels: LabelMap) -> int:
+def find_smallest(things: Sequence[Things]) -> int:
     """Pixels of the smallest thing; 0 where there is none."""
-    sizes = [np.bincount(numbers.ravel())[1:].min() for _, _, numbers in find_things(labels)]
-    return int(min(sizes, default=0))
+    return min((int(one.pixels.min()) for one in things), default=0)
 
 
-def measure_by_size(labels: LabelMap, truth: LabelMap, bounds: Sequence[float]) -> npt.NDArray[np.float64]:
+def hide_void(labels: LabelMap, truth: LabelMap) -> LabelMap:
+    """Labels without those of pixels whose truth is 255, which count nowhere."""
+    return np.asarray(np.where(truth == IGNORE, IGNORE, labels), np.uint8) if (truth == IGNORE).any() else labels
+
+
+def measure_by_size(made: Sequence[Things], true: Sequence[Things], bounds: Sequence[float]) -> npt.NDArray[np.float64]:
     """True things of each size, and the sum of their IoU (size, 2).
 
     What is labelled beyond things counts against those that the connected labels touch, in proportion to how much they cover of each.
-    Pixels whose truth is 255 are left out.
 
+    made: of labels without void.
     bounds: shares of the image that part one size from the next, ascending.
     """
     found = np.zeros((len(bounds) + 1, 2))
-    made = np.where(truth == IGNORE, IGNORE, labels).astype(np.uint8)
-    predicted = {label: (count, numbers) for label, count, numbers in find_things(made)}
-    for label, count, numbers in find_things(truth):
-        others, parts = predicted.get(label, (0, np.zeros_like(numbers)))
-        common = np.zeros((count + 1, others + 1), np.int64)
-        np.add.at(common, (numbers.ravel(), parts.ravel()), 1)
-        covered, beyond = common[1:, 1:], common[0, 1:]
+    predicted = {one.label: one for one in made}
+    for one in true:
+        covered, beyond = _overlap(one, predicted[one.label]) if one.label in predicted else (np.zeros((len(one.pixels), 0)), np.zeros(0))
         share = covered / np.maximum(covered.sum(axis=0), 1)
-        pixels, hit = common[1:].sum(axis=1), covered.sum(axis=1)
-        iou = hit / (pixels + share @ beyond)
-        np.add.at(found, np.digitize(pixels / truth.size, bounds), np.stack([np.ones(count), iou], axis=1))
+        iou = covered.sum(axis=1) / (one.pixels + share @ beyond)
+        np.add.at(found, np.digitize(one.pixels / one.numbers.size, bounds), np.stack([np.ones(len(iou)), iou], axis=1))
     return found
+
+
+def _overlap(true: Things, made: Things) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Pixels that each true thing shares with each that was made (true, made), and those of the latter beyond all true ones."""
+    height, width = 1 + len(true.pixels), 1 + len(made.pixels)
+    common = np.bincount((true.numbers * np.int64(width) + made.numbers).ravel(), minlength=height * width).reshape(height, width)
+    return common[1:, 1:].astype(np.float64), common[0, 1:].astype(np.float64)
 
 
 def measure_disagreement(one: LabelMap, other: LabelMap) -> float:
     """Share of the pixels that both label which they label differently; 0 where there are none."""
     both = (one != IGNORE) & (other != IGNORE)
-    return float((one[both] != other[both]).mean()) if both.any() else 0.0
+    return np.count_nonzero(both & (one != other)) / max(1, np.count_nonzero(both))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from seedbed.scoring.things import find_smallest, find_things, measure_by_size, measure_disagreement
+from seedbed.scoring import things
+from seedbed.scoring.things import find_smallest, find_things, hide_void, measure_disagreement
 from seedbed.types import LabelMap
 
 TWO = np.array([[1, 1, 0, 2, 0, 0], [0, 0, 1, 0, 2, 0], [0, 0, 0, 0, 0, 255], [1, 0, 0, 0, 0, 2]], np.uint8)
@@ -17,12 +21,16 @@ def rows(text: str) -> LabelMap:
     return np.array([[values.get(one, one) for one in row] for row in text.split()], np.uint8)
 
 
+def measure_by_size(labels: LabelMap, truth: LabelMap, bounds: Sequence[float]) -> npt.NDArray[np.float64]:
+    return things.measure_by_size(find_things(hide_void(labels, truth)), find_things(truth), bounds)
+
+
 def test_pixels_that_touch_at_a_corner_are_one_thing_and_void_is_none() -> None:
-    found = {label: (count, np.bincount(numbers.ravel()).tolist()) for label, count, numbers in find_things(TWO)}
-    assert found == {1: (2, [20, 3, 1]), 2: (2, [21, 2, 1])}
-    assert find_smallest(TWO) == 1
-    assert find_smallest(np.zeros((2, 3), np.uint8)) == find_smallest(np.full((2, 3), 255, np.uint8)) == 0
-    assert find_smallest(rows("11.22 11.22")) == 4
+    found = {one.label: (one.pixels.tolist(), np.bincount(one.numbers.ravel()).tolist()) for one in find_things(TWO)}
+    assert found == {1: ([3, 1], [20, 3, 1]), 2: ([2, 1], [21, 2, 1])}
+    assert find_smallest(find_things(TWO)) == 1
+    assert find_smallest(find_things(np.zeros((2, 3), np.uint8))) == find_smallest(find_things(np.full((2, 3), 255, np.uint8))) == 0
+    assert find_smallest(find_things(rows("11.22 11.22"))) == 4
 
 
 def test_a_perfect_answer_finds_every_thing_whatever_its_size() -> None:
