@@ -3,7 +3,8 @@
 export const IGNORE = 255;
 const BORDER = [255, 255, 255];
 const DARK = [0, 0, 0];
-const RAMP = [[0, 32, 76], [124, 123, 120], [255, 233, 69]]; // from nothing to all, for every eye
+const DIM = 0.4;
+export const RAMP = [[0, 32, 76], [124, 123, 120], [255, 233, 69]]; // from nothing to all, for every eye
 
 function blend(pixels, place, colour, share) {
   for (let channel = 0; channel < 3; channel++) {
@@ -68,6 +69,12 @@ function colours(pixels, layer) {
   }
 }
 
+/** A pixel without its colour and with little light, as what is right looks in pictures of errors. */
+function dim(pixels, place) {
+  const grey = DIM * (0.299 * pixels[place] + 0.587 * pixels[place + 1] + 0.114 * pixels[place + 2]);
+  return [grey, grey, grey];
+}
+
 /** False: a class where background is; missed: nothing where a class is; confused: another class. */
 function errors(pixels, layer, { errors: meaning }) {
   const { values } = layer.array;
@@ -76,7 +83,7 @@ function errors(pixels, layer, { errors: meaning }) {
     const label = values[index];
     const truth = layer.truth.values[index];
     if (truth === IGNORE) blend(pixels, 4 * index, nowhere, layer.opacity);
-    else if (label === truth) blend(pixels, 4 * index, DARK, 0.6 * layer.opacity);
+    else if (label === truth) blend(pixels, 4 * index, dim(pixels, 4 * index), layer.opacity);
     else if (label === IGNORE || label === 0) blend(pixels, 4 * index, missed, layer.opacity);
     else blend(pixels, 4 * index, truth === 0 ? falsely : confused, layer.opacity);
   }

@@ -3,7 +3,7 @@
 import * as address from "./address.js";
 import { array, json, photo } from "./api.js";
 import { chip, figure, make, paint, percent, select } from "./dom.js";
-import { IGNORE, compose, shares } from "./draw.js";
+import { IGNORE, RAMP, compose, shares } from "./draw.js";
 import { showTrial } from "./trial.js";
 
 const TRUTH = "truth";
@@ -200,7 +200,11 @@ class View {
       if (layer.shown === ERRORS) {
         rows.push(make("span"), make("strong", {}, `errors of ${layer.of}`), make("span"));
         for (const [meaning, colour] of this.run.errors) rows.push(chip(colour), make("span", {}, meaning), make("span"));
-      } else if (["labels", "probabilities"].includes(layer.shown) && layer.classId === null) {
+      } else if (["scores", "confidence"].includes(layer.shown) && layer.classId === null) {
+        rows.push(make("span"), make("strong", {}, layer.name), make("span", { class: "faint" }, "0 to 1"), ramp());
+      } else if (layer.classId !== null && layer.classId !== undefined) {
+        rows.push(chip(this.run.palette[layer.classId]), make("bdi", {}, `${layer.name}, ${this.run.classes[layer.classId]}`), make("span", { class: "faint" }, "0 to 1"));
+      } else if (["labels", "probabilities"].includes(layer.shown)) {
         rows.push(make("span"), make("strong", {}, layer.name), make("span"));
         for (const [label, share] of shares(layer.array)) {
           const [colour, text] = label === IGNORE ? [this.run.unlabelled, "no label (not drawn)"] : [this.run.palette[label], this.run.classes[label]];
@@ -208,7 +212,7 @@ class View {
         }
       }
     }
-    this.legend.replaceChildren(...(rows.length ? rows : [make("span", { class: "faint" }), make("span", { class: "faint" }, "Turn a layer of labels on."), make("span")]));
+    this.legend.replaceChildren(...(rows.length ? rows : [make("span", { class: "faint" }), make("span", { class: "faint" }, "Turn a layer on."), make("span")]));
   }
 
   /** What lies under the pointer: values of the layers, and the superpixel with its scores and its reason. */
@@ -262,6 +266,12 @@ class View {
       s: () => this.sides.length > 1 && address.go(address.changed({ view: address.get("view") === "swipe" ? "" : "swipe" })),
     };
   }
+}
+
+function ramp() {
+  const element = make("div", { class: "ramp" });
+  element.style.background = `linear-gradient(to right, ${RAMP.map((colour) => `rgb(${colour.join(" ")})`).join(", ")})`;
+  return element;
 }
 
 function name(layer) {
