@@ -75,4 +75,4 @@ def _overlap(true: Things, made: Things) -> tuple[npt.NDArray[np.float64], npt.N
 def measure_disagreement(one: LabelMap, other: LabelMap) -> float:
     """Share of the pixels that both label which they label differently; 0 where there are none."""
     both = (one != IGNORE) & (other != IGNORE)
-    return np.count_nonzero(both & (one != other)) / max(1, np.count_nonzero(both))
+    return int(np.count_nonzero(both & (one != other))) / max(1, int(np.count_nonzero(both)))
