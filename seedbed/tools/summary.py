@@ -27,8 +27,7 @@ TO_OPEN = (
     ("data/plots/errors_predictions.png", "the images with the worst predictions, and their errors; also errors_masks.png"),
     ("data/metrics/images.csv", "every image's mIoU, worst first"),
     ("data/plots/iou.png", "every class's IoU; in the same folder confusion matrices, and class maps by threshold"),
-    ("data/metrics/evaluation.json", "every figure, class by class; `dvc metrics diff` compares two runs"),
-    ("data/refinement.zarr", "the masks themselves: zarr.open('data/refinement.zarr', mode='r')['labels'][0]"),
+    ("data/metrics/evaluation.json", "every figure, class by class; `seedbed compare` compares two runs"),
 )
 
 
@@ -60,4 +59,4 @@ def figures_table() -> Table:
 def list_files_to_open() -> str:
     """Files that are worth a look and exist."""
     lines = [f"  {path:36} {what}" for path, what in TO_OPEN if Path(path).exists()]
-    return "\n".join(["", "Open:", *lines])
+    return "\n".join(["", "Open:", *lines, "", "Every mask, in the browser: `seedbed view`"])
