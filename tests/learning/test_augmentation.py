@@ -231,7 +231,7 @@ def test_the_same_chance_gives_the_same_view() -> None:
     assert np.array_equal(first.image, second.image)
 
 
-@pytest.mark.parametrize("size", [(20, 31), (31, 20), (64, 45)])
+@pytest.mark.parametrize("size", [(20, 31), (31, 20), (64, 45), (2, 1)])
 def test_the_longer_side_is_brought_to_its_length_whatever_the_image_s(size: tuple[int, int]) -> None:
     height, width = size
     view = dataclasses.replace(STILL, crop=48, longer_side=40).view(coordinates(height, width), np.random.default_rng(0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import logging
 import math
 import random
 import signal
@@ -19,6 +20,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.spawn import ProcessException
 
 from seedbed.errors import TrainingError
 from seedbed.learning.augmentation import Augmentation, Colours, Sample
@@ -28,6 +30,7 @@ from seedbed.learning.learner import Learner, Trained, collect_columns
 from seedbed.learning.loop import count_devices, fit
 from seedbed.learning.optimisers import Descent, Scheduled
 from seedbed.learning.training import Sampling, Training
+from seedbed.run import interruption
 from seedbed.run.machine import Machine
 
 PROJECT = Path(__file__).parents[2]
@@ -732,6 +735,23 @@ def test_a_process_that_fails_ends_the_training_in_one_line(file: Path) -> None:
     sampling = Sampling(FOUR, AUGMENTATION.view, Batch.of)
     with pytest.raises(TrainingError, match=r"^test: found a process that failed: .*TrainingError: test: found trouble"):
         fit(Failing, pictures(5), sampling, machine=Machine("cpu", devices=2), name="test", checkpoints=Checkpoints(file, seconds=math.inf))
+
+
+def test_that_the_other_processes_are_ended_is_not_told(
+    file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What torch does when one of several processes has failed: it warns of every other, ends it, and raises."""
+    caplog.set_level(logging.WARNING, logger="torch.multiprocessing.spawn")  # as in a new process
+
+    def fail(_: Callable[[], None]) -> None:
+        logging.getLogger("torch.multiprocessing.spawn").warning("Terminating process %s via signal SIGTERM", 5)
+        raise ProcessException("-- Process 1 terminated with the following error:\nthe last line", 1, 4)
+
+    monkeypatch.setattr(interruption, "supervise", fail)
+    with pytest.raises(TrainingError) as raised:
+        plainly(FOUR, machine=Machine("cpu", devices=2), checkpoints=Checkpoints(file, seconds=math.inf))
+    assert str(raised.value) == "test: found a process that failed: the last line; expected all to finish; see above, or use one device"
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("readers", [2, 5])

@@ -131,9 +131,10 @@ def test_without_a_source_weights_stay_random() -> None:
     assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
 
 
-def test_a_network_that_knows_no_stride_is_refused() -> None:
-    with pytest.raises(ParamsError, match="network: found 'vgg11', which does not support the output stride 8"):
-        Backbone("vgg11", output_stride=8)
+@pytest.mark.parametrize("name", ["vgg11", "ghostnet_050"])  # the second has blocks, as a transformer does, but no patches
+def test_a_network_that_knows_no_stride_is_refused(name: str) -> None:
+    with pytest.raises(ParamsError, match=f"network: found '{name}', which does not support the output stride 8"):
+        Backbone(name, output_stride=8)
 
 
 def test_a_transformer_gives_a_map_with_a_cell_for_every_patch() -> None:
@@ -240,17 +241,14 @@ def test_a_stage_may_start_from_what_it_reads() -> None:
     check_source(Backbone("test_resnet", output_stride=16).trunk, weights, stage="segmenter")
 
 
-@pytest.mark.parametrize("head", [None, "fc", ("fc",)])
-def test_weights_of_the_hub_come_without_their_head(head: str | tuple[str, ...] | None) -> None:
+@pytest.mark.parametrize("heads", [(), "fc", ("fc",), "top", ("top", "beside")])
+def test_weights_of_the_hub_come_without_their_heads(heads: str | tuple[str, ...]) -> None:
     """timm takes a state from its configuration instead of downloading one, so no hub is needed to see that it fits."""
-    published = vars(networks)["timm"].create_model("test_resnet", num_classes=1000)
-    backbone = Backbone("test_resnet", output_stride=16)
-    trunk = backbone.trunk
+    published = vars(networks)["timm"].create_model("test_resnet", num_classes=0).state_dict()
+    trunk = Backbone("test_resnet", output_stride=16).trunk
+    named = (heads,) if isinstance(heads, str) else heads
+    state = published | {f"{head}.{entry}": torch.ones(5) for head in named for entry in ("weight", "bias")}
     configured: dict[str, Any] = vars(trunk)["pretrained_cfg"]
-    vars(trunk)["pretrained_cfg"] = {**configured, "state_dict": published.state_dict(), "num_classes": 1000, "classifier": head}
-    if head is None:  # a network without a head has entries that nobody wants
-        vars(trunk)["pretrained_cfg"]["state_dict"] = {
-            name: value for name, value in published.state_dict().items() if not name.startswith("fc")
-        }
-    initialise(backbone.trunk, InitialWeights(source="hub", file="", sha256=""))
-    assert all(torch.equal(value, published.state_dict()[name]) for name, value in trunk.state_dict().items())
+    vars(trunk)["pretrained_cfg"] = {**configured, "state_dict": state, "num_classes": 1000, "classifier": heads or None}
+    initialise(trunk, InitialWeights(source="hub", file="", sha256=""))
+    assert all(torch.equal(value, published[name]) for name, value in trunk.state_dict().items())

@@ -73,6 +73,13 @@ def test_a_missing_file(tmp_path: Path) -> None:
     assert "found no such file; expected initial weights; correct initial_weights.file in params.yaml" in refusal(network(), given)
 
 
+@pytest.mark.parametrize("source", ["none", "hub", "pretraining", "classifier"])
+@pytest.mark.parametrize(("file", "sha256"), [("a.pth", ""), ("", "5" * 64)])
+def test_a_file_is_named_where_weights_come_from_it_alone(source: str, file: str, sha256: str) -> None:
+    with pytest.raises(ValueError, match="no file and no sha256 unless source is file"):
+        InitialWeights(source=source, file=file, sha256=sha256)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(("wanted", "expected"), [("", "a digest"), ("0" * 64, "0" * 64)])
 def test_another_digest(tmp_path: Path, wanted: str, expected: str) -> None:
     given = published_weights(tmp_path / "a.safetensors", filled())

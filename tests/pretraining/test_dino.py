@@ -45,8 +45,8 @@ def test_an_image_is_seen_in_crops_of_two_sizes(dino: Dino) -> None:
     made = views(method)
     assert made.large_VBCYX.shape == (2, 2, 3, 32, 32) and made.small_VBCYX.shape == (3, 2, 3, 16, 16)
     assert made.large_VBCYX.min() >= 0 and 0.5 < made.large_VBCYX.max() <= 1
-    alone = views(dataclasses.replace(dino, small=dataclasses.replace(dino.small, count=0)))
-    assert len(alone.small_VBCYX) == 0
+    alone = views(dataclasses.replace(method, small=dataclasses.replace(dino.small, count=0)))
+    assert alone.small_VBCYX.shape == (0, 2, 3, 16, 16)
 
 
 @pytest.mark.parametrize("size", [(30, 40), (64, 9), (1, 7)])
@@ -65,6 +65,14 @@ def test_a_crop_shows_as_much_of_the_image_as_it_says(size: tuple[int, int]) -> 
                 for cut in (whole.cut(image, random), part.cut(image, random))
             ]
             assert spread[0] > 0.6 and spread[1] < 0.2
+
+
+@pytest.mark.parametrize("size", [(4, 5), (5, 4), (1, 1)])
+def test_the_smallest_crop_is_a_pixel(size: tuple[int, int]) -> None:
+    image = np.random.default_rng(1).permutation(np.arange(np.prod(size), dtype=np.uint8))[:, None].repeat(3, axis=1).reshape(*size, 3)
+    random, crops = np.random.default_rng(0), Crops(count=1, edge=16, smallest=0.01, largest=0.01)
+    seen = [np.unique(crops.cut(image, random)).tolist() for _ in range(200)]
+    assert sorted(map(list, {tuple(one) for one in seen})) == [[value] for value in range(image.size // 3)]
 
 
 def test_sizes_of_crops_are_in_order() -> None:

@@ -153,6 +153,19 @@ def test_figures_are_counted_over_all_images_with_a_truth(verdict: Judged) -> No
     }
 
 
+def test_the_number_of_regions_is_a_mean_of_two_decimals(verdict: Judged) -> None:
+    rows = {"a": REGIONS, "b": REGIONS, "c": np.zeros((2, 3), np.int32)}
+    made = verdict(**{image: judge(None, regions=regions, seeds=LABELS) for image, regions in rows.items()})
+    assert made.figures["superpixels"]["mean_count"] == 1.67  # of 2, 2 and 1
+
+
+def test_whether_an_image_is_selected_is_part_of_what_is_known_of_it() -> None:
+    selected = Selection(frozenset({"a", "b"}))
+    assert [selected.key(image) for image in "abc"] == ["True", "True", "False"]
+    assert [image in selected for image in "abc"] == [True, True, False]
+    assert selected.only(["b", "c"]) == Selection(frozenset({"b"}))
+
+
 def test_without_any_truth_figures_keep_what_can_be_said(verdict: Judged) -> None:
     without = verdict(a=judge(None, seeds=LABELS), b=judge(None, seeds=TRUTH, contained=(2,)), c=judge(None, seeds=TRUTH, contained=None))
     assert without.figures == {

@@ -149,6 +149,15 @@ def test_what_lies_in_the_place_of_a_mask_is_told_and_not_waited_for(root: Path,
     assert truth.problem("a", (2, 3)) == f"{root}/masks/a.png: {found} instead of a file"
 
 
+def test_masks_of_no_image_are_strays_where_every_mask_should_have_one(root: Path) -> None:
+    files = ["a.png", "b.png", "more/c.png", ".hidden"]
+    for name in files:
+        (root / "masks" / name).parent.mkdir(exist_ok=True)
+        (root / "masks" / name).touch()
+    assert of_a(root).strays() == ["masks/b.png", "masks/more/c.png"]
+    assert Pictures(root, "images", ("masks", "other")).strays(["images/a.jpg"]) == []
+
+
 def test_official_masks_come_before_those_of_other_people(tmp_path: Path) -> None:
     layouts.voc(tmp_path)
     files = {name: f"JPEGImages/{name}.jpg" for name in layouts.SIZES}

@@ -1,0 +1,33 @@
+"""Transformers: what they are given and what is kept of them."""
+
+from __future__ import annotations
+
+import torch
+
+from seedbed.networks.transformer import Tokens, compute_keys
+
+
+def test_images_are_standardised_by_the_mean_and_the_deviation_of_their_network() -> None:
+    tokens = Tokens("deit_tiny_patch16_224", patch_size=16).eval()
+    images, mean, deviation = torch.rand(1, 3, 32, 48), torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    seen: list[torch.Tensor] = []
+    tokens.trunk.patch_embed.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    with torch.inference_mode():
+        tokens(images)
+    assert torch.allclose(seen[0], (images - mean.view(3, 1, 1)) / deviation.view(3, 1, 1), atol=1e-6)
+
+
+def test_mean_and_deviation_belong_to_the_architecture_and_not_to_the_weights() -> None:
+    tokens = Tokens("test_vit", patch_size=16)
+    assert {name for name, _ in tokens.named_buffers()} >= {"mean", "deviation"}
+    assert all(name.startswith("trunk.") for name in tokens.state_dict())
+
+
+def test_keys_have_the_bias_of_keys() -> None:
+    """Networks of timm begin with biases of 0, which would hide another one."""
+    attention = Tokens("test_vit", patch_size=16).trunk.blocks[0].attn
+    bias, given = torch.nn.init.normal_(attention.qkv.bias), torch.rand(2, 5, 64)
+    expected = (given @ attention.qkv.weight.T + bias).chunk(3, dim=-1)[1]
+    assert torch.allclose(compute_keys(attention, given), expected, atol=1e-5)
+    attention.qkv.bias = None
+    assert torch.allclose(compute_keys(attention, given), expected - bias.chunk(3)[1], atol=1e-5)

@@ -1,0 +1,32 @@
+"""What artifacts hold, as methods take it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from seedbed.reads import Patches, read_entry
+from seedbed.types import Alignment
+from tests.support.publishing import published
+
+EXTENTS = {"y": 7, "x": 9, "class": 3, "map_y": 4, "map_x": 5, "patch_y": 2, "patch_x": 3, "channel": 2}
+
+
+def test_features_that_are_not_wanted_are_one_patch_without_channels(tmp_path: Path) -> None:
+    values = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
+    whole = {"patch_size": 4, "alignment": Alignment.RESIZED}
+    features = published("features", tmp_path, [{"ids": "a", "size": (7, 9), "patches": values}], whole=whole, extents=EXTENTS)
+    wanted, unwanted = Patches(features, wanted=True), Patches(features, wanted=False)
+    assert np.array_equal(wanted["a"].values, values) and wanted.key("a") == features.key("a") != ""
+    nothing = unwanted["a"]
+    assert (nothing.values.shape, nothing.values.dtype, nothing.patch_size) == ((1, 1, 0), np.float32, 1)
+    assert nothing.alignment is Alignment.PADDED and unwanted.key("a") == ""
+
+
+def test_an_entry_that_has_no_padding_is_read_as_it_is(tmp_path: Path) -> None:
+    row = {"ids": "a", "size": (7, 9), "present": [False, True, False], "maps": np.zeros((3, 2, 5), np.float32)}
+    rows = [{**row, "scores": [0, 0.25, 0.5]}, {**row, "ids": "b", "scores": [0, 0.75, 1]}]
+    maps = published("cams", tmp_path, rows, extents=EXTENTS)
+    assert read_entry(maps, "scores", "b").tolist() == [0, 0.75, 1]
+    assert read_entry(maps, "maps", "b").shape == (3, 2, 5)
