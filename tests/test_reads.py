@@ -20,7 +20,7 @@ def test_features_that_are_not_wanted_are_one_patch_without_channels(tmp_path: P
     wanted, unwanted = Patches(features, wanted=True), Patches(features, wanted=False)
     assert np.array_equal(wanted["a"].values, values) and wanted.key("a") == features.key("a") != ""
     nothing = unwanted["a"]
-    assert (nothing.values.shape, nothing.values.dtype, nothing.patch_size) == ((1, 1, 0), np.float32, 1)
+    assert nothing.values.shape == (1, 1, 0) and nothing.values.dtype == np.float32 and nothing.patch_size == 1
     assert nothing.alignment is Alignment.PADDED and unwanted.key("a") == ""
 
 
