@@ -230,8 +230,9 @@ def test_figures_and_pictures_are_left(checkout: Checkout) -> None:
     assert shown.exit_code == 0, shown.stderr
     for kind in ("classifier", "class_maps", "seeds", "masks", "superpixels", "predictions", "predictions_crf"):
         assert kind in shown.stdout
-    named = [line.split()[0] for line in shown.stdout.partition("Open:")[2].splitlines() if line.strip()]
-    assert len(named) == 7
+    files, _, browser = shown.stdout.partition("Open:\n")[2].partition("\n\n")
+    named = [line.split()[0] for line in files.splitlines()]
+    assert len(named) == 6 and browser == "Every mask, in the browser: `seedbed view`\n"
     assert all((checkout.root / name).exists() for name in named)
 
 
