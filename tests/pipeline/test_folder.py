@@ -74,7 +74,7 @@ def test_stages_of_a_pipeline_in_a_folder_follow_each_other(tmp_path: Path) -> N
     assert len(open_artifact("superpixels", folder=second.root / "data").ids) == 5
     second.params["superpixels"]["dino"]["threshold"] = 0.9
     second.write_params()
-    assert second.plan()["superpixels"] == "runs: params.yaml: superpixels.dino.threshold changed"
+    assert second.plan()["superpixels"] == "runs: params.yaml: superpixels.dino changed"
     assert seedbed(second.root, "verify").exit_code == 2, "what was made with another threshold"
     assert second.repro() == ["superpixels"]
     assert seedbed(second.root, "verify").exit_code == 0
