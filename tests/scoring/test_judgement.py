@@ -398,3 +398,13 @@ def test_whether_an_image_is_chosen_is_all_that_is_known_of_the_choice() -> None
     assert "a" in chosen and "d" not in chosen
     assert chosen.key("a") == chosen.key("b") == Selection(frozenset("a")).key("a") != chosen.key("d")
     assert chosen.only(["c", "d", "b"]) == Selection(frozenset("bc"))
+
+
+def test_predicted_images_are_those_of_the_predictions(tmp_path: Path) -> None:
+    columns = {"size": (2, 3), "map_size": (2, 3)}
+    maps = [{"ids": one, **columns, "scores": [0, 1, 0], "present": [False] * 3, "maps": np.zeros((3, 2, 3))} for one in "ab"]
+    extents = {"class": 3, "map_y": 2, "map_x": 3}
+    class_maps = published("cams", tmp_path, maps, extents=extents)
+    predictions = published("predictions", tmp_path, [{"ids": "c", **columns, "probabilities": np.zeros((3, 2, 3))}], extents=extents)
+    assert judgement.Judged(class_maps, {}, None, predictions).predicted == ["c"]
+    assert judgement.Judged(class_maps, {}, None, None).predicted == []
