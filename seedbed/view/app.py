@@ -215,7 +215,7 @@ def list_images(viewer: Viewer, request: Request) -> Response:
 
 def describe_image(viewer: Viewer, request: Request) -> Response:
     """An image, and what there is to see of it in each run."""
-    image_id, catalogue = request.query_params["id"], viewer.catalogue
+    image_id, catalogue = _ask(request, "id"), viewer.catalogue
     row = catalogue.data.row(image_id)
     splits = [str(one) for one in catalogue.data.array("split_names")[catalogue.data.array("splits")[row]]]
     figures = {catalogue.keys[key]: value for key, value in catalogue.figures(row).items()}
@@ -229,8 +229,8 @@ def describe_image(viewer: Viewer, request: Request) -> Response:
 def send_layer(viewer: Viewer, request: Request) -> Response:
     """A layer of an image."""
     asked, library = request.query_params, viewer.library(request)
-    artifact, image_id = library.artifact(asked["artifact"]), asked["id"]
-    spec = artifact.schema.arrays.get(asked["array"])
+    artifact, image_id = library.artifact(_ask(request, "artifact")), _ask(request, "id")
+    spec = artifact.schema.arrays.get(_ask(request, "array"))
     artifact.row(image_id)
     if spec is None or not spec.shown:
         raise ParamsError("array", found=repr(asked["array"]), expected=f"one of {artifact.name} that can be seen", do="choose one")
@@ -243,7 +243,7 @@ def send_layer(viewer: Viewer, request: Request) -> Response:
 
 def send_truth(viewer: Viewer, request: Request) -> Response:
     """The true class of every pixel, where there is a mask."""
-    truth = viewer.library(request).truth(request.query_params["id"])
+    truth = viewer.library(request).truth(_ask(request, "id"))
     if truth is None:
         return JSONResponse({"error": "there is no true mask of this image"}, 404)
     return _array(request, truth)
@@ -251,7 +251,7 @@ def send_truth(viewer: Viewer, request: Request) -> Response:
 
 def send_photo(viewer: Viewer, request: Request) -> Response:
     """An image as the stages see it, perhaps smaller."""
-    photo, side = viewer.runs["a"].photo(request.query_params["id"]), _number(request.query_params, "side", LARGEST_SIDE)
+    photo, side = viewer.runs["a"].photo(_ask(request, "id")), _number(request.query_params, "side", LARGEST_SIDE)
     photo = _shrink(photo, min(side, LARGEST_SIDE), cv2.INTER_AREA)
     done, encoded = cv2.imencode(".jpg", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     assert done
@@ -263,18 +263,18 @@ def send_photo(viewer: Viewer, request: Request) -> Response:
 
 def list_knobs(viewer: Viewer, request: Request) -> Response:
     """Parameters of a stage that can be tried."""
-    library, stage = viewer.library(request), request.query_params["stage"]
+    library, stage = viewer.library(request), _ask(request, "stage")
     params = _params(library)
     return JSONResponse({"method": params.method_name(stage), "knobs": [asdict(one) for one in trying.list_knobs(stage, params)]})
 
 
 def send_trial(viewer: Viewer, request: Request) -> Response:
     """What a stage would make of an image with other parameters; or, without an image, what to write and what would run then."""
-    library, stage = viewer.library(request), request.query_params["stage"]
+    library, stage = viewer.library(request), _ask(request, "stage")
     params = _params(library)
     changes = {name.removeprefix("set."): value for name, value in request.query_params.items() if name.startswith("set.")}
     if "id" in request.query_params:
-        return _array(request, trying.compute(library, params, stage, request.query_params["id"], changes))
+        return _array(request, trying.compute(library, params, stage, _ask(request, "id"), changes))
     pipeline = YAML(typ="safe").load(library.run.read("dvc.yaml") or "") or {}
     runs, perhaps = trying.find_affected(pipeline, library.run.params, stage, params.method_name(stage)) if changes else ([], [])
     written = trying.write_changes(stage, params, changes) if changes else ""
@@ -284,7 +284,7 @@ def send_trial(viewer: Viewer, request: Request) -> Response:
 def describe_regions(viewer: Viewer, request: Request) -> Response:
     """Every superpixel of an image: how large, how it scores, what it was labelled, and why."""
     library = viewer.library(request)
-    return JSONResponse(regions.describe(library, _params(library), request.query_params["id"]))
+    return JSONResponse(regions.describe(library, _params(library), _ask(request, "id")))
 
 
 # Parts of answers.
@@ -292,6 +292,14 @@ def describe_regions(viewer: Viewer, request: Request) -> Response:
 
 def _params(library: Library) -> Params:
     return Params(library.run.params, source=f"params.yaml of {library.run.name}", checked=False)
+
+
+def _ask(request: Request, name: str) -> str:
+    """What a request must say."""
+    text = request.query_params.get(name)
+    if text is None:
+        raise ParamsError(name, found="nothing", expected="a value in the address", do="add it")
+    return text
 
 
 def _number(asked: Mapping[str, str], name: str, otherwise: int) -> int:

@@ -261,6 +261,11 @@ def test_an_unknown_image_is_told(page: Page) -> None:
         assert (answer.status_code, answer.json()) == (404, {"error": "no image '../../etc/passwd'"})
 
 
+@pytest.mark.parametrize(("name", "missing"), [("image", "id"), ("layer", "artifact"), ("knobs", "stage"), ("truth", "id")])
+def test_a_question_that_lacks_something_is_told_what(page: Page, name: str, missing: str) -> None:
+    assert page.json(name) == {"error": f"{missing}: found nothing; expected a value in the address; add it"}
+
+
 def test_nothing_can_be_written(page: Page) -> None:
     for method in ("POST", "PUT", "DELETE", "PATCH"):
         assert page.client.request(method, "/api/images").status_code == 405
