@@ -10,17 +10,15 @@ import cv2
 import numpy as np
 
 from seedbed.errors import SeedbedError
-from seedbed.reads import read_class_maps
 from seedbed.report import drawing
-from seedbed.report.layers import Layer, list_layers, read_layer
+from seedbed.report.layers import Layer, list_layers, read_layer, read_maps
 from seedbed.report.markup import Markup, element, embed_drawing, embed_photo, join
 from seedbed.report.palette import UNLABELLED, Colour, Palette, make_palette
 from seedbed.report.svg import CHIP, draw_chip, frame
 from seedbed.store.artifact import Artifact
-from seedbed.types import BACKGROUND, IGNORE, PARTS, Image, LabelMap
+from seedbed.types import BACKGROUND, IGNORE, Image, LabelMap
 
 LONGEST = 256  # pixels of the longer side of a picture
-DIM = 0.1  # light of a photograph where a share is 0
 JUDGED = "evaluation"  # what it has of an image are labels of predictions
 
 
@@ -130,21 +128,13 @@ def _list_pictures(source: Source, gallery: Gallery, image_id: str, *, titles: M
 
 
 def draw_layer(artifact: Artifact, layer: Layer, image_id: str, photo: Image, gallery: Gallery, *, caption: str) -> Picture:
-    """A layer as its schema says that it is shown."""
-    match layer.shown:
-        case "scores":
-            maps = read_class_maps(artifact, image_id).resize(artifact.size(image_id))
-            gallery.seen |= set(layer.classes)
-            return Picture(caption, fit_photo(drawing.draw_class_maps(photo, maps, gallery.palette)))
-        case "regions":
-            return Picture(caption, fit_photo(drawing.draw_regions(photo, read_layer(artifact, layer, image_id))))
-        case "labels" | "probabilities":
-            return gallery.labels(caption, read_layer(artifact, layer, image_id))
-        case "features":
-            return Picture(caption, fit_photo(read_layer(artifact, layer, image_id)))
-        case _:
-            light = DIM + (1 - DIM) * read_layer(artifact, layer, image_id)[..., None] / PARTS
-            return Picture(caption, fit_photo(np.rint(light * photo).astype(np.uint8)))
+    """A layer as its schema says that it is shown; labels alone, features alone, all else over the photograph."""
+    if layer.shown in ("labels", "probabilities"):
+        return gallery.labels(caption, read_layer(artifact, layer, image_id))
+    classes = layer.classes if layer.shown == "scores" else None
+    gallery.seen |= set(classes or ())
+    content, beneath = read_maps(artifact, layer, image_id, classes), None if layer.shown == "features" else photo
+    return Picture(caption, fit_photo(drawing.draw_layer(content, layer.shown, gallery.palette, image=beneath, classes=classes)))
 
 
 def draw_labels(source: Source, gallery: Gallery, images: Sequence[str], *, kinds: Mapping[str, Mapping[str, LabelMap]]) -> None:

@@ -5,6 +5,7 @@ Pictures, pages and exports go by these ways, so whatever a new stage leaves is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +63,14 @@ def read_layer(artifact: Artifact, layer: Layer, image_id: str, *, class_id: int
             return colour_features(artifact, image_id, size)
         case _:
             return read_entry(artifact, layer.array, image_id)
+
+
+def read_maps(artifact: Artifact, layer: Layer, image_id: str, classes: Sequence[int] | None) -> npt.NDArray[Any]:
+    """A layer as it is drawn: the maps of some classes, one after the other, or where none are named what `read_layer` gives."""
+    if classes is None:
+        return read_layer(artifact, layer, image_id)
+    maps = [read_layer(artifact, layer, image_id, class_id=one) for one in classes]
+    return np.stack(maps) if maps else np.zeros((0, *artifact.size(image_id)), np.uint8)
 
 
 def colour_features(artifact: Artifact, image_id: str, size: Size) -> Image:

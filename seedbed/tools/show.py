@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image as PillowImage
 
 from seedbed.errors import ArtifactError, DataError, ParamsError, SeedbedError, join_names
 from seedbed.images import Images
 from seedbed.report.drawing import draw_layer
 from seedbed.report.export import encode_png
-from seedbed.report.layers import Layer, list_layers, read_layer
+from seedbed.report.layers import Layer, list_layers, read_maps
 from seedbed.report.lettering import Entry, draw_legend
 from seedbed.report.palette import UNLABELLED, make_palette
 from seedbed.store.artifact import Artifact
@@ -58,7 +57,7 @@ def draw_picture(wanted: Wanted) -> Drawn:
         data, artifact = run.artifact("dataset"), open_named(run, wanted.artifact)
         layer = choose_layer(artifact, wanted.image_id, wanted.array)
         classes = _choose_classes(layer, wanted.class_name, data.class_names)
-        content = _read(artifact, layer, wanted.image_id, classes)
+        content = read_maps(artifact, layer, wanted.image_id, classes)
         photo, remarks = (None, []) if wanted.plain else _photo(run, data, wanted.image_id)
     palette = make_palette(data.num_classes)
     picture = draw_layer(content, layer.shown, palette, image=photo, classes=classes)
@@ -108,13 +107,6 @@ def _choose_classes(layer: Layer, class_name: str, names: list[str]) -> tuple[in
         expected = f"one of: {join_names(known)}" if known else "nothing: the image has no class map"
         raise ParamsError(where, found=class_name, expected=expected, do="choose one that the image has")
     return (known[class_name],)
-
-
-def _read(artifact: Artifact, layer: Layer, image_id: str, classes: tuple[int, ...] | None) -> npt.NDArray[np.generic]:
-    if classes is None:
-        return read_layer(artifact, layer, image_id)
-    maps = [read_layer(artifact, layer, image_id, class_id=one) for one in classes]
-    return np.stack(maps) if maps else np.zeros((0, *artifact.size(image_id)), np.uint8)
 
 
 def _photo(run: Snapshot, data: Artifact, image_id: str) -> tuple[Image | None, list[str]]:
