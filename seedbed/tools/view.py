@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 
-from seedbed.store.runs import open_run
+from seedbed.params import Params
+from seedbed.store.runs import WORKSPACE, open_run
 from seedbed.tools.photographs import find_raw_root
-from seedbed.view.app import Viewer
+from seedbed.tools.plan import PIPELINE, plan_stages
+from seedbed.view.app import Pending, Viewer
 from seedbed.view.library import Library
 from seedbed.view.server import serve
 
@@ -19,4 +22,11 @@ def look(run: str, against: str, *, host: str, port: int, announce: Callable[[st
     """
     with ExitStack() as stack:
         runs = [stack.enter_context(open_run(name)) for name in ((run, against) if against else (run,))]
-        serve(Viewer(*(Library(one, find_raw_root(one)) for one in runs)), host=host, port=port, announce=announce)
+        is_planned = runs[0].name == WORKSPACE and Path(PIPELINE).is_file()
+        libraries = [Library(one, find_raw_root(one)) for one in runs]
+        serve(Viewer(*libraries, find_pending=find_pending if is_planned else list), host=host, port=port, announce=announce)
+
+
+def find_pending() -> list[Pending]:
+    """What `seedbed plan` says of the workspace, but for stages with nothing to do."""
+    return [Pending(one.stage, one.verdict, one.reasons) for one in plan_stages(Params.read()) if one.verdict != "nothing to do"]

@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib import resources
 from typing import Any
@@ -48,11 +48,22 @@ HEADERS = {
 }
 
 
+@dataclass(frozen=True)
+class Pending:
+    """A stage of the run that is looked at, which `dvc repro` would run or leave stale as things are."""
+
+    stage: str
+    verdict: str  # as `seedbed plan` has it
+    reasons: Sequence[str]
+
+
 class Viewer:
     """A run to look at, and perhaps another to hold it against."""
 
-    def __init__(self, run: Library, other: Library | None = None) -> None:
+    def __init__(self, run: Library, other: Library | None = None, *, find_pending: Callable[[], Sequence[Pending]] = tuple) -> None:
+        """find_pending: asked when somebody tries a parameter, for it takes a second or two."""
         self.runs = {"a": run} if other is None else {"a": run, "b": other}
+        self.find_pending = find_pending
         self._catalogue: tuple[tuple[str, ...], Catalogue] | None = None
 
     def library(self, request: Request) -> Library:
@@ -88,6 +99,7 @@ def make_app(viewer: Viewer, *, hosts: Sequence[str] = (), token: str = "") -> S
         "truth": send_truth,
         "try": send_trial,
         "knobs": list_knobs,
+        "pending": list_pending,
         "regions": describe_regions,
     }
     routes = [Route(f"/api/{name}", _answering(viewer, answer)) for name, answer in api.items()]
@@ -279,6 +291,12 @@ def send_trial(viewer: Viewer, request: Request) -> Response:
     runs, perhaps = trying.find_affected(pipeline, library.run.params, stage, params.method_name(stage)) if changes else ([], [])
     written = trying.write_changes(stage, params, changes) if changes else ""
     return JSONResponse({"params": written, "runs": runs, "perhaps": perhaps})
+
+
+def list_pending(viewer: Viewer, request: Request) -> Response:
+    """What `dvc repro` would run whether or not a parameter is changed."""
+    found = viewer.find_pending() if viewer.library(request) is viewer.runs["a"] else ()
+    return JSONResponse({"stages": [asdict(one) for one in found]})
 
 
 def describe_regions(viewer: Viewer, request: Request) -> Response:

@@ -13,6 +13,7 @@ import uvicorn
 from seedbed.errors import MachineError
 from seedbed.view.app import ENTRY, Viewer, make_app
 
+PATIENCE = 2  # seconds that an answer may still take when the server is told to end
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -29,7 +30,9 @@ def serve(viewer: Viewer, *, host: str, port: int, announce: Callable[[str], Non
         app = make_app(viewer, hosts=LOCAL if local else (), token=token)
         shown = f"[{host}]" if ":" in host else host
         announce(f"http://{shown}:{port}/" + (f"?{ENTRY}={token}" if token else ""))
-        config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, lifespan="off")
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=PATIENCE
+        )
         uvicorn.Server(config).run(sockets=[listening])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from seedbed.scoring.judgement import Judge
 from seedbed.store.artifact import Artifact, MadeBy
 from seedbed.store.runs import open_run
 from seedbed.types import ClassMaps, LabelMap
-from seedbed.view.app import Viewer, make_app
+from seedbed.view.app import Pending, Viewer, make_app
 from seedbed.view.library import Library
 from tests.support.publishing import published
 
@@ -101,6 +101,8 @@ def write_params(root: Path) -> None:
     content["seeds"] |= {"method": "superpixel_background", "superpixel_background": {"threshold": 0.8}}
     yaml.dump(content, root / "params.yaml")
     shutil.copy(PROJECT / "dvc.yaml", root)
+    (root / ".dvc").mkdir()
+    (root / ".dvc" / "config").write_text("[core]\n    no_scm = true\n")
 
 
 def write_dataset(folder: Path, digests: list[str]) -> Artifact:
@@ -181,9 +183,9 @@ def worse(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def look() -> Callable[..., Page]:
     """Look at a run, and perhaps at another beside it."""
 
-    def at(root: Path, other: Path | None = None, **options: Any) -> Page:
+    def at(root: Path, other: Path | None = None, *, pending: Sequence[Pending] = (), **options: Any) -> Page:
         folders = [root] if other is None else [root, other]
         libraries = [Library(open_run(str(one)), one / "data/raw/tiny") for one in folders]
-        return Page(TestClient(make_app(Viewer(*libraries), **options)), root)
+        return Page(TestClient(make_app(Viewer(*libraries, find_pending=lambda: pending), **options)), root)
 
     return at

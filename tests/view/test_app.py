@@ -13,6 +13,7 @@ from PIL import Image as PillowImage
 from seedbed.reads import read_class_maps
 from seedbed.seeds.superpixel_background import SuperpixelBackground
 from seedbed.store.artifact import open_artifact
+from seedbed.view.app import Pending
 from tests.view.conftest import CLASSES, IDS, KINDS, SIZE, TRUTHS, Page, make_maps, make_regions
 
 Look = Callable[..., Page]
@@ -154,6 +155,14 @@ def test_a_trial_says_what_to_write_and_what_would_run(page: Page) -> None:
     nested = page.json("try", stage="refinement", set__crf__iterations="3", set__background_power="2")
     assert nested["params"] == "refinement:\n  crf:\n    crf:\n      iterations: 3\n    background_power: 2\n"
     assert page.json("try", stage="seeds") == {"params": "", "runs": [], "perhaps": []}
+
+
+def test_what_would_run_anyway_is_told_of_the_run_that_is_looked_at(look: Look, finished: Path, worse: Path) -> None:
+    page = look(finished, worse, pending=[Pending("cams", "stale", ("made with stride 2", "made by another code"))])
+    assert page.json("pending") == {
+        "stages": [{"stage": "cams", "verdict": "stale", "reasons": ["made with stride 2", "made by another code"]}]
+    }
+    assert page.json("pending", run="b") == {"stages": []}
 
 
 @pytest.mark.parametrize(

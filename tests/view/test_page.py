@@ -80,14 +80,9 @@ class Browser:
         return np.array(values, np.uint8).reshape(*SIZE, 4)[..., :3]
 
     def settle(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """What is drawn, once it stays."""
-        before = self.pixels()
-        while True:
-            time.sleep(0.15)
-            now = self.pixels()
-            if np.array_equal(before, now):
-                return now
-            before = now
+        """What is drawn, once all of it is."""
+        self.wait(lambda: self.all("#stage[aria-busy=false]"))
+        return self.pixels()
 
     def cards(self) -> list[str]:
         return [str(one) for one in self.script("return [...document.querySelectorAll('.card')].map((one) => one.title)")]
@@ -230,6 +225,9 @@ def test_a_slider_shows_what_a_parameter_would_make_and_what_to_write(browser: B
     browser.wait(lambda: browser.text("#params") == "seeds:\n  superpixel_background:\n    threshold: 0.15\n")
     assert browser.text("#consequences") == "dvc repro runs seeds, then segmenter, predictions, evaluation if that changes what they read."
     assert "seeds, as tried" in browser.text("#legend")
+    browser.wait(
+        lambda: browser.text("#pending").startswith("Without any change, dvc repro already has to see to dataset (it never ran here)")
+    )
     browser.slide("#trial input[name=threshold]", 0.8)
     browser.wait(lambda: "As params.yaml says" in browser.text("#trial"))
 

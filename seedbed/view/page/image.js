@@ -68,14 +68,16 @@ class View {
       make("section", { class: "panel" }, make("h2", {}, "This image"), make("p", {}, `${this.image.size.join(" × ")}; ${this.image.splits.join(", ")}; ${classes}`), facts),
     );
     const problems = this.sides.flatMap((side) => this.image[side].problems);
+    this.stage = make("div", { class: "stage", id: "stage", "aria-busy": "true" }, this.shownSides().map((side) => this.figures[side].element));
     this.content.replaceChildren(
-      make("div", { class: "image" }, make("div", {}, ...problems.map((one) => make("div", { class: "message" }, one)), this.chooser(), make("div", { class: "stage", id: "stage" }, this.shownSides().map((side) => this.figures[side].element))), this.side),
+      make("div", { class: "image" }, make("div", {}, ...problems.map((one) => make("div", { class: "message" }, one)), this.chooser(), this.stage), this.side),
     );
     this.listLayers();
     try {
       this.photo = await photo({ id: this.image.id });
     } catch (error) {
       this.figures.a.caption.textContent = error.message;
+      this.stage.setAttribute("aria-busy", "false");
       return;
     }
     if (this.isCurrent()) await this.draw();
@@ -180,6 +182,7 @@ class View {
   async draw() {
     const turn = (this.turn = (this.turn ?? 0) + 1);
     if (!this.photo) return;
+    this.stage.setAttribute("aria-busy", "true");
     const made = {};
     for (const side of this.sides) made[side] = await this.loaded(side);
     if (turn !== this.turn || !this.isCurrent()) return;
@@ -192,6 +195,7 @@ class View {
       caption.replaceChildren(...(this.sides.length > 1 && this.shownSides().length > 1 ? [make("strong", {}, this.run.runs[side]), " "] : []), made[side].problems.join(" "));
     }
     this.drawLegend(made.a.layers);
+    this.stage.setAttribute("aria-busy", "false");
   }
 
   drawLegend(layers) {

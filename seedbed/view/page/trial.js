@@ -10,6 +10,7 @@ export function showTrial(run, id, tried) {
   const panel = make("section", { class: "panel", id: "trial" });
   const knobs = make("div");
   const said = make("div");
+  const waiting = make("div", { class: "faint", id: "pending" });
   let stage = "";
   let method = "";
   let changes = {};
@@ -19,8 +20,10 @@ export function showTrial(run, id, tried) {
     [stage, changes] = [value, {}];
     knobs.replaceChildren();
     said.replaceChildren();
+    waiting.replaceChildren();
     tried(null);
     if (!stage) return;
+    tellPending(value);
     try {
       const found = await json("knobs", { stage });
       method = found.method;
@@ -45,6 +48,23 @@ export function showTrial(run, id, tried) {
     }
   }
 
+  /** What `seedbed plan` says of the workspace. It takes a second or two, so nothing waits for it. */
+  async function tellPending(mine) {
+    let told;
+    try {
+      const { stages } = await json("pending");
+      const list = (verdicts) => stages.filter((one) => verdicts.includes(one.verdict)).map((one) => `${one.stage} (${one.reasons.join("; ")})`).join(", ");
+      const [runs, stale] = [list(["runs", "perhaps"]), list(["stale"])];
+      told = [
+        runs && make("p", {}, `Without any change, dvc repro already has to see to ${runs}.`),
+        stale && make("p", {}, `DVC takes these for up to date, though they are not: ${stale}. seedbed plan says how to make them anew.`),
+      ].filter(Boolean);
+    } catch (error) {
+      told = [make("div", { class: "message" }, error.message)];
+    }
+    if (mine === stage) waiting.replaceChildren(...told);
+  }
+
   function describe(plan) {
     if (!plan.params) return [make("p", { class: "faint" }, `As params.yaml says: ${stage}.${method}.`)];
     const perhaps = plan.perhaps.length ? `, then ${plan.perhaps.join(", ")} if that changes what they read` : "";
@@ -55,7 +75,7 @@ export function showTrial(run, id, tried) {
     ];
   }
 
-  panel.append(make("h2", {}, "Try"), select("stage", [["", "nothing"], ...run.tried.map((one) => [one, one === "evaluation" ? "threshold of class maps" : one])], "", choose, "another"), knobs, said);
+  panel.append(make("h2", {}, "Try"), select("stage", [["", "nothing"], ...run.tried.map((one) => [one, one === "evaluation" ? "threshold of class maps" : one])], "", choose, "another"), knobs, said, waiting);
   return panel;
 }
 
