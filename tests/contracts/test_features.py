@@ -62,6 +62,13 @@ def test_images_stay_as_they_are(name: str, small_method: Callable[[str, str], A
     assert all(np.array_equal(one, other) for one, other in zip(given, images(), strict=True))
 
 
+@pytest.mark.parametrize("name", AVAILABLE)
+def test_whether_a_network_runs_is_known_before_it_is_built(name: str, small_method: Callable[[str, str], Any]) -> None:
+    """Where none runs, no GPU is asked for."""
+    method = small_method("features", name)
+    assert method.runs_network is (method.network() is not None)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_no_image_has_no_features(name: str, small_method: Callable[[str, str], Any]) -> None:
     assert describe(small_method("features", name), []) == []

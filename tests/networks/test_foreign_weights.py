@@ -283,6 +283,11 @@ def test_biases_for_which_there_is_no_place(tmp_path: Path) -> None:
     message = refusal(small("vit_small_patch16_dinov3"), saved(tmp_path / "a.pth", given))
     assert "found 2 biases that this architecture has no place for: blocks.0.attn.qkv.bias, blocks.1.attn.qkv.bias; " in message
     assert "expected none, or zeros; choose the architecture with _qkvb in its name" in message
+    few = dict(given)
+    few["blocks.0.attn.qkv.bias"] = torch.zeros(72).index_fill(0, torch.tensor(3), 1.0)  # of one query
+    few["blocks.1.attn.qkv.bias"] = torch.zeros(72).index_fill(0, torch.arange(24, 48), 1.0)  # of keys, where it changes nothing
+    message = refusal(small("vit_small_patch16_dinov3"), saved(tmp_path / "a.pth", few))
+    assert "found 1 biases that this architecture has no place for: blocks.0.attn.qkv.bias; " in message
     zeros = {name: value * 0 if name.endswith("qkv.bias") else value for name, value in given.items()}
     initialise(small("vit_small_patch16_dinov3"), saved(tmp_path / "a.pth", zeros))
 

@@ -345,6 +345,8 @@ def test_the_classifier_is_judged_on_images_that_have_scores(tmp_path: Path) -> 
         "mean_average_precision": 1.0,
         "average_precision": {"cat": 1.0, "dog": 1.0},
     }
+    assert judgement.judge_classifier(maps, cast(Artifact, data), []) == {}
+    assert judgement.judge_classifier(None, cast(Artifact, data), ["a"]) == {}
 
 
 @dataclass(frozen=True)

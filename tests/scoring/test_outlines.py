@@ -65,6 +65,12 @@ def test_what_cannot_be_drawn(outline: Any, message: str) -> None:
         outlines.draw(outline, (3, 4))
 
 
+def test_the_longest_run_length_that_is_read() -> None:
+    assert outlines.unpack("P" * 11 + "1") == [2**55]
+    with pytest.raises(ValueError, match="a packed run length larger than any image"):
+        outlines.unpack("P" * 12 + "1")
+
+
 def test_a_border_is_as_long_as_its_sides_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outlines, "LONGEST", 2 * outlines.LARGER * 3)
     assert not outlines.draw([[0, 0, 3, 0]], (3, 4)).any()

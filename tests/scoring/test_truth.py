@@ -234,7 +234,7 @@ def test_a_truth_is_known_by_its_file(known: Truth, pictures: Images, root: Path
     PillowImage.fromarray(np.zeros((2, 3), np.uint8)).save(file)
     assert {image: known.key(image) for image in "abc"} == before  # as long as a run lasts
     with pytest.raises(
-        DataError, match=r"a.png: found a mask that is changing; expected a file that stays as it is; run `dvc repro evaluation`"
+        DataError, match=r"masks/a\.png: found a mask that is changing; expected a file that stays as it is; run `dvc repro evaluation`"
     ):
         known["a"]
     now = Truth.of_images(pictures)

@@ -55,6 +55,18 @@ def test_of_equally_weak_superpixels_the_first_is_background() -> None:
     assert np.array_equal(labels, np.where(REGIONS == 0, 0, 255))
 
 
+def test_every_superpixel_says_why() -> None:
+    maps = np.array([[[0.9, 0.1, 0.2, 0.2, 0.4], [0.1, 0.1, 0.2, 0.2, 0.8]]], np.float32)
+    assert SuperpixelBackground(threshold=0.5).explain(ClassMaps(classes=(1,), maps=maps), REGIONS) == [
+        "not background: the mean of its strongest scores is 0.3000, the lowest is 0.2000, of superpixel 1; "
+        "25.0% of its pixels are above the threshold of 0.5, which makes them seeds",
+        "background: the mean of its strongest scores is 0.2000, the lowest of 3; "
+        "0.0% of its pixels are above the threshold of 0.5, which makes them seeds",
+        "not background: the mean of its strongest scores is 0.6000, the lowest is 0.2000, of superpixel 1; "
+        "50.0% of its pixels are above the threshold of 0.5, which makes them seeds",
+    ]
+
+
 def test_an_image_without_a_class_has_one_background_superpixel_and_nothing_else() -> None:
     labels = label(ClassMaps(classes=(), maps=np.zeros((0, 2, 5), np.float32)))
     assert np.array_equal(labels, np.where(REGIONS == 0, 0, 255))
