@@ -44,6 +44,8 @@ ATTENDS = 'if not (hasattr(network, "blocks") and hasattr(network.blocks[-1], "a
 KNOWN = "return bool((self.classes != IGNORE).any())"
 TABLE = "shape = (int(regions.max()) + 1, IGNORE)"
 UNMODIFIED = 'unmodified: Any = timm.create_model(name, num_classes=0, global_pool="")'
+LOADED = "timm.models.load_pretrained(trunk, num_classes=0, filter_fn=partial(_select_published_state, where=where))"
+NO_LOG = 'return {"log": np.zeros((0, 0)), "figures": [], "weights": ()}'
 EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can notice
     "seedbed/scoring/boundaries.py: 0 -> (1) in `nothing = places[:0]`": "where all is void, the one place more is filled from itself",
     f"seedbed/features/texture.py: deviation < STILL -> (deviation <= STILL) in `{STANDARD}`": "no image varies by just that",
@@ -55,6 +57,11 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     f"seedbed/networks/transformer.py: -1 -> (1) in `{ATTENDS}`": "all blocks of a transformer of timm are alike",
     "seedbed/networks/backbones.py: 1 -> (2) in `return self.maps(images_BCYX, count=1)[-1]`": "the last of two is the last of one",
     f"seedbed/networks/backbones.py: 0 -> (1) in `{UNMODIFIED}`": "a head has no convolution",
+    "seedbed/networks/backbones.py: 0 -> (1) in `network = timm.create_model(name, num_classes=0)`": "its head is not looked at",
+    "seedbed/networks/backbones.py: 0 -> (1) in `edge = int(network.patch_embed.patch_size[0])`": "patches are square",
+    f"seedbed/networks/backbones.py: 0 -> (1) in `{LOADED}`": "what fits is chosen by the filter",
+    "seedbed/networks/deeplab.py: -2 -> (2) in `size = images_BCYX.shape[-2:]`": "of four dimensions, the last two",
+    f"seedbed/learning/learner.py: np.zeros -> (np.ones) in `{NO_LOG}`": "an array of no values",
     "seedbed/learning/checkpoints.py: out.flush() -> pass in `out.flush()`": "only a loss of power could tell",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -131,7 +132,8 @@ def test_without_a_source_weights_stay_random() -> None:
     assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
 
 
-@pytest.mark.parametrize("name", ["vgg11", "ghostnet_050"])  # the second has blocks, as a transformer does, but no patches
+# The second has blocks, as a transformer does, but no patches; the third patches, but no blocks.
+@pytest.mark.parametrize("name", ["vgg11", "ghostnet_050", "swin_tiny_patch4_window7_224"])
 def test_a_network_that_knows_no_stride_is_refused(name: str) -> None:
     with pytest.raises(ParamsError, match=f"network: found '{name}', which does not support the output stride 8"):
         Backbone(name, output_stride=8)
@@ -169,6 +171,14 @@ def test_what_is_frozen_stays_through_a_step_and_all_else_learns(norms: Norms, s
         frozen |= place in norm_names and (norms == "all" or (norms == "statistics" and entry not in ("weight", "bias")))
         assert torch.equal(value, before[name]) == frozen, name
     assert backbone.training and not backbone.eval().training
+
+
+def test_a_frozen_stage_is_frozen_with_all_its_blocks() -> None:
+    backbone = Backbone("resnet26", output_stride=32)
+    backbone.freeze(norms="none", stages=2)
+    learned = {name.partition(".")[0] for name, parameter in backbone.trunk.named_parameters() if parameter.requires_grad}
+    frozen = {name.partition(".")[0] for name, parameter in backbone.trunk.named_parameters() if not parameter.requires_grad}
+    assert (frozen, learned) == ({"conv1", "bn1", "layer1"}, {"layer2", "layer3", "layer4"})
 
 
 def test_norms_are_frozen_at_once_whatever_mode_the_network_is_in() -> None:
@@ -229,6 +239,29 @@ def test_a_classifier_of_another_network_or_without_an_entry_is_refused(tmp_path
         WeightsError, match=r"classifier.zarr: found 1 entries that do not fit: no conv1.0.weight; expected this backbone's"
     ):
         InitialTrunk(wanted, classifier(tmp_path / "less", without="conv1.0.weight")).state()
+
+
+def test_whether_the_hub_has_weights_is_known_before_they_are_loaded() -> None:
+    unknown, known = (SimpleNamespace(pretrained_cfg=one) for one in ({}, {networks.PUBLISHED[0]: "there"}))
+    hub, nothing = (InitialWeights(source=source, file="", sha256="") for source in ("hub", "none"))
+    with pytest.raises(WeightsError, match="found hub, but timm has no weights for this network"):
+        check_source(unknown, hub)
+    check_source(known, hub)
+    check_source(unknown, nothing)
+
+
+def test_the_initial_weights_of_a_trunk_are_checked_with_it() -> None:
+    trunk = Trunk(
+        network="test_resnet",
+        output_stride=16,
+        dilated=True,
+        initial_weights=InitialWeights(source="classifier", file="", sha256=""),
+        frozen_norms="none",
+        frozen_stages=0,
+    )
+    trunk.check("segmenter")
+    with pytest.raises(ParamsError, match="because only `segmenter` can start from the weights of that stage"):
+        trunk.check("classifier")
 
 
 def test_weights_of_the_classifier_are_for_segmenters_alone() -> None:

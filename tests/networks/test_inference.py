@@ -138,3 +138,15 @@ def test_the_next_trained_network_takes_the_place_of_the_last(trained: Callable[
     assert all(torch.equal(value, states[2][name]) for name, value in states[0].items())
     assert not all(torch.equal(value, states[1][name]) for name, value in states[0].items())
     assert len(inference._LOADED) == 1  # two would not fit on a GPU
+
+
+def test_a_view_has_a_row_and_a_column_at_the_least() -> None:
+    sizes = list[tuple[int, ...]]()
+
+    def run(images: Tensor) -> Tensor:
+        sizes.append(tuple(images.shape[-2:]))
+        return images
+
+    image = np.zeros((1, 5, 3), np.uint8)
+    [maps] = combine_views(run, [image], scales=[0.25], flip=False, size=(1, 5), device="cpu", interpolation="bilinear", by=torch.add)
+    assert sizes == [(1, 1)] and maps.shape == (3, 1, 5)
