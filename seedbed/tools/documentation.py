@@ -94,9 +94,9 @@ def render_artifacts() -> str:
             )
         lines.append("")
     lines += [
-        "Attributes of the group, under `seedbed`: `kind`, which of these it is, wherever it lies; the version of its `schema`;",
+        "Group attributes, under `seedbed`: `kind`, one of the above, whatever the artifact is called; the version of its `schema`;",
         "`made_by` (stage, method, parameters, digests of the artifacts that it read);",
-        "`files` (length and SHA-256 of every file); `digest` of all that. No time, host, user or path.",
+        "`files` (length and SHA-256 of every file); `digest` of all these. No time, host, user or path.",
     ]
     return "\n".join(lines) + "\n"
 
