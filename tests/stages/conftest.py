@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from seedbed.report import charts
 from tests.stages.miniature import STAGES, Project, new_project
 
 
@@ -30,7 +30,7 @@ def indexed(tmp_path_factory: pytest.TempPathFactory, original: dict[str, Any]) 
 @pytest.fixture
 def blank_charts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let charts be white, where a test makes many evaluations and looks at no chart: drawing takes most of their time."""
-    monkeypatch.setattr(charts.FigureCanvasAgg, "draw", charts.FigureCanvasAgg.get_renderer)
+    monkeypatch.setattr(FigureCanvasAgg, "draw", FigureCanvasAgg.get_renderer)
 
 
 @pytest.fixture
