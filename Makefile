@@ -24,7 +24,8 @@ demo: setup ## run the whole pipeline on the drawn data set and say what to look
 
 # `worksteal` gives each core a run of tests that stand together, which share what they begin with, and lets whoever is done first take
 # over half of what another has left: no file keeps one core busy at the end.
-PYTEST := OMP_NUM_THREADS=1 pytest -n auto --dist worksteal
+# Compiled tests and modules are kept, or each of the programs that tests start would compile the modules that it imports.
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= pytest -n auto --dist worksteal
 
 test: setup ## run the tests, all but those that only combine what others prove
 	$(PYTEST) -m 'not slow'

@@ -6,7 +6,7 @@ import copy
 import importlib
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,24 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # The same examples on every machine and no time limit, since machines are slow now and then.
 hypothesis.settings.register_profile("seedbed", deadline=None, derandomize=True, max_examples=30)
 hypothesis.settings.load_profile("seedbed")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def yaml_is_parsed_once() -> Iterator[None]:
+    """Keep what YAML says: the same parameters and pipelines are read again and again, by a parser that is written in Python."""
+    load, kept = YAML.load, dict[str, Any]()
+
+    def load_once(yaml: YAML, stream: Any) -> Any:
+        text = stream.read_text(encoding="utf-8") if isinstance(stream, Path) else stream
+        if yaml.typ != ["safe"] or not isinstance(text, str):
+            return load(yaml, stream)
+        if text not in kept:
+            kept[text] = load(yaml, stream)
+        return copy.deepcopy(kept[text])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(YAML, "load", load_once)
+        yield
 
 
 @pytest.fixture(scope="session")

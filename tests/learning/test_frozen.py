@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import math
 from pathlib import Path
 
@@ -12,15 +11,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seedbed.learning.augmentation import Sample
 from seedbed.learning.batches import Batch
 from seedbed.learning.checkpoints import Checkpoints
 from seedbed.learning.learner import Frozen, Learner, Trained, collect_columns
-from seedbed.learning.loop import fit
 from seedbed.learning.optimisers import Scheduled, learned_parameters
-from seedbed.learning.training import Sampling, Training
+from seedbed.learning.training import Training
 from seedbed.run.machine import Machine
-from tests.support.learning import samples
+from tests.support.toys import Mixture, pictures, train
 
 TRAINING = Training(
     seed=0, epochs=4.0, batch_size=4, micro_batches=2, precision="32-true", clip=1.0, clip_each=False, averaging=0.5
@@ -35,22 +32,12 @@ def judge() -> nn.Sequential:
     return nn.Sequential(linear, nn.BatchNorm1d(1), nn.Dropout(0.5))
 
 
-class Plain(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.mix = nn.Linear(3, 3)
-
-    def forward(self, images_BCYX: Tensor) -> Tensor:
-        mixed: Tensor = self.mix(images_BCYX.mean(dim=(2, 3)))
-        return mixed
-
-
-class Judged(Learner[Plain, Batch]):
+class Judged(Learner[Mixture, Batch]):
     """Learns colours that a frozen judge takes for the first class."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.network = Plain()
+        self.network = Mixture(3)
         self.judge = Frozen(judge())
 
     def forward(self, batch: Batch, progress: float) -> dict[str, Tensor]:
@@ -61,15 +48,10 @@ class Judged(Learner[Plain, Batch]):
         return [Scheduled(torch.optim.SGD(learned_parameters(self), lr=0.5, momentum=0.9), lambda _: 1.0)]
 
 
-def train(learner: type[Judged] = Judged, *, file: Path, seconds: float = math.inf, devices: int = 1) -> Trained[Plain]:
-    """What a training leaves of four images, which all steps see from their upper left corner."""
-    sampling = Sampling(TRAINING, cut, Batch.of)
+def train_judged(learner: type[Judged] = Judged, *, file: Path, seconds: float = math.inf, devices: int = 1) -> Trained[Mixture]:
+    """What a training leaves of four images."""
     machine, checkpoints = Machine("cpu", devices=devices), Checkpoints(file, seconds=seconds)
-    return fit(learner, samples((), count=4), sampling, machine=machine, name="test", checkpoints=checkpoints)
-
-
-def cut(sample: Sample, _: np.random.Generator) -> Sample:
-    return dataclasses.replace(sample, image=sample.image[:24, :36])
+    return train(learner, pictures(4), TRAINING, machine=machine, checkpoints=checkpoints)
 
 
 class Interrupted(Judged):
@@ -100,7 +82,7 @@ def test_a_training_leaves_a_frozen_network_as_it_was_and_learns_through_it(file
             super().__init__()
             made.append(self)
 
-    left = train(Kept, file=file)
+    left = train_judged(Kept, file=file)
     [learner] = made
     assert states_equal(learner.judge.network, judge())
     assert not any(module.training for module in learner.judge.network.modules())
@@ -117,7 +99,7 @@ def test_what_comes_from_a_frozen_network_is_what_it_answers_in_evaluation_mode(
 
 def test_neither_checkpoints_nor_artifacts_nor_means_have_a_frozen_network(file: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        train(Interrupted, file=file, seconds=0)
+        train_judged(Interrupted, file=file, seconds=0)
     loaded = Checkpoints(file, seconds=0).load()
     assert loaded is not None
     kept = {name for name in loaded[0] if not name.startswith("log.")}
@@ -127,21 +109,21 @@ def test_neither_checkpoints_nor_artifacts_nor_means_have_a_frozen_network(file:
         *("optimizer.0.0.momentum_buffer", "optimizer.0.1.momentum_buffer"),
     }
     assert not list(Frozen(judge()).state_dict()) and not list(Frozen(judge()).parameters()) and not list(Frozen(judge()).buffers())
-    assert [name for name, _ in collect_columns(train(file=file))["weights"]] == ["mix.weight", "mix.bias"]
+    assert [name for name, _ in collect_columns(train_judged(file=file))["weights"]] == ["mix.weight", "mix.bias"]
 
 
 def test_an_interrupted_training_with_a_frozen_network_comes_to_the_same_weights(file: Path, tmp_path: Path) -> None:
-    whole = train(file=tmp_path / "whole")
+    whole = train_judged(file=tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        train(Interrupted, file=file, seconds=0)
-    resumed = train(file=file)
+        train_judged(Interrupted, file=file, seconds=0)
+    resumed = train_judged(file=file)
     assert resumed.log == whole.log and len(whole.losses) == 4
     assert states_equal(resumed.network, whole.network)
 
 
 @pytest.mark.slow
 def test_processes_that_share_a_batch_need_not_share_a_frozen_network(file: Path, tmp_path: Path) -> None:
-    alone, shared = train(file=tmp_path / "alone"), train(file=file, devices=2)
+    alone, shared = train_judged(file=tmp_path / "alone"), train_judged(file=file, devices=2)
     assert np.allclose(alone.losses, shared.losses, atol=1e-5)
     assert torch.allclose(alone.network.mix.weight, shared.network.mix.weight, atol=1e-5)
 

@@ -6,36 +6,22 @@ import dataclasses
 import math
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from seedbed.learning.augmentation import Sample
 from seedbed.learning.batches import Batch
 from seedbed.learning.checkpoints import Checkpoints
 from seedbed.learning.learner import Learner
-from seedbed.learning.loop import fit
 from seedbed.learning.optimisers import Scheduled
-from seedbed.learning.training import Sampling, Training
-from seedbed.run.machine import Machine
-from tests.support.learning import samples
+from seedbed.learning.training import Training
+from tests.support.toys import Mixture, pictures, train
 
 STEPS = 5
 TRAINING = Training(seed=0, epochs=5.0, batch_size=4, micro_batches=1, precision="32-true", clip=0.0, clip_each=False, averaging=0.0)
 
 
-class Colours(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.mix = nn.Linear(3, 2)
-
-    def forward(self, images_BCYX: Tensor) -> Tensor:
-        mixed: Tensor = self.mix(images_BCYX.mean(dim=(2, 3)))
-        return mixed
-
-
-class Remembering(Learner[Colours, Batch]):
+class Remembering(Learner[Mixture, Batch]):
     """Has a teacher, a running mean, and a bank of the last three steps' vectors, each of which the loss depends on."""
 
     bank: Tensor
@@ -46,8 +32,8 @@ class Remembering(Learner[Colours, Batch]):
     def __init__(self, *, stop: float = math.inf) -> None:
         """stop: the number of the step that it does not finish."""
         super().__init__()
-        self.network = Colours()
-        self.teacher = Colours().requires_grad_(False)
+        self.network = Mixture(2)
+        self.teacher = Mixture(2).requires_grad_(False)
         self.register_buffer("bank", torch.zeros(3, 2))
         self.register_buffer("mean", torch.zeros(2))
         self.register_buffer("steps", torch.tensor(0))
@@ -78,27 +64,19 @@ class Remembering(Learner[Colours, Batch]):
         return [Scheduled(torch.optim.SGD(self.network.parameters(), lr=0.2), lambda _: 1.0)]
 
 
-def view(sample: Sample, random: np.random.Generator) -> Sample:
-    """A part of an image that is drawn by chance."""
-    left = int(random.integers(20))
-    return dataclasses.replace(sample, image=sample.image[:24, left : left + 32])
-
-
-def train(learner: Remembering, *, micro_batches: int, file: Path, seconds: float = math.inf) -> list[float]:
+def train_remembering(learner: Remembering, *, micro_batches: int, file: Path, seconds: float = math.inf) -> list[float]:
     """Losses of a training of four images."""
     torch.manual_seed(TRAINING.seed)
     learner.load_state_dict(Remembering().state_dict())  # weights that every training of these tests begins with
-    sampling = Sampling(dataclasses.replace(TRAINING, micro_batches=micro_batches), view, Batch.of)
-    checkpoints = Checkpoints(file, seconds=seconds)
-    left = fit(lambda: learner, samples((), count=4), sampling, machine=Machine("cpu"), name="test", checkpoints=checkpoints)
-    return list(left.losses)
+    training = dataclasses.replace(TRAINING, micro_batches=micro_batches)
+    return list(train(learner, pictures(4), training, checkpoints=Checkpoints(file, seconds=seconds)).losses)
 
 
 @pytest.mark.parametrize("micro_batches", [2, 4])
 def test_what_is_kept_after_a_step_does_not_depend_on_its_parts(micro_batches: int, tmp_path: Path) -> None:
     plain, divided = Remembering(), Remembering()
-    losses = train(plain, micro_batches=1, file=tmp_path / "plain")
-    assert train(divided, micro_batches=micro_batches, file=tmp_path / "divided") == pytest.approx(losses, abs=1e-6)
+    losses = train_remembering(plain, micro_batches=1, file=tmp_path / "plain")
+    assert train_remembering(divided, micro_batches=micro_batches, file=tmp_path / "divided") == pytest.approx(losses, abs=1e-6)
     assert plain.progress == divided.progress == [step / STEPS for step in range(STEPS)]
     assert all(torch.allclose(value, divided.state_dict()[name], atol=1e-6) for name, value in plain.state_dict().items())
     assert len({tuple(row.tolist()) for row in plain.bank}) == 3 and plain.mean.abs().min() > 0
@@ -108,9 +86,9 @@ def test_what_is_kept_after_a_step_does_not_depend_on_its_parts(micro_batches: i
 @pytest.mark.parametrize("micro_batches", [1, 2])
 def test_what_is_kept_after_a_step_survives_an_interruption_to_the_bit(micro_batches: int, stop: int, tmp_path: Path) -> None:
     whole, resumed, file = Remembering(), Remembering(), tmp_path / "training"
-    losses = train(whole, micro_batches=micro_batches, file=tmp_path / "whole")
+    losses = train_remembering(whole, micro_batches=micro_batches, file=tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        train(Remembering(stop=stop + 1), micro_batches=micro_batches, file=file, seconds=0)
-    assert train(resumed, micro_batches=micro_batches, file=file) == losses
+        train_remembering(Remembering(stop=stop + 1), micro_batches=micro_batches, file=file, seconds=0)
+    assert train_remembering(resumed, micro_batches=micro_batches, file=file) == losses
     assert len(resumed.progress) == STEPS - stop
     assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in whole.state_dict().items())

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from tests.stages.miniature import STAGES, Project, new_project
 
@@ -24,6 +25,12 @@ def indexed(tmp_path_factory: pytest.TempPathFactory, original: dict[str, Any]) 
     project = new_project(tmp_path_factory.mktemp("indexed"), original)
     project.run("dataset", "pretraining")
     return project
+
+
+@pytest.fixture
+def blank_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let charts be white, where a test makes many evaluations and looks at no chart: drawing takes most of their time."""
+    monkeypatch.setattr(FigureCanvasAgg, "draw", FigureCanvasAgg.get_renderer)
 
 
 @pytest.fixture

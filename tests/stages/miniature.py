@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
+import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from ruamel.yaml import YAML
 
 from seedbed.params import Params
-from seedbed.run.stage import Run
+from seedbed.run.stage import Run, run_stage
 from seedbed.store.records import WORK
 from tests.support.small import shrunk
 
@@ -76,7 +80,7 @@ class Project:
 
     def write_params(self, content: dict[str, Any]) -> None:
         """Replace its params.yaml."""
-        YAML().dump(content, self.root / "params.yaml")
+        (self.root / "params.yaml").write_text(write_yaml(json.dumps(content)), encoding="utf-8")
 
     def run(self, *stages: str, workers: int = 1) -> None:
         """Run stages in this process, on the CPU."""
@@ -84,6 +88,25 @@ class Project:
             for stage in stages:
                 module = importlib.import_module(f"stages.{stage}")
                 module.main(Run(stage, Params.read(), device_wanted="cpu", workers=workers))
+
+    def command(self, stage: str, *flags: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a stage in this process, which has imported what takes most of a program's time, with all that a program does about it."""
+        module, out, error = importlib.import_module(f"stages.{stage}"), io.StringIO(), io.StringIO()
+        command = [f"stages/{stage}.py", *flags]
+        variables = {"SEEDBED_WORKERS": "1", "SEEDBED_DEVICE": "cpu", **(environment or {})}
+        status: Any = 0
+        with (
+            contextlib.chdir(self.root),
+            mock.patch.object(sys, "argv", command),
+            mock.patch.dict(os.environ, variables),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(error),
+        ):
+            try:
+                run_stage(module.main, stage)
+            except SystemExit as ended:
+                status = ended.code
+        return subprocess.CompletedProcess(command, status, out.getvalue(), error.getvalue())
 
     def program(
         self, stage: str, *flags: str, environment: dict[str, str] | None = None, prepare: Callable[[], None] | None = None
@@ -123,6 +146,14 @@ def new_project(root: Path, original: dict[str, Any], *, world: Mapping[str, int
     project.write_params(content)
     shutil.copytree(CHECKOUT / "data" / "none.zarr", project.data / "none.zarr")
     return project
+
+
+@cache
+def write_yaml(content: str) -> str:
+    """The same in YAML. It takes long, and most projects begin with the same parameters."""
+    text = io.StringIO()
+    YAML().dump(json.loads(content), text)
+    return text.getvalue()
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -54,12 +54,12 @@ def test_a_stage_that_works_says_how_long_it_took(fresh: Project) -> None:
 
 def test_no_parameters(fresh: Project) -> None:
     (fresh.root / "params.yaml").unlink()
-    assert_refused(fresh.program("dataset"), "error: params.yaml: found no such file", "run this in the project's folder")
+    assert_refused(fresh.command("dataset"), "error: params.yaml: found no such file", "run this in the project's folder")
 
 
 def test_malformed_parameters(fresh: Project) -> None:
     (fresh.root / "params.yaml").write_text("dataset:\n  method: [shapes\nfeatures: {}\n")
-    assert_refused(fresh.program("dataset"), "error: params.yaml, line 3, column", "found a mistake in the YAML", "correct that line")
+    assert_refused(fresh.command("dataset"), "error: params.yaml, line 3, column", "found a mistake in the YAML", "correct that line")
 
 
 def test_a_typing_error_in_the_section_of_another_stage(fresh: Project) -> None:
@@ -67,14 +67,14 @@ def test_a_typing_error_in_the_section_of_another_stage(fresh: Project) -> None:
     content["superpixels"]["dino"]["treshold"] = content["superpixels"]["dino"].pop("threshold")
     fresh.write_params(content)
     expected = "error: params.yaml: superpixels.dino.treshold: found a name that nothing reads"
-    assert_refused(fresh.program("dataset"), expected, "(nearest: threshold)", "`seedbed methods`")
+    assert_refused(fresh.command("dataset"), expected, "(nearest: threshold)", "`seedbed methods`")
 
 
 def test_a_value_out_of_range(fresh: Project) -> None:
     content = fresh.params()
     content["dataset"]["max_size"] = [72, 8]
     fresh.write_params(content)
-    assert_refused(fresh.program("dataset"), "params.yaml: dataset.max_size.1: found 8; expected greater than or equal to 16")
+    assert_refused(fresh.command("dataset"), "params.yaml: dataset.max_size.1: found 8; expected greater than or equal to 16")
 
 
 def test_an_unknown_method(fresh: Project) -> None:
@@ -82,7 +82,7 @@ def test_an_unknown_method(fresh: Project) -> None:
     content["dataset"]["method"] = "foldr"
     fresh.write_params(content)
     expected = "error: params.yaml: dataset.method: found 'foldr'; expected one of: coco, folder, shapes, voc (nearest: folder)"
-    assert_refused(fresh.program("dataset"), expected, "run `seedbed methods`")
+    assert_refused(fresh.command("dataset"), expected, "run `seedbed methods`")
 
 
 def test_an_unknown_split(own: Project) -> None:
@@ -163,7 +163,7 @@ def read_folder(project: Project, root: str = "data/raw/mine") -> None:
 
 def test_no_data(fresh: Project) -> None:
     read_folder(fresh)
-    assert_refused(fresh.program("dataset"), "error: data/raw/mine: found no such folder", "put it there, or correct dataset.root")
+    assert_refused(fresh.command("dataset"), "error: data/raw/mine: found no such folder", "put it there, or correct dataset.root")
 
 
 def test_wrong_entries_of_a_data_set(fresh: Project) -> None:
@@ -171,7 +171,7 @@ def test_wrong_entries_of_a_data_set(fresh: Project) -> None:
     (fresh.data / "raw" / "mine").mkdir(parents=True)
     (fresh.data / "raw" / "mine" / "labels.csv").write_text("image,labels,split\na.png,cta,train\n")
     parts = ("found 2 problems: labels.csv, line 2: there is no a.png; labels.csv, line 2: unknown label 'cta' (nearest: cat)",)
-    assert_refused(fresh.program("dataset"), *parts, "correct them")
+    assert_refused(fresh.command("dataset"), *parts, "correct them")
 
 
 @pytest.mark.parametrize("root", ["", ".", "data", "..", "/"])
@@ -207,7 +207,7 @@ def test_a_pipe_in_the_place_of_the_table_is_not_waited_for(fresh: Project) -> N
     (fresh.data / "raw" / "mine").mkdir(parents=True)
     os.mkfifo(fresh.data / "raw" / "mine" / "labels.csv")
     expected = "error: data/raw/mine: found 1 paths that DVC cannot read: labels.csv: a pipe; expected only readable files"
-    assert_refused(fresh.program("dataset"), expected)
+    assert_refused(fresh.command("dataset"), expected)
 
 
 def test_names_that_are_not_utf_8_can_be_printed(fresh: Project) -> None:
@@ -259,14 +259,14 @@ def test_images_that_are_broken_or_too_large(fresh: Project) -> None:
     (folder.parent / "labels.csv").write_text(f"image,labels,split\n{rows}")
     parts = ("found 3 images that cannot be used", "large.png: 20 x 99 pixels", "half.png: ", "empty.jpg: 0 bytes that are not an image")
     more = ("no larger than dataset.max_size, 72 x 80", "or let dataset.allow_broken, now 0, leave broken images out")
-    assert_refused(fresh.program("dataset"), *parts, *more, after="dataset: 3 images in ")
+    assert_refused(fresh.command("dataset"), *parts, *more, after="dataset: 3 images in ")
     assert not (fresh.data / "dataset.zarr").exists()
 
 
 def test_an_image_that_changed_since_it_was_indexed(own: Project) -> None:
     (own.raw / "images" / "train_0003.png").unlink()
     assert_refused(
-        own.program("features"), "error: data/raw/shapes/images/train_0003.png: found no such file", "or run `dvc repro dataset`"
+        own.command("features"), "error: data/raw/shapes/images/train_0003.png: found no such file", "or run `dvc repro dataset`"
     )
 
 
@@ -276,7 +276,7 @@ def test_splits_of_later_stages_are_looked_at_first(fresh: Project) -> None:
     content["predictions"]["split"] = "test"
     content["evaluation"]["split"] = "trian"
     fresh.write_params(content)
-    done = fresh.program("dataset")
+    done = fresh.command("dataset")
     assert done.returncode == 0
     expected, do = "to which no image belongs; expected one of: train, val", "correct it, or let some belong to it"
     assert done.stderr.splitlines()[1:] == [
@@ -300,13 +300,13 @@ def test_splits_of_later_stages_change_nothing_that_is_indexed(own: Project) -> 
 @pytest.mark.parametrize(("stage", "missing"), [("features", "dataset"), ("superpixels", "dataset"), ("seeds", "dataset")])
 def test_a_stage_before_all_others(fresh: Project, stage: str, missing: str) -> None:
     expected = f"error: data/{missing}.zarr: found nothing; expected the artifact of stage {missing}; run `dvc repro {missing}`"
-    assert_refused(fresh.program(stage), expected)
+    assert_refused(fresh.command(stage), expected)
 
 
 @pytest.mark.parametrize(("stage", "missing"), [("superpixels", "features"), ("seeds", "cams"), ("refinement", "cams")])
 def test_a_stage_before_its_own_inputs(own: Project, stage: str, missing: str) -> None:
     expected = f"error: data/{missing}.zarr: found nothing; expected the artifact of stage {missing}; run `dvc repro {missing}`"
-    assert_refused(own.program(stage), expected)
+    assert_refused(own.command(stage), expected)
 
 
 def test_an_artifact_of_an_older_schema(own: Project) -> None:
@@ -317,19 +317,19 @@ def test_an_artifact_of_an_older_schema(own: Project) -> None:
     record["digest"] = digest({name: value for name, value in record.items() if name != "digest"})
     path.write_text(json.dumps(metadata))
     parts = ("expected schema 4, which this version reads", "run `dvc repro --force --single-item dataset`")
-    assert_refused(own.program("features"), "error: data/dataset.zarr: found schema 1", *parts)
+    assert_refused(own.command("features"), "error: data/dataset.zarr: found schema 1", *parts)
 
 
 def test_an_artifact_whose_record_was_edited(own: Project) -> None:
     path = own.data / "dataset.zarr" / "zarr.json"
     path.write_text(path.read_text(encoding="utf-8").replace('"shapes"', '"folder"'), encoding="utf-8")
     parts = ("found something that Seedbed did not write", "run `dvc repro --force --single-item dataset`")
-    assert_refused(own.program("features"), "error: data/dataset.zarr: ", *parts)
+    assert_refused(own.command("features"), "error: data/dataset.zarr: ", *parts)
 
 
 def test_an_artifact_of_which_a_file_is_missing(own: Project) -> None:
     shutil.rmtree(own.data / "dataset.zarr" / "labels")
-    assert_refused(own.program("features"), "error: data/dataset.zarr: found no labels/", "run `dvc repro --force --single-item dataset`")
+    assert_refused(own.command("features"), "error: data/dataset.zarr: found no labels/", "run `dvc repro --force --single-item dataset`")
 
 
 # --- The store ---
@@ -341,29 +341,29 @@ def test_something_in_the_place_of_the_store(fresh: Project, place: str) -> None
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch()
     wrong = file.parent if "lock" in place else file
-    assert_refused(fresh.program("dataset"), f"error: {wrong}: found ", "; expected ", "remove")
+    assert_refused(fresh.command("dataset"), f"error: {wrong}: found ", "; expected ", "remove")
 
 
 def test_something_in_the_place_of_a_table_beside_the_artifact(own: Project) -> None:
     (own.data / "plots/pretraining.csv").unlink()
     (own.data / "plots/pretraining.csv").mkdir()
     reused = "pretraining: reused"
-    assert_refused(own.program("pretraining"), "error: data/plots/pretraining.csv: found is a directory", "check what it is", after=reused)
+    assert_refused(own.command("pretraining"), "error: data/plots/pretraining.csv: found is a directory", "check what it is", after=reused)
 
 
 # --- How to run ---
 
 
 def test_no_workers(fresh: Project) -> None:
-    assert_refused(fresh.program("dataset", "--workers", "0"), "--workers", "expected 1 or more")
+    assert_refused(fresh.command("dataset", "--workers", "0"), "--workers", "expected 1 or more")
 
 
 def test_a_number_of_workers_in_the_environment_that_is_none(fresh: Project) -> None:
-    assert_refused(fresh.program("dataset", environment={"SEEDBED_WORKERS": "two"}), "SEEDBED_WORKERS", "'two'")
+    assert_refused(fresh.command("dataset", environment={"SEEDBED_WORKERS": "two"}), "SEEDBED_WORKERS", "'two'")
 
 
 def test_a_device_in_the_environment_that_is_none(fresh: Project) -> None:
-    assert_refused(fresh.program("dataset", environment={"SEEDBED_DEVICE": "gpu"}), "SEEDBED_DEVICE", "'gpu'")
+    assert_refused(fresh.command("dataset", environment={"SEEDBED_DEVICE": "gpu"}), "SEEDBED_DEVICE", "'gpu'")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

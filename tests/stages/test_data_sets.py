@@ -63,6 +63,7 @@ def assert_whole(project: Project) -> None:
     assert figures["predictions"]["images_with_truth"] >= 1
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_a_whole_run_of_coco(tmp_path: Path, original: dict[str, Any]) -> None:
     """What other layouts leave, `test_masks_change_nothing_but_the_evaluation` says."""
     project = project_of("coco", tmp_path, original)
@@ -70,6 +71,7 @@ def test_a_whole_run_of_coco(tmp_path: Path, original: dict[str, Any]) -> None:
     assert_whole(project)
 
 
+@pytest.mark.usefixtures("blank_charts")
 @pytest.mark.parametrize("reader", ["folder", pytest.param("voc", marks=pytest.mark.slow)])
 def test_masks_change_nothing_but_the_evaluation(reader: str, tmp_path: Path, original: dict[str, Any]) -> None:
     project = project_of(reader, tmp_path / "with", original)

@@ -26,11 +26,11 @@ IMPORTS = {"PYTHONPROFILEIMPORTTIME": "1"}
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory, original: dict[str, Any]) -> Project:
-    """A project in which two stages were run as programs; no test changes it."""
+    """A project in which two stages were run with all that a program does; no test changes it."""
     project = new_project(tmp_path_factory.mktemp("ran") / "project", original)
     shutil.copy(CHECKOUT / "dvc.yaml", project.root)
     for stage in ("dataset", "classifier"):
-        done = project.program(stage)
+        done = project.command(stage)
         assert done.returncode == 0, done.stderr
     return project
 

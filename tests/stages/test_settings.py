@@ -42,6 +42,7 @@ OTHER_VALUES: dict[str, list[Any]] = {
 SITUATIONS: dict[str, list[Plain]] = {"dataset": [{"max_size": [40, 32]}]}  # some images are larger
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_settings_of_the_family_change_what_its_stage_leaves(finished: Project, tmp_path: Path, family: str) -> None:
     project = finished.copy_to(tmp_path / "project")
     content = project.params()

@@ -1,12 +1,26 @@
-"""Networks so small that what they say is known."""
+"""Networks and learners so small that what they say, and what a training leaves of them, is known."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from seedbed.learning.augmentation import Augmentation, Colours, Sample
+from seedbed.learning.batches import Batch
+from seedbed.learning.checkpoints import Checkpoints
+from seedbed.learning.learner import Learner, Trained
+from seedbed.learning.loop import fit
+from seedbed.learning.optimisers import Descent, Scheduled
+from seedbed.learning.training import Sampling, Training
 from seedbed.networks.contracts import ClassifierNetwork, SegmentationNetwork
+from seedbed.run.machine import Machine
 
 
 class Blur(nn.Module):
@@ -85,3 +99,146 @@ class LeaningSegmenter(SegmentationNetwork):
     def forward(self, images_BCYX: Tensor) -> Tensor:
         logits: Tensor = self.leaning(images_BCYX)
         return logits
+
+
+# --- Networks that learn something of an image's mean colour ---
+
+N = TypeVar("N", bound=nn.Module)
+PLAIN: dict[str, Any] = {"micro_batches": 1, "precision": "32-true", "clip": 0.0, "clip_each": False, "averaging": 0.0}
+DESCENT = Descent(
+    learning_rate=0.1, new_layer_factor=10.0, momentum=0.9, weight_decay=0.0, warmup=0.2, power=0.9, decay_starts="after_warmup"
+)
+COLOURS = Colours(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.0)
+AUGMENTATION = Augmentation(
+    crop=16,
+    longer_side=0,
+    smallest_scale=0.8,
+    largest_scale=1.2,
+    scale_steps=0,
+    interpolation="bilinear",
+    padding=(),
+    flip=0.5,
+    colours=COLOURS,
+)
+MACHINE = Machine("cpu")
+
+
+class Mixture(nn.Module):
+    """Some mixtures of the three channels."""
+
+    def __init__(self, num_mixtures: int) -> None:
+        super().__init__()
+        self.mix = nn.Linear(3, num_mixtures)
+
+    def forward(self, images_BCYX: Tensor) -> Tensor:
+        mixed: Tensor = self.mix(images_BCYX.mean(dim=(2, 3)))
+        return mixed
+
+
+class Line(nn.Module):
+    """One number per channel of an image's mean colour."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = nn.Linear(3, 2)
+        self.head = nn.Linear(2, 1)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, images_BCYX: Tensor) -> Tensor:
+        out: Tensor = self.head(self.drop(self.backbone(images_BCYX.mean(dim=(2, 3)))))
+        return out
+
+
+class LineLearner(Learner[Line, Batch]):
+    """Learns whether the image contains class 1, and remembers what it was given."""
+
+    def __init__(self, *, descent: Descent = DESCENT) -> None:
+        super().__init__()
+        self.network = Line()
+        self.teacher = nn.Linear(3, 1)
+        self.descent = descent
+        self.seen: list[tuple[Batch, float]] = []
+        self.made: list[Scheduled] = []
+        self.rates: list[list[float]] = []
+
+    def forward(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        self.seen.append((batch, progress))
+        self.rates.append([group["lr"] for group in self.made[0].optimizer.param_groups])
+        loss = nn.functional.binary_cross_entropy_with_logits(self.network(batch.images_BCYX)[:, 0], batch.labels_BK[:, 1])
+        return {"one": 0.25 * loss, "other": 0.75 * loss}
+
+    def optimizers(self) -> list[Scheduled]:
+        self.made = [self.descent.schedule(self.network.backbone, self.network.head)]
+        return self.made
+
+
+class Plain(nn.Module):
+    """No chance and no statistics of a batch: it matters to none of its images what others stand beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = nn.Linear(3, 4)
+        self.head = nn.Linear(4, 1)
+
+    def forward(self, images_BCYX: Tensor) -> Tensor:
+        out: Tensor = self.head(self.backbone(images_BCYX.mean(dim=(2, 3))).tanh())
+        return out
+
+
+class PlainLearner(Learner[Plain, Batch]):
+    """A mean over images, so that micro-batches weigh the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = Plain()
+        self.largest = 0.0
+
+    def forward(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        self.logits = self.network(batch.images_BCYX)[:, 0]
+        return {"labels": nn.functional.binary_cross_entropy_with_logits(self.logits, batch.labels_BK[:, 1])}
+
+    def optimizers(self) -> list[Scheduled]:
+        return [DESCENT.schedule(self.network.backbone, self.network.head)]
+
+    def measure_batch(self) -> dict[str, Tensor]:
+        return {"mean_logit": self.logits.mean()}
+
+
+def pictures(count: int) -> list[Sample]:
+    """Images of different sizes; the first class is present in every other one; each has its number in a map."""
+    random = np.random.default_rng(0)
+    return [
+        Sample(
+            image=random.integers(0, 256, (20 + number, 31 - number, 3), dtype=np.uint8),
+            labels=np.array([True, number % 2 == 0]),
+            maps={"number": np.full((20 + number, 31 - number), number, np.int32)},
+            padding={"number": -1},
+        )
+        for number in range(count)
+    ]
+
+
+def train(
+    learner: Learner[N, Batch] | type[Learner[N, Batch]],
+    images: Sequence[Sample],
+    training: Training,
+    *,
+    view: Callable[[Sample, np.random.Generator], Sample] = AUGMENTATION.view,
+    machine: Machine = MACHINE,
+    checkpoints: Checkpoints | None = None,
+) -> Trained[N]:
+    """What a training leaves.
+
+    learner: a class is built as methods build theirs, when the training has set its seed, and in each of several processes.
+    """
+    checkpoints = checkpoints or Checkpoints(Path("there is none"), seconds=math.inf)
+    build = learner if isinstance(learner, type) else lambda: learner
+    return fit(build, images, Sampling(training, view, Batch.of), machine=machine, name="test", checkpoints=checkpoints)
+
+
+def alike(one: Trained[N], other: Trained[N], *, tolerance: float = 1e-5) -> bool:
+    """Whether two trainings left the same, but for last digits."""
+    states = one.network.state_dict(), other.network.state_dict()
+    return np.allclose(one.losses, other.losses, atol=tolerance) and all(
+        torch.allclose(value, states[1][name], atol=tolerance) for name, value in states[0].items()
+    )
