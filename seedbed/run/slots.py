@@ -9,8 +9,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from seedbed.errors import ParamsError, join_names, nearest
-from seedbed.store.artifact import find_kind
-from seedbed.store.schemas import NONE, SCHEMAS, SPATIAL
+from seedbed.store.schemas import NONE, SCHEMAS, SPATIAL, find_kind
 
 CLASSIFIER = "classifier"
 TAKES_ALL = "pretraining"  # takes all images where no split is named
@@ -34,7 +33,7 @@ def check_maps(stage: str, wanted: Sequence[str], slots: Mapping[str, str]) -> N
     for name in wanted:
         holders = _find_holders(name)
         if name not in slots or find_kind(slots[name]) not in holders:
-            found = _describe(slots[name]) if name in slots else "nothing"
+            found = repr(slots[name]) if name in slots else "nothing"
             expected = f"an artifact with `{name}`: {join_names(holders)}"
             raise ParamsError(f"params.yaml: {stage}.maps.{name}", found=found, expected=expected, do="correct it")
     if "confidence" in wanted and slots["confidence"] != slots["labels"]:
@@ -62,7 +61,7 @@ def check_judged(slots: Mapping[str, str], labels: Mapping[str, str], *, taken: 
     for slot, artifact, holders, array in named:
         if artifact != NONE and find_kind(artifact) not in holders:
             expected = f"an artifact with `{array}`: {join_names(holders)}; or {NONE!r}"
-            raise ParamsError(f"{where}.{slot}", found=_describe(artifact), expected=expected, do="correct it")
+            raise ParamsError(f"{where}.{slot}", found=repr(artifact), expected=expected, do="correct it")
     if all(artifact == NONE for _, artifact, _, _ in named):
         raise ParamsError(
             where,
@@ -81,7 +80,7 @@ def check_start(stage: str, source: str, start: str) -> None:
     if find_kind(start) != wanted:
         raise ParamsError(
             f"params.yaml: {stage}.start",
-            found=_describe(start),
+            found=repr(start),
             expected=f"{wanted!r}, because initial_weights.source is {source}",
             do="correct one of the two",
         )
@@ -108,21 +107,15 @@ def find_wrong_splits(named: Mapping[str, str], labelled: Mapping[str, bool]) ->
     """
     for stage, split in named.items():
         where = f"params.yaml: {stage}.split"
-        if split not in labelled and (split or stage != TAKES_ALL):
+        if split not in labelled and (split or find_kind(stage) != TAKES_ALL):
             expected = f"one of: {join_names(sorted(labelled))}{nearest(split, labelled)}"
             yield ParamsError(
                 where, found=f"{split!r}, to which no image belongs", expected=expected, do="correct it, or let some belong to it"
             )
-        elif stage in NEED_LABELS and not labelled[split]:
+        elif find_kind(stage) in NEED_LABELS and not labelled[split]:
             yield ParamsError(
                 where, found=f"{split!r}, of which no image has labels", expected="some with labels", do="correct it, or label some images"
             )
-
-
-def _describe(name: str) -> str:
-    """What a slot names, with its kind where that is another word."""
-    kind = find_kind(name)
-    return repr(name) if kind == name else f"{name!r}, which is of the kind {kind}"
 
 
 def _find_holders(name: str, *, within: Collection[str] = ("y",)) -> list[str]:

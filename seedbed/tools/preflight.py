@@ -22,8 +22,8 @@ from seedbed.params import Params
 from seedbed.run import memory
 from seedbed.run.slots import CLASSIFIER, check_features, check_judged, check_maps, check_start, find_wrong_splits
 from seedbed.scoring.judgement import TAKEN
-from seedbed.store.artifact import Artifact, find_kind, open_artifact
-from seedbed.store.schemas import FIXED, NONE, SCHEMAS
+from seedbed.store.artifact import Artifact, open_artifact
+from seedbed.store.schemas import FIXED, NONE, SCHEMAS, find_kind
 from seedbed.types import Size
 
 PIPELINE = Path("dvc.yaml")
@@ -40,7 +40,7 @@ def check(params: Params) -> None:
     params.check(needed=stages)
     check_slots(params)
     for stage, setting in SLOTS:
-        if stage in stages and stage in params.families():
+        if stage in stages and stage in params.sections():
             _check_listed(stage, setting, params, stages[stage])
 
 
@@ -66,7 +66,7 @@ def _check_listed(stage: str, setting: str, params: Params, section: Mapping[str
 def check_slots(params: Params) -> None:
     """Refuse settings that name artifacts which do not fit the selected methods, in whatever sections there are."""
     for families, check_them in CHECKS.items():
-        if all(family in params.families() for family in families):
+        if all(family in params.sections() for family in families):
             check_them(params)
 
 
@@ -154,7 +154,7 @@ def find_problems(stages: Collection[str], params: Params) -> Iterator[SeedbedEr
     if splits is not None:
         yield from find_wrong_splits({stage: split for stage, split in params.splits().items() if stage in stages}, splits)
     for stage in stages:
-        method: Any = params.method(importlib.import_module(f"seedbed.{find_kind(stage)}").Method)
+        method: Any = params.of_stage(stage).method(importlib.import_module(f"seedbed.{find_kind(stage)}").Method)
         own = f"{stage}.{method.name}"
         yield from (_locate(error, method, own) for error in _collect_refusals(method.check))
         for address, block in blocks(method, own):
@@ -170,19 +170,19 @@ def find_shortages(stages: Collection[str], params: Params) -> Iterator[str]:
     extents = _find_extents(params)
     for stage in stages if extents else ():
         kind = find_kind(stage)
-        method: Any = params.method(importlib.import_module(f"seedbed.{kind}").Method)
-        own = find_own_extents(kind, params, (extents["y"], extents["x"]))
+        method: Any = params.of_stage(stage).method(importlib.import_module(f"seedbed.{kind}").Method)
+        own = find_own_extents(stage, params, (extents["y"], extents["x"]))
         device = "cuda" if SCHEMAS[kind].weights and _has_gpu() else "cpu"  # elsewhere, batches are halved until they fit
-        if said := memory.describe_shortage(stage, method, {**extents, **own}, kind=kind, device=device):
+        if said := memory.describe_shortage(stage, method, {**extents, **own}, device=device):
             yield said
 
 
-def find_own_extents(family: str, params: Params, size: Size) -> dict[str, int]:
-    """Lengths of the dimensions that a family's method and settings fix.
+def find_own_extents(stage: str, params: Params, size: Size) -> dict[str, int]:
+    """Lengths of the dimensions that a stage's method and settings fix.
 
     size: of the largest image.
     """
-    module = importlib.import_module(f"seedbed.{family}")
+    module, params = importlib.import_module(f"seedbed.{find_kind(stage)}"), params.of_stage(stage)
     method: Any = params.method(module.Method)
     extents: dict[str, int] = method.extents(size) if hasattr(method, "extents") else {}
     if hasattr(module, "Settings") and hasattr(module.Settings, "extents"):
@@ -203,7 +203,7 @@ def _find_extents(params: Params) -> dict[str, int]:
     names = names or (tuple(data.class_names[1:]) if data is not None else None)
     if names is None:
         return {}
-    patches = params.method(features.Method).extents(settings.max_size) if "features" in params.families() else {}
+    patches = params.method(features.Method).extents(settings.max_size) if "features" in params.sections() else {}
     height, width = settings.max_size
     return {**FIXED, "y": height, "x": width, "class": 1 + len(names), "predicted": 2 + len(names), **patches}
 

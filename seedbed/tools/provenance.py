@@ -55,12 +55,12 @@ def compare_params(artifact: Artifact, params: Params, *, folder: Path = FOLDER)
 
 def compare_method(artifact: Artifact, params: Params) -> Iterator[str]:
     """How the method that made an artifact, or its parameters, differ from those that are selected now."""
-    family, made_by = artifact.kind, artifact.made_by
-    selected = params.method_name(family)
+    made_by = artifact.made_by
+    selected = params.method_name(artifact.name)
     if made_by.method != selected:
         yield f"made by the method {made_by.method}; params.yaml now selects {selected}"
         return
-    method: Any = params.method(importlib.import_module(f"seedbed.{family}").Method)
+    method = _method(artifact, params)
     before, now = dict(_leaves(made_by.parameters)), dict(_leaves(json.loads(json.dumps(identity(method)))))
     for name in {**before, **now}:
         if before.get(name, ABSENT) != now.get(name, ABSENT):
@@ -85,7 +85,7 @@ def _leaves(block: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def _compare_data_set(artifact: Artifact, params: Params) -> Iterator[str]:
-    settings = _settings("dataset", params)
+    settings = _settings(artifact, params)
     if artifact.max_size != tuple(settings.max_size):
         yield f"made with max_size {list(artifact.max_size)}; params.yaml now says {list(settings.max_size)}"
     if settings.classes and artifact.class_names[1:] != list(settings.classes):
@@ -99,9 +99,7 @@ def _compare_data_set(artifact: Artifact, params: Params) -> Iterator[str]:
 
 def _compare_maps(artifact: Artifact, params: Params) -> Iterator[str]:
     """Compare the artifacts that a training read maps and initial weights from."""
-    family = artifact.kind
-    method: Any = params.method(importlib.import_module(f"seedbed.{family}").Method)
-    settings = _settings(family, params)
+    method, settings = _method(artifact, params), _settings(artifact, params)
     wanted = {settings.maps.get(name, NONE) for name in method.wanted_maps}
     wanted |= {getattr(settings, "start", NONE)}
     yield from _compare_inputs(artifact, wanted)
@@ -109,7 +107,7 @@ def _compare_maps(artifact: Artifact, params: Params) -> Iterator[str]:
 
 def _compare_judged(artifact: Artifact, params: Params) -> Iterator[str]:
     """Compare the artifacts that an evaluation judged, and their names in it."""
-    settings = _settings("evaluation", params)
+    settings = _settings(artifact, params)
     wanted = {*settings.slots.values(), *settings.labels.values()}
     yield from _compare_inputs(artifact, wanted)
     was, is_now = artifact.array("kinds").tolist(), list(settings.kinds)
@@ -125,12 +123,12 @@ def _compare_inputs(artifact: Artifact, wanted: Collection[str]) -> Iterator[str
 
 
 def _compare_predicted(artifact: Artifact, params: Params, folder: Path) -> Iterator[str]:
-    split = _settings("predictions", params).split
+    split = _settings(artifact, params).split
     yield from _compare_images(artifact, split, folder, lambda data: data.split(split))
 
 
 def _compare_evaluated(artifact: Artifact, params: Params, folder: Path) -> Iterator[str]:
-    settings = _settings("evaluation", params)
+    settings = _settings(artifact, params)
     predictions = _open(settings.predictions, artifact, folder) if settings.predictions != NONE else None
 
     def wanted(data: Artifact) -> list[str]:
@@ -160,8 +158,13 @@ def _open(name: str, artifact: Artifact, folder: Path) -> Artifact | None:
     return opened if artifact.made_by.inputs.get(name) == opened.digest else None
 
 
-def _settings(stage: str, params: Params) -> Any:
-    return params.settings(importlib.import_module(f"seedbed.{stage}").Settings)
+def _method(artifact: Artifact, params: Params) -> Any:
+    """The method that makes such an artifact now."""
+    return params.of_stage(artifact.name).method(importlib.import_module(f"seedbed.{artifact.kind}").Method)
+
+
+def _settings(artifact: Artifact, params: Params) -> Any:
+    return params.of_stage(artifact.name).settings(importlib.import_module(f"seedbed.{artifact.kind}").Settings)
 
 
 COMPARE_SETTINGS: Mapping[str, Callable[[Artifact, Params], Iterator[str]]] = {

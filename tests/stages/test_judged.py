@@ -29,9 +29,9 @@ def twice(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Projec
     """A project with seeds of two rounds, the second by plain thresholds; nothing is judged yet."""
     project = finished.copy_to(tmp_path_factory.mktemp("twice"), without=["metrics", "plots"])
     content = project.params()
-    content["seeds"] |= {"method": "threshold", "threshold": {"foreground": 0.6, "background": 0.2}}
+    content[SECOND] = content["seeds"] | {"method": "threshold", "threshold": {"foreground": 0.6, "background": 0.2}}
     with contextlib.chdir(project.root):
-        stages.seeds.main(Run(SECOND, Params(content), kind="seeds"))
+        stages.seeds.main(Run(SECOND, Params(content)))
     return project
 
 
@@ -125,8 +125,7 @@ def test_an_artifact_that_is_not_there_is_told_in_a_line(fresh: Project) -> None
         ({"superpixels": "cams"}, "superpixels: found 'cams'; expected an artifact with `regions`: superpixels; or 'none'; correct it"),
         (
             {"predictions": SECOND},
-            "predictions: found 'seeds_second', which is of the kind seeds; expected an artifact with `probabilities`: predictions; "
-            "or 'none'; correct it",
+            "predictions: found 'seeds_second'; expected an artifact with `probabilities`: predictions; or 'none'; correct it",
         ),
         *(
             (

@@ -153,7 +153,7 @@ def test_what_changes_before_the_note_is_written_is_told(project: Project, monke
     """Else the note would take the new file for the one that the result was made with."""
     assert reuse.republish("classifier")
     note = (reuse.place_of("classifier", Path("data")) / reuse.NOTE).read_bytes()
-    inputs, present = Inputs("classifier", Params.read(), "classifier"), fingerprint.present_digest
+    inputs, present = Inputs("classifier", Params.read()), fingerprint.present_digest
 
     def edit_and_look() -> str:
         params(project)

@@ -26,8 +26,11 @@ SECOND = "cams_second"
 def twice(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with class maps of two rounds."""
     project = finished.copy_to(tmp_path_factory.mktemp("twice"))
+    content = project.params()
+    content[SECOND] = content["cams"]
+    project.write_params(content)
     with contextlib.chdir(project.root):
-        stages.cams.main(Run(SECOND, Params.read(), device_wanted="cpu", kind="cams"))
+        stages.cams.main(Run(SECOND, Params.read(), device_wanted="cpu"))
     return project
 
 
@@ -65,10 +68,9 @@ def test_a_slot_that_names_another_kind_is_refused(twice: Project) -> None:
         with pytest.raises(ParamsError) as start:
             check_start("segmenter", "classifier", SECOND)
     assert str(maps.value) == (
-        "params.yaml: segmenter.maps.labels: found 'cams_second', which is of the kind cams; expected an artifact with `labels`: seeds, "
-        "refinement; correct it"
+        "params.yaml: segmenter.maps.labels: found 'cams_second'; expected an artifact with `labels`: seeds, refinement; correct it"
     )
     assert str(start.value) == (
-        "params.yaml: segmenter.start: found 'cams_second', which is of the kind cams; expected 'classifier', because "
+        "params.yaml: segmenter.start: found 'cams_second'; expected 'classifier', because "
         "initial_weights.source is classifier; correct one of the two"
     )
