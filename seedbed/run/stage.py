@@ -37,7 +37,7 @@ from seedbed.run.slots import check_maps, find_wrong_splits
 from seedbed.store import raw
 from seedbed.store.artifact import Artifact, MadeBy, open_artifact
 from seedbed.store.entries import Computation, put, put_weights, shard_name
-from seedbed.store.schemas import FIXED, NONE, SCHEMAS, Columns, find_kind
+from seedbed.store.schemas import FIXED, NONE, ONLY, SCHEMAS, Columns, find_kind
 from seedbed.store.store import Store
 
 M = TypeVar("M", bound=Method)
@@ -333,10 +333,20 @@ def _count_processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_stage(main: Callable[[Run], None], stage: str) -> None:
-    """Run a stage as a program."""
+def run_stage(main: Callable[[Run], None], kind: str) -> None:
+    """Run a stage as a program.
+
+    kind: of the artifact that it makes, which is called so unless it is given another name of that kind.
+    """
     environment = os.environ
-    parser = argparse.ArgumentParser(prog=f"python -m stages.{stage}", description=(sys.modules[main.__module__].__doc__ or "").strip())
+    parser = argparse.ArgumentParser(prog=f"python -m stages.{kind}", description=(sys.modules[main.__module__].__doc__ or "").strip())
+    parser.add_argument(
+        "--as",
+        dest="stage",
+        metavar="NAME",
+        default=kind,
+        help=f"make {kind}_WORD, a second artifact of the kind, with the section of params.yaml that is called so",
+    )
     parser.add_argument("--device", choices=DEVICES, default=environment.get("SEEDBED_DEVICE", "auto"), help="where networks run")
     parser.add_argument(
         "--workers",
@@ -354,7 +364,9 @@ def run_stage(main: Callable[[Run], None], stage: str) -> None:
         help="minimum time between two checkpoints of a training",
     )
     options = parser.parse_args()
+    stage: str = options.stage
     try:
+        _check_name(stage, kind)
         for name, least in (("workers", 1), ("devices", 0)):
             given = getattr(options, name)
             if not given.isdecimal() or int(given) < least:
@@ -386,6 +398,15 @@ def run_stage(main: Callable[[Run], None], stage: str) -> None:
     except Interrupted as interrupted:
         print(interruption.GOES_ON, file=sys.stderr)
         sys.exit(interrupted.status)
+
+
+def _check_name(stage: str, kind: str) -> None:
+    """Refuse to make an artifact of a name that is not of its kind."""
+    if kind in ONLY and stage != kind:
+        raise MachineError("--as", found=repr(stage), expected=f"{kind!r} alone, of which a pipeline has one", do="leave --as out")
+    if find_kind(stage) != kind:
+        expected = f"{kind!r}, or {kind}_ and a word of small letters and digits"
+        raise MachineError("--as", found=repr(stage), expected=expected, do="correct it")
 
 
 def _give_up(error: SeedbedError) -> NoReturn:

@@ -18,6 +18,7 @@ from seedbed.store.records import FOLDER, WORK
 from seedbed.store.schemas import FIXED, SCHEMAS, find_kind
 from seedbed.store.store import Store
 from seedbed.tools import preflight, provenance
+from seedbed.tools.dependencies import CODE
 
 Verdict = Literal["runs", "perhaps", "stale", "nothing to do"]
 COLOURS: dict[Verdict, str] = {"runs": "yellow", "perhaps": "cyan", "stale": "red", "nothing to do": "green"}
@@ -238,7 +239,7 @@ def _describe_changes(changes: list[Any]) -> Iterator[str]:
             if isinstance(changed, dict):
                 yield f"{source}: {_shorten(changed)} changed"
         files = [name for name, changed in dependencies.items() if not isinstance(changed, dict)]
-        code = [name for name in files if name.endswith(".py")]
+        code = [name for name in files if name.lstrip("./").startswith(CODE)]
         data = [name for name in files if name not in code]
         if code:
             yield f"code changed: {_shorten(code)}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from seedbed.errors import ArtifactError, MachineError, join_names
 from seedbed.methods import identity
 from seedbed.params import Params
 from seedbed.run import fingerprint
+from seedbed.run.slots import list_named
 from seedbed.store.artifact import Artifact, open_artifact
 from seedbed.store.entries import Entry
 from seedbed.store.records import FOLDER
@@ -27,7 +28,7 @@ from seedbed.store.schemas import NONE
 from seedbed.store.store import Store
 
 ABSENT = None  # stands for a missing parameter; no parameter has this value
-LOCK = "dvc.lock"
+LOCK, DATASET = "dvc.lock", "dataset"
 
 
 def find_outdated(artifact: Artifact, params: Params, *, folder: Path = FOLDER) -> Iterator[str]:
@@ -47,6 +48,7 @@ def describe_remedy(stages: list[str]) -> str:
 def compare_params(artifact: Artifact, params: Params, *, folder: Path = FOLDER) -> Iterator[str]:
     """How what an artifact was made with differs from what params.yaml says."""
     yield from compare_method(artifact, params)
+    yield from _compare_slots(artifact, params)
     if artifact.kind in COMPARE_SETTINGS:
         yield from COMPARE_SETTINGS[artifact.kind](artifact, params)
     if artifact.kind in COMPARE_IMAGES:
@@ -97,29 +99,20 @@ def _compare_data_set(artifact: Artifact, params: Params) -> Iterator[str]:
         yield f"made with {broken} broken images left out; params.yaml now allows {settings.allow_broken}"
 
 
-def _compare_maps(artifact: Artifact, params: Params) -> Iterator[str]:
-    """Compare the artifacts that a training read maps and initial weights from."""
-    method, settings = _method(artifact, params), _settings(artifact, params)
-    wanted = {settings.maps.get(name, NONE) for name in method.wanted_maps}
-    wanted |= {getattr(settings, "start", NONE)}
-    yield from _compare_inputs(artifact, wanted)
+def _compare_slots(artifact: Artifact, params: Params) -> Iterator[str]:
+    """Compare the artifacts that it was made from with those that slots name now."""
+    if artifact.kind != DATASET:
+        named = list_named(_settings(artifact, params)).values()
+        was, is_now = sorted({*artifact.made_by.inputs} - {DATASET}), sorted({*named} - {NONE})
+        if was != is_now:
+            yield f"made from {join_names(was)}; params.yaml now names {join_names(is_now)}"
 
 
 def _compare_judged(artifact: Artifact, params: Params) -> Iterator[str]:
-    """Compare the artifacts that an evaluation judged, and their names in it."""
-    settings = _settings(artifact, params)
-    wanted = {*settings.slots.values(), *settings.labels.values()}
-    yield from _compare_inputs(artifact, wanted)
-    was, is_now = artifact.array("kinds").tolist(), list(settings.kinds)
+    """Compare the names of what an evaluation judged."""
+    was, is_now = artifact.array("kinds").tolist(), list(_settings(artifact, params).kinds)
     if was != is_now:
         yield f"made of {join_names(was)}; params.yaml now names {join_names(is_now)}"
-
-
-def _compare_inputs(artifact: Artifact, wanted: Collection[str]) -> Iterator[str]:
-    """How an artifact's inputs differ from those that slots name."""
-    was, is_now = sorted(set(artifact.made_by.inputs) - {"dataset", NONE}), sorted({*wanted} - {NONE})
-    if was != is_now:
-        yield f"made from {join_names(was)}; params.yaml now names {join_names(is_now)}"
 
 
 def _compare_predicted(artifact: Artifact, params: Params, folder: Path) -> Iterator[str]:
@@ -141,7 +134,7 @@ def _compare_evaluated(artifact: Artifact, params: Params, folder: Path) -> Iter
 
 
 def _compare_images(artifact: Artifact, split: str, folder: Path, wanted: Callable[[Artifact], list[str]]) -> Iterator[str]:
-    data = _open("dataset", artifact, folder)
+    data = _open(DATASET, artifact, folder)
     try:
         if data is not None and artifact.ids != wanted(data):
             yield f"made from other images than those of the split {split}, which params.yaml now names"
@@ -168,9 +161,7 @@ def _settings(artifact: Artifact, params: Params) -> Any:
 
 
 COMPARE_SETTINGS: Mapping[str, Callable[[Artifact, Params], Iterator[str]]] = {
-    "dataset": _compare_data_set,
-    "classifier": _compare_maps,
-    "segmenter": _compare_maps,
+    DATASET: _compare_data_set,
     "evaluation": _compare_judged,
 }
 COMPARE_IMAGES: Mapping[str, Callable[[Artifact, Params, Path], Iterator[str]]] = {
