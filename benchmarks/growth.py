@@ -27,7 +27,7 @@ from seedbed.learning.checkpoints import Checkpoints
 from seedbed.learning.loop import fit
 from seedbed.learning.samples import Samples
 from seedbed.learning.training import Sampling
-from seedbed.networks.start import Given, InitialTrunk
+from seedbed.networks.start import Given
 from seedbed.params import Params
 from seedbed.report import drawing
 from seedbed.report.palette import make_palette
@@ -36,6 +36,7 @@ from seedbed.scoring import metrics
 from seedbed.scoring.truth import Truth
 from seedbed.segmenter.region_growing import GrowingLearner, RegionGrowing
 from seedbed.store.artifact import Artifact, open_artifact
+from seedbed.store.schemas import NONE
 from seedbed.types import BACKGROUND, IGNORE, Image, LabelMap
 
 POINTS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)  # shares of the training
@@ -146,9 +147,8 @@ def main() -> None:
     steps = max(1, round(method.training.epochs * len(ids) / method.training.batch_size))
 
     def build() -> WatchedLearner:
-        learner = method.learner(
-            data.num_classes, given=Given({"start": InitialTrunk(method.backbone, open_artifact(settings.start))}).states()
-        )
+        start = None if settings.start == NONE else open_artifact(settings.start)
+        learner = method.learner(data.num_classes, given=Given.start(method.backbone, start).states())
         assert isinstance(learner, GrowingLearner)
         return WatchedLearner(learner, watch, steps)
 

@@ -123,7 +123,7 @@ class Inquiry:
         params, data, stored = Params.read(), open_artifact("dataset"), open_artifact("predictions")
         method, judge = params.method(predictions.Method), params.method(evaluation.Method)
         assert isinstance(method, Multiscale), "another method, if there is one, wants ways of its own"
-        pictures, network = Images(params.raw_root(), data), open_segmenter("cpu").load()
+        pictures, network = Images(params.raw_root(), data), open_segmenter(params, "cpu").load()
         return cls(method, judge, network, data, stored, pictures, Truth.of_images(pictures))
 
     def tried(self, images: Sequence[str]) -> dict[str, Tally]:

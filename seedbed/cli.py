@@ -411,10 +411,11 @@ def export_model(
     ] = None,
 ) -> None:
     """Write the trained segmenter as a torch.export program, which runs without Seedbed, and check its outputs."""
+    from seedbed.params import Params
     from seedbed.tools import export_model as program
     from seedbed.tools.predict import open_segmenter
 
-    trained = open_segmenter("cpu")
+    trained = open_segmenter(Params.read(), "cpu")
     program.check(file, size)
     furthest = program.export(trained.load(), file, size=size)
     print(f"{file}: from RGB in [0, 1] (batch, 3, height, width) to logits of every pixel, within {furthest:.1g} of the network's")

@@ -42,6 +42,11 @@ class Method(ABC):  # noqa: B024 (the families add the abstract verbs)
     def check(self) -> None:  # noqa: B027 (most methods have nothing to check)
         """Refuse what can be known to fail without any data, such as a network that does not exist. Quick: no weights are read."""
 
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Slots of its family's settings that it does not read, with these parameters: they say none."""
+        return ()
+
     def memory(self, extents: Mapping[str, int]) -> int:
         """Bytes that it holds at once, about, for an image of the largest size or for a part of a batch; 0 where that is little.
 

@@ -1,11 +1,13 @@
 """params.yaml as typed objects.
 
-The file has one section per family of methods. A section holds `method`, the family's own settings, and one block of parameters
-per method, of which only the selected one must be complete. Nothing unknown is allowed anywhere in the file.
+The file has one section per stage, which is called like the stage's family of methods, or like that, `_` and a word where a family has
+several stages. A section holds `method`, the family's own settings, and one block of parameters per method, of which only the selected one
+must be complete. Nothing unknown is allowed anywhere in the file.
 """
 
 from __future__ import annotations
 
+import copy
 import importlib
 import json
 import re
@@ -21,6 +23,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from seedbed import methods
 from seedbed.errors import MethodError, ParamsError, join_names, nearest
 from seedbed.store import raw
+from seedbed.store.schemas import ONLY, find_kind
 
 T = TypeVar("T")
 M = TypeVar("M", bound=methods.Method)
@@ -45,6 +48,7 @@ class Params:
         self._sections = sections
         self._source = source
         self.file = file
+        self._stage = ""
         self._check_values()
         if checked:
             self._check_names()
@@ -79,18 +83,24 @@ class Params:
             raise ParamsError(str(path), found=found, expected="the parameters of the pipeline", do="see who may read it") from error
         return cls(_check_mapping(content, str(path)), source=str(path), file=path, checked=checked)
 
-    def families(self) -> list[str]:
-        """Sections of the file, in its order."""
+    def of_stage(self, stage: str) -> Params:
+        """The same parameters for one stage: whoever asks for its family gets the section that is called like the stage."""
+        own = copy.copy(self)
+        own._stage = stage
+        return own
+
+    def sections(self) -> list[str]:
+        """Names of the file's sections, in its order."""
         return list(self._sections)
 
-    def method_name(self, family: str) -> str:
+    def method_name(self, section: str) -> str:
         """Which method a section selects."""
-        name = self._section(family).get("method")
+        name = self._section(section).get("method")
         if not isinstance(name, str):
             raise ParamsError(
-                f"{self._source}: {family}.method",
+                f"{self._source}: {section}.method",
                 found="nothing" if name is None else repr(name),
-                expected=f"one of: {join_names(methods.list_available(family))}",
+                expected=f"one of: {join_names(methods.list_available(find_kind(section)))}",
                 do=LOOK,
             )
         return name
@@ -100,13 +110,14 @@ class Params:
 
         contract: the family's `Method`.
         """
-        family = _find_family(contract)
-        name = self.method_name(family)
-        selected = methods.load(family, name, where=f"{self._source}: {family}.method")
-        block, address = self._section(family).get(name), f"{self._source}: {family}.{name}"
+        family, section = _find_family(contract), self._find_section(contract)
+        name = self.method_name(section)
+        selected = methods.load(family, name, where=f"{self._source}: {section}.method")
+        block, address = self._section(section).get(name), f"{self._source}: {section}.{name}"
         if block is None and methods.read_declaration(family, name).parameters:
             has_file = Path("recipes/methods", f"{family}.{name}.yaml").is_file()
             do = f"run `seedbed recipe {family}.{name}`" if has_file else "restore them from params.yaml in git"
+            do = do if section == family else f"add them, or {LOOK}"
             raise ParamsError(address, found="nothing", expected="the parameters of the selected method", do=do)
         made = _make(selected, block, address)
         assert isinstance(made, contract)
@@ -117,18 +128,17 @@ class Params:
 
         settings: the family's `Settings`.
         """
-        family = _find_family(settings)
-        names = methods.list_available(family)
-        own = {key: value for key, value in self._section(family).items() if key != "method" and key not in names}
-        made = _make(settings, own, f"{self._source}: {family}")
+        names, section = methods.list_available(_find_family(settings)), self._find_section(settings)
+        own = {key: value for key, value in self._section(section).items() if key != "method" and key not in names}
+        made = _make(settings, own, f"{self._source}: {section}")
         assert isinstance(made, settings)
         return made
 
-    def select(self, family: str) -> dict[str, Any]:
+    def select(self, section: str) -> dict[str, Any]:
         """All that counts of a section, by address: which method is selected, its parameters, and the family's own settings."""
-        name, others = self.method_name(family), methods.list_available(family)
-        chosen = {key: value for key, value in self._section(family).items() if key == name or key not in others}
-        return dict(flatten(chosen, f"{family}."))
+        name, others = self.method_name(section), methods.list_available(find_kind(section))
+        chosen = {key: value for key, value in self._section(section).items() if key == name or key not in others}
+        return dict(flatten(chosen, f"{section}."))
 
     def raw_root(self) -> Path:
         """Where the raw data lies. A location, not a value: what is found there is checked against the data set's digests."""
@@ -139,48 +149,52 @@ class Params:
         return Path(root)
 
     def splits(self) -> dict[str, str]:
-        """The split that each family works on, of those that have such a setting. Says nothing of what is wrong with them."""
-        declared = {family: methods.read_settings_declaration(family) for family in self._sections if family in methods.list_families()}
-        named = {
-            family: self._section(family).get(SPLIT) for family, settings in declared.items() if settings and SPLIT in settings.names()
-        }
-        return {family: split for family, split in named.items() if isinstance(split, str)}
+        """The split that each stage works on, of those that have such a setting. Says nothing of what is wrong with them."""
+        known = methods.list_families()
+        declared = {one: methods.read_settings_declaration(find_kind(one)) for one in self._sections if find_kind(one) in known}
+        named = {one: self._section(one).get(SPLIT) for one, settings in declared.items() if settings and SPLIT in settings.names()}
+        return {section: split for section, split in named.items() if isinstance(split, str)}
 
     def check(self, needed: Collection[str] = ()) -> None:
         """Check every value of the file, of unselected methods too, and what lies where it names the raw data.
 
         Slow, because it imports all methods and looks at all files.
 
-        needed: families that must have a section; of others, those that have one are checked.
+        needed: stages that must have a section; of others, those that have one are checked.
         """
         raw.check(self.raw_root())
-        for family in methods.list_families():
-            if family not in self._sections and family not in needed:
-                continue
-            module = importlib.import_module(f"seedbed.{family}")
-            self.method(module.Method)
+        known = methods.list_families()
+        for section in sorted({*self._sections, *needed}):
+            family = find_kind(section)
+            if family not in known:
+                continue  # a stage of somebody else
+            module, own = importlib.import_module(f"seedbed.{family}"), self.of_stage(section)
+            own.method(module.Method)
             if methods.read_settings_declaration(family):
-                self.settings(module.Settings)
+                own.settings(module.Settings)
             for name in methods.list_available(family):
-                block = self._section(family).get(name)
-                if block is not None and name != self.method_name(family):
-                    self._check_given(family, name, block)
+                block = self._section(section).get(name)
+                if block is not None and name != self.method_name(section):
+                    self._check_given(family, name, block, f"{self._source}: {section}.{name}")
 
-    def _check_given(self, family: str, name: str, block: Any) -> None:
+    def _check_given(self, family: str, name: str, block: Any, address: str) -> None:
         """Check what is given for a method that is not selected; what is not given is not missed."""
-        address = f"{self._source}: {family}.{name}"
         try:
             kind = methods.load(family, name)
         except MethodError:
             return  # its optional package is missing, which is nobody's concern until it is selected
         _make(kind, block, address, complete=False)
 
-    def _section(self, family: str) -> Mapping[str, Any]:
-        if family not in self._sections:
-            raise ParamsError(
-                f"{self._source}: {family}", found="nothing", expected="a section for this stage", do="restore it from params.yaml in git"
-            )
-        return _check_mapping(self._sections[family], f"{self._source}: {family}")
+    def _find_section(self, member: type[object]) -> str:
+        """The section of the family that a contract belongs to: the stage's own, if there is a stage and that is of the family."""
+        family = _find_family(member)
+        return self._stage if find_kind(self._stage) == family else family
+
+    def _section(self, name: str) -> Mapping[str, Any]:
+        if name not in self._sections:
+            do = "restore it from params.yaml in git" if name in methods.list_families() else "add it"
+            raise ParamsError(f"{self._source}: {name}", found="nothing", expected="a section for this stage", do=do)
+        return _check_mapping(self._sections[name], f"{self._source}: {name}")
 
     def _check_values(self) -> None:
         """Refuse what YAML can say and no parameter is: dates, bytes, sets, keys that are no names, and what has no end."""
@@ -210,19 +224,24 @@ class Params:
 
     def _check_names(self) -> None:
         known = methods.list_families()
-        for family in self._sections:
-            self._check_known(str(family), known, "")
-            section = self._section(family)
-            names = methods.list_available(family)
+        for name in self._sections:
+            family = find_kind(name)
+            if family not in known:
+                self._check_known(name, known, "")
+            if family in ONLY and name != family:
+                found, expected = f"a second section of {family}", f"{family} alone, of which there is one"
+                raise ParamsError(f"{self._source}: {name}", found=found, expected=expected, do="remove it")
+            available = methods.list_available(family)
             declared_settings = methods.read_settings_declaration(family)
             settings = declared_settings.parameters if declared_settings else ()
+            section = self._section(name)
             for key, value in section.items():
-                self._check_known(str(key), ["method", *(item.name for item in settings), *names], f"{family}.")
-                if key in names:
-                    self._check_block(value, methods.read_declaration(family, key).parameters, f"{family}.{key}")
+                self._check_known(str(key), ["method", *(item.name for item in settings), *available], f"{name}.")
+                if key in available:
+                    self._check_block(value, methods.read_declaration(family, key).parameters, f"{name}.{key}")
             for item in settings:
                 if item.nested and item.name in section:
-                    self._check_block(section[item.name], item.nested.parameters, f"{family}.{item.name}")
+                    self._check_block(section[item.name], item.nested.parameters, f"{name}.{item.name}")
 
     def _check_block(self, block: Any, fields: Iterable[methods.Parameter], address: str) -> None:
         fields = tuple(fields)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from seedbed.store import schemas
 from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import SPATIAL, Array, Columns
-from seedbed.types import BACKGROUND, Alignment, ClassMaps, PatchFeatures, Probabilities
+from seedbed.types import BACKGROUND, Alignment, ClassMaps, PatchFeatures, Probabilities, RegionMap, Size
 
 # For writing.
 
@@ -70,16 +70,35 @@ def read_patches(artifact: Artifact, image_id: str) -> PatchFeatures:
 class Patches:
     """Features of images, for a method that may not use them."""
 
-    features: Artifact
-    wanted: bool
+    features: Artifact | None
 
     def key(self, image_id: str) -> str:
-        """Identity of an image's features; empty if they are not wanted."""
-        return self.features.key(image_id) if self.wanted else ""
+        """Identity of an image's features; empty if there are none."""
+        return "" if self.features is None else self.features.key(image_id)
 
     def __getitem__(self, image_id: str) -> PatchFeatures:
-        """Features of an image; without channels if they are not wanted."""
-        return read_patches(self.features, image_id) if self.wanted else PatchFeatures(np.zeros((1, 1, 0), np.float32), 1, Alignment.PADDED)
+        """Features of an image; without channels if there are none."""
+        if self.features is None:
+            return PatchFeatures(np.zeros((1, 1, 0), np.float32), 1, Alignment.PADDED)
+        return read_patches(self.features, image_id)
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Superpixels of images, for a method that may not use them."""
+
+    superpixels: Artifact | None
+
+    def key(self, image_id: str) -> str:
+        """Identity of an image's superpixels; empty if there are none."""
+        return "" if self.superpixels is None else self.superpixels.key(image_id)
+
+    def of(self, image_id: str, size: Size) -> RegionMap:
+        """Superpixels of an image; all of it is one if there are none.
+
+        size: of the image.
+        """
+        return np.zeros(size, np.int32) if self.superpixels is None else read_entry(self.superpixels, "regions", image_id)
 
 
 def read_class_maps(artifact: Artifact, image_id: str) -> ClassMaps:

@@ -8,6 +8,7 @@ from seedbed.networks.contracts import ClassifierNetwork
 from seedbed.networks.inference import TrainedNetwork
 from seedbed.reads import Labels
 from seedbed.run import result_warnings
+from seedbed.run.slots import check_slots
 from seedbed.run.stage import Run, run_stage
 from seedbed.store.schemas import Columns
 
@@ -24,8 +25,10 @@ def compute(
 
 def main(run: Run) -> None:
     """Run the stage."""
+    settings = run.params.settings(cams.Settings)
     method = run.params.method(cams.Method)
-    data, trained = run.open("dataset"), run.open("classifier")
+    check_slots(run.stage, settings, method)
+    data, trained = run.open("dataset"), run.open(settings.classifier)
     network: TrainedNetwork[ClassifierNetwork] = TrainedNetwork(
         run.rebuild_trained(classifier.Method, trained), data.num_classes, trained, run.device
     )

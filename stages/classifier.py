@@ -16,8 +16,8 @@ def main(run: Run) -> None:
     data = run.open("dataset")
     maps = run.maps(method.wanted_maps, settings.maps)
     samples = Samples(data, run.images(data), data.learnable(settings.split), maps=maps)
-    made = run.training(method, learn, method, "classifier", data.num_classes, samples, Given())
-    export.write_training_log(made, PLOTS / "classifier.csv")
+    made = run.training(method, learn, method, run.stage, data.num_classes, samples, Given())
+    export.write_training_log(made, PLOTS / f"{run.stage}.csv")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from seedbed import features
 from seedbed.images import Images
 from seedbed.networks.feature_network import FeatureNetwork
+from seedbed.run.slots import check_slots
 from seedbed.run.stage import Run, run_stage
 from seedbed.store.schemas import Columns
 
@@ -17,8 +18,10 @@ def describe(method: features.Method, network: FeatureNetwork, pictures: Images,
 
 def main(run: Run) -> None:
     """Run the stage."""
+    settings = run.params.settings(features.Settings)
     method = run.params.method(features.Method)
-    data, pretraining = run.open("dataset"), run.open("pretraining")
+    check_slots(run.stage, settings, method)
+    data, pretraining = run.open("dataset"), run.open_slot(settings.pretraining)
     whole = {"patch_size": method.patch_size, "alignment": method.alignment}
     network = FeatureNetwork(method, run.device if method.runs_network else "cpu", pretraining)
     images, extents = data.usable if method.describes_images else (), method.extents(data.max_size)

@@ -6,6 +6,7 @@ from seedbed import predictions, segmenter
 from seedbed.images import Images
 from seedbed.networks.contracts import SegmentationNetwork
 from seedbed.networks.inference import TrainedNetwork
+from seedbed.run.slots import check_slots
 from seedbed.run.stage import Run, run_stage
 from seedbed.store.schemas import Columns
 
@@ -23,7 +24,8 @@ def main(run: Run) -> None:
     """Run the stage."""
     settings = run.params.settings(predictions.Settings)
     method = run.params.method(predictions.Method)
-    data, trained = run.open("dataset"), run.open("segmenter")
+    check_slots(run.stage, settings, method)
+    data, trained = run.open("dataset"), run.open(settings.segmenter)
     network: TrainedNetwork[SegmentationNetwork] = TrainedNetwork(
         run.rebuild_trained(segmenter.Method, trained), data.num_classes, trained, run.device
     )

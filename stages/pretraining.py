@@ -15,8 +15,8 @@ def main(run: Run) -> None:
     method = run.params.method(pretraining.Method)
     data = run.open("dataset")
     images = ImageSequence(run.images(data), data.split(settings.split) if settings.split else data.usable)
-    made = run.training(method, learn, method, "pretraining", 0, images, Given())
-    export.write_training_log(made, PLOTS / "pretraining.csv")
+    made = run.training(method, learn, method, run.stage, 0, images, Given())
+    export.write_training_log(made, PLOTS / f"{run.stage}.csv")
 
 
 if __name__ == "__main__":

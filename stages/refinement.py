@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from seedbed import refinement
 from seedbed.images import Images
 from seedbed.reads import read_class_maps
+from seedbed.run.slots import check_slots
 from seedbed.run.stage import Run, run_stage
 from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import Columns
@@ -19,8 +20,10 @@ def refine(method: refinement.Method, pictures: Images, maps: Artifact, images: 
 
 def main(run: Run) -> None:
     """Run the stage."""
+    settings = run.params.settings(refinement.Settings)
     method = run.params.method(refinement.Method)
-    data, maps = run.open("dataset"), run.open("cams")
+    check_slots(run.stage, settings, method)
+    data, maps = run.open("dataset"), run.open(settings.class_maps)
     run.per_image(method, refine, method, run.images(data), maps, image_ids=data.labelled)
 
 

@@ -3,22 +3,26 @@
 from collections.abc import Iterator, Sequence
 
 from seedbed import seeds
-from seedbed.reads import read_class_maps, read_entry
+from seedbed.reads import Regions, read_class_maps
+from seedbed.run.slots import check_slots
 from seedbed.run.stage import Run, run_stage
 from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import Columns
 
 
-def label(method: seeds.Method, maps: Artifact, regions: Artifact, images: Sequence[str]) -> Iterator[Columns]:
+def label(method: seeds.Method, maps: Artifact, regions: Regions, images: Sequence[str]) -> Iterator[Columns]:
     """Seeds of images."""
     for image in images:
-        yield {"labels": method.label(read_class_maps(maps, image).resize(maps.size(image)), read_entry(regions, "regions", image))}
+        size = maps.size(image)
+        yield {"labels": method.label(read_class_maps(maps, image).resize(size), regions.of(image, size))}
 
 
 def main(run: Run) -> None:
     """Run the stage."""
+    settings = run.params.settings(seeds.Settings)
     method = run.params.method(seeds.Method)
-    data, maps, regions = run.open("dataset"), run.open("cams"), run.open("superpixels")
+    check_slots(run.stage, settings, method)
+    data, maps, regions = run.open("dataset"), run.open(settings.class_maps), Regions(run.open_slot(settings.superpixels))
     run.per_image(method, label, method, maps, regions, image_ids=data.labelled)
 
 

@@ -3,10 +3,10 @@
 from seedbed import segmenter
 from seedbed.learning.loop import learn
 from seedbed.learning.samples import Samples
-from seedbed.networks.start import Given, InitialTrunk
+from seedbed.networks.start import Given
 from seedbed.report import export
 from seedbed.report.export import PLOTS
-from seedbed.run.slots import check_start
+from seedbed.run.slots import check_slots
 from seedbed.run.stage import Run, run_stage
 
 
@@ -14,13 +14,13 @@ def main(run: Run) -> None:
     """Run the stage."""
     settings = run.params.settings(segmenter.Settings)
     method = run.params.method(segmenter.Method)
+    check_slots(run.stage, settings, method)
     data = run.open("dataset")
     maps = run.maps(method.wanted_maps, settings.maps)
     samples = Samples(data, run.images(data), data.learnable(settings.split), maps=maps)
-    check_start("segmenter", method.backbone.initial_weights.source, settings.start)
-    given = Given({"start": InitialTrunk(method.backbone, run.open(settings.start))})
-    made = run.training(method, learn, method, "segmenter", data.num_classes, samples, given)
-    export.write_training_log(made, PLOTS / "segmenter.csv")
+    given = Given.start(method.backbone, run.open_slot(settings.start))
+    made = run.training(method, learn, method, run.stage, data.num_classes, samples, given)
+    export.write_training_log(made, PLOTS / f"{run.stage}.csv")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from seedbed import superpixels
 from seedbed.images import Images
 from seedbed.reads import Patches
 from seedbed.run import result_warnings
-from seedbed.run.slots import check_features
+from seedbed.run.slots import check_features, check_slots
 from seedbed.run.stage import Run, run_stage
 from seedbed.store.schemas import Columns
 
@@ -20,11 +20,13 @@ def segment(method: superpixels.Method, pictures: Images, patches: Patches, imag
 
 def main(run: Run) -> None:
     """Run the stage."""
+    settings = run.params.settings(superpixels.Settings)
     method = run.params.method(superpixels.Method)
-    data, features = run.open("dataset"), run.open("features")
-    check_features(method.name, needed=method.needs_features, features=features.made_by.method)
-    patches = Patches(features, wanted=method.needs_features)
-    made = run.per_image(method, segment, method, run.images(data), patches, image_ids=data.usable)
+    check_slots(run.stage, settings, method)
+    data, features = run.open("dataset"), run.open_slot(settings.features)
+    if features is not None:
+        check_features(method.name, features.name, method=features.made_by.method)
+    made = run.per_image(method, segment, method, run.images(data), Patches(features), image_ids=data.usable)
     result_warnings.warn_of_single_superpixels(made)
 
 

@@ -13,8 +13,9 @@ import pytest
 from annotated_types import Ge, Gt, Le, Lt
 from ruamel.yaml import YAML
 
-from seedbed import classifier, dataset, methods, segmenter, superpixels
-from seedbed.errors import MethodError, SeedbedError
+from seedbed import classifier, dataset, methods, seeds, segmenter, superpixels
+from seedbed.errors import MethodError, ParamsError, SeedbedError
+from seedbed.methods import identity
 from seedbed.params import Params, rebuild
 from seedbed.superpixels.dino import Dino
 
@@ -41,8 +42,8 @@ def read(folder: Path, text: str) -> Params:
 def test_the_project_s_own_file_is_right(original: dict[str, Any], project: Path) -> None:
     read_params = Params.read(project / "params.yaml")
     read_params.check()
-    assert read_params.families() == list(original)
-    assert set(read_params.families()) == set(methods.list_families())
+    assert read_params.sections() == list(original)
+    assert set(read_params.sections()) == set(methods.list_families())
 
 
 def test_every_method_has_a_complete_block_in_the_project_s_file(original: dict[str, Any]) -> None:
@@ -167,7 +168,7 @@ def test_few_lines_that_mean_very_many_values_are_refused(tmp_path: Path) -> Non
 
 def test_an_alias_to_something_else_is_what_it_means(content: dict[str, Any], tmp_path: Path) -> None:
     text = "dataset: {classes: &names [cat, dog], folder: {classes: *names, complete: true}}\n"
-    assert read(tmp_path, text).families() == ["dataset"]
+    assert read(tmp_path, text).sections() == ["dataset"]
 
 
 @pytest.mark.parametrize(
@@ -520,3 +521,60 @@ def test_parameters_that_no_longer_fit_name_the_artifact(original: dict[str, Any
     old = {"tau": 0.3, **original["superpixels"]["dino"]}
     message = refusal(lambda: rebuild(superpixels.Method, "dino", old, where="data/superpixels.zarr"))
     assert message.startswith("data/superpixels.zarr: superpixels.dino.tau: found 0.3")
+
+
+# --- Sections of second rounds ---
+
+
+def test_a_stage_reads_the_section_that_is_called_like_it(content: dict[str, Any]) -> None:
+    content["seeds_second"] = content["seeds"] | {"method": "threshold", "threshold": {"foreground": 0.6, "background": 0.2}}
+    read_params = Params(content)
+    read_params.check()
+    assert read_params.of_stage("seeds").method(seeds.Method) == read_params.method(seeds.Method)
+    assert identity(read_params.of_stage("seeds_second").method(seeds.Method)) == content["seeds_second"]["threshold"]
+    assert read_params.of_stage("seeds_second").method(superpixels.Method) == read_params.method(superpixels.Method), "another family's"
+    assert read_params.select("seeds_second")["seeds_second.threshold.foreground"] == 0.6
+    content["predictions_second"] = content["predictions"] | {"split": "train"}
+    splits = Params(content).splits()
+    assert (splits["predictions"], splits["predictions_second"]) == ("val", "train")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("seeds_second", {"methd": "threshold"}, "seeds_second.methd: found a name that nothing reads; expected one of: method, "),
+        ("seeds_second", {"threshold": {"foregrund": 1}}, "seeds_second.threshold.foregrund: found a name that nothing reads"),
+        ("seeds_second", {"method": "kmeans"}, "seeds_second.method: found 'kmeans'; expected one of: superpixel_background, threshold"),
+        ("seeds_second", {"threshold": {"foreground": 2}}, "seeds_second.threshold.foreground: found 2; expected"),
+        ("seed_second", {}, "seed_second: found a name that nothing reads; expected one of: "),
+        ("second", {}, "second: found a name that nothing reads; expected one of: "),
+        ("none", {}, "none: found a name that nothing reads; expected one of: "),
+    ],
+)
+def test_a_section_of_a_second_round_is_checked_as_those_of_its_family(
+    content: dict[str, Any], name: str, change: dict[str, Any], message: str
+) -> None:
+    content[name] = content["seeds"] | change
+    assert refusal(lambda: Params(content).check()).startswith(f"params.yaml: {message}")
+
+
+@pytest.mark.parametrize("family", ["dataset", "evaluation"])
+def test_of_some_families_there_is_one_section(content: dict[str, Any], family: str) -> None:
+    content[f"{family}_second"] = content[family]
+    assert refusal(lambda: Params(content)) == (
+        f"params.yaml: {family}_second: found a second section of {family}; expected {family} alone, of which there is one; remove it"
+    )
+
+
+def test_a_section_of_a_second_round_is_missed_when_its_stage_needs_it(content: dict[str, Any]) -> None:
+    with pytest.raises(ParamsError) as missing:
+        Params(content).check(needed=[*content, "cams_second", "report"])
+    assert str(missing.value) == "params.yaml: cams_second: found nothing; expected a section for this stage; add it"
+
+
+def test_a_missing_block_of_a_second_round_says_nothing_of_recipes(content: dict[str, Any]) -> None:
+    content["seeds_second"] = {"method": "threshold"}
+    assert refusal(lambda: Params(content).of_stage("seeds_second").method(seeds.Method)) == (
+        "params.yaml: seeds_second.threshold: found nothing; expected the parameters of the selected method; "
+        "add them, or run `seedbed methods` to see every method and its parameters"
+    )

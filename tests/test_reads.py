@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seedbed.reads import Patches, read_entry
+from seedbed.reads import Patches, Regions, read_entry
 from seedbed.types import Alignment
 from tests.support.publishing import published
 
@@ -17,11 +17,20 @@ def test_features_that_are_not_wanted_are_one_patch_without_channels(tmp_path: P
     values = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
     whole = {"patch_size": 4, "alignment": Alignment.RESIZED}
     features = published("features", tmp_path, [{"ids": "a", "size": (7, 9), "patches": values}], whole=whole, extents=EXTENTS)
-    wanted, unwanted = Patches(features, wanted=True), Patches(features, wanted=False)
+    wanted, unwanted = Patches(features), Patches(None)
     assert np.array_equal(wanted["a"].values, values) and wanted.key("a") == features.key("a") != ""
     nothing = unwanted["a"]
     assert nothing.values.shape == (1, 1, 0) and nothing.values.dtype == np.float32 and nothing.patch_size == 1
     assert nothing.alignment is Alignment.PADDED and unwanted.key("a") == ""
+
+
+def test_superpixels_that_are_not_wanted_are_one_for_the_whole_image(tmp_path: Path) -> None:
+    rows = [{"ids": "a", "size": (2, 3), "regions": np.array([[0, 0, 1], [2, 1, 1]]), "region_count": 3}]
+    superpixels = published("superpixels", tmp_path, rows, extents=EXTENTS)
+    assert Regions(superpixels).of("a", (2, 3)).tolist() == [[0, 0, 1], [2, 1, 1]]
+    assert Regions(superpixels).key("a") == superpixels.key("a") != ""
+    nothing = Regions(None).of("a", (2, 3))
+    assert nothing.tolist() == [[0, 0, 0], [0, 0, 0]] and nothing.dtype == np.int32 and Regions(None).key("a") == ""
 
 
 def test_an_entry_that_has_no_padding_is_read_as_it_is(tmp_path: Path) -> None:

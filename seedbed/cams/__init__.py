@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 
 from seedbed import methods
+from seedbed.methods import parameters
 from seedbed.networks.contracts import ClassifierNetwork
+from seedbed.run.slots import Slot
 from seedbed.types import ClassMaps, Image, Size, cells
+
+
+@parameters
+class Settings:
+    """What class maps are computed with, beside images."""
+
+    classifier: Annotated[str, Slot(("classifier",))]  # which sees the classes
 
 
 class Method(methods.Method):

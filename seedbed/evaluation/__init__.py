@@ -12,11 +12,13 @@ from pydantic import Field
 
 from seedbed import methods
 from seedbed.methods import parameters
+from seedbed.run.slots import Slot, list_holders
 from seedbed.scoring.boundaries import Boundaries
 from seedbed.scoring.judgement import CLASS_MAPS, PREDICTIONS, REFINED, SUPERPIXELS
 from seedbed.store.schemas import NONE
 from seedbed.types import ClassMaps, Image, LabelMap, Probabilities, Size
 
+Labels = Annotated[str, Slot(list_holders("labels"), optional=True)]
 PREDICTED = (PREDICTIONS, REFINED)  # labels of a prediction
 
 
@@ -25,10 +27,10 @@ class Settings:
     """What is judged. Whatever names an artifact may say none, and is then left out."""
 
     split: str  # images whose class maps, labels and superpixels are judged; predictions are judged where they were made
-    class_maps: str  # artifact whose class maps are judged
-    labels: Mapping[str, str]  # artifacts whose labels are judged, by what they are called in figures and charts
-    superpixels: str  # artifact whose regions are judged
-    predictions: str  # artifact whose probabilities are judged
+    class_maps: Annotated[str, Slot(("cams",), optional=True)]  # artifact whose class maps are judged
+    labels: Mapping[str, Labels]  # artifacts whose labels are judged, by what they are called in figures and charts
+    superpixels: Annotated[str, Slot(("superpixels",), optional=True)]  # artifact whose regions are judged
+    predictions: Annotated[str, Slot(("predictions",), optional=True)]  # artifact whose probabilities are judged
     pictures: Annotated[int, Field(ge=1, le=1000)]  # images that are drawn in each overview, and of each gallery of errors
 
     @property

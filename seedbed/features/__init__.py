@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from seedbed import methods
+from seedbed.methods import parameters
+from seedbed.run.slots import Slot
 from seedbed.types import Alignment, Image, PatchFeatures, Size, cells
+
+
+@parameters
+class Settings:
+    """What features are computed with, beside images."""
+
+    pretraining: Annotated[str, Slot(("pretraining",), "initial_weights.source is pretraining")]  # whose weights describe patches
 
 
 class Method(methods.Method):
@@ -35,6 +44,10 @@ class Method(methods.Method):
     def pretrained(self) -> bool:
         """Whether the weights of its network are those that the stage `pretraining` made."""
         return False
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        return () if self.pretrained else ("pretraining",)
 
     def network(self) -> Any:
         """What describes patches, if that is a network; it is built once per process.

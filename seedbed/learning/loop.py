@@ -73,7 +73,7 @@ class _Job(Generic[N, B, S, V]):
 
 def learn(
     method: Method,
-    family: str,
+    stage: str,
     num_classes: int,
     samples: Sequence[Any],
     given: Given,
@@ -84,12 +84,12 @@ def learn(
 ) -> Columns:
     """Train a network, if the method trains one. Returns its log and weights, as an artifact has them.
 
-    num_classes: without background; 0 where samples say nothing of classes.
+    stage: for what it says; num_classes: without background; 0 where samples say nothing of classes.
     """
     if not isinstance(method, TrainableMethod):
         return collect_columns(None)
     build, checkpoints = partial(method.learner, num_classes, given=given.states()), Checkpoints(checkpoint, seconds=seconds)
-    return collect_columns(fit(build, samples, method.sampling, machine=machine, name=family, checkpoints=checkpoints))
+    return collect_columns(fit(build, samples, method.sampling, machine=machine, name=stage, checkpoints=checkpoints))
 
 
 def fit(

@@ -18,18 +18,18 @@ class FeatureNetwork:
 
     method: Any  # of the family `features`
     device: str  # changes no result, so it is no part of the identity
-    pretraining: Artifact
+    pretraining: Artifact | None  # whose weights the network has, if not its own
 
     def key(self, image_id: str) -> str:
         """Identity of weights that do not follow from the method's parameters, the same for all images; else empty."""
-        return self.pretraining.weights_digest if self.method.pretrained else ""
+        return "" if self.pretraining is None else self.pretraining.weights_digest
 
     def load(self) -> Any:
         """The network on its device, or None where the method runs none."""
         place = json.dumps([type(self.method).__module__, identity(self.method), self.device, self.key("")])
         if place not in _LOADED:
             network = self.method.network()
-            if self.method.pretrained:
+            if self.pretraining is not None:
                 from seedbed.networks.weights import restore
 
                 restore(network.trunk, self.pretraining, device="cpu")

@@ -12,7 +12,6 @@ from seedbed.errors import WeightsError
 from seedbed.networks.backbones import Trunk
 from seedbed.networks.contracts import State
 from seedbed.networks.weights import fit_entries
-from seedbed.run.slots import CLASSIFIER
 from seedbed.store.artifact import Artifact
 
 TRUNK = "backbone.trunk."  # prefix of the timm network's entries in the state of one of our networks
@@ -20,24 +19,17 @@ TRUNK = "backbone.trunk."  # prefix of the timm network's entries in the state o
 
 @dataclass(frozen=True)
 class InitialTrunk:
-    """The trunk of the classifier as the start of another network, where the parameters ask for it."""
+    """The trunk of a classifier as the start of another network."""
 
     trunk: Trunk
-    classifier: Artifact  # `none` where it is not wanted
-
-    @property
-    def wanted(self) -> bool:
-        """Whether the parameters ask for it."""
-        return self.trunk.initial_weights.source == CLASSIFIER
+    classifier: Artifact
 
     def key(self, image_id: str) -> str:
-        """Identity of its weights, the same for all images; empty where it is not wanted."""
-        return self.classifier.weights_digest if self.wanted else ""
+        """Identity of its weights, the same for all images."""
+        return self.classifier.weights_digest
 
     def state(self) -> State:
-        """State of the trunk; empty where it is not wanted."""
-        if not self.wanted:
-            return {}
+        """State of the trunk."""
         where, network = str(self.classifier.path), self.classifier.made_by.parameters.get("backbone", {}).get("network")
         if network != self.trunk.network:
             raise WeightsError(
@@ -57,10 +49,15 @@ class Given:
 
     trunks: Mapping[str, InitialTrunk] = field(default_factory=dict)
 
+    @classmethod
+    def start(cls, trunk: Trunk, classifier: Artifact | None) -> Given:
+        """The trunk of a classifier as the start, where there is one."""
+        return cls() if classifier is None else cls({"start": InitialTrunk(trunk, classifier)})
+
     def key(self, image_id: str) -> str:
         """Identity of all their weights, the same for all images; empty where there are none."""
-        return " ".join(key for trunk in self.trunks.values() if (key := trunk.key(image_id)))
+        return " ".join(trunk.key(image_id) for trunk in self.trunks.values())
 
     def states(self) -> dict[str, State]:
-        """States of those that are wanted, by slot."""
-        return {slot: trunk.state() for slot, trunk in self.trunks.items() if trunk.wanted}
+        """Their states, by slot."""
+        return {slot: trunk.state() for slot, trunk in self.trunks.items()}

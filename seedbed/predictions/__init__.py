@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Annotated
 
 from seedbed import methods
 from seedbed.methods import parameters
 from seedbed.networks.contracts import SegmentationNetwork
+from seedbed.run.slots import Slot
 from seedbed.types import Image, Probabilities, Size, cells
 
 
@@ -16,6 +18,7 @@ class Settings:
     """Settings for every method."""
 
     split: str  # whose images are predicted
+    segmenter: Annotated[str, Slot(("segmenter",))]  # which predicts them
 
 
 class Method(methods.Method):

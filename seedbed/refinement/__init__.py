@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Annotated
 
 from seedbed import methods
+from seedbed.methods import parameters
+from seedbed.run.slots import Slot
 from seedbed.types import ClassMaps, Image, PseudoMask
+
+
+@parameters
+class Settings:
+    """What masks are made from, beside images."""
+
+    class_maps: Annotated[str, Slot(("cams",))]  # that are refined
 
 
 class Method(methods.Method):

@@ -32,7 +32,6 @@ class Inputs:
 
     stage: str
     params: Params
-    family: str  # whose section of the parameters it reads
     artifacts: dict[str, Artifact] = field(default_factory=dict)  # by name
     codes: set[Code] = field(default_factory=set)
     raw: dict[Path, Listing] = field(default_factory=dict)  # files below the root of the raw data, if all of them count
@@ -71,7 +70,7 @@ class Inputs:
     def select(self, params: Params) -> dict[str, Any]:
         """The parameters that count for this run, by address."""
         root = {"dataset.root": str(params.raw_root())} if self.raw else {}
-        return {**params.select(self.family), **root}
+        return {**params.select(self.stage), **root}
 
     def _code(self) -> Iterator[Change]:
         """Files whose code, and packages whose version, has changed. Comments do not count."""

@@ -13,7 +13,7 @@ from rich import filesize
 
 from seedbed.errors import MachineError
 from seedbed.methods import Method
-from seedbed.store.schemas import SCHEMAS
+from seedbed.store.schemas import SCHEMAS, find_kind
 
 LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container
 # Texts of errors from torch, OpenCV, numpy and C++.
@@ -34,13 +34,12 @@ def measure_available(device: str = "cpu") -> int:
     return min(machine, int(limit)) if limit.isdecimal() else machine
 
 
-def describe_shortage(stage: str, method: Method, extents: Mapping[str, int], *, kind: str = "", device: str = "cpu") -> str:
+def describe_shortage(stage: str, method: Method, extents: Mapping[str, int], *, device: str = "cpu") -> str:
     """A warning that a stage needs more memory than is available; empty if it is not known to.
 
     extents: lengths of dimensions by name, including those of its inputs.
-    kind: of its artifact, if that is not the stage's name.
     """
-    schema, needed, found = SCHEMAS[kind or stage], method.memory(extents), measure_available(device)
+    schema, needed, found = SCHEMAS[find_kind(stage)], method.memory(extents), measure_available(device)
     if not schema.weights and {one for array in schema.arrays.values() if array.per_image for one in array.dimensions[1:]} <= set(extents):
         needed = max(needed, 2 * schema.bytes_per_image(extents))  # the result, and the shard that it is written to
     if needed <= found:

@@ -29,18 +29,28 @@ if TYPE_CHECKING:
     from seedbed.run.inputs import Inputs
 
 KEPT, NOTE, LEFT = "published", "follows_from.json", "left"
+MODULE = "stages."
 PARAMS, PIPELINE = Path("params.yaml"), Path("dvc.yaml")
 
 
 def leave_if_unchanged(arguments: Sequence[str]) -> None:
-    """End this process if it is a stage with nothing to compute, started without flags.
+    """End this process if it is a stage with nothing to compute, started without flags but its name.
 
     arguments: Python's own, with which this process was started.
     """
-    *_, option, module = ("", *arguments)
-    if option == "-m" and module.startswith("stages.") and (said := republish(module.removeprefix("stages."))):
+    if (stage := _find_stage(arguments)) and (said := republish(stage)):
         print(said, file=sys.stderr)
         sys.exit(0)
+
+
+def _find_stage(arguments: Sequence[str]) -> str:
+    """The stage that arguments run which end with `-m stages.<kind>`, or with that and `--as <name>`; empty for any others."""
+    match list(arguments):
+        case [*_, "-m", module] if module.startswith(MODULE):
+            return module.removeprefix(MODULE)
+        case [*_, "-m", module, "--as", name] if module.startswith(MODULE) and name.startswith(f"{module.removeprefix(MODULE)}_"):
+            return name if name.isidentifier() else ""
+    return ""
 
 
 def republish(stage: str, *, data: Path = FOLDER) -> str:

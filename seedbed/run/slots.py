@@ -1,22 +1,88 @@
 """Slots: settings that name the artifacts which a stage reads, because DVC must know them before any code of ours runs.
 
-Whether they fit the selected method is known from params.yaml alone, so it is said before anything runs.
+A family's `Settings` say of which kinds an artifact may be that a slot names, which follows from its name; the selected method says which
+slots it has no use for. So whether they fit is known from params.yaml alone, and is said before anything runs.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 from seedbed.errors import ParamsError, join_names, nearest
-from seedbed.store.artifact import find_kind
-from seedbed.store.schemas import NONE, SCHEMAS, SPATIAL
+from seedbed.methods import Method
+from seedbed.store.schemas import NONE, SCHEMAS, find_kind
 
 CLASSIFIER = "classifier"
 TAKES_ALL = "pretraining"  # takes all images where no split is named
-HELD = {"class_maps": "maps", "superpixels": "regions", "predictions": "probabilities"}  # what is judged of what a slot names
 WORD = re.compile("[a-z][a-z0-9_]*")  # which a file and an address of params.yaml can have in their names
 NEED_LABELS = ("classifier", "segmenter", "evaluation")  # of their split, only images with labels are of use to these
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Marks a setting that names an artifact: `Annotated[str, Slot(...)]`."""
+
+    kinds: tuple[str, ...]  # of which the artifact may be
+    when: str = ""  # where a method reads it, if methods differ in that: others have it in `Method.unread`, and then it says none
+    optional: bool = False  # whether it may say none whatever the method
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, name: str) -> str:
+        if name != NONE and find_kind(name) not in self.kinds:
+            raise ValueError(self.expected + (f", or {NONE!r}" if self.optional or self.when else ""))
+        return name
+
+    @property
+    def expected(self) -> str:
+        """What it is to name."""
+        return f"an artifact of the kind {' or '.join(self.kinds)}"
+
+
+def list_holders(array: str) -> tuple[str, ...]:
+    """Kinds of artifacts that have an array of that name with something for every pixel of an image."""
+    return tuple(kind for kind, schema in SCHEMAS.items() if array in schema.arrays and "y" in schema.arrays[array].dimensions)
+
+
+def list_named(settings: object) -> dict[str, str]:
+    """Artifacts that a family's settings name, by slot: `start`, and `maps.labels` where a setting is a mapping of slots."""
+    named: dict[str, str] = {}
+    for setting, hint in get_type_hints(type(settings), include_extras=True).items():
+        value = getattr(settings, setting)
+        if isinstance(value, Mapping):
+            named |= {f"{setting}.{name}": artifact for name, artifact in value.items()}
+        elif _find_slot(hint):
+            named[setting] = value
+    return named
+
+
+def check_slots(stage: str, settings: object, method: Method) -> None:
+    """Refuse slots that say none although the method reads them, and others that name what it does not read.
+
+    settings: of the stage's family, which refuse names of other kinds themselves.
+    """
+    for setting, hint in get_type_hints(type(settings), include_extras=True).items():
+        slot = _find_slot(hint)
+        if slot is None or slot.optional:
+            continue
+        where, named, unread = f"params.yaml: {stage}.{setting}", getattr(settings, setting), setting in method.unread
+        if unread and named != NONE:
+            raise ParamsError(where, found=repr(named), expected=f"{NONE!r}, unless {slot.when}", do="correct one of the two")
+        if named == NONE and not unread:
+            because = f", because {slot.when}" if slot.when else ""
+            do = "correct one of the two" if slot.when else "correct it"
+            raise ParamsError(where, found=repr(named), expected=f"{slot.expected}{because}", do=do)
+
+
+def _find_slot(hint: Any) -> Slot | None:
+    return next((one for one in getattr(hint, "__metadata__", ()) if isinstance(one, Slot)), None)
 
 
 def check_maps(stage: str, wanted: Sequence[str], slots: Mapping[str, str]) -> None:
@@ -26,15 +92,15 @@ def check_maps(stage: str, wanted: Sequence[str], slots: Mapping[str, str]) -> N
     """
     for name in slots:
         where = f"params.yaml: {stage}.maps.{name}"
-        if not _find_holders(name):
+        if not list_holders(name):
             raise ParamsError(where, found=f"the map {name!r}, which no stage produces", expected=join_names(wanted), do="correct it")
         if name not in wanted and slots[name] != NONE:
             expected = f"{NONE!r}, because the selected method reads {join_names(wanted)}"
             raise ParamsError(where, found=repr(slots[name]), expected=expected, do="correct it")
     for name in wanted:
-        holders = _find_holders(name)
+        holders = list_holders(name)
         if name not in slots or find_kind(slots[name]) not in holders:
-            found = _describe(slots[name]) if name in slots else "nothing"
+            found = repr(slots[name]) if name in slots else "nothing"
             expected = f"an artifact with `{name}`: {join_names(holders)}"
             raise ParamsError(f"params.yaml: {stage}.maps.{name}", found=found, expected=expected, do="correct it")
     if "confidence" in wanted and slots["confidence"] != slots["labels"]:
@@ -47,7 +113,7 @@ def check_maps(stage: str, wanted: Sequence[str], slots: Mapping[str, str]) -> N
 
 
 def check_judged(slots: Mapping[str, str], labels: Mapping[str, str], *, taken: Collection[str]) -> None:
-    """Refuse slots of what is judged that do not fit, and where nothing is.
+    """Refuse names of what is judged that do not fit, and an evaluation of nothing.
 
     slots: artifacts of class maps, superpixels and predictions; labels: others, by what they are called in the figures.
     taken: names that figures and pictures have for something else.
@@ -57,13 +123,7 @@ def check_judged(slots: Mapping[str, str], labels: Mapping[str, str], *, taken: 
         if name in taken or not WORD.fullmatch(name):
             expected = f"a word of small letters, digits and _ that is none of: {join_names(taken)}"
             raise ParamsError(f"{where}.labels.{name}", found=f"the name {name!r}", expected=expected, do="rename it, and in dvc.yaml")
-    named = [(slot, artifact, _find_holders(HELD[slot], within=SPATIAL), HELD[slot]) for slot, artifact in slots.items()]
-    named += [(f"labels.{name}", artifact, _find_holders("labels"), "labels") for name, artifact in labels.items()]
-    for slot, artifact, holders, array in named:
-        if artifact != NONE and find_kind(artifact) not in holders:
-            expected = f"an artifact with `{array}`: {join_names(holders)}; or {NONE!r}"
-            raise ParamsError(f"{where}.{slot}", found=_describe(artifact), expected=expected, do="correct it")
-    if all(artifact == NONE for _, artifact, _, _ in named):
+    if {*slots.values(), *labels.values()} == {NONE}:
         raise ParamsError(
             where,
             found=f"{NONE!r} in every slot",
@@ -72,30 +132,15 @@ def check_judged(slots: Mapping[str, str], labels: Mapping[str, str], *, taken: 
         )
 
 
-def check_start(stage: str, source: str, start: str) -> None:
-    """Refuse a slot that does not fit where initial weights come from.
+def check_features(superpixels: str, features: str, *, method: str) -> None:
+    """Refuse features that describe nothing.
 
-    source: of the initial weights; start: the artifact that params.yaml names.
+    superpixels: the method that needs them; features: the stage that makes them; method: of that stage.
     """
-    wanted = CLASSIFIER if source == CLASSIFIER else NONE
-    if find_kind(start) != wanted:
+    if method == NONE:
         raise ParamsError(
-            f"params.yaml: {stage}.start",
-            found=_describe(start),
-            expected=f"{wanted!r}, because initial_weights.source is {source}",
-            do="correct one of the two",
-        )
-
-
-def check_features(superpixels: str, *, needed: bool, features: str) -> None:
-    """Refuse superpixels that need features where there are none.
-
-    superpixels, features: names of the methods; needed: whether the former needs the latter.
-    """
-    if needed and features == NONE:
-        raise ParamsError(
-            "params.yaml: features.method",
-            found=repr(features),
+            f"params.yaml: {features}.method",
+            found=repr(method),
             expected=f"one that describes images, because superpixels.{superpixels} needs features",
             do="select one, or superpixels that need none",
         )
@@ -108,26 +153,12 @@ def find_wrong_splits(named: Mapping[str, str], labelled: Mapping[str, bool]) ->
     """
     for stage, split in named.items():
         where = f"params.yaml: {stage}.split"
-        if split not in labelled and (split or stage != TAKES_ALL):
+        if split not in labelled and (split or find_kind(stage) != TAKES_ALL):
             expected = f"one of: {join_names(sorted(labelled))}{nearest(split, labelled)}"
             yield ParamsError(
                 where, found=f"{split!r}, to which no image belongs", expected=expected, do="correct it, or let some belong to it"
             )
-        elif stage in NEED_LABELS and not labelled[split]:
+        elif find_kind(stage) in NEED_LABELS and not labelled[split]:
             yield ParamsError(
                 where, found=f"{split!r}, of which no image has labels", expected="some with labels", do="correct it, or label some images"
             )
-
-
-def _describe(name: str) -> str:
-    """What a slot names, with its kind where that is another word."""
-    kind = find_kind(name)
-    return repr(name) if kind == name else f"{name!r}, which is of the kind {kind}"
-
-
-def _find_holders(name: str, *, within: Collection[str] = ("y",)) -> list[str]:
-    """Kinds of artifacts that have an array of that name with something for every place of an image.
-
-    within: one of these dimensions is that of its rows; unless given, rows of pixels.
-    """
-    return [kind for kind, schema in SCHEMAS.items() if name in schema.arrays and set(within) & set(schema.arrays[name].dimensions)]

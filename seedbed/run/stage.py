@@ -37,7 +37,7 @@ from seedbed.run.slots import check_maps, find_wrong_splits
 from seedbed.store import raw
 from seedbed.store.artifact import Artifact, MadeBy, open_artifact
 from seedbed.store.entries import Computation, put, put_weights, shard_name
-from seedbed.store.schemas import FIXED, NONE, SCHEMAS, Columns
+from seedbed.store.schemas import FIXED, NONE, ONLY, SCHEMAS, Columns, find_kind
 from seedbed.store.store import Store
 
 M = TypeVar("M", bound=Method)
@@ -57,7 +57,6 @@ class Run:
     scheduler: str = ""
     checkpoint_seconds: float = 60.0
     devices: int = 0  # processes that share a training; 0: one for each GPU
-    kind: str = ""  # of the artifact that it makes; empty if it is the stage's name
     inputs: Inputs = field(init=False)
     summary: list[str] = field(default_factory=list)  # what the next run says if it has nothing to compute
 
@@ -65,8 +64,13 @@ class Run:
         if self.device_wanted not in DEVICES:
             where = "--device or SEEDBED_DEVICE"
             raise MachineError(where, found=repr(self.device_wanted), expected=f"one of: {join_names(DEVICES)}", do="correct it")
-        object.__setattr__(self, "kind", self.kind or self.stage)
-        object.__setattr__(self, "inputs", Inputs(self.stage, self.params, family=self.kind))
+        object.__setattr__(self, "params", self.params.of_stage(self.stage))
+        object.__setattr__(self, "inputs", Inputs(self.stage, self.params))
+
+    @property
+    def kind(self) -> str:
+        """The kind of its artifact."""
+        return find_kind(self.stage)
 
     @property
     def opened(self) -> dict[str, Artifact]:
@@ -168,7 +172,7 @@ class Run:
         extents = {**FIXED, **(data.extents if data is not None else {}), **(extents or {})}
         code = self._code(compute, reads)
         recipe = self._recipe(method, code, reads)
-        store, started = Store(self.stage, kind=self.kind), time.monotonic()
+        store, started = Store(self.stage), time.monotonic()
         with self.hold_lock():
             shards = self._make_shards(recipe, reads, image_ids, extents)
             entries = store.sound(shard.name for shard in shards)
@@ -202,7 +206,7 @@ class Run:
         code = self._code(learn, reads)
         recipe = self._recipe(method, code, reads)
         key = recipe.key([_find_key(one, "") for one in reads])
-        store, name, started = Store(self.stage, kind=self.kind), shard_name([key], {}), time.monotonic()
+        store, name, started = Store(self.stage), shard_name([key], {}), time.monotonic()
         reused = f"{self.stage}: reused, because nothing that it learns from has changed"
         with self.hold_lock():
             steps = 0
@@ -244,13 +248,13 @@ class Run:
         opened = {name: length for one in self.opened.values() for name, length in one.lengths.items()}
         data = self.opened.get("dataset")
         extents = {**opened, **(data.extents if data is not None else {}), **extents}
-        if not self.scheduler and (warning := memory.describe_shortage(self.stage, method, extents, kind=self.kind, device=device)):
+        if not self.scheduler and (warning := memory.describe_shortage(self.stage, method, extents, device=device)):
             print(warning, file=sys.stderr)
 
     @contextmanager
     def hold_lock(self) -> Iterator[None]:
         """Hold the stage's lock, and check that no input changed while this run was waiting for it."""
-        with Store(self.stage, kind=self.kind).locked():
+        with Store(self.stage).locked():
             self.inputs.check()
             yield
 
@@ -329,10 +333,20 @@ def _count_processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_stage(main: Callable[[Run], None], stage: str) -> None:
-    """Run a stage as a program."""
+def run_stage(main: Callable[[Run], None], kind: str) -> None:
+    """Run a stage as a program.
+
+    kind: of the artifact that it makes, which is called so unless it is given another name of that kind.
+    """
     environment = os.environ
-    parser = argparse.ArgumentParser(prog=f"python -m stages.{stage}", description=(sys.modules[main.__module__].__doc__ or "").strip())
+    parser = argparse.ArgumentParser(prog=f"python -m stages.{kind}", description=(sys.modules[main.__module__].__doc__ or "").strip())
+    parser.add_argument(
+        "--as",
+        dest="stage",
+        metavar="NAME",
+        default=kind,
+        help=f"make {kind}_WORD, a second artifact of the kind, with the section of params.yaml that is called so",
+    )
     parser.add_argument("--device", choices=DEVICES, default=environment.get("SEEDBED_DEVICE", "auto"), help="where networks run")
     parser.add_argument(
         "--workers",
@@ -350,7 +364,9 @@ def run_stage(main: Callable[[Run], None], stage: str) -> None:
         help="minimum time between two checkpoints of a training",
     )
     options = parser.parse_args()
+    stage: str = options.stage
     try:
+        _check_name(stage, kind)
         for name, least in (("workers", 1), ("devices", 0)):
             given = getattr(options, name)
             if not given.isdecimal() or int(given) < least:
@@ -382,6 +398,15 @@ def run_stage(main: Callable[[Run], None], stage: str) -> None:
     except Interrupted as interrupted:
         print(interruption.GOES_ON, file=sys.stderr)
         sys.exit(interrupted.status)
+
+
+def _check_name(stage: str, kind: str) -> None:
+    """Refuse to make an artifact of a name that is not of its kind."""
+    if kind in ONLY and stage != kind:
+        raise MachineError("--as", found=repr(stage), expected=f"{kind!r} alone, of which a pipeline has one", do="leave --as out")
+    if find_kind(stage) != kind:
+        expected = f"{kind!r}, or {kind}_ and a word of small letters and digits"
+        raise MachineError("--as", found=repr(stage), expected=expected, do="correct it")
 
 
 def _give_up(error: SeedbedError) -> NoReturn:

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Annotated, ClassVar
 
 from seedbed import methods
+from seedbed.methods import parameters
+from seedbed.run.slots import Slot
 from seedbed.types import ClassMaps, LabelMap, RegionMap
+
+
+@parameters
+class Settings:
+    """What seeds are made from."""
+
+    class_maps: Annotated[str, Slot(("cams",))]  # in which classes are seen
+    superpixels: Annotated[str, Slot(("superpixels",), "the selected method needs regions")]  # which are labelled as a whole
 
 
 class Method(methods.Method):
     """From class maps and regions to partial labels."""
+
+    needs_regions: ClassVar[bool] = True  # else it gets each image as one region
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        return () if self.needs_regions else ("superpixels",)
 
     @abstractmethod
     def label(self, class_maps: ClassMaps, regions: RegionMap) -> LabelMap:

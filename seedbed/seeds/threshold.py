@@ -8,7 +8,7 @@ Differs from the paper: background comes from class maps alone. Superpixels play
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -22,6 +22,8 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 @method
 class Threshold(seeds.Method):
+    needs_regions: ClassVar[bool] = False
+
     foreground: Share  # class maps above it are confident
     background: Share  # where no class map is above it, the pixel is background
 

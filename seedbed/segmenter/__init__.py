@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from typing import Annotated
 
 import torch
 
@@ -12,6 +13,7 @@ from seedbed.learning.footprint import FLOAT, estimate_memory
 from seedbed.methods import parameters
 from seedbed.networks.backbones import Trunk
 from seedbed.networks.contracts import SegmentationNetwork
+from seedbed.run.slots import CLASSIFIER, Slot
 
 
 @parameters
@@ -20,7 +22,7 @@ class Settings:
 
     split: str  # images to learn from
     maps: Mapping[str, str]  # per-pixel inputs of the loss, by array: the artifact that each is read from, none where it is unused
-    start: str  # the classifier's artifact where initial_weights.source is classifier; else none
+    start: Annotated[str, Slot((CLASSIFIER,), f"initial_weights.source is {CLASSIFIER}")]  # whose trunk it starts from
 
 
 class Method(LabelledMethod):
@@ -28,6 +30,10 @@ class Method(LabelledMethod):
 
     backbone: Trunk
     scales: tuple[float, ...]  # factors by which views are resized for the loss
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        return () if self.backbone.initial_weights.source == CLASSIFIER else ("start",)
 
     def check(self) -> None:
         self.backbone.check("segmenter")

@@ -22,7 +22,7 @@ from seedbed.errors import ArtifactError, join_names
 from seedbed.methods import Method, identity
 from seedbed.store.layout import Recorded
 from seedbed.store.records import FOLDER, digest, misfits, record_of
-from seedbed.store.schemas import NONE, SCHEMAS, Schema
+from seedbed.store.schemas import NONE, SCHEMAS, Schema, find_kind
 from seedbed.types import Size
 
 RESTORE = "restore it from git"
@@ -69,8 +69,8 @@ class Artifact:
 
     @property
     def kind(self) -> str:
-        """The key of its schema, whatever its name."""
-        return str(self._record["kind"])
+        """The key of its schema."""
+        return find_kind(self.name)
 
     @property
     def digest(self) -> str:
@@ -252,26 +252,27 @@ def open_artifact(name: str, *, folder: Path = FOLDER) -> Artifact:
     record = record_of(path)
     if "schema" not in record:
         raise ArtifactError(str(path), found="something that Seedbed did not write", expected=expected, do=again)
-    if problem := find_other_schema(record):
+    if problem := find_other_schema(name, record):
         found, readable = problem
-        raise ArtifactError(str(path), found=found, expected=f"{readable}, which this version reads", do=again)
+        raise ArtifactError(str(path), found=found, expected=readable, do=again)
     for wrong in misfits(path, record):
         raise ArtifactError(str(path), found=wrong, expected="all files as they were published", do=again)
     return Artifact(name, path, zarr.open_group(Recorded(path, record["files"]), mode="r", zarr_format=3), record)
 
 
-def find_other_schema(record: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The schema that a record names, and the one that this version reads; None if they are the same."""
-    kind = record.get("kind")
-    if kind not in SCHEMAS:
-        return (f"the kind {kind!r}" if kind else "no kind"), f"one of: {join_names(SCHEMAS)}"
-    found, expected = record["schema"], SCHEMAS[kind].version
-    return None if found == expected else (f"schema {found}", f"schema {expected}")
+def find_other_schema(name: str, record: Mapping[str, Any]) -> tuple[str, str] | None:
+    """What a record says of its kind and schema, and what belongs to its name and is read by this version; None if they are the same.
 
-
-def find_kind(name: str, *, folder: Path = FOLDER) -> str:
-    """The kind of an artifact; its name, if it is missing or damaged."""
-    return str(record_of(folder / f"{name}.zarr").get("kind", name))
+    name: of the artifact.
+    """
+    kind, expected = record.get("kind"), find_kind(name)
+    found = f"the kind {kind!r}" if kind else "no kind"
+    if not expected:
+        return found, f"a name that begins with its kind, one of: {join_names(one for one in SCHEMAS if one != NONE)}"
+    if kind != expected:
+        return found, f"the kind {expected!r}, with which the name {name} begins"
+    version, readable = record["schema"], SCHEMAS[kind].version
+    return None if version == readable else (f"schema {version}", f"schema {readable}, which this version reads")
 
 
 @lru_cache(maxsize=16)

@@ -22,7 +22,7 @@ from seedbed.errors import ArtifactError, MachineError
 from seedbed.store.artifact import Artifact, open_artifact
 from seedbed.store.records import FOLDER, record_of
 from seedbed.store.revisions import Repository
-from seedbed.store.schemas import NONE, SCHEMAS
+from seedbed.store.schemas import NONE, SCHEMAS, find_kind
 
 WORKSPACE = "workspace"
 PARAMS, LOCK, FIGURES = "params.yaml", "dvc.lock", "data/metrics/evaluation.json"
@@ -63,7 +63,8 @@ class Snapshot(ABC):
     def artifacts(self) -> list[str]:
         """Names of artifacts that it left, in the order of the stages, whether or not they can be had."""
         known = list(SCHEMAS)
-        return sorted(self._artifacts() - {NONE}, key=lambda name: (known.index(name) if name in known else len(known), name))
+        kinds = {name: find_kind(name) for name in self._artifacts() - {NONE}}
+        return sorted(kinds, key=lambda name: (known.index(kinds[name]) if kinds[name] else len(known), name))
 
     def artifact(self, name: str) -> Artifact:
         """An artifact that it left."""

@@ -2,10 +2,14 @@
 
 Arrays along `image` hold one chunk per image and one shard per run of images, so that a viewer reads one mask and a data set is few
 files. Images differ in size, so pixel arrays are padded to the data set's `max_size`.
+
+A stage, its section of params.yaml and its artifact have one name: a kind, such as `cams`, or a kind, `_` and a word, such as
+`cams_second`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -114,6 +118,7 @@ LOG = {
 MAP_SIZE = Array(("image", "height_width"), "int32", 0, "true extent of the image's maps")
 LABELS = Array(("image", "y", "x"), "uint8", 255, "class of the pixel; 255 is unlabelled or padding", "size", "labels")
 NONE = "none"  # what a slot names that the selected method does not read
+ONLY = ("dataset", "evaluation")  # kinds of which a pipeline has one artifact, which is called like its kind
 SCHEMAS: dict[str, Schema] = {
     "dataset": Schema(
         4,
@@ -257,3 +262,8 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "none": Schema(1, "Nothing, in git: what a slot of params.yaml names that the selected method does not read.", {}),
 }
+
+
+def find_kind(name: str) -> str:
+    """The kind of an artifact, which follows from its name, be it made or not; empty where no kind begins the name."""
+    return next((kind for kind in SCHEMAS if name == kind or (kind != NONE and re.fullmatch(rf"{kind}(_[a-z0-9]+)+", name))), "")

@@ -33,7 +33,7 @@ from seedbed.store.entries import Computation, Entry, link, put, shard_name, sig
 from seedbed.store.layout import create_array
 from seedbed.store.lock import hold_lock, put_in_place
 from seedbed.store.records import FOLDER, WORK, files_below, sha256
-from seedbed.store.schemas import SCHEMAS, Array
+from seedbed.store.schemas import SCHEMAS, Array, find_kind
 
 LAST, OF_LAST = "last.json", ("entries", "images")  # what the published artifact was made of
 RUNS = "runs.jsonl"  # how long runs took
@@ -44,10 +44,9 @@ NEW = "new-"  # what is being built
 class Store:
     """The entries of one stage."""
 
-    def __init__(self, stage: str, *, kind: str = "", folder: Path = FOLDER) -> None:
-        """kind: of the stage's artifact; needed only for writing, if it is not the stage's name."""
+    def __init__(self, stage: str, *, folder: Path = FOLDER) -> None:
         self.stage = stage
-        self.kind = kind or stage
+        self.kind = find_kind(stage)
         self.data = folder.absolute()
         self.folder = self.data / WORK / stage
 

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from seedbed import methods
+from seedbed.methods import parameters
+from seedbed.run.slots import Slot
 from seedbed.types import Image, PatchFeatures, RegionMap
+
+
+@parameters
+class Settings:
+    """What regions are made from, beside images."""
+
+    features: Annotated[str, Slot(("features",), "the selected method needs features")]  # by which pixels are grouped
 
 
 class Method(methods.Method):
     """A partition of one image."""
 
-    needs_features: ClassVar[bool] = True  # else it gets features without channels, and a change of features reruns nothing
+    needs_features: ClassVar[bool] = True  # else it gets features without channels
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        return () if self.needs_features else ("features",)
 
     @abstractmethod
     def segment(self, image: Image, patches: PatchFeatures) -> RegionMap:

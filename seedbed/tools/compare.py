@@ -13,6 +13,7 @@ from seedbed.errors import ArtifactError, join_names
 from seedbed.params import Params, flatten
 from seedbed.scoring.metrics import figure
 from seedbed.store.runs import FIGURES, Snapshot
+from seedbed.store.schemas import find_kind
 from seedbed.tools.bootstrap import Difference, Resampling, mean_iou
 from seedbed.tools.pairing import Evaluated, Pairs, pair
 
@@ -151,7 +152,7 @@ def _list_read(run: Snapshot) -> set[str]:
     params, families = Params(run.params, source=f"params.yaml of {run.name}", checked=False), methods.list_families()
     read: set[str] = set()
     for family, section in run.params.items():
-        known = family in families and isinstance(section, Mapping) and isinstance(section.get("method"), str)
+        known = find_kind(str(family)) in families and isinstance(section, Mapping) and isinstance(section.get("method"), str)
         read |= params.select(family).keys() if known else dict(flatten({family: section})).keys()
     return read
 

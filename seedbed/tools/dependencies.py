@@ -1,8 +1,8 @@
 """What of the code each stage depends on, as each dvc.yaml lists it: found by imports, so that nobody keeps these lists by hand.
 
 A room that several stages share is one line, its folder: whether an edit there concerns a stage, the digest of its code decides, and
-DVC's new run of it then takes seconds. What carries results and changes none is not listed, except for schemas, and for pictures where
-the stage draws some.
+DVC's new run of it then takes seconds. So is a family of which a stage runs what another stage has trained, for a slot says which stage
+that is. What carries results and changes none is not listed, except for schemas, and for pictures where the stage draws some.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 from seedbed import methods
 from seedbed.run import fingerprint
+from seedbed.store.schemas import find_kind
 
 PIPELINE, OTHERS = Path("dvc.yaml"), "pipelines/*/dvc.yaml"
 CODE = ("seedbed/", "stages/")
@@ -42,16 +43,20 @@ def render_pipeline(file: Path = PIPELINE) -> str:
 
 def find_code(stage: str) -> list[str]:
     """Files and folders of ours that can change what a stage makes, as deps of dvc.yaml."""
-    text = (fingerprint.ROOT / "stages" / f"{stage}.py").read_text(encoding="utf-8")
+    kind = find_kind(stage)
+    text = (fingerprint.ROOT / "stages" / f"{kind}.py").read_text(encoding="utf-8")
     asked = [family for family in methods.list_families() if re.search(rf"\b{family}\.Method\b", text)]
-    reached = fingerprint.find_reached([f"stages.{stage}", fingerprint.DECODER])
+    reached = fingerprint.find_reached([f"stages.{kind}", fingerprint.DECODER])
     for family in asked:
         for name in methods.list_available(family):
             method = f"seedbed.{family}.{name}"
             reached |= fingerprint.find_reached([method]) - {method}
+    others = [f"seedbed/{family}" for family in asked if family != kind]
     listed = {_name_dependency(module) for module in reached if not fingerprint.carries(module)}
+    listed = {one for one in listed if not one.startswith(tuple(f"{other}/" for other in others))}
     drawn = {REPORT} if any(module.startswith("seedbed.report") for module in reached) else set()
-    return sorted({*listed, *drawn, SCHEMAS, *(f"seedbed/{family}/${{{family}.method}}.py" for family in asked)})
+    own = {f"seedbed/{kind}/${{{stage}.method}}.py"} if kind in asked else set()
+    return sorted({*listed, *drawn, *others, *own, SCHEMAS})
 
 
 def _name_dependency(module: str) -> str:

@@ -78,7 +78,8 @@ def render_artifacts() -> str:
     from seedbed.store.schemas import DIMENSIONS, SCHEMAS
 
     lines = ["# Artifacts", "", PRINTED, ""]
-    lines += ["Each stage leaves one zarr v3 group, `data/<stage>.zarr`. Open any of them with `zarr.open(path, mode='r')`.", ""]
+    lines += ["Each stage leaves one zarr v3 group, `data/<stage>.zarr`. Open any of them with `zarr.open(path, mode='r')`."]
+    lines += ["A second one of a kind has a word more in its name: `cams_second.zarr` holds what `cams.zarr` does.", ""]
     lines += ["| dimension | along it |", "|---|---|", *(f"| `{name}` | {meaning} |" for name, meaning in DIMENSIONS.items()), ""]
     for name, schema in SCHEMAS.items():
         lines += [f"## data/{name}.zarr", "", f"Schema {schema.version}. {schema.meaning}", ""]
@@ -94,7 +95,7 @@ def render_artifacts() -> str:
             )
         lines.append("")
     lines += [
-        "Group attributes, under `seedbed`: `kind`, one of the above, whatever the artifact is called; the version of its `schema`;",
+        "Group attributes, under `seedbed`: `kind`, one of the above, as the artifact's name says; the version of its `schema`;",
         "`made_by` (stage, method, parameters, digests of the artifacts that it read);",
         "`files` (length and SHA-256 of every file); `digest` of all these. No time, host, user or path.",
     ]

@@ -13,11 +13,12 @@ from seedbed.dataset import Preview
 from seedbed.errors import ArtifactError, MachineError, join_names
 from seedbed.params import Params
 from seedbed.report.wording import format_amount, format_duration
-from seedbed.store.artifact import Artifact, find_kind, open_artifact
+from seedbed.store.artifact import Artifact, open_artifact
 from seedbed.store.records import FOLDER, WORK
-from seedbed.store.schemas import FIXED, SCHEMAS
+from seedbed.store.schemas import FIXED, SCHEMAS, find_kind
 from seedbed.store.store import Store
 from seedbed.tools import preflight, provenance
+from seedbed.tools.dependencies import CODE
 
 Verdict = Literal["runs", "perhaps", "stale", "nothing to do"]
 COLOURS: dict[Verdict, str] = {"runs": "yellow", "perhaps": "cyan", "stale": "red", "nothing to do": "green"}
@@ -126,7 +127,7 @@ def _find_extents(stage: str, params: Params, data: Artifact | None) -> dict[str
     """Lengths of a stage's dimensions; None while the data set is not indexed, which fixes most of them."""
     if data is None:
         return None
-    own = preflight.find_own_extents(find_kind(stage), params, data.max_size)
+    own = preflight.find_own_extents(stage, params, data.max_size)
     return {**FIXED, "split": len(data.array("split_names")), **data.extents, **own}
 
 
@@ -157,7 +158,7 @@ def describe_first_run(plan: list[StagePlan], params: Params) -> str:
 
 
 def _load_method(stage: str, params: Params) -> Any:
-    return params.method(importlib.import_module(f"seedbed.{find_kind(stage)}").Method)
+    return params.of_stage(stage).method(importlib.import_module(f"seedbed.{find_kind(stage)}").Method)
 
 
 def tabulate_plan(plan: list[StagePlan]) -> Table:
@@ -238,7 +239,7 @@ def _describe_changes(changes: list[Any]) -> Iterator[str]:
             if isinstance(changed, dict):
                 yield f"{source}: {_shorten(changed)} changed"
         files = [name for name, changed in dependencies.items() if not isinstance(changed, dict)]
-        code = [name for name in files if name.endswith(".py")]
+        code = [name for name in files if name.lstrip("./").startswith(CODE)]
         data = [name for name in files if name not in code]
         if code:
             yield f"code changed: {_shorten(code)}"

@@ -92,9 +92,9 @@ class Model:
         return find_likeliest(Probabilities((labels == classes).astype(np.float32)), size)
 
 
-def open_segmenter(device: str) -> TrainedNetwork[SegmentationNetwork]:
-    """Open the network that the pipeline has trained."""
-    data, artifact = open_artifact("dataset"), open_artifact("segmenter")
+def open_segmenter(params: Params, device: str) -> TrainedNetwork[SegmentationNetwork]:
+    """Open the network that the pipeline predicts with."""
+    data, artifact = open_artifact("dataset"), open_artifact(params.settings(predictions.Settings).segmenter)
     made_by = artifact.made_by
     method = rebuild(segmenter.Method, made_by.method, made_by.parameters, where=str(artifact.path))
     return TrainedNetwork(method, data.num_classes, artifact, device)
@@ -108,7 +108,7 @@ def segment_pictures(
     if side is not None and not images.SMALLEST_SIDE <= side <= images.LARGEST_SIDE:
         expected = f"{images.SMALLEST_SIDE} to {images.LARGEST_SIDE:,} pixels"
         raise ParamsError("seedbed predict --size", found=str(side), expected=expected, do="correct it")
-    data, trained = open_artifact("dataset"), open_segmenter(device)
+    data, trained = open_artifact("dataset"), open_segmenter(params, device)
     model = Model(trained, params.method(predictions.Method), params.method(evaluation.Method))
     check_outputs(pictures, wanted)
     trained.load()

@@ -16,19 +16,20 @@ from ruamel.yaml.error import YAMLError
 
 from seedbed import classifier, dataset, evaluation, features, pretraining, segmenter, superpixels
 from seedbed.dataset import Preview
-from seedbed.errors import ArtifactError, ParamsError, SeedbedError
+from seedbed.errors import ArtifactError, ParamsError, SeedbedError, nearest
+from seedbed.learning.contract import LabelledMethod
 from seedbed.methods import Method, blocks, identity
 from seedbed.params import Params
-from seedbed.run import memory
-from seedbed.run.slots import CLASSIFIER, check_features, check_judged, check_maps, check_start, find_wrong_splits
+from seedbed.run import memory, slots
+from seedbed.run.slots import CLASSIFIER, check_features, check_judged, check_maps, find_wrong_splits, list_named
 from seedbed.scoring.judgement import TAKEN
-from seedbed.store.artifact import Artifact, find_kind, open_artifact
-from seedbed.store.schemas import FIXED, NONE, SCHEMAS
+from seedbed.store.artifact import Artifact, open_artifact
+from seedbed.store.records import FOLDER
+from seedbed.store.schemas import FIXED, NONE, SCHEMAS, find_kind
 from seedbed.types import Size
 
 PIPELINE = Path("dvc.yaml")
 PRETRAINING = "pretraining"
-SLOTS = (("classifier", "maps"), ("segmenter", "maps"), ("evaluation", "labels"))  # settings whose slots have names of their own
 
 
 # What is checked before DVC is asked, which would stumble over it.
@@ -39,9 +40,9 @@ def check(params: Params) -> None:
     stages = _read_pipeline()
     params.check(needed=stages)
     check_slots(params)
-    for stage, setting in SLOTS:
-        if stage in stages and stage in params.families():
-            _check_listed(stage, setting, params, stages[stage])
+    for stage, section in stages.items():
+        if stage in params.sections():
+            _check_listed(stage, params, section, known=stages)
 
 
 def _read_pipeline() -> Mapping[str, Any]:
@@ -52,73 +53,89 @@ def _read_pipeline() -> Mapping[str, Any]:
         return {}
 
 
-def _check_listed(stage: str, setting: str, params: Params, section: Mapping[str, Any]) -> None:
-    """Refuse slots of which DVC does not know, so that it would not see when the artifact changes."""
-    slots = getattr(params.settings(importlib.import_module(f"seedbed.{stage}").Settings), setting)
-    for slot, artifact in slots.items():
-        address = f"{stage}.{setting}.{slot}"
+def _check_listed(stage: str, params: Params, section: Mapping[str, Any], *, known: Collection[str]) -> None:
+    """Refuse slots of which DVC does not know, so that it would not see when the artifact changes, and artifacts that nothing makes.
+
+    section: of dvc.yaml; known: its stages.
+    """
+    for slot, artifact in list_named(_read_settings(stage, params)).items():
+        address = f"{stage}.{slot}"
         dependency = f"data/${{{address}}}.zarr"
         if artifact != NONE and dependency not in section.get("deps", ()):
             expected = f"{dependency} among the dependencies of {stage} in {PIPELINE}"
             raise ParamsError(f"params.yaml: {address}", found="a slot that DVC does not know", expected=expected, do="add it there")
+        if artifact not in (*known, NONE) and not (FOLDER / f"{artifact}.zarr").exists():
+            expected = f"an artifact that a stage of {PIPELINE} makes{nearest(artifact, known)}"
+            raise ParamsError(f"params.yaml: {address}", found=repr(artifact), expected=expected, do="correct it, or add the stage")
 
 
 def check_slots(params: Params) -> None:
     """Refuse settings that name artifacts which do not fit the selected methods, in whatever sections there are."""
-    for families, check_them in CHECKS.items():
-        if all(family in params.families() for family in families):
-            check_them(params)
+    for section in params.sections():
+        settings, method = _read_settings(section, params), _read_method(section, params)
+        slots.check_slots(section, settings, method)
+        if isinstance(method, LabelledMethod):
+            check_maps(section, method.wanted_maps, getattr(settings, "maps", {}))
+        if (kind := find_kind(section)) in CHECKS:
+            CHECKS[kind](section, params)
 
 
-def _check_classifier(params: Params) -> None:
-    check_maps("classifier", params.method(classifier.Method).wanted_maps, params.settings(classifier.Settings).maps)
+def _read_method(stage: str, params: Params) -> Method:
+    """The method that a stage selects."""
+    method: Method = params.of_stage(stage).method(importlib.import_module(f"seedbed.{find_kind(stage)}").Method)
+    return method
 
 
-def _check_segmenter(params: Params) -> None:
-    method, settings = params.method(segmenter.Method), params.settings(segmenter.Settings)
-    check_maps("segmenter", method.wanted_maps, settings.maps)
-    check_start("segmenter", method.backbone.initial_weights.source, settings.start)
+def _read_settings(stage: str, params: Params) -> Any:
+    """The settings of a stage; nothing where its family has none."""
+    module = importlib.import_module(f"seedbed.{find_kind(stage)}")
+    return params.of_stage(stage).settings(module.Settings) if hasattr(module, "Settings") else None
 
 
-def _check_start_of_segmenter(params: Params) -> None:
-    method = params.method(segmenter.Method)
-    if method.backbone.initial_weights.source == CLASSIFIER:
-        network = params.method(classifier.Method).backbone.network
-        _check_same("segmenter", method, "backbone.network", network, "the classifier's", CLASSIFIER)
+def _check_segmenter(stage: str, params: Params) -> None:
+    own = params.of_stage(stage)
+    start = own.settings(segmenter.Settings).start
+    if start in params.sections():
+        network = params.of_stage(start).method(classifier.Method).backbone.network
+        whose = "the classifier's" if start == CLASSIFIER else f"that of {start}"
+        _check_same(stage, own.method(segmenter.Method), "backbone.network", network, whose, CLASSIFIER)
 
 
-def _check_evaluation(params: Params) -> None:
-    settings = params.settings(evaluation.Settings)
+def _check_evaluation(stage: str, params: Params) -> None:
+    settings = params.of_stage(stage).settings(evaluation.Settings)
     check_judged(settings.slots, settings.labels, taken=TAKEN)
 
 
-def _check_superpixels(params: Params) -> None:
-    method = params.method(superpixels.Method)
-    check_features(method.name, needed=method.needs_features, features=params.method_name("features"))
+def _check_superpixels(stage: str, params: Params) -> None:
+    own = params.of_stage(stage)
+    described = own.settings(superpixels.Settings).features
+    if described in params.sections():
+        check_features(own.method(superpixels.Method).name, described, method=params.method_name(described))
 
 
-def _check_features(params: Params) -> None:
-    described, pretrained = params.method(features.Method), params.method(pretraining.Method)
-    if described.pretrained:
+def _check_features(stage: str, params: Params) -> None:
+    own = params.of_stage(stage)
+    described, source = own.method(features.Method), own.settings(features.Settings).pretraining
+    if source in params.sections():
+        pretrained = params.of_stage(source).method(pretraining.Method)
         learned = identity(pretrained)
         if not learned:
             raise ParamsError(
-                "params.yaml: pretraining.method",
+                f"params.yaml: {source}.method",
                 found=repr(pretrained.name),
-                expected=f"one that trains, because features.{described.name}.initial_weights.source is {PRETRAINING}",
+                expected=f"one that trains, because {stage}.{described.name}.initial_weights.source is {PRETRAINING}",
                 do="correct one of the two",
             )
+        whose = f"that of {source}"
         for name in ("architecture", "patch_size"):
-            _check_same("features", described, name, learned.get(name), "that of pretraining", PRETRAINING)
+            _check_same(stage, described, name, learned.get(name), whose, PRETRAINING)
 
 
-CHECKS: Mapping[tuple[str, ...], Callable[[Params], None]] = {  # of the sections that each needs
-    ("classifier",): _check_classifier,
-    ("segmenter",): _check_segmenter,
-    ("segmenter", "classifier"): _check_start_of_segmenter,
-    ("evaluation",): _check_evaluation,
-    ("superpixels", "features"): _check_superpixels,
-    ("features", "pretraining"): _check_features,
+CHECKS: Mapping[str, Callable[[str, Params], None]] = {  # by kind; each is called with a section and all
+    "segmenter": _check_segmenter,
+    "evaluation": _check_evaluation,
+    "superpixels": _check_superpixels,
+    "features": _check_features,
 }
 
 
@@ -154,7 +171,7 @@ def find_problems(stages: Collection[str], params: Params) -> Iterator[SeedbedEr
     if splits is not None:
         yield from find_wrong_splits({stage: split for stage, split in params.splits().items() if stage in stages}, splits)
     for stage in stages:
-        method: Any = params.method(importlib.import_module(f"seedbed.{find_kind(stage)}").Method)
+        method = _read_method(stage, params)
         own = f"{stage}.{method.name}"
         yield from (_locate(error, method, own) for error in _collect_refusals(method.check))
         for address, block in blocks(method, own):
@@ -169,24 +186,22 @@ def find_shortages(stages: Collection[str], params: Params) -> Iterator[str]:
     """
     extents = _find_extents(params)
     for stage in stages if extents else ():
-        kind = find_kind(stage)
-        method: Any = params.method(importlib.import_module(f"seedbed.{kind}").Method)
-        own = find_own_extents(kind, params, (extents["y"], extents["x"]))
-        device = "cuda" if SCHEMAS[kind].weights and _has_gpu() else "cpu"  # elsewhere, batches are halved until they fit
-        if said := memory.describe_shortage(stage, method, {**extents, **own}, kind=kind, device=device):
+        method = _read_method(stage, params)
+        own = find_own_extents(stage, params, (extents["y"], extents["x"]))
+        device = "cuda" if SCHEMAS[find_kind(stage)].weights and _has_gpu() else "cpu"  # elsewhere, batches are halved until they fit
+        if said := memory.describe_shortage(stage, method, {**extents, **own}, device=device):
             yield said
 
 
-def find_own_extents(family: str, params: Params, size: Size) -> dict[str, int]:
-    """Lengths of the dimensions that a family's method and settings fix.
+def find_own_extents(stage: str, params: Params, size: Size) -> dict[str, int]:
+    """Lengths of the dimensions that a stage's method and settings fix.
 
     size: of the largest image.
     """
-    module = importlib.import_module(f"seedbed.{family}")
-    method: Any = params.method(module.Method)
-    extents: dict[str, int] = method.extents(size) if hasattr(method, "extents") else {}
-    if hasattr(module, "Settings") and hasattr(module.Settings, "extents"):
-        extents |= params.settings(module.Settings).extents
+    extents: dict[str, int] = {}
+    for block in (_read_method(stage, params), _read_settings(stage, params)):
+        own: Any = getattr(block, "extents", {})
+        extents |= own(size) if callable(own) else own
     return extents
 
 
@@ -203,7 +218,7 @@ def _find_extents(params: Params) -> dict[str, int]:
     names = names or (tuple(data.class_names[1:]) if data is not None else None)
     if names is None:
         return {}
-    patches = params.method(features.Method).extents(settings.max_size) if "features" in params.families() else {}
+    patches = params.method(features.Method).extents(settings.max_size) if "features" in params.sections() else {}
     height, width = settings.max_size
     return {**FIXED, "y": height, "x": width, "class": 1 + len(names), "predicted": 2 + len(names), **patches}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from seedbed.errors import ArtifactError, MachineError, join_names
 from seedbed.methods import identity
 from seedbed.params import Params
 from seedbed.run import fingerprint
+from seedbed.run.slots import list_named
 from seedbed.store.artifact import Artifact, open_artifact
 from seedbed.store.entries import Entry
 from seedbed.store.records import FOLDER
@@ -27,7 +28,7 @@ from seedbed.store.schemas import NONE
 from seedbed.store.store import Store
 
 ABSENT = None  # stands for a missing parameter; no parameter has this value
-LOCK = "dvc.lock"
+LOCK, DATASET = "dvc.lock", "dataset"
 
 
 def find_outdated(artifact: Artifact, params: Params, *, folder: Path = FOLDER) -> Iterator[str]:
@@ -47,6 +48,7 @@ def describe_remedy(stages: list[str]) -> str:
 def compare_params(artifact: Artifact, params: Params, *, folder: Path = FOLDER) -> Iterator[str]:
     """How what an artifact was made with differs from what params.yaml says."""
     yield from compare_method(artifact, params)
+    yield from _compare_slots(artifact, params)
     if artifact.kind in COMPARE_SETTINGS:
         yield from COMPARE_SETTINGS[artifact.kind](artifact, params)
     if artifact.kind in COMPARE_IMAGES:
@@ -55,12 +57,12 @@ def compare_params(artifact: Artifact, params: Params, *, folder: Path = FOLDER)
 
 def compare_method(artifact: Artifact, params: Params) -> Iterator[str]:
     """How the method that made an artifact, or its parameters, differ from those that are selected now."""
-    family, made_by = artifact.kind, artifact.made_by
-    selected = params.method_name(family)
+    made_by = artifact.made_by
+    selected = params.method_name(artifact.name)
     if made_by.method != selected:
         yield f"made by the method {made_by.method}; params.yaml now selects {selected}"
         return
-    method: Any = params.method(importlib.import_module(f"seedbed.{family}").Method)
+    method = _method(artifact, params)
     before, now = dict(_leaves(made_by.parameters)), dict(_leaves(json.loads(json.dumps(identity(method)))))
     for name in {**before, **now}:
         if before.get(name, ABSENT) != now.get(name, ABSENT):
@@ -85,7 +87,7 @@ def _leaves(block: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def _compare_data_set(artifact: Artifact, params: Params) -> Iterator[str]:
-    settings = _settings("dataset", params)
+    settings = _settings(artifact, params)
     if artifact.max_size != tuple(settings.max_size):
         yield f"made with max_size {list(artifact.max_size)}; params.yaml now says {list(settings.max_size)}"
     if settings.classes and artifact.class_names[1:] != list(settings.classes):
@@ -97,40 +99,29 @@ def _compare_data_set(artifact: Artifact, params: Params) -> Iterator[str]:
         yield f"made with {broken} broken images left out; params.yaml now allows {settings.allow_broken}"
 
 
-def _compare_maps(artifact: Artifact, params: Params) -> Iterator[str]:
-    """Compare the artifacts that a training read maps and initial weights from."""
-    family = artifact.kind
-    method: Any = params.method(importlib.import_module(f"seedbed.{family}").Method)
-    settings = _settings(family, params)
-    wanted = {settings.maps.get(name, NONE) for name in method.wanted_maps}
-    wanted |= {getattr(settings, "start", NONE)}
-    yield from _compare_inputs(artifact, wanted)
+def _compare_slots(artifact: Artifact, params: Params) -> Iterator[str]:
+    """Compare the artifacts that it was made from with those that slots name now."""
+    if artifact.kind != DATASET:
+        named = list_named(_settings(artifact, params)).values()
+        was, is_now = sorted({*artifact.made_by.inputs} - {DATASET}), sorted({*named} - {NONE})
+        if was != is_now:
+            yield f"made from {join_names(was)}; params.yaml now names {join_names(is_now)}"
 
 
 def _compare_judged(artifact: Artifact, params: Params) -> Iterator[str]:
-    """Compare the artifacts that an evaluation judged, and their names in it."""
-    settings = _settings("evaluation", params)
-    wanted = {*settings.slots.values(), *settings.labels.values()}
-    yield from _compare_inputs(artifact, wanted)
-    was, is_now = artifact.array("kinds").tolist(), list(settings.kinds)
+    """Compare the names of what an evaluation judged."""
+    was, is_now = artifact.array("kinds").tolist(), list(_settings(artifact, params).kinds)
     if was != is_now:
         yield f"made of {join_names(was)}; params.yaml now names {join_names(is_now)}"
 
 
-def _compare_inputs(artifact: Artifact, wanted: Collection[str]) -> Iterator[str]:
-    """How an artifact's inputs differ from those that slots name."""
-    was, is_now = sorted(set(artifact.made_by.inputs) - {"dataset", NONE}), sorted({*wanted} - {NONE})
-    if was != is_now:
-        yield f"made from {join_names(was)}; params.yaml now names {join_names(is_now)}"
-
-
 def _compare_predicted(artifact: Artifact, params: Params, folder: Path) -> Iterator[str]:
-    split = _settings("predictions", params).split
+    split = _settings(artifact, params).split
     yield from _compare_images(artifact, split, folder, lambda data: data.split(split))
 
 
 def _compare_evaluated(artifact: Artifact, params: Params, folder: Path) -> Iterator[str]:
-    settings = _settings("evaluation", params)
+    settings = _settings(artifact, params)
     predictions = _open(settings.predictions, artifact, folder) if settings.predictions != NONE else None
 
     def wanted(data: Artifact) -> list[str]:
@@ -143,7 +134,7 @@ def _compare_evaluated(artifact: Artifact, params: Params, folder: Path) -> Iter
 
 
 def _compare_images(artifact: Artifact, split: str, folder: Path, wanted: Callable[[Artifact], list[str]]) -> Iterator[str]:
-    data = _open("dataset", artifact, folder)
+    data = _open(DATASET, artifact, folder)
     try:
         if data is not None and artifact.ids != wanted(data):
             yield f"made from other images than those of the split {split}, which params.yaml now names"
@@ -160,14 +151,17 @@ def _open(name: str, artifact: Artifact, folder: Path) -> Artifact | None:
     return opened if artifact.made_by.inputs.get(name) == opened.digest else None
 
 
-def _settings(stage: str, params: Params) -> Any:
-    return params.settings(importlib.import_module(f"seedbed.{stage}").Settings)
+def _method(artifact: Artifact, params: Params) -> Any:
+    """The method that makes such an artifact now."""
+    return params.of_stage(artifact.name).method(importlib.import_module(f"seedbed.{artifact.kind}").Method)
+
+
+def _settings(artifact: Artifact, params: Params) -> Any:
+    return params.of_stage(artifact.name).settings(importlib.import_module(f"seedbed.{artifact.kind}").Settings)
 
 
 COMPARE_SETTINGS: Mapping[str, Callable[[Artifact, Params], Iterator[str]]] = {
-    "dataset": _compare_data_set,
-    "classifier": _compare_maps,
-    "segmenter": _compare_maps,
+    DATASET: _compare_data_set,
     "evaluation": _compare_judged,
 }
 COMPARE_IMAGES: Mapping[str, Callable[[Artifact, Params, Path], Iterator[str]]] = {

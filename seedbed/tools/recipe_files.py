@@ -16,6 +16,7 @@ from typing import Any
 from seedbed import methods
 from seedbed.errors import ParamsError, join_names, nearest
 from seedbed.params import Params
+from seedbed.store.schemas import find_kind
 from seedbed.tools import editing
 
 RECIPES = Path("recipes")
@@ -141,8 +142,8 @@ def _lay_over(base: Any, sections: Mapping[str, Any]) -> None:
     """Merge sections into the base's, in place."""
     for family, section in sections.items():
         below = base.setdefault(family, {})
-        known = methods.list_available(family)
-        settings = methods.read_settings_declaration(family)
+        known = methods.list_available(find_kind(family))
+        settings = methods.read_settings_declaration(find_kind(family))
         blocks = {*known, *(item.name for item in (settings.parameters if settings else ()) if item.nested)}
         selected = section.get("method", below.get("method"))
         if selected != below.get("method"):

@@ -24,7 +24,7 @@ from seedbed.scoring.truth import Truth
 from seedbed.store.artifact import Artifact
 from seedbed.store.records import FOLDER
 from seedbed.store.runs import FIGURES, WORKSPACE, Snapshot, open_run
-from seedbed.store.schemas import NONE, SCHEMAS
+from seedbed.store.schemas import NONE, SCHEMAS, find_kind
 from seedbed.store.store import Store
 from seedbed.tools.photographs import find_raw_root
 from seedbed.types import Image, LabelMap
@@ -229,7 +229,8 @@ def _list_settings(params: Mapping[str, Any], before: Mapping[str, Any]) -> dict
     found = {}
     for family, section in params.items():
         if isinstance(section, Mapping):
-            others = set(methods.list_available(family)) - {section.get("method")} if family in methods.list_families() else set()
+            kind = find_kind(str(family))
+            others = set(methods.list_available(kind)) - {section.get("method")} if kind in methods.list_families() else set()
             then = dict(_flatten(before, ""))
             found[str(family)] = [
                 Setting(address, value, then.get(address, "nothing") if before and then.get(address) != value else None)

@@ -192,9 +192,9 @@ def verify(name: str, *, params: Params | None = None, folder: Path = FOLDER) ->
     record = record_of(path)
     if "schema" not in record:
         return refuse("not as it was published" if (path / GROUP).is_file() else "missing")
-    if problem := find_other_schema(record):
+    if problem := find_other_schema(name, record):
         found, expected = problem
-        return refuse(f"{found} instead of {expected}, which this version reads")
+        return refuse(f"{found} instead of {expected}")
     try:
         group = zarr.open_group(Recorded(path, record["files"]), mode="r", zarr_format=3)
     except (RuntimeError, ValueError, OSError) as error:

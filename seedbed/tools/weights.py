@@ -13,8 +13,8 @@ import safetensors.numpy
 
 from seedbed.errors import ArtifactError, WeightsError, join_names
 from seedbed.store import files
-from seedbed.store.artifact import Artifact, find_kind, open_artifact
-from seedbed.store.schemas import SCHEMAS
+from seedbed.store.artifact import Artifact, open_artifact
+from seedbed.store.schemas import SCHEMAS, find_kind
 
 
 def open_trained(stage: str) -> Artifact:

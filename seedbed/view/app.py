@@ -195,7 +195,7 @@ def describe_run(viewer: Viewer, request: Request) -> Response:
             "splits": [str(one) for one in data.array("split_names")],
             "sorts": viewer.catalogue.keys,
             "layers": layers,
-            "tried": [stage for stage in trying.TRIED if stage in library.run.params],
+            "tried": trying.list_tried(library.run.params),
             "problems": problems,
         }
     )
@@ -302,7 +302,7 @@ def list_pending(viewer: Viewer, request: Request) -> Response:
 def describe_regions(viewer: Viewer, request: Request) -> Response:
     """Every superpixel of an image: how large, how it scores, what it was labelled, and why."""
     library = viewer.library(request)
-    return JSONResponse(regions.describe(library, _params(library), _ask(request, "id")))
+    return JSONResponse(regions.describe(library, _params(library), _ask(request, "artifact"), _ask(request, "id")))
 
 
 # Parts of answers.

@@ -10,27 +10,34 @@ import scipy.ndimage
 from seedbed import seeds
 from seedbed.params import Params
 from seedbed.reads import read_class_maps, read_entry
+from seedbed.store.schemas import find_kind
 from seedbed.types import IGNORE
 from seedbed.view.library import Library
 
 DIGITS = 4  # of a score
+SEEDS = "seeds"
 
 
-def describe(library: Library, params: Params, image_id: str) -> dict[str, Any]:
-    """By number of the region."""
-    regions = read_entry(library.artifact("superpixels"), "regions", image_id)
+def describe(library: Library, params: Params, name: str, image_id: str) -> dict[str, Any]:
+    """By number of the region. Of several stages that make seeds, the first is told of that reads these superpixels.
+
+    name: of the artifact of superpixels.
+    """
+    regions = read_entry(library.artifact(name), "regions", image_id)
+    read = {one: params.of_stage(one).settings(seeds.Settings) for one in params.sections() if find_kind(one) == SEEDS}
+    stage = next((one for one, settings in read.items() if settings.superpixels == name), next(iter(read), SEEDS))
     numbers = np.arange(regions.max() + 1)
     described: list[dict[str, Any]] = [{"pixels": int(count)} for count in np.bincount(regions.ravel(), minlength=len(numbers))]
-    maps = library.find("cams")
+    maps = library.find(read[stage].class_maps) if stage in read else None
     if maps is not None and image_id in maps:
         class_maps = read_class_maps(maps, image_id).resize(maps.size(image_id))
         for label, single in zip(class_maps.classes, class_maps.maps, strict=True):
             for one, mean in zip(described, scipy.ndimage.mean(single, regions, numbers), strict=True):
                 one.setdefault("scores", {})[label] = round(float(mean), DIGITS)
-        method = params.method(seeds.Method)
+        method = params.of_stage(stage).method(seeds.Method)
         for one, why in zip(described, method.explain(class_maps, regions), strict=False):
             one["why"] = why
-    made = library.find("seeds")
+    made = library.find(stage)
     if made is not None and image_id in made:
         labels = read_entry(made, "labels", image_id)
         counts = np.zeros((len(numbers), 256), np.int64)

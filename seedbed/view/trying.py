@@ -6,7 +6,7 @@ import dataclasses
 import importlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,36 +17,43 @@ from seedbed import evaluation, refinement, seeds, superpixels
 from seedbed.errors import ParamsError, join_names, nearest
 from seedbed.methods import Declaration, Method, identity, read_declaration
 from seedbed.params import Params, rebuild
-from seedbed.reads import Patches, read_class_maps, read_entry
+from seedbed.reads import Patches, Regions, read_class_maps
+from seedbed.store.artifact import Artifact
+from seedbed.store.schemas import NONE, find_kind
 from seedbed.types import ClassMaps
 from seedbed.view.library import Library
 
 PLACE = re.compile(r"\$\{([\w.]+)\}")  # of a value in dvc.yaml
-Compute = Callable[[Any, Library, str], npt.NDArray[Any]]
+Compute = Callable[[Any, Any, Library, str], npt.NDArray[Any]]  # from a method, settings, a run and an image of it
 
 
-def _class_maps(library: Library, image_id: str) -> ClassMaps:
-    maps = library.artifact("cams")
+def _class_maps(name: str, library: Library, image_id: str) -> ClassMaps:
+    maps = library.artifact(name)
     return read_class_maps(maps, image_id).resize(maps.size(image_id))
 
 
-def _superpixels(method: superpixels.Method, library: Library, image_id: str) -> npt.NDArray[Any]:
-    return method.partition(library.photo(image_id), Patches(library.artifact("features"), wanted=method.needs_features)[image_id])
+def _superpixels(method: superpixels.Method, settings: superpixels.Settings, library: Library, image_id: str) -> npt.NDArray[Any]:
+    return method.partition(library.photo(image_id), Patches(_open_slot(settings.features, library))[image_id])
 
 
-def _seeds(method: seeds.Method, library: Library, image_id: str) -> npt.NDArray[Any]:
-    return method.label(_class_maps(library, image_id), read_entry(library.artifact("superpixels"), "regions", image_id))
+def _seeds(method: seeds.Method, settings: seeds.Settings, library: Library, image_id: str) -> npt.NDArray[Any]:
+    regions = Regions(_open_slot(settings.superpixels, library)).of(image_id, library.data.size(image_id))
+    return method.label(_class_maps(settings.class_maps, library, image_id), regions)
 
 
-def _refinement(method: refinement.Method, library: Library, image_id: str) -> npt.NDArray[Any]:
-    return method.refine(library.photo(image_id), _class_maps(library, image_id)).labels
+def _refinement(method: refinement.Method, settings: refinement.Settings, library: Library, image_id: str) -> npt.NDArray[Any]:
+    return method.refine(library.photo(image_id), _class_maps(settings.class_maps, library, image_id)).labels
 
 
-def _evaluation(method: evaluation.Method, library: Library, image_id: str) -> npt.NDArray[Any]:
-    return method.from_class_maps(_class_maps(library, image_id))
+def _evaluation(method: evaluation.Method, settings: evaluation.Settings, library: Library, image_id: str) -> npt.NDArray[Any]:
+    return method.from_class_maps(_class_maps(settings.class_maps, library, image_id))
 
 
-# Stages whose methods need no network: what they make is seen before the stage runs. The evaluation's is the threshold of class maps.
+def _open_slot(name: str, library: Library) -> Artifact | None:
+    return None if name == NONE else library.artifact(name)
+
+
+# Kinds of stages whose methods need no network: what they make is seen before they run. The evaluation's is the threshold of class maps.
 TRIED: dict[str, tuple[Compute, str]] = {
     "superpixels": (_superpixels, "regions"),
     "seeds": (_seeds, "labels"),
@@ -67,19 +74,32 @@ class Knob:
     highest: float | None
 
 
+def list_tried(params: Iterable[str]) -> list[str]:
+    """Stages that can be tried.
+
+    params: names of sections.
+    """
+    return [section for section in params if find_kind(section) in TRIED]
+
+
 def selected(stage: str, params: Params) -> Method:
     """The method that a run selects for a stage that can be tried."""
-    if stage not in TRIED:
-        raise ParamsError("stage", found=repr(stage), expected=f"one of: {join_names(TRIED)}{nearest(stage, TRIED)}", do="choose one")
-    method: Method = params.method(importlib.import_module(f"seedbed.{stage}").Method)
+    known = list_tried(params.sections())
+    if stage not in known:
+        raise ParamsError("stage", found=repr(stage), expected=f"one of: {join_names(known)}{nearest(stage, known)}", do="choose one")
+    method: Method = params.of_stage(stage).method(_family(stage).Method)
     return method
+
+
+def _family(stage: str) -> Any:
+    return importlib.import_module(f"seedbed.{find_kind(stage)}")
 
 
 def list_knobs(stage: str, params: Params) -> list[Knob]:
     """Numbers and switches of the method that a stage uses."""
     method = selected(stage, params)
     schema = TypeAdapter(type(method)).json_schema()
-    return list(_knobs(method, read_declaration(stage, method.name), schema, schema.get("$defs", {}), ""))
+    return list(_knobs(method, read_declaration(find_kind(stage), method.name), schema, schema.get("$defs", {}), ""))
 
 
 def _knobs(block: Any, declared: Declaration | None, schema: Mapping[str, Any], shared: Mapping[str, Any], prefix: str) -> Iterator[Knob]:
@@ -115,8 +135,9 @@ def compute(library: Library, params: Params, stage: str, image_id: str, changes
             inner[name] = json.loads(text)
         except ValueError as error:
             raise ParamsError(where, found=repr(text), expected="a number, true or false", do="correct it") from error
-    made = rebuild(importlib.import_module(f"seedbed.{stage}").Method, method.name, block, where="tried")
-    return TRIED[stage][0](made, library, image_id)
+    made = rebuild(_family(stage).Method, method.name, block, where="tried")
+    settings = params.of_stage(stage).settings(_family(stage).Settings)
+    return TRIED[find_kind(stage)][0](made, settings, library, image_id)
 
 
 def write_changes(stage: str, params: Params, changes: Mapping[str, str]) -> str:

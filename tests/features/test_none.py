@@ -20,7 +20,7 @@ from tests.stages.miniature import Project, new_project
 def without(tmp_path: Any, original: dict[str, Any]) -> Project:
     """A project without features."""
     project = new_project(tmp_path / "project", original)
-    project.write_params(project.params() | {"features": {"method": "none", "none": {}}})
+    project.write_params(project.params() | {"features": {"method": "none", "pretraining": "none", "none": {}}})
     project.run("dataset", "pretraining", "features")
     return project
 
@@ -44,6 +44,12 @@ def test_superpixels_that_need_features_refuse_it_and_others_do_not_care(without
 
     monkeypatch.setattr(Dino, "needs_features", False)
     monkeypatch.setattr(Dino, "segment", halves)
+    monkeypatch.setattr(Dino, "memory", lambda *_: 0)  # of patches
+    with pytest.raises(ParamsError, match=r"superpixels.features: found 'features'; expected 'none', unless the selected method needs"):
+        without.run("superpixels")
+    content = without.params()
+    content["superpixels"]["features"] = "none"
+    without.write_params(content)
     without.run("superpixels")
     made = open_artifact("superpixels", folder=without.data)
     assert len(made.ids) == 9 and (made.array("region_count") == 2).all()

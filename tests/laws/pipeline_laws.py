@@ -48,20 +48,26 @@ def is_code(tree: SourceTree, dep: str) -> bool:
 
 
 def code_deps(tree: SourceTree, stage: str) -> set[str]:
-    """Code that a stage depends on. Of methods, those that others import too; the selected one is a pattern."""
-    modules, seen = computing(tree, f"stages.{stage}")
+    """Code that a stage depends on. Of methods, those that others import too; the selected one is a pattern.
+
+    Of another family, whose methods a stage runs as another stage has trained them, it is all: a slot says which stage that was.
+    """
+    modules, seen = computing(tree, tree.module(stage))
     reads, _ = computing(tree, DECODER)
     modules |= reads
-    patterns = {SCHEMAS}
+    patterns, others = {SCHEMAS}, set[str]()
     for family, names in tree.contracts(stage).items():
         if "Method" in names:
-            patterns.add(f"seedbed/{family}/${{{family}.method}}.py")
+            if family == tree.kind(stage):
+                patterns.add(f"seedbed/{family}/${{{stage}.method}}.py")
+            else:
+                others.add(f"seedbed/{family}")
             for method in tree.methods(family):
                 more, also = computing(tree, method)
                 modules, seen = modules | (more - {method}), seen | also
     if "report" in {tree.room(module) for module in seen}:
         patterns.add("seedbed/report")
-    return patterns | {_dep(tree, module) for module in modules}
+    return patterns | others | {dep for dep in (_dep(tree, module) for module in modules) if dep.rpartition("/")[0] not in others}
 
 
 def computing(tree: SourceTree, start: str) -> tuple[set[str], set[str]]:
@@ -103,14 +109,14 @@ def data_deps_are_complete(tree: SourceTree) -> list[str]:
 
 def reads_raw_data(tree: SourceTree, stage: str) -> bool:
     """Whether a stage reads more below the root than images whose digest it knows."""
-    return TRUTH in tree.reachable(f"stages.{stage}") or "Method" in tree.contracts(stage).get("dataset", ())
+    return TRUTH in tree.reachable(tree.module(stage)) or "Method" in tree.contracts(stage).get("dataset", ())
 
 
 def raw_data_are_watched(tree: SourceTree) -> list[str]:
     """A stage that reads the raw data as a whole gets them from its run, which sees when they change meanwhile; no other stage does."""
     found = []
     for stage in tree.stages:
-        watched = any(use for door in WATCHED for use in of_run(tree, f"stages.{stage}", door))
+        watched = any(use for door in WATCHED for use in of_run(tree, tree.module(stage), door))
         if watched != reads_raw_data(tree, stage):
             doors = " or ".join(f"run.{door}" for door in WATCHED)
             found.append(f"stage {stage}: {'do without' if watched else 'get the raw data by'} {doors}")
@@ -119,7 +125,7 @@ def raw_data_are_watched(tree: SourceTree) -> list[str]:
 
 def opened(tree: SourceTree, stage: str) -> tuple[set[str], list[str]]:
     """Names of the artifacts that a stage opens, as dvc.yaml writes them, and violations where that cannot be seen."""
-    module, violations = f"stages.{stage}", []
+    module, violations = tree.module(stage), []
     names: set[str] = set()
     calls = {id(call.func): call for call in nodes(tree, module, ast.Call)}
     for door in ("open", "open_slot"):
@@ -128,7 +134,7 @@ def opened(tree: SourceTree, stage: str) -> tuple[set[str], list[str]]:
             found = names_in(tree, module, call.args[0]) if call and len(call.args) == 1 else None
             if found is None:
                 violations.append(f"{tree.at(module, used.lineno)}: name what run.{door} opens, so that dvc.yaml can be checked")
-            names.update(found or ())
+            names.update(of_section(tree, stage, name) for name in found or ())
     for door, place in {"maps": 1, "open_slots": 0}.items():
         for used in of_run(tree, module, door):
             call = calls.get(id(used))
@@ -137,8 +143,14 @@ def opened(tree: SourceTree, stage: str) -> tuple[set[str], list[str]]:
                 violations.append(
                     f"{tree.at(module, used.lineno)}: name the settings that run.{door} reads, so that dvc.yaml can be checked"
                 )
-            names.update(name for setting in settings or () for name in slots_of(tree, setting, learned=door == "maps"))
+            own = [of_section(tree, stage, setting) for setting in settings or ()]
+            names.update(name for setting in own for name in slots_of(tree, setting, learned=door == "maps"))
     return names, violations
+
+
+def of_section(tree: SourceTree, stage: str, address: str) -> str:
+    """An address of params.yaml, maybe as a pattern, of which the stage reads its own section."""
+    return re.sub(rf"(^|\$\{{){tree.kind(stage)}\.", rf"\g<1>{stage}.", address)
 
 
 def slots_of(tree: SourceTree, pattern: str, *, learned: bool) -> set[str]:
@@ -147,8 +159,8 @@ def slots_of(tree: SourceTree, pattern: str, *, learned: bool) -> set[str]:
     learned: whether they are extra inputs of a training, of which each has one, whichever method is selected.
     """
     address = pattern.removeprefix("${").removesuffix("}")
-    family, _, setting = address.partition(".")
-    names = {*tree.params.get(family, {}).get(setting, {}), *(maps_learned(tree, family) if learned else ())}
+    section, _, setting = address.partition(".")
+    names = {*tree.params.get(section, {}).get(setting, {}), *(maps_learned(tree, tree.kind(section)) if learned else ())}
     return {f"${{{address}.{name}}}" for name in names}
 
 
@@ -162,11 +174,10 @@ def maps_learned(tree: SourceTree, family: str) -> dict[str, str]:
 def maps_have_slots(tree: SourceTree) -> list[str]:
     """Every map that a method can learn from has a slot in params.yaml, so that whoever selects the method finds it there."""
     return [
-        f'params.yaml: add "{name}: none" to {family}.maps: {tree.file(method)} can learn from {name}'
-        for family in tree.families
-        if family in tree.params
-        for name, method in maps_learned(tree, family).items()
-        if name not in tree.params.get(family, {}).get("maps", {})
+        f'params.yaml: add "{name}: none" to {section}.maps: {tree.file(method)} can learn from {name}'
+        for section in tree.params
+        for name, method in maps_learned(tree, tree.kind(section)).items()
+        if name not in tree.params[section].get("maps", {})
     ]
 
 
@@ -250,7 +261,7 @@ def params_are_complete(tree: SourceTree) -> list[str]:
 
 def params_read(tree: SourceTree, stage: str) -> tuple[set[str], list[str]]:
     """Parameters that a stage reads, as dvc.yaml writes them, and violations where that cannot be seen."""
-    module, violations = f"stages.{stage}", []
+    module, violations = tree.module(stage), []
     read: set[str] = set()
     questions = {id(node.value): node for node in nodes(tree, module, ast.Attribute)}
     calls = {id(call.func): call for call in nodes(tree, module, ast.Call)}
@@ -262,7 +273,7 @@ def params_read(tree: SourceTree, stage: str) -> tuple[set[str], list[str]]:
         if names is None:
             how = "only .method(family.Method) or .settings(family.Settings), so that dvc.yaml can be checked"
             violations.append(f"{tree.at(module, params.lineno)}: ask run.params {how}")
-        read.update(names or ())
+        read.update(of_section(tree, stage, name) for name in names or ())
     return read, violations
 
 
@@ -287,7 +298,7 @@ def fields(tree: SourceTree, family: str, name: str) -> list[str]:
 
 def outs_have_schemas(tree: SourceTree) -> list[str]:
     """Every artifact of a pipeline is described in SCHEMAS and the reverse; dimensions are those of DIMENSIONS."""
-    outs = {name for one in tree.pipelines for stage in one.dvc for name in artifacts(one, stage)}
+    outs = {tree.kind(name) for one in tree.pipelines for stage in one.dvc for name in artifacts(one, stage)}
     schemas, dimensions, used = keys(tree, "SCHEMAS"), keys(tree, "DIMENSIONS"), dimensions_used(tree)
     where = tree.file("seedbed.store.schemas")
     return [
@@ -309,6 +320,15 @@ def labels_have_charts(tree: SourceTree) -> list[str]:
     kinds = (*tree.params["evaluation"]["labels"], "predictions")
     expected = {f"data/plots/{chart.format(kind)}" for kind in kinds for chart in CHARTS}
     return differences("evaluation", "plots", listed, expected, why="evaluation.labels has no such slot")
+
+
+def trainings_have_plots(tree: SourceTree) -> list[str]:
+    """A stage that trains leaves its log as a table, which is called like the stage."""
+    return [
+        f'stage {stage}: add "- data/plots/{stage}.csv" to plots'
+        for stage in tree.stages
+        if any(of_run(tree, tree.module(stage), "training")) and f"data/plots/{stage}.csv" not in left(tree, stage)
+    ]
 
 
 def left(tree: SourceTree, stage: str) -> list[str]:
@@ -339,21 +359,26 @@ def dimensions_used(tree: SourceTree) -> set[str]:
 
 
 def one_word_per_step(tree: SourceTree) -> list[str]:
-    """A stage's file, parameters, family, artifact, command and tests have its name, and nothing of these is there without a stage."""
+    """A stage's file, parameters, family, artifact, command and tests have its name, and nothing of these is there without a stage.
+
+    Where a stage is called after its kind and a word, file, family and tests have the name of the kind.
+    """
     return [*(violation for stage in tree.dvc for violation in _missing(tree, stage)), *_left_over(tree), *_sections_left_over(tree)]
 
 
-def _missing(tree: SourceTree, word: str) -> list[str]:
-    file, contract, command = f"stages/{word}.py", f"seedbed/{word}/__init__.py", f"python -m stages.{word}"
+def _missing(tree: SourceTree, stage: str) -> list[str]:
+    word = tree.kind(stage)
+    file, contract = f"stages/{word}.py", f"seedbed/{word}/__init__.py"
+    command = f"python -m stages.{word}" + (f" --as {stage}" if stage != word else "")
     return [
-        f"stage {word}: {wanted}"
+        f"stage {stage}: {wanted}"
         for wanted, there in {
             f"add {file}": (tree.root / file).is_file(),
             f'end {file} with run_stage(main, "{word}")': _runs_as(tree, word),
             f"add {contract} with a class Method": _has_contract(tree, word),
-            f"add a section {word}: to params.yaml": word in tree.params,
-            f'write "cmd: {command}"': tree.dvc[word]["cmd"] == command,
-            f'write "- data/{word}.zarr" as the one artifact of outs': artifacts(tree, word) == [word],
+            f"add a section {stage}: to params.yaml": stage in tree.params,
+            f'write "cmd: {command}"': tree.dvc[stage]["cmd"] == command,
+            f'write "- data/{stage}.zarr" as the one artifact of outs': artifacts(tree, stage) == [stage],
             f"add tests/{word}/test_<method>.py": _is_tested(tree, word),
         }.items()
         if not there
@@ -380,7 +405,7 @@ def _left_over(tree: SourceTree) -> list[str]:
         **{file: module.removeprefix("stages.") for file, module in files.items()},
         **{f"seedbed/{family}/": family for family in tree.families},
     }
-    known = {stage for one in tree.pipelines for stage in one.dvc}
+    known = {tree.kind(stage) for one in tree.pipelines for stage in one.dvc}
     return [f"{what}: remove it, or add a stage {word} to dvc.yaml" for what, word in words.items() if word not in known]
 
 

@@ -188,15 +188,24 @@ class SourceTree:
         """params.yaml."""
         return parsed_yaml((self.root / self.folder / "params.yaml").read_text(encoding="utf-8"))
 
+    def kind(self, stage: str) -> str:
+        """Which of the stage files a stage runs, and so of what kind its artifact is: its name, or what stands before `_` and a word."""
+        files = (module.removeprefix("stages.") for module in self.modules if module.startswith("stages."))
+        return next((one for one in files if stage == one or stage.startswith(f"{one}_")), stage)
+
+    def module(self, stage: str) -> str:
+        """The module that a stage runs."""
+        return f"stages.{self.kind(stage)}"
+
     @cached_property
     def stages(self) -> list[str]:
         """Stages of dvc.yaml that have a file."""
-        return [stage for stage in self.dvc if f"stages.{stage}" in self.modules]
+        return [stage for stage in self.dvc if self.module(stage) in self.modules]
 
     def contracts(self, stage: str) -> dict[str, set[str]]:
         """Families that a stage asks for: family -> which of `Method` and `Settings` it names."""
         used: dict[str, set[str]] = {}
-        for use in self.uses[f"stages.{stage}"]:
+        for use in self.uses[self.module(stage)]:
             parts = use.name.split(".")
             if len(parts) == 3 and parts[0] == "seedbed" and parts[1] in self.families and parts[2] in ("Method", "Settings"):
                 used.setdefault(parts[1], set()).add(parts[2])

@@ -14,6 +14,7 @@ from seedbed.tools.dependencies import find_code, list_pipelines, render_pipelin
 from tests.laws import pipeline_laws
 from tests.laws.broken_copy import BrokenCopy, Law
 from tests.laws.source_tree import SourceTree
+from tests.support.rounds import add_round
 
 LAWS: list[Law] = [
     pipeline_laws.code_deps_are_complete,
@@ -23,6 +24,7 @@ LAWS: list[Law] = [
     pipeline_laws.params_are_complete,
     pipeline_laws.outs_have_schemas,
     pipeline_laws.labels_have_charts,
+    pipeline_laws.trainings_have_plots,
     pipeline_laws.one_word_per_step,
 ]
 
@@ -98,7 +100,7 @@ def test_a_stage_of_a_second_pipeline_alone_is_not_left_over(broken: BrokenCopy,
         ("superpixels", "seedbed/reads.py"),
         ("superpixels", "seedbed/store/schemas.py"),
         ("dataset", "seedbed/dataset/folder.py"),  # a method that another method imports
-        ("cams", "seedbed/classifier/${classifier.method}.py"),  # loaded as the artifact's method
+        ("cams", "seedbed/classifier"),  # loaded as the artifact's method
         ("classifier", "seedbed/networks"),
         ("evaluation", "seedbed/report"),
     ],
@@ -195,7 +197,8 @@ def test_a_running_stage_shows_what_is_missing(broken: BrokenCopy) -> None:
 @pytest.mark.parametrize(
     ("stage", "dep"),
     [
-        ("seeds", "data/superpixels.zarr"),
+        ("seeds", "data/${seeds.superpixels}.zarr"),
+        ("cams", "data/${cams.classifier}.zarr"),
         ("segmenter", "data/${segmenter.maps.labels}.zarr"),
         ("evaluation", "data/${evaluation.labels.masks}.zarr"),
         ("evaluation", "data/${evaluation.predictions}.zarr"),
@@ -210,7 +213,7 @@ def test_missing_data_is_found(broken: BrokenCopy, stage: str, dep: str) -> None
 
 @pytest.mark.parametrize("dep", ["data/features.zarr", "data/${segmenter.maps.labels}.zarr", "${dataset.root}"])
 def test_data_too_many_are_found(broken: BrokenCopy, dep: str) -> None:
-    broken.change_stage("seeds", "- data/cams.zarr", f"- data/cams.zarr\n- {dep}")
+    broken.change_stage("seeds", "- data/dataset.zarr", f"- data/dataset.zarr\n- {dep}")
     assert broken.new(pipeline_laws.data_deps_are_complete) == [f'stage seeds: remove "- {dep}" from deps: the stage does not open it']
 
 
@@ -218,7 +221,7 @@ def test_data_too_many_are_found(broken: BrokenCopy, dep: str) -> None:
     "text",
     [
         'def more(run: Run) -> None:\n    run.open("features")',
-        'NAMES = ("features", "cams")\ndef more(run: Run) -> None:\n    [run.open(name) for name in NAMES]',
+        'NAMES = ("features", "dataset")\ndef more(run: Run) -> None:\n    [run.open(name) for name in NAMES]',
         'NAME = "features"\ndef more(again: Run) -> None:\n    for name in [NAME]:\n        again.open(name)',
         'def more(run: Run) -> None:\n    run.per_image(method, label, method, run.open("features"), image_ids=[])',
         'def more(run: Run) -> None:\n    run.training(method, learn, Samples(run.open("features"), [], [], maps={}))',
@@ -298,7 +301,13 @@ def test_maps_opened_in_disguise_are_found(broken: BrokenCopy) -> None:
 
 @pytest.mark.parametrize(
     ("stage", "param"),
-    [("seeds", "seeds.method"), ("seeds", "seeds.${seeds.method}"), ("segmenter", "segmenter.maps"), ("dataset", "dataset.max_size")],
+    [
+        ("seeds", "seeds.method"),
+        ("seeds", "seeds.${seeds.method}"),
+        ("seeds", "seeds.superpixels"),
+        ("segmenter", "segmenter.maps"),
+        ("dataset", "dataset.max_size"),
+    ],
 )
 def test_a_missing_parameter_is_found(broken: BrokenCopy, stage: str, param: str) -> None:
     broken.change_stage(stage, f"- {param}", "")
@@ -384,3 +393,76 @@ def test_a_stage_without_tests_is_found(broken: BrokenCopy) -> None:
         if test.parent.name == "seeds" or "seeds" in test.name:
             test.unlink()
     assert "stage seeds: add tests/seeds/test_<method>.py" in pipeline_laws.one_word_per_step(broken.tree)
+
+
+# A second stage of one kind.
+
+
+@pytest.fixture
+def rounds(broken: BrokenCopy, monkeypatch: pytest.MonkeyPatch) -> BrokenCopy:
+    """The pipeline with a second classifier, its class maps and masks, as `make docs` completes what a user writes."""
+    monkeypatch.chdir(broken.root)
+    add_round(broken.root)
+    Path("dvc.yaml").write_text(render_pipeline(), encoding="utf-8")
+    return broken
+
+
+def test_a_second_stage_of_a_kind_keeps_the_laws(rounds: BrokenCopy) -> None:
+    assert [violation for law in LAWS for violation in law(rounds.tree)] == []
+    assert rounds.tree.dvc["cams_second"] == {
+        "desc": "class maps",
+        "cmd": "python -m stages.cams --as cams_second",
+        "deps": [
+            "data/dataset.zarr",
+            "data/${cams_second.classifier}.zarr",
+            *(dep.replace("cams.method", "cams_second.method") for dep in rounds.tree.dvc["cams"]["deps"][2:]),
+        ],
+        "params": ["cams_second.method", "cams_second.classifier", "cams_second.${cams_second.method}"],
+        "outs": ["data/cams_second.zarr"],
+    }
+    assert "seedbed/cams/${cams_second.method}.py" in rounds.tree.dvc["cams_second"]["deps"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "old", "new", "law", "message"),
+    [
+        (
+            "cams_second",
+            "- data/${cams_second.classifier}.zarr",
+            "- data/${cams.classifier}.zarr",
+            pipeline_laws.data_deps_are_complete,
+            'stage cams_second: add "- data/${cams_second.classifier}.zarr" to deps',
+        ),
+        (
+            "cams_second",
+            "- seedbed/cams/${cams_second.method}.py",
+            "- seedbed/cams/${cams.method}.py",
+            pipeline_laws.code_deps_are_complete,
+            'stage cams_second: add "- seedbed/cams/${cams_second.method}.py" to deps',
+        ),
+        (
+            "cams_second",
+            "- cams_second.method",
+            "- cams.method",
+            pipeline_laws.params_are_complete,
+            'stage cams_second: add "- cams_second.method" to params',
+        ),
+        (
+            "cams_second",
+            "cmd: python -m stages.cams --as cams_second",
+            "cmd: python -m stages.cams",
+            pipeline_laws.one_word_per_step,
+            'stage cams_second: write "cmd: python -m stages.cams --as cams_second"',
+        ),
+        (
+            "classifier_second",
+            "- data/plots/classifier_second.csv:",
+            "- data/plots/classifier.csv:",
+            pipeline_laws.trainings_have_plots,
+            'stage classifier_second: add "- data/plots/classifier_second.csv" to plots',
+        ),
+    ],
+)
+def test_what_a_second_stage_says_of_the_first_is_found(rounds: BrokenCopy, stage: str, old: str, new: str, law: Law, message: str) -> None:
+    rounds.change_stage(stage, old, new)
+    assert law(rounds.tree)[0] == message

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +14,7 @@ import torch
 from seedbed.errors import ParamsError, WeightsError
 from seedbed.networks import backbones as networks
 from seedbed.networks.backbones import Backbone, Norms, Trunk, check_source, initialise
-from seedbed.networks.start import InitialTrunk
+from seedbed.networks.start import Given, InitialTrunk
 from seedbed.networks.weights import InitialWeights, read_state
 from seedbed.store.artifact import Artifact, MadeBy
 from tests.support.publishing import published_network
@@ -222,9 +221,11 @@ def test_a_trunk_starts_from_that_of_the_classifier(tmp_path: Path) -> None:
     assert not backbone.trunk.conv1[0].weight.requires_grad
 
 
-def test_a_trunk_that_starts_elsewhere_reads_no_classifier(tmp_path: Path, write_dataset: Callable[..., Artifact]) -> None:
-    start = InitialTrunk(trunk(norms="none", stages=0, source="none"), write_dataset(tmp_path, sizes={"a": (20, 30)}))
-    assert (start.state(), start.key("")) == ({}, "")
+def test_a_trunk_that_starts_elsewhere_is_given_no_classifier(tmp_path: Path) -> None:
+    own = trunk(norms="none", stages=0, source="none")
+    assert (Given.start(own, None).states(), Given.start(own, None).key("")) == ({}, "")
+    given = classifier(tmp_path)
+    assert Given.start(own, given).key("") == given.weights_digest and set(Given.start(own, given).states()) == {"start"}
 
 
 def test_a_classifier_of_another_network_or_without_an_entry_is_refused(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def begun(stage: str = "superpixels") -> Inputs:
     """A run that has just begun."""
-    inputs = Inputs(stage, Params.read(), family=stage)
+    inputs = Inputs(stage, Params.read())
     inputs.check()
     return inputs
 
@@ -149,7 +149,7 @@ def test_parameters_that_cannot_be_read_any_more(project: Path, content: str | N
 
 
 def test_parameters_that_come_from_no_file_do_not_change(project: Path) -> None:
-    Inputs("superpixels", Params({}), family="superpixels").check()
+    Inputs("superpixels", Params({})).check()
 
 
 def test_where_the_raw_data_lie_counts_for_who_reads_all_of_them(project: Path) -> None:

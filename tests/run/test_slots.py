@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from ruamel.yaml import YAML
 from seedbed import methods
 from seedbed.errors import ParamsError
 from seedbed.params import Params
-from seedbed.run.slots import check_features, check_maps, check_start
+from seedbed.run.slots import check_maps
 from seedbed.tools.preflight import check_slots
 from seedbed.tools.recipe_files import list_recipes, read_recipe
 
@@ -48,13 +49,13 @@ def from_classifier(content: dict[str, Any], *, network: str = "test_resnet", st
     [
         (
             lambda content: content["segmenter"].update(start="classifier"),
-            "params.yaml: segmenter.start: found 'classifier'; expected 'none', because initial_weights.source is none; "
+            "params.yaml: segmenter.start: found 'classifier'; expected 'none', unless initial_weights.source is classifier; "
             "correct one of the two",
         ),
         (
             lambda content: from_classifier(content, start="none"),
-            "params.yaml: segmenter.start: found 'none'; expected 'classifier', because initial_weights.source is classifier; "
-            "correct one of the two",
+            "params.yaml: segmenter.start: found 'none'; expected an artifact of the kind classifier, because "
+            "initial_weights.source is classifier; correct one of the two",
         ),
         (
             lambda content: from_classifier(content, network="resnet18"),
@@ -85,8 +86,6 @@ def test_what_does_not_fit_is_refused_without_any_artifact(edit: Edit, message: 
 
 def test_what_fits_is_not() -> None:
     check_slots(params(from_classifier))
-    check_start("segmenter", "hub", "none")
-    check_features("slic", needed=False, features="none")
     check_maps("segmenter", ("labels", "confidence"), {"labels": "refinement", "confidence": "refinement", "regions": "none"})
 
 
@@ -124,10 +123,69 @@ def test_what_one_section_alone_says_wrong_is_refused_without_the_others() -> No
         content["segmenter"]["start"] = "classifier"
 
     own = params(edit)
-    with pytest.raises(ParamsError, match=r"^params.yaml: segmenter.start: found 'classifier'; expected 'none'"):
+    with pytest.raises(ParamsError, match=r"^params.yaml: segmenter.start: found 'classifier'; expected 'none', unless"):
         check_slots(own)
 
 
 def test_confidence_is_that_of_the_labels() -> None:
     with pytest.raises(ParamsError, match="found 'refinement'; expected 'seeds', because it is that of other labels"):
         check_maps("segmenter", ("labels", "confidence"), {"labels": "seeds", "confidence": "refinement"})
+
+
+def set_slot(address: str, artifact: str) -> Edit:
+    section, slot = address.split(".")
+    return lambda content: content[section].update({slot: artifact})
+
+
+@pytest.mark.parametrize(
+    ("address", "kind", "when"),
+    [
+        ("features.pretraining", "pretraining", ""),
+        ("superpixels.features", "features", "the selected method needs features"),
+        ("cams.classifier", "classifier", None),
+        ("seeds.class_maps", "cams", None),
+        ("seeds.superpixels", "superpixels", "the selected method needs regions"),
+        ("refinement.class_maps", "cams", None),
+        ("predictions.segmenter", "segmenter", None),
+    ],
+)
+def test_a_slot_names_an_artifact_of_its_kind(address: str, kind: str, when: str | None) -> None:
+    """when: where it is read; empty where the selected method does not, nothing where every method does."""
+    if when != "":
+        check_slots(params(set_slot(address, f"{kind}_second")))
+        with pytest.raises(ParamsError) as none:
+            check_slots(params(set_slot(address, "none")))
+        because = f", because {when}; correct one of the two" if when else "; correct it"
+        assert str(none.value) == f"params.yaml: {address}: found 'none'; expected an artifact of the kind {kind}{because}"
+    for other in ("evaluation", f"{kind}2", ""):
+        with pytest.raises(ParamsError) as refused:
+            check_slots(params(set_slot(address, other)))
+        optional = "" if when is None else ", or 'none'"
+        expected = f"params.yaml: {address}: found {other!r}; expected an artifact of the kind {kind}{optional}; correct it, or run"
+        assert str(refused.value).startswith(expected)
+
+
+def test_slots_of_a_second_round_are_checked_as_those_of_the_first() -> None:
+    def second(content: dict[str, Any], **slots: str) -> None:
+        content["seeds_second"] = content["seeds"] | {"class_maps": "cams_second"} | slots
+
+    check_slots(params(second))
+    message = "params.yaml: seeds_second.superpixels: found 'none'; expected an artifact of the kind superpixels, because the selected"
+    with pytest.raises(ParamsError, match=message):
+        check_slots(params(lambda content: second(content, superpixels="none")))
+    message = "params.yaml: seeds_second.superpixels: found 'superpixels'; expected 'none', unless the selected method needs regions"
+    with pytest.raises(ParamsError, match=message):
+        check_slots(params(lambda content: second(content, method="threshold")))
+    check_slots(params(lambda content: second(content, method="threshold", superpixels="none")))
+
+
+def test_networks_of_the_stages_that_slots_name_must_fit() -> None:
+    def edit(content: dict[str, Any]) -> None:
+        from_classifier(content, start="classifier_second")
+        content["classifier_second"] = copy.deepcopy(content["classifier"])
+        content["classifier_second"]["cam"]["backbone"]["network"] = "resnet18"
+
+    with pytest.raises(
+        ParamsError, match=r"backbone.network: found 'test_resnet'; expected 'resnet18', that of classifier_second, because"
+    ):
+        check_slots(params(edit))

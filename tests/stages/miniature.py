@@ -41,9 +41,14 @@ STAGES = (
 SETTINGS = {
     "dataset": {"method": "shapes", "root": "data/raw/shapes", "max_size": [72, 80], "allow_broken": 0},
     "pretraining": {"split": ""},
+    "features": {"pretraining": "none"},
+    "superpixels": {"features": "features"},
     "classifier": {"split": "train"},
+    "cams": {"classifier": "classifier"},
+    "seeds": {"class_maps": "cams", "superpixels": "superpixels"},
+    "refinement": {"class_maps": "cams"},
     "segmenter": {"split": "train", "maps": {"labels": "seeds", "regions": "superpixels", "confidence": "none"}, "start": "none"},
-    "predictions": {"split": "val"},
+    "predictions": {"split": "val", "segmenter": "segmenter"},
     "evaluation": {
         "split": "train",
         "class_maps": "cams",

@@ -134,14 +134,14 @@ def test_confidence_that_is_wanted_and_not_there(own: Project) -> None:
         own.run("segmenter")
     change_params(own, "segmenter", maps={"labels": "refinement", "confidence": "refinement"})
     own.run("segmenter")
-    assert set(open_artifact("segmenter", folder=own.data).made_by.inputs) == {"dataset", "none", "refinement"}
+    assert set(open_artifact("segmenter", folder=own.data).made_by.inputs) == {"dataset", "refinement"}
 
 
 @pytest.mark.parametrize(
     ("start", "message"),
     [
-        ("classifier", r"params.yaml: segmenter.start: found 'classifier'; expected 'none', because initial_weights.source is none"),
-        ("cams", r"params.yaml: segmenter.start: found 'cams'; expected 'none', because initial_weights.source is none"),
+        ("classifier", r"params.yaml: segmenter.start: found 'classifier'; expected 'none', unless initial_weights.source is classifier"),
+        ("cams", r"params.yaml: segmenter.start: found 'cams'; expected an artifact of the kind classifier, or 'none'"),
     ],
 )
 def test_a_start_that_the_selected_method_does_not_read(finished: Project, tmp_path: Path, start: str, message: str) -> None:

@@ -153,7 +153,7 @@ def test_what_changes_before_the_note_is_written_is_told(project: Project, monke
     """Else the note would take the new file for the one that the result was made with."""
     assert reuse.republish("classifier")
     note = (reuse.place_of("classifier", Path("data")) / reuse.NOTE).read_bytes()
-    inputs, present = Inputs("classifier", Params.read(), "classifier"), fingerprint.present_digest
+    inputs, present = Inputs("classifier", Params.read()), fingerprint.present_digest
 
     def edit_and_look() -> str:
         params(project)
@@ -177,6 +177,27 @@ def test_a_stage_that_was_told_how_to_run_runs(project: Project) -> None:
     with pytest.raises(SystemExit) as left:
         reuse.leave_if_unchanged(["python", "-m", "stages.classifier"])
     assert left.value.code == 0 and (project.data / "classifier.zarr").exists()
+
+
+def test_a_second_round_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def ask(stage: str) -> str:
+        asked.append(stage)
+        return ""
+
+    monkeypatch.setattr(reuse, "republish", ask)
+    for arguments in (
+        ["-m", "stages.cams", "--as", "cams_second"],
+        ["-m", "stages.cams", "--as", "cams"],
+        ["-m", "stages.cams", "--as", "seeds_second"],
+        ["-m", "stages.cams", "--as", "cams_/../seeds"],
+        ["-m", "stages.cams", "--as", "cams_second", "--workers", "1"],
+        ["-m", "stages.cams", "--as"],
+        ["--as", "cams_second"],
+    ):
+        reuse.leave_if_unchanged(["python", *arguments])
+    assert asked == ["cams_second"]
 
 
 def test_what_is_deleted_with_all_that_is_current_is_kept_no_longer(project: Project) -> None:

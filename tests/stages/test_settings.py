@@ -24,6 +24,7 @@ EXCUSED = {
     "dataset.root": "where the raw data lie; which they are is said by their digests",
 }
 OTHER_VALUES: dict[str, list[Any]] = {
+    "cams.classifier": ["classifier_second"],
     "classifier.maps": [{"maps": {"labels": "none"}}],
     "classifier.split": ["val"],
     "dataset.classes": [["cat"], ["dog"], ["dog", "cat"]],
@@ -33,11 +34,17 @@ OTHER_VALUES: dict[str, list[Any]] = {
     "evaluation.labels": [{"labels": one} for one in ({"seeds": "seeds", "masks": "none"}, {"seeds": "seeds", "others": "refinement"})],
     "evaluation.superpixels": ["none"],
     "evaluation.predictions": ["none"],
+    "features.pretraining": ["pretraining"],
+    "predictions.segmenter": ["segmenter_second"],
     "predictions.split": ["train"],
     "pretraining.split": ["train"],
+    "refinement.class_maps": ["cams_second"],
+    "seeds.class_maps": ["cams_second"],
+    "seeds.superpixels": ["none"],
     "segmenter.maps": [{"maps": {"labels": "refinement", "regions": "superpixels", "confidence": "none"}}],
     "segmenter.split": ["val"],
     "segmenter.start": ["classifier"],
+    "superpixels.features": ["none"],
 }
 SITUATIONS: dict[str, list[Plain]] = {"dataset": [{"max_size": [40, 32]}]}  # some images are larger
 

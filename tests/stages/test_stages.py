@@ -167,13 +167,13 @@ def test_artifacts_name_their_method_and_the_digests_of_what_they_were_made_from
     expected = {
         "dataset": (),
         "pretraining": ("dataset",),
-        "features": ("dataset", "pretraining"),
+        "features": ("dataset",),
         "superpixels": ("dataset", "features"),
         "classifier": ("dataset",),
         "cams": ("dataset", "classifier"),
         "seeds": ("dataset", "cams", "superpixels"),
         "refinement": ("dataset", "cams"),
-        "segmenter": ("dataset", "seeds", "superpixels", "none"),
+        "segmenter": ("dataset", "seeds", "superpixels"),
         "predictions": ("dataset", "segmenter"),
         "evaluation": ("dataset", "cams", "seeds", "refinement", "superpixels", "predictions"),
     }

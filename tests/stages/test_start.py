@@ -57,4 +57,4 @@ def test_a_segmenter_that_starts_elsewhere_does_not_mind_the_classifier(finished
     project = finished.copy_to(tmp_path)
     trained_otherwise(project)
     assert REUSED in heard(project, "segmenter")
-    assert set(open_artifact("segmenter", folder=project.data).made_by.inputs) == {"dataset", "seeds", "superpixels", "none"}
+    assert set(open_artifact("segmenter", folder=project.data).made_by.inputs) == {"dataset", "seeds", "superpixels"}

@@ -83,12 +83,15 @@ def test_a_block_that_is_there(checkout: Path) -> None:
     assert recipe("seeds.threshold").output == (
         "seeds.threshold: in params.yaml already, with these values\n"
         "next: to select it, set seeds.method: threshold\n"
+        "next: let seeds.superpixels be none\n"
         "next: run `seedbed plan`, then `dvc repro`\n"
     )
     assert checkout.read_text() == text
     selected = text.replace("method: superpixel_background", "method: threshold")
     checkout.write_text(selected.replace("background: 0.1", "background: 0.3"))
-    assert recipe("seeds.threshold").output == "seeds.threshold.background: 0.3 -> 0.1\nnext: run `seedbed plan`, then `dvc repro`\n"
+    assert recipe("seeds.threshold").output == (
+        "seeds.threshold.background: 0.3 -> 0.1\nnext: let seeds.superpixels be none\nnext: run `seedbed plan`, then `dvc repro`\n"
+    )
     assert checkout.read_text() == selected
 
 

@@ -18,6 +18,7 @@ from seedbed.run.slots import find_wrong_splits
 from seedbed.store.artifact import Artifact
 from seedbed.tools import preflight
 from tests.stages.miniature import STAGES
+from tests.support.rounds import add_round
 
 Content = dict[str, Any]
 Edit = Callable[[Content], object]
@@ -66,6 +67,35 @@ def test_a_slot_that_dvc_does_not_know(content: Content, project: Path) -> None:
     )
     content["evaluation"]["labels"]["others"] = "none"
     preflight.check(Params(content))
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_slot_that_names_what_no_stage_makes(content: Content, project: Path) -> None:
+    shutil.copy(project / "dvc.yaml", "dvc.yaml")
+    content["cams"]["classifier"] = "classifier_secnd"
+    with pytest.raises(ParamsError) as refused:
+        preflight.check(Params(content))
+    assert str(refused.value) == (
+        "params.yaml: cams.classifier: found 'classifier_secnd'; expected an artifact that a stage of dvc.yaml makes (nearest: "
+        "classifier); correct it, or add the stage"
+    )
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_slot_of_a_second_stage_that_dvc_does_not_know(project: Path) -> None:
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(project / name, name)
+    add_round(Path())
+    second = Params.read()
+    preflight.check(second)
+    text = Path("dvc.yaml").read_text(encoding="utf-8")
+    Path("dvc.yaml").write_text(text.replace("${cams_second.classifier}", "${cams.classifier}"), encoding="utf-8")
+    with pytest.raises(ParamsError) as refused:
+        preflight.check(second)
+    assert str(refused.value) == (
+        "params.yaml: cams_second.classifier: found a slot that DVC does not know; expected data/${cams_second.classifier}.zarr among "
+        "the dependencies of cams_second in dvc.yaml; add it there"
+    )
 
 
 @pytest.mark.usefixtures("folder")
@@ -286,6 +316,10 @@ def test_features_of_a_pretraining_that_is_none(content: Content) -> None:
     content["features"] |= {"method": "vit"}
     content["features"]["vit"] |= {"architecture": "test_vit", "patch_size": 4, "initial_weights": weights("pretraining")}
     because = "because features.vit.initial_weights.source is pretraining"
+    expected = "expected an artifact of the kind pretraining, because initial_weights.source is pretraining; correct one of the two"
+    with pytest.raises(ParamsError, match=f"features.pretraining: found 'none'; {expected}"):
+        preflight.check_slots(Params(content))
+    content["features"]["pretraining"] = "pretraining"
     with pytest.raises(ParamsError) as refused:
         preflight.check_slots(Params(content))
     assert (

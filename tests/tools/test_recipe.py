@@ -58,7 +58,7 @@ def comments(params: Path) -> list[str]:
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_gives_every_value_of_what_it_selects(name: str) -> None:
     alone = read_recipe(name, folder=FILES).params()
-    assert sorted(alone.families()) == methods.list_families()
+    assert sorted(alone.sections()) == methods.list_families()
     alone.check()
 
 

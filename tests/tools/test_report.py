@@ -345,9 +345,9 @@ def test_what_is_not_there_is_said_where_it_would_stand(run: Path, harms: list[C
         assert text in " ".join(page.sections[section].split())
 
 
-def test_a_stage_of_a_new_word_shows_up_by_its_schema(run: Path) -> None:
-    shutil.copytree(run / "data/seeds.zarr", run / "data/more_seeds.zarr")
-    assert "more seeds" in report(run, images=1).sections["training-images"].splitlines()
+def test_a_second_stage_of_a_kind_shows_up_by_its_schema(run: Path) -> None:
+    shutil.copytree(run / "data/seeds.zarr", run / "data/seeds_more.zarr")
+    assert "seeds more" in report(run, images=1).sections["training-images"].splitlines()
 
 
 # --- The command ---

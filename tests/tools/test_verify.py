@@ -636,7 +636,9 @@ def test_what_is_wrong_with_the_content_is_told_beside_what_is_damaged(project: 
     extents = open_artifact("dataset", folder=project.data).extents
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(schemas, "SHARD_IMAGES", 4)
-        published("seeds", project.data, rows, extents=extents, made_by=replace(seeds.made_by, inputs={"cams": "another"}))
+        published(
+            "seeds", project.data, rows, extents=extents, made_by=replace(seeds.made_by, inputs={**seeds.made_by.inputs, "cams": "another"})
+        )
     flip(project.data / "seeds.zarr/labels/c/1/0/0")
     status, printed = seedbed(project, "verify", "seeds")
     assert status == 2

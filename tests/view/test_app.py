@@ -179,7 +179,7 @@ def test_a_trial_that_cannot_be(page: Page, asked: dict[str, str], said: str) ->
 
 
 def test_every_superpixel_says_why_it_became_what_it_is(page: Page) -> None:
-    regions = page.json("regions", id=IDS[0])["regions"]
+    regions = page.json("regions", id=IDS[0], artifact="superpixels")["regions"]
     assert [one["pixels"] for one in regions] == [216, 216, 216, 216]
     assert regions[3]["why"].startswith("background: the mean of its strongest scores is 0.1") and regions[3]["seeds"] == {}
     assert regions[0]["why"].startswith("not background: the mean of its strongest scores is ") and regions[0]["seeds"] == {"1": 112}
@@ -266,7 +266,7 @@ def test_only_arrays_that_can_be_seen_are_sent(page: Page, array: str) -> None:
 
 def test_an_unknown_image_is_told(page: Page) -> None:
     for name in ("image", "photo", "truth", "regions"):
-        answer = page.client.get(f"/api/{name}", params={"id": "../../etc/passwd"})
+        answer = page.client.get(f"/api/{name}", params={"id": "../../etc/passwd", "artifact": "superpixels"})
         assert (answer.status_code, answer.json()) == (404, {"error": "no image '../../etc/passwd'"})
 
 

@@ -232,17 +232,18 @@ class View {
     for (const layer of this.made[side].layers) {
       const value = layer.array.values[y * width + x];
       if (layer.array.channels > 1 || layer.shown === ERRORS) continue;
-      if (layer.shown === "regions") lines.push(...(await this.describeRegion(side, value)));
+      if (layer.shown === "regions") lines.push(...(await this.describeRegion(side, layer.artifact, value)));
       else if (["labels", "probabilities"].includes(layer.shown) && layer.classId === null) lines.push(`${layer.name}: ${value === IGNORE ? "no label" : this.run.classes[value]}`);
       else lines.push(`${layer.name}: ${(value / 255).toFixed(3)}`);
     }
     this.about.replaceChildren(...lines.map((line) => make("div", {}, line)));
   }
 
-  async describeRegion(side, number) {
+  async describeRegion(side, artifact, number) {
+    const key = `${side} ${artifact}`;
     this.regions ??= {};
-    this.regions[side] ??= json("regions", { id: this.image.id, run: side }).catch((error) => ({ error: error.message }));
-    const { regions, error } = await this.regions[side];
+    this.regions[key] ??= json("regions", { id: this.image.id, run: side, artifact }).catch((error) => ({ error: error.message }));
+    const { regions, error } = await this.regions[key];
     if (error) return [error];
     const one = regions[number];
     if (!one) return [];

@@ -3,7 +3,7 @@
 import { array, json } from "./api.js";
 import { make, select } from "./dom.js";
 
-const SHOWN = { superpixels: "regions" };
+const REGIONS = /^superpixels(_|$)/; // stages that make them; others make labels
 const SPAN = 4; // where a parameter has no bound: so many times its value
 
 export function showTrial(run, id, tried) {
@@ -41,7 +41,7 @@ export function showTrial(run, id, tried) {
     try {
       const [made, plan] = await Promise.all([array("try", { ...asked, id }), json("try", asked)]);
       if (mine !== turn) return;
-      tried({ key: "trial", name: `${stage}, as tried`, shown: SHOWN[stage] ?? "labels", classId: null, array: made });
+      tried({ key: "trial", artifact: stage, name: `${stage}, as tried`, shown: REGIONS.test(stage) ? "regions" : "labels", classId: null, array: made });
       said.replaceChildren(...describe(plan));
     } catch (error) {
       if (mine === turn) said.replaceChildren(make("div", { class: "message" }, error.message));
