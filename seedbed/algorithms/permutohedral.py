@@ -1,0 +1,111 @@
+"""Gaussian filters over points of any dimension in linear time, as tensors on any device: the permutohedral lattice.
+
+Paper: Adams, Baek and Davis, "Fast High-Dimensional Filtering Using the Permutohedral Lattice", Eurographics 2010.
+
+Every point lies in a simplex of a regular lattice. Its value is spread over the simplex's corners (splat), corners are blurred with their
+neighbours along each axis of the lattice, and points gather what their corners then hold (slice).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+TINY = 1e-20  # keeps the square root finite
+LARGEST_CODE = 2**62
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """A Gaussian filter with a standard deviation of 1 over some points, normalised on both sides as in Krähenbühl and Koltun."""
+
+    splat: Tensor  # sparse (corner, point); the last corner is none
+    slice: Tensor  # sparse (point, corner)
+    neighbours: Tensor  # (axis, 2, corner): before and after along each axis
+    norm: Tensor  # (point, 1)
+
+    @classmethod
+    def build(cls, points: Tensor, owners: Tensor) -> Lattice | None:
+        """The filter over points (N, d); those of different owners (N,) do not see each other.
+
+        None where the points are so far apart that corners cannot be numbered in 64 bits.
+        """
+        corners, weights = _find_corners(points)
+        codes = _number_corners(corners, owners)
+        if codes is None:
+            return None
+        codes_NK, steps = codes
+        known, places = torch.unique(codes_NK.flatten(), return_inverse=True)
+        count, (number, each) = len(known), codes_NK.shape
+        splat = _compress(places, torch.arange(number, device=points.device).repeat_interleave(each), weights.flatten(), (count + 1, number))
+        along = torch.stack([torch.stack([known - step, known + step]) for step in steps])
+        found = torch.searchsorted(known, along.clamp(known[0], known[-1]))
+        neighbours = torch.where(known[found] == along, found, count)
+        neighbours = torch.cat([neighbours, torch.full((*neighbours.shape[:2], 1), count, device=points.device)], dim=-1)
+        gather = _compress_rows(places.reshape(number, each), weights, (number, count + 1))
+        bare = cls(splat, gather, neighbours, torch.ones(number, 1, device=points.device))
+        return cls(splat, gather, neighbours, (bare.filter(bare.norm) + TINY).rsqrt())
+
+    def filter(self, values: Tensor) -> Tensor:
+        """Filtered values (N, channel)."""
+        held = self.splat @ (values * self.norm)
+        for before, after in self.neighbours:
+            held = held + (held[before] + held[after]) / 2
+            held[-1] = 0
+        axes = len(self.neighbours) - 1
+        return (self.slice @ held) * (self.norm / (1 + 2.0**-axes))
+
+
+def _find_corners(points: Tensor) -> tuple[Tensor, Tensor]:
+    """Coordinates (N, d + 1, d) of the corners of each point's simplex, without the last, which follows; and the point's weights (N, d + 1)."""
+    number, axes = points.shape
+    device = points.device
+    steps = torch.arange(axes, device=device, dtype=points.dtype)
+    scaled = points * (math.sqrt(2 / 3) * (axes + 1) / torch.sqrt((steps + 1) * (steps + 2)))
+    sums = scaled.flip(1).cumsum(1).flip(1)  # of this coordinate and those after it
+    elevated = torch.cat([sums, torch.zeros_like(sums[:, :1])], dim=1)
+    elevated[:, 1:] -= (steps + 1) * scaled
+    nearest = torch.floor(elevated / (axes + 1) + 0.5) * (axes + 1)
+    off = elevated - nearest
+    rank = off.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    rank = rank + torch.round(nearest.sum(dim=1, keepdim=True) / (axes + 1)).long()
+    low, high = rank < 0, rank > axes
+    rank = rank + (axes + 1) * (low.long() - high.long())
+    nearest = nearest + (axes + 1) * (low.to(points.dtype) - high.to(points.dtype))
+    shares = (elevated - nearest) / (axes + 1)
+    weights = torch.zeros(number, axes + 2, device=device, dtype=points.dtype)
+    weights.scatter_add_(1, axes - rank, shares).scatter_add_(1, axes - rank + 1, -shares)
+    weights[:, 0] += 1 + weights[:, axes + 1]
+    each = torch.arange(axes + 1, device=device)
+    canonical = torch.where(each[None] <= axes - each[:, None], each[:, None], each[:, None] - (axes + 1))  # (corner, rank)
+    corners = nearest.long()[:, None, :axes] + canonical[:, rank[:, :axes]].permute(1, 0, 2)
+    return corners, weights[:, : axes + 1]
+
+
+def _number_corners(corners: Tensor, owners: Tensor) -> tuple[Tensor, list[int]] | None:
+    """A number for every corner (N, d + 1), and by how much it grows along each axis of the lattice; None where numbers are too large."""
+    axes = corners.shape[-1]
+    low, high = corners.amin(dim=(0, 1)) - axes, corners.amax(dim=(0, 1)) + axes  # room for neighbours
+    spans = (high - low + 1).tolist()
+    if math.prod(spans) * (int(owners.max()) + 1) >= LARGEST_CODE:
+        return None
+    bases = [math.prod(spans[axis + 1 :]) for axis in range(axes)]
+    code = owners[:, None] * math.prod(spans) + ((corners - low) * torch.tensor(bases, device=corners.device)).sum(dim=-1)
+    return code, [-sum(bases) + (axes + 1) * (bases[axis] if axis < axes else 0) for axis in range(axes + 1)]
+
+
+def _compress(rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+    """A sparse matrix by rows."""
+    order = rows.argsort(stable=True)
+    starts = torch.zeros(shape[0] + 1, dtype=torch.long, device=rows.device)
+    starts[1:] = torch.bincount(rows, minlength=shape[0]).cumsum(0)
+    return torch.sparse_csr_tensor(starts, columns[order], values[order], shape, check_invariants=False)
+
+
+def _compress_rows(columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+    """A sparse matrix with equally many values in each row."""
+    starts = torch.arange(shape[0] + 1, device=columns.device) * columns.shape[1]
+    return torch.sparse_csr_tensor(starts, columns.flatten(), values.flatten(), shape, check_invariants=False)
