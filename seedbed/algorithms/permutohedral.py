@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -63,11 +64,12 @@ def _find_corners(points: Tensor) -> tuple[Tensor, Tensor]:
     """Coordinates (N, d + 1, d) of the corners of each point's simplex, without the last, which follows; and the point's weights (N, d + 1)."""
     number, axes = points.shape
     device = points.device
-    steps = torch.arange(axes, device=device, dtype=points.dtype)
-    scaled = points * (math.sqrt(2 / 3) * (axes + 1) / torch.sqrt((steps + 1) * (steps + 2)))
+    spread = np.float32(math.sqrt(2 / 3) * (axes + 1))  # rounded as pydensecrf rounds it, so that points fall into the same simplices
+    scales = [float(spread) / math.sqrt((axis + 1) * (axis + 2)) for axis in range(axes)]
+    scaled = points * torch.tensor(scales, device=device, dtype=points.dtype)
     sums = scaled.flip(1).cumsum(1).flip(1)  # of this coordinate and those after it
     elevated = torch.cat([sums, torch.zeros_like(sums[:, :1])], dim=1)
-    elevated[:, 1:] -= (steps + 1) * scaled
+    elevated[:, 1:] -= torch.arange(1, axes + 1, device=device) * scaled
     nearest = torch.floor(elevated / (axes + 1) + 0.5) * (axes + 1)
     off = elevated - nearest
     rank = off.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
