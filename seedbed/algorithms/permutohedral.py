@@ -9,6 +9,7 @@ neighbours along each axis of the lattice, and points gather what their corners 
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,24 +30,22 @@ class Lattice:
     norm: Tensor  # (point, 1)
 
     @classmethod
-    def build(cls, points: Tensor, owners: Tensor) -> Lattice | None:
-        """The filter over points (N, d); those of different owners (N,) do not see each other.
-
-        None where the points are so far apart that corners cannot be numbered in 64 bits.
-        """
+    def build(cls, points: Tensor) -> Lattice | None:
+        """The filter over points (N, d). None where they are so far apart that corners cannot be numbered in 64 bits."""
         corners, weights = _find_corners(points)
-        codes = _number_corners(corners, owners)
-        if codes is None:
+        numbered = _number_corners(corners)
+        if numbered is None:
             return None
-        codes_NK, steps = codes
-        known, places = torch.unique(codes_NK.flatten(), return_inverse=True)
-        count, (number, each) = len(known), codes_NK.shape
-        splat = _compress(places, torch.arange(number, device=points.device).repeat_interleave(each), weights.flatten(), (count + 1, number))
+        codes, steps = numbered
+        known, places = torch.unique(codes.flatten(), return_inverse=True)
+        count, (number, each) = len(known), codes.shape
+        owners = torch.arange(number, device=points.device).repeat_interleave(each)
+        splat = _compress(places, owners, weights.flatten(), (count + 1, number))
+        gather = _compress(owners, places, weights.flatten(), (number, count + 1))
         along = torch.stack([torch.stack([known - step, known + step]) for step in steps])
         found = torch.searchsorted(known, along.clamp(known[0], known[-1]))
         neighbours = torch.where(known[found] == along, found, count)
         neighbours = torch.cat([neighbours, torch.full((*neighbours.shape[:2], 1), count, device=points.device)], dim=-1)
-        gather = _compress_rows(places.reshape(number, each), weights, (number, count + 1))
         bare = cls(splat, gather, neighbours, torch.ones(number, 1, device=points.device))
         return cls(splat, gather, neighbours, (bare.filter(bare.norm) + TINY).rsqrt())
 
@@ -61,7 +60,7 @@ class Lattice:
 
 
 def _find_corners(points: Tensor) -> tuple[Tensor, Tensor]:
-    """Coordinates (N, d + 1, d) of the corners of each point's simplex, without the last, which follows; and the point's weights (N, d + 1)."""
+    """Corners of each point's simplex (N, d + 1, d), without their last coordinate, which follows, and its weights on them (N, d + 1)."""
     number, axes = points.shape
     device = points.device
     spread = np.float32(math.sqrt(2 / 3) * (axes + 1))  # rounded as pydensecrf rounds it, so that points fall into the same simplices
@@ -87,27 +86,23 @@ def _find_corners(points: Tensor) -> tuple[Tensor, Tensor]:
     return corners, weights[:, : axes + 1]
 
 
-def _number_corners(corners: Tensor, owners: Tensor) -> tuple[Tensor, list[int]] | None:
+def _number_corners(corners: Tensor) -> tuple[Tensor, list[int]] | None:
     """A number for every corner (N, d + 1), and by how much it grows along each axis of the lattice; None where numbers are too large."""
     axes = corners.shape[-1]
     low, high = corners.amin(dim=(0, 1)) - axes, corners.amax(dim=(0, 1)) + axes  # room for neighbours
     spans = (high - low + 1).tolist()
-    if math.prod(spans) * (int(owners.max()) + 1) >= LARGEST_CODE:
+    if math.prod(spans) >= LARGEST_CODE:
         return None
     bases = [math.prod(spans[axis + 1 :]) for axis in range(axes)]
-    code = owners[:, None] * math.prod(spans) + ((corners - low) * torch.tensor(bases, device=corners.device)).sum(dim=-1)
+    code = ((corners - low) * torch.tensor(bases, device=corners.device)).sum(dim=-1)
     return code, [-sum(bases) + (axes + 1) * (bases[axis] if axis < axes else 0) for axis in range(axes + 1)]
 
 
 def _compress(rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
-    """A sparse matrix by rows."""
+    """A sparse matrix from its entries, in any order."""
     order = rows.argsort(stable=True)
     starts = torch.zeros(shape[0] + 1, dtype=torch.long, device=rows.device)
     starts[1:] = torch.bincount(rows, minlength=shape[0]).cumsum(0)
-    return torch.sparse_csr_tensor(starts, columns[order], values[order], shape, check_invariants=False)
-
-
-def _compress_rows(columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
-    """A sparse matrix with equally many values in each row."""
-    starts = torch.arange(shape[0] + 1, device=columns.device) * columns.shape[1]
-    return torch.sparse_csr_tensor(starts, columns.flatten(), values.flatten(), shape, check_invariants=False)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")
+        return torch.sparse_csr_tensor(starts, columns[order], values[order], shape, check_invariants=False)
