@@ -20,7 +20,7 @@ def main(run: Run) -> None:
     method = run.params.method(features.Method)
     data, pretraining = run.open("dataset"), run.open("pretraining")
     whole = {"patch_size": method.patch_size, "alignment": method.alignment}
-    network = FeatureNetwork(method, run.device if method.runs_network else "cpu", pretraining)
+    network = FeatureNetwork(method, run.place(method).device, pretraining)
     images, extents = data.usable if method.describes_images else (), method.extents(data.max_size)
     run.per_image(method, describe, method, network, run.images(data), image_ids=images, extents=extents, whole=whole)
 

@@ -6,15 +6,16 @@ from seedbed import superpixels
 from seedbed.images import Images
 from seedbed.reads import Patches
 from seedbed.run import result_warnings
+from seedbed.run.machine import Place
 from seedbed.run.slots import check_features
 from seedbed.run.stage import Run, run_stage
 from seedbed.store.schemas import Columns
 
 
-def segment(method: superpixels.Method, pictures: Images, patches: Patches, images: Sequence[str]) -> Iterator[Columns]:
+def segment(method: superpixels.Method, pictures: Images, patches: Patches, place: Place, images: Sequence[str]) -> Iterator[Columns]:
     """Regions of images."""
     for image in images:
-        regions = method.partition(pictures[image], patches[image])
+        regions = method.partition(pictures[image], patches[image], device=place.device)
         yield {"regions": regions, "region_count": regions.max() + 1}
 
 
@@ -24,7 +25,7 @@ def main(run: Run) -> None:
     data, features = run.open("dataset"), run.open("features")
     check_features(method.name, needed=method.needs_features, features=features.made_by.method)
     patches = Patches(features, wanted=method.needs_features)
-    made = run.per_image(method, segment, method, run.images(data), patches, image_ids=data.usable)
+    made = run.per_image(method, segment, method, run.images(data), patches, run.place(method), image_ids=data.usable)
     result_warnings.warn_of_single_superpixels(made)
 
 
