@@ -6,6 +6,7 @@ from seedbed import evaluation
 from seedbed.images import Images
 from seedbed.reads import Labels, read_class_maps, read_entry, read_probabilities
 from seedbed.report import overview as report
+from seedbed.run.machine import Place
 from seedbed.run.slots import check_judged
 from seedbed.run.stage import Run, run_stage
 from seedbed.scoring import judgement
@@ -30,6 +31,7 @@ def judge(
     contained: Labels,
     judged: Judged,
     num_classes: int,
+    place: Place,
     images: Sequence[str],
 ) -> Iterator[Columns]:
     """Hold labels against their truth, and against the classes that images contain: those of training images, and what is predicted."""
@@ -44,7 +46,7 @@ def judge(
                 regions = read_entry(judged.superpixels, "regions", image)
             labels |= {name: read_entry(artifact, "labels", image) for name, artifact in judged.labels.items()}
         if judged.predictions is not None and image in judged.predictions:
-            labels |= method.from_probabilities(pictures[image], enlarge(judged.predictions, image))
+            labels |= method.from_probabilities(pictures[image], enlarge(judged.predictions, image), device=place.device)
         yield how.columns(truth[image], labels, contained=contained.get(image), class_maps=class_maps, regions=regions)
 
 
@@ -63,7 +65,7 @@ def main(run: Run) -> None:
     pictures = run.images_watching_raw_data(data)
     truth, training = Truth.of_images(pictures), data.learnable(settings.split) if settings.needs_training_images else []
     chosen = Selection(frozenset(training))
-    reads = (settings.kinds, chosen, pictures, truth, Labels(data), judged, data.num_classes)
+    reads = (settings.kinds, chosen, pictures, truth, Labels(data), judged, data.num_classes, run.place(method))
     predicted = set(judged.predicted)
     images = [image for image in data.usable if image in chosen or image in predicted]
     extents = {**settings.extents, **method.extents(data.max_size)}

@@ -23,7 +23,7 @@ def main(run: Run) -> None:
     check_slots(run.stage, settings, method)
     data, pretraining = run.open("dataset"), run.open_slot(settings.pretraining)
     whole = {"patch_size": method.patch_size, "alignment": method.alignment}
-    network = FeatureNetwork(method, run.device if method.runs_network else "cpu", pretraining)
+    network = FeatureNetwork(method, run.place(method).device, pretraining)
     images, extents = data.usable if method.describes_images else (), method.extents(data.max_size)
     run.per_image(method, describe, method, network, run.images(data), image_ids=images, extents=extents, whole=whole)
 

@@ -5,16 +5,17 @@ from collections.abc import Iterator, Sequence
 from seedbed import refinement
 from seedbed.images import Images
 from seedbed.reads import read_class_maps
+from seedbed.run.machine import Place
 from seedbed.run.slots import check_slots
 from seedbed.run.stage import Run, run_stage
 from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import Columns
 
 
-def refine(method: refinement.Method, pictures: Images, maps: Artifact, images: Sequence[str]) -> Iterator[Columns]:
+def refine(method: refinement.Method, pictures: Images, maps: Artifact, place: Place, images: Sequence[str]) -> Iterator[Columns]:
     """Pseudo masks of images."""
     for image in images:
-        made = method.refine(pictures[image], read_class_maps(maps, image).resize(maps.size(image)))
+        made = method.refine(pictures[image], read_class_maps(maps, image).resize(maps.size(image)), device=place.device)
         yield {"labels": made.labels, "confidence": made.confidence}
 
 
@@ -24,7 +25,7 @@ def main(run: Run) -> None:
     method = run.params.method(refinement.Method)
     check_slots(run.stage, settings, method)
     data, maps = run.open("dataset"), run.open(settings.class_maps)
-    run.per_image(method, refine, method, run.images(data), maps, image_ids=data.labelled)
+    run.per_image(method, refine, method, run.images(data), maps, run.place(method), image_ids=data.labelled)
 
 
 if __name__ == "__main__":

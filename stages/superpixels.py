@@ -6,15 +6,16 @@ from seedbed import superpixels
 from seedbed.images import Images
 from seedbed.reads import Patches
 from seedbed.run import result_warnings
+from seedbed.run.machine import Place
 from seedbed.run.slots import check_features, check_slots
 from seedbed.run.stage import Run, run_stage
 from seedbed.store.schemas import Columns
 
 
-def segment(method: superpixels.Method, pictures: Images, patches: Patches, images: Sequence[str]) -> Iterator[Columns]:
+def segment(method: superpixels.Method, pictures: Images, patches: Patches, place: Place, images: Sequence[str]) -> Iterator[Columns]:
     """Regions of images."""
     for image in images:
-        regions = method.partition(pictures[image], patches[image])
+        regions = method.partition(pictures[image], patches[image], device=place.device)
         yield {"regions": regions, "region_count": regions.max() + 1}
 
 
@@ -26,7 +27,7 @@ def main(run: Run) -> None:
     data, features = run.open("dataset"), run.open_slot(settings.features)
     if features is not None:
         check_features(method.name, features.name, method=features.made_by.method)
-    made = run.per_image(method, segment, method, run.images(data), Patches(features), image_ids=data.usable)
+    made = run.per_image(method, segment, method, run.images(data), Patches(features), run.place(method), image_ids=data.usable)
     result_warnings.warn_of_single_superpixels(made)
 
 

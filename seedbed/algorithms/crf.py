@@ -64,11 +64,13 @@ class DenseCrf:
         """
         return BYTES_PER_LABEL * labels * extents["y"] * extents["x"]
 
-    def probabilities(self, image: Image, beliefs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def probabilities(self, image: Image, beliefs: npt.NDArray[np.float32], *, device: str = "cpu") -> npt.NDArray[np.float32]:
         """Probabilities (label, y, x) after inference. The beliefs need not sum to 1."""
-        return self._infer(image, -np.log(np.clip(beliefs, SMALLEST_PROBABILITY, 1.0)))
+        return self._infer(image, -np.log(np.clip(beliefs, SMALLEST_PROBABILITY, 1.0)), device)
 
-    def labels(self, image: Image, labels: npt.NDArray[np.int32], *, count: int, certainty: float) -> npt.NDArray[np.int32]:
+    def labels(
+        self, image: Image, labels: npt.NDArray[np.int32], *, count: int, certainty: float, device: str = "cpu"
+    ) -> npt.NDArray[np.int32]:
         """The most likely labels after inference.
 
         labels: (y, x), 0..count-1.
@@ -78,9 +80,16 @@ class DenseCrf:
             return labels
         energy = np.full((count, *labels.shape), -np.log((1.0 - certainty) / (count - 1)), np.float32)
         np.put_along_axis(energy, labels[None], np.float32(-np.log(certainty)), axis=0)
-        return np.asarray(self._infer(image, energy).argmax(axis=0), np.int32)
+        return np.asarray(self._infer(image, energy, device).argmax(axis=0), np.int32)
 
-    def _infer(self, image: Image, energy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def _infer(self, image: Image, energy: npt.NDArray[np.float32], device: str) -> npt.NDArray[np.float32]:
+        """Probabilities. On a CPU pydensecrf is several times faster than tensors, which give the same labels."""
+        if device != "cpu":
+            from seedbed.algorithms.mean_field import infer  # with torch, for which nobody pays on a CPU
+
+            made = infer(image, energy, **{name: getattr(self, name) for name in NUMBERS}, device=device)
+            if made is not None:
+                return made
         count, height, width = energy.shape
         field = pydensecrf.densecrf.DenseCRF2D(width, height, count)
         field.setUnaryEnergy(np.ascontiguousarray(energy.reshape(count, -1), dtype=np.float32))

@@ -93,5 +93,5 @@ class Method(methods.Method):
         """Labels of class maps at the declared threshold. Maps have the image's size."""
 
     @abstractmethod
-    def from_probabilities(self, image: Image, probabilities: Probabilities) -> dict[str, LabelMap]:
+    def from_probabilities(self, image: Image, probabilities: Probabilities, *, device: str = "cpu") -> dict[str, LabelMap]:
         """Labels of a prediction, by their kind: all of `PREDICTED`. Maps have the image's size."""

@@ -9,7 +9,7 @@ oracle that it is, for comparison with papers that search it with the truth at h
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -25,6 +25,8 @@ from seedbed.types import BACKGROUND, ClassMaps, Image, LabelMap, Probabilities
 
 @method
 class Standard(evaluation.Method):
+    uses_gpu: ClassVar[bool] = True
+
     threshold: Annotated[float, Field(ge=0, le=1)]  # where no class map exceeds it is background
     sweep: Sweep
     boundaries: Boundaries
@@ -45,6 +47,6 @@ class Standard(evaluation.Method):
         classes = np.array([BACKGROUND, *class_maps.classes], np.uint8)
         return np.asarray(classes[np.concatenate([background, class_maps.maps]).argmax(axis=0)], np.uint8)
 
-    def from_probabilities(self, image: Image, probabilities: Probabilities) -> dict[str, LabelMap]:
-        refined = Probabilities(self.crf.probabilities(image, probabilities.maps))
+    def from_probabilities(self, image: Image, probabilities: Probabilities, *, device: str = "cpu") -> dict[str, LabelMap]:
+        refined = Probabilities(self.crf.probabilities(image, probabilities.maps, device=device))
         return {PREDICTIONS: probabilities.labels, REFINED: refined.labels}

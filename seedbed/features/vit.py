@@ -58,7 +58,7 @@ class Reduction:
 
 @method
 class Vit(features.Method):
-    runs_network: ClassVar[bool] = True
+    uses_gpu: ClassVar[bool] = True
     alignment: ClassVar[Alignment] = Alignment.RESIZED
 
     architecture: str  # a transformer of timm, such as vit_base_patch8_224.dino

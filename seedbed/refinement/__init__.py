@@ -22,5 +22,5 @@ class Method(methods.Method):
     """From class maps to a pseudo mask."""
 
     @abstractmethod
-    def refine(self, image: Image, class_maps: ClassMaps) -> PseudoMask:
+    def refine(self, image: Image, class_maps: ClassMaps, *, device: str = "cpu") -> PseudoMask:
         """Labels of the image's classes and background, or 255, with their confidence. Maps have the image's size."""

@@ -23,7 +23,7 @@ from seedbed.types import BACKGROUND, ClassMaps, Image, PseudoMask
 class Nothing(refinement.Method):
     threshold: Annotated[float, Field(ge=0, lt=1)]  # class maps above it become labels
 
-    def refine(self, image: Image, class_maps: ClassMaps) -> PseudoMask:
+    def refine(self, image: Image, class_maps: ClassMaps, *, device: str = "cpu") -> PseudoMask:
         if not class_maps.classes:
             return PseudoMask.empty((image.shape[0], image.shape[1]))
         best = np.asarray(class_maps.classes, np.uint8)[class_maps.maps.argmax(axis=0)]

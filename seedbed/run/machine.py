@@ -1,8 +1,19 @@
-"""The machine that a training runs on. It is not a parameter, because it changes only the time and the last digits."""
+"""The machine that a stage runs on. It is not a parameter, because it changes only the time and the last digits."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a method works on images."""
+
+    device: str  # cpu or cuda
+
+    def key(self, image_id: str) -> str:
+        """Identity of what a result follows from, which no device is."""
+        return ""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from seedbed.run.executor import Workers
 from seedbed.run.fingerprint import Code
 from seedbed.run.inputs import Inputs
 from seedbed.run.interruption import Interrupted
-from seedbed.run.machine import Machine
+from seedbed.run.machine import Machine, Place
 from seedbed.run.progress import Progress
 from seedbed.run.shards import Compute, Shard, Work
 from seedbed.run.slots import check_maps, find_wrong_splits
@@ -80,14 +80,20 @@ class Run:
     @property
     def device(self) -> str:
         """Where networks run: `cpu` or `cuda`."""
-        import torch  # only stages with a network pay for it
+        if self.device_wanted == "cpu" or (self.device_wanted == "auto" and not _has_driver()):
+            return "cpu"
+        import torch  # slow, so only where there may be a GPU
 
         available = torch.cuda.is_available()
         if self.device_wanted == "cuda" and not available:
             raise MachineError(
                 "--device", found="cuda", expected="a GPU that torch can use", do="run `seedbed doctor`, or use --device cpu"
             )
-        return "cuda" if available and self.device_wanted != "cpu" else "cpu"
+        return "cuda" if available else "cpu"
+
+    def place(self, method: Method) -> Place:
+        """Where a method works on images: on a GPU if there is one and it uses one."""
+        return Place(self.device if method.uses_gpu else "cpu")
 
     @property
     def machine(self) -> Machine:
@@ -317,6 +323,11 @@ def _find_key(read: Any, image_id: str) -> str:
 def _locate_results(store: Store) -> dict[str, tuple[str, int]]:
     """Where the store has the result of an image: its key -> the entry, and the position in it."""
     return {key: (entry.path.name, position) for entry in store.entries() for position, key in enumerate(entry.keys)}
+
+
+def _has_driver() -> bool:
+    """Whether the machine may have a GPU: without its driver torch need not be asked."""
+    return any(Path("/dev").glob("nvidia*")) or any(Path("/dev", name).exists() for name in ("dxg", "kfd"))
 
 
 def _count_gpus(wanted: bool) -> int:

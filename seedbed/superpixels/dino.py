@@ -33,6 +33,8 @@ class Dino(superpixels.Method):
         "photograph of 375 x 500 on one core, so 2 s for 30. A higher threshold makes more regions; crf.iterations: 0 skips the CRF."
     )
 
+    uses_gpu: ClassVar[bool] = True
+
     saves_memory: ClassVar[str] = "choose features with larger patches, or smaller images: dataset.max_size, with dataset.larger: shrink"
 
     threshold: Annotated[float, Field(ge=-1, le=1)]  # paper: tau; cosine similarity above which a patch joins a region
@@ -43,10 +45,10 @@ class Dino(superpixels.Method):
         patches = extents["patch_y"] * extents["patch_x"]
         return patches**2 * (4 + 1) + self.crf.memory(2, extents)  # similarities, whether they are positive; two regions at the least
 
-    def segment(self, image: Image, patches: PatchFeatures) -> RegionMap:
+    def segment(self, image: Image, patches: PatchFeatures, *, device: str = "cpu") -> RegionMap:
         regions = discover(patches.values.reshape(-1, patches.values.shape[-1]), threshold=self.threshold)
         pixels = patches.on_pixels(regions.reshape(patches.values.shape[:2]), (image.shape[0], image.shape[1]))
-        refined = self.crf.labels(image, pixels, count=int(regions.max()) + 1, certainty=self.crf_certainty)
+        refined = self.crf.labels(image, pixels, count=int(regions.max()) + 1, certainty=self.crf_certainty, device=device)
         used, _, _ = relabel_sequential(refined + 1)  # the CRF may have wiped some out
         return np.asarray(used - 1, np.int32)
 

@@ -66,7 +66,7 @@ def test_images_stay_as_they_are(name: str, small_method: Callable[[str, str], A
 def test_whether_a_network_runs_is_known_before_it_is_built(name: str, small_method: Callable[[str, str], Any]) -> None:
     """Where none runs, no GPU is asked for."""
     method = small_method("features", name)
-    assert method.runs_network is (method.network() is not None)
+    assert method.uses_gpu is (method.network() is not None)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -17,6 +17,8 @@ import torch
 
 from seedbed.errors import ArtifactError, DataError, MachineError, ParamsError, TrainingError
 from seedbed.params import Params
+from seedbed.refinement.crf import Crf
+from seedbed.refinement.none import Nothing
 from seedbed.run import memory
 from seedbed.run.stage import Run, run_stage
 from seedbed.store.artifact import open_artifact
@@ -378,6 +380,13 @@ def test_a_gpu_that_is_not_there(fresh: Project) -> None:
 def test_a_gpu_is_used_where_there_is_one_and_it_is_wanted(fresh: Project, wanted: str) -> None:
     expected = "cuda" if wanted == "auto" and torch.cuda.is_available() else "cpu"
     assert Run("classifier", Params(fresh.params()), device_wanted=wanted).device == expected
+
+
+def test_only_methods_that_use_a_gpu_get_one(fresh: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run("refinement", Params(fresh.params()))
+    monkeypatch.setattr(Run, "device", "cuda")
+    assert [run.place(one).device for one in (Crf, Nothing)] == ["cuda", "cpu"]  # type: ignore[arg-type]
+    assert run.place(Crf).key("a") == run.place(Nothing).key("b") == ""  # type: ignore[arg-type]
 
 
 def test_more_memory_than_there_is_is_said_at_the_beginning(

@@ -209,7 +209,7 @@ def test_a_last_patch_of_one_pixel_is_a_patch(size: tuple[int, int], plain: Dino
 
 def test_a_method_that_leaves_numbers_out_is_stopped() -> None:
     class Gaps(superpixels.Method):
-        def segment(self, image: Image, patches: PatchFeatures) -> RegionMap:
+        def segment(self, image: Image, patches: PatchFeatures, *, device: str = "cpu") -> RegionMap:
             regions = np.zeros(image.shape[:2], np.int32)
             regions[0] = 2
             return regions

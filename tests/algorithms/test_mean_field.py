@@ -1,0 +1,119 @@
+"""Inference as tensors: the same as pydensecrf's, whatever the constants, the number of labels, the size and the image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from seedbed.algorithms import mean_field
+from seedbed.algorithms.crf import NUMBERS, PRESETS, DenseCrf
+from seedbed.algorithms.permutohedral import Lattice
+from seedbed.types import Image
+
+RANDOM = np.random.default_rng(3)
+
+
+def make_image(kind: str, size: tuple[int, int]) -> Image:
+    """An image of one colour, of noise, or smooth as a photograph."""
+    if kind == "flat":
+        return np.full((*size, 3), 117, np.uint8)
+    coarse = size if kind == "noise" else (max(2, size[0] // 8), max(2, size[1] // 8))
+    drawn = RANDOM.integers(0, 256, (*coarse, 3), np.uint8)
+    return np.asarray(cv2.resize(drawn, (size[1], size[0]), interpolation=cv2.INTER_CUBIC), np.uint8).reshape(*size, 3)
+
+
+def make_energy(labels: int, size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    return (3 * RANDOM.random((labels, *size))).astype(np.float32)
+
+
+def run(field: DenseCrf, image: Image, energy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    constants: dict[str, Any] = {name: getattr(field, name) for name in NUMBERS}
+    made = mean_field.infer(image, energy, **constants, device="cpu")
+    assert made is not None
+    return made
+
+
+def field_of(preset: str) -> DenseCrf:
+    numbers: dict[str, Any] = dict(zip(NUMBERS, PRESETS[preset], strict=True))
+    return DenseCrf(preset=preset, **numbers)  # type: ignore[arg-type]
+
+
+def own(*numbers: float) -> DenseCrf:
+    constants: dict[str, Any] = dict(zip(NUMBERS, numbers, strict=True))
+    return DenseCrf(preset="own", **constants)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("kind", ["photo", "noise", "flat"])
+def test_all_presets_give_what_pydensecrf_gives(preset: str, kind: str) -> None:
+    image, energy, field = make_image(kind, (29, 52)), make_energy(5, (29, 52)), field_of(preset)
+    made, expected = run(field, image, energy), field._infer(image, energy, "cpu")
+    assert np.allclose(made, expected, atol=2e-3) and np.median(abs(made - expected)) < 1e-5
+    assert np.array_equal(made.argmax(axis=0), expected.argmax(axis=0))
+
+
+@pytest.mark.parametrize("labels", [1, 2, 21, 200])
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 1), (13, 22)])
+def test_any_number_of_labels_and_any_size(labels: int, size: tuple[int, int]) -> None:
+    image, energy, field = make_image("photo", size), make_energy(labels, size), field_of("superpixels")
+    made, expected = run(field, image, energy), field._infer(image, energy, "cpu")
+    assert made.shape == (labels, *size) and np.allclose(made, expected, atol=1e-4)
+    assert np.array_equal(made.argmax(axis=0), expected.argmax(axis=0))
+
+
+def test_no_rounds_leave_beliefs_as_they_are() -> None:
+    energy = make_energy(3, (4, 6))
+    made = run(own(2, 3, 20, 10, 4, 0), make_image("noise", (4, 6)), energy)
+    assert np.allclose(made, np.exp(-energy) / np.exp(-energy).sum(axis=0), atol=1e-6)
+
+
+def test_where_corners_cannot_be_numbered_pydensecrf_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, energy, field = make_image("noise", (9, 14)), make_energy(3, (9, 14)), own(2, 3, 0.01, 0.01, 4, 2)
+    constants: dict[str, Any] = {name: getattr(field, name) for name in NUMBERS}
+    assert mean_field.infer(image, energy, **constants, device="cpu") is None
+    monkeypatch.setattr(mean_field, "infer", lambda *_, **__: None)
+    assert np.array_equal(field._infer(image, energy, "cuda"), field._infer(image, energy, "cpu"))
+
+
+def test_a_device_other_than_the_cpu_takes_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here without a GPU: what is asked of the device is seen, and answered on the CPU."""
+    asked = list[str]()
+    infer = mean_field.infer
+
+    def answer(*given: Any, device: str, **constants: float) -> Any:
+        asked.append(device)
+        return infer(*given, **constants, device="cpu")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(mean_field, "infer", answer)
+    field, image = field_of("irn"), make_image("photo", (12, 17))
+    beliefs = np.exp(-make_energy(3, (12, 17)))
+    assert np.allclose(field.probabilities(image, beliefs, device="cuda"), field.probabilities(image, beliefs), atol=1e-4)
+    labels = beliefs.argmax(axis=0).astype(np.int32)
+    made = field.labels(image, labels, count=3, certainty=0.7, device="cuda")
+    assert np.array_equal(made, field.labels(image, labels, count=3, certainty=0.7)) and asked == ["cuda", "cuda"]
+
+
+# --- The lattice ---
+
+
+def test_a_filter_is_close_to_a_gaussian() -> None:
+    points = torch.from_numpy(RANDOM.uniform(0, 4, (60, 2))).float()
+    lattice = Lattice.build(points)
+    assert lattice is not None
+    kernel = lattice.filter(torch.eye(60))
+    true = torch.exp(-(torch.cdist(points, points) ** 2) / 2)
+    true = true / torch.sqrt(true.sum(0) * true.sum(1)[:, None])
+    assert float((kernel - true).abs().max()) < 0.05
+
+
+def test_points_far_apart_do_not_see_each_other() -> None:
+    points = torch.tensor([[0.0, 0.0], [50.0, 0.0], [0.0, 50.0]])
+    lattice = Lattice.build(points)
+    assert lattice is not None
+    kernel = lattice.filter(torch.eye(3))
+    assert torch.equal(kernel * (1 - torch.eye(3)), torch.zeros(3, 3)) and bool((kernel.diagonal() > 0.5).all())

@@ -1,0 +1,49 @@
+"""Methods that are quicker on a GPU make the same there. Without one, what they ask of it is answered on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from seedbed import methods
+from seedbed.algorithms import mean_field
+from seedbed.types import Alignment, ClassMaps, PatchFeatures, Probabilities
+from tests.support.oracles import photograph
+
+FAMILIES = ("superpixels", "refinement", "evaluation")
+NAMES = [(family, name) for family in FAMILIES for name in methods.list_available(family) if methods.load(family, name).uses_gpu]
+SIZE = (16, 24)
+RANDOM = np.random.default_rng(1)
+IMAGE = photograph(SIZE)
+MAPS = RANDOM.random((2, *SIZE), np.float32)
+PATCHES = PatchFeatures(RANDOM.standard_normal((4, 6, 5)).astype(np.float32), 4, Alignment.PADDED)
+
+
+def work(family: str, method: Any, **options: str) -> list[Any]:
+    """What a method's verb makes."""
+    if family == "superpixels":
+        return [method.partition(IMAGE, PATCHES, **options)]
+    if family == "refinement":
+        return [method.refine(IMAGE, ClassMaps(classes=(1, 4), maps=MAPS), **options).labels]
+    return [*method.from_probabilities(IMAGE, Probabilities(maps=MAPS / MAPS.sum(axis=0)), **options).values()]
+
+
+@pytest.mark.parametrize(("family", "name"), NAMES)
+def test_a_gpu_is_asked_and_makes_the_same(
+    family: str, name: str, small_method: Callable[[str, str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, infer = list[str](), mean_field.infer
+
+    def answer(*given: Any, device: str, **constants: float) -> Any:
+        asked.append(device)
+        return infer(*given, **constants, device="cpu")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(mean_field, "infer", answer)
+    method = small_method(family, name)
+    expected = work(family, method)
+    assert asked == [], "nothing is asked of a GPU without need"
+    made = work(family, method, device="cuda")
+    assert asked == ["cuda"] and all(np.array_equal(one, other) for one, other in zip(made, expected, strict=True))
