@@ -46,6 +46,8 @@ TABLE = "shape = (int(regions.max()) + 1, IGNORE)"
 UNMODIFIED = 'unmodified: Any = timm.create_model(name, num_classes=0, global_pool="")'
 LOADED = "timm.models.load_pretrained(trunk, num_classes=0, filter_fn=partial(_select_published_state, where=where))"
 NO_LOG = 'return {"log": np.zeros((0, 0)), "figures": [], "weights": ()}'
+GRID = "rows, columns = images_BCYX.shape[-2] // edge_y, images_BCYX.shape[-1] // edge_x"
+SCALAR = '*((np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),'
 EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can notice
     "seedbed/scoring/boundaries.py: 0 -> (1) in `nothing = places[:0]`": "where all is void, the one place more is filled from itself",
     f"seedbed/features/texture.py: deviation < STILL -> (deviation <= STILL) in `{STANDARD}`": "no image varies by just that",
@@ -60,6 +62,8 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     "seedbed/networks/backbones.py: 0 -> (1) in `network = timm.create_model(name, num_classes=0)`": "its head is not looked at",
     "seedbed/networks/backbones.py: 0 -> (1) in `edge = int(network.patch_embed.patch_size[0])`": "patches are square",
     f"seedbed/networks/backbones.py: 0 -> (1) in `{LOADED}`": "what fits is chosen by the filter",
+    f"seedbed/networks/transformer.py: -2 -> (2) in `{GRID}`": "of four dimensions, the last but one",
+    f"seedbed/networks/weights.py: 0 -> (1) in `{SCALAR}`": "of a number only its type is used",
     "seedbed/networks/deeplab.py: -2 -> (2) in `size = images_BCYX.shape[-2:]`": "of four dimensions, the last two",
     f"seedbed/learning/learner.py: np.zeros -> (np.ones) in `{NO_LOG}`": "an array of no values",
     "seedbed/learning/checkpoints.py: out.flush() -> pass in `out.flush()`": "only a loss of power could tell",

@@ -344,3 +344,9 @@ def test_a_network_without_weights_in_the_hub() -> None:
     trunk = timm.create_model("vit_small_patch8_224", **SMALL, img_size=32, pretrained_cfg={"mean": (0, 0, 0), "input_size": (3, 32, 32)})
     with pytest.raises(WeightsError, match=r"source: found hub, but weights for this network could not be loaded \(RuntimeError\)"):
         initialise(trunk, InitialWeights(source="hub", file="", sha256=""))
+
+
+def test_only_a_file_that_is_named_is_looked_for(tmp_path: Path) -> None:
+    InitialWeights(source="none", file="", sha256="").check_file()
+    with pytest.raises(WeightsError, match=r"absent\.pth"):
+        InitialWeights(source="file", file=str(tmp_path / "absent.pth"), sha256="0" * 64).check_file()
