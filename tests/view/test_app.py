@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
+from ruamel.yaml import YAML
 
 from seedbed.reads import read_class_maps
 from seedbed.seeds.superpixel_background import SuperpixelBackground
+from seedbed.seeds.threshold import Threshold
 from seedbed.store.artifact import open_artifact
 from seedbed.view.app import Pending
 from tests.view.conftest import CLASSES, IDS, KINDS, SIZE, TRUTHS, Page, make_maps, make_regions
@@ -184,6 +186,29 @@ def test_every_superpixel_says_why_it_became_what_it_is(page: Page) -> None:
     assert regions[3]["why"].startswith("background: the mean of its strongest scores is 0.1") and regions[3]["seeds"] == {}
     assert regions[0]["why"].startswith("not background: the mean of its strongest scores is ") and regions[0]["seeds"] == {"1": 112}
     assert regions[0]["scores"]["1"] == pytest.approx(0.2 + 0.7 * 112 / 216, abs=2e-3)
+
+
+def test_a_second_round_is_tried_and_told_by_what_its_slots_name(finished: Path, tmp_path: Path, look: Look) -> None:
+    root = tmp_path / "run"
+    shutil.copytree(finished, root)
+    for kind in ("superpixels", "seeds"):
+        shutil.copytree(root / "data" / f"{kind}.zarr", root / "data" / f"{kind}_second.zarr")
+    yaml = YAML()
+    content = yaml.load(root / "params.yaml")
+    content["seeds_second"] = {**content["seeds"], "superpixels": "superpixels_second"}
+    block = content["seeds"]["threshold"]
+    content["seeds_third"] = {"method": "threshold", "class_maps": "cams", "superpixels": "none", "threshold": block}
+    yaml.dump(content, root / "params.yaml")
+    page = look(root)
+    assert page.json("run")["tried"] == ["superpixels", "seeds", "refinement", "evaluation", "seeds_second", "seeds_third"]
+    first, second = (page.array("try", stage=stage, id=IDS[1], set__threshold="0.15") for stage in ("seeds", "seeds_second"))
+    assert np.array_equal(first, second)
+    maps = read_class_maps(open_artifact("cams", folder=root / "data"), IDS[1])
+    third = page.array("try", stage="seeds_third", id=IDS[1], set__foreground="0.6")
+    assert np.array_equal(third, Threshold(foreground=0.6, background=0.1).label(maps, make_regions()))
+    assert page.json("try", stage="seeds_third", set__foreground="0.6")["params"] == "seeds_third:\n  threshold:\n    foreground: 0.6\n"
+    told = page.json("regions", id=IDS[0], artifact="superpixels_second")["regions"]
+    assert told == page.json("regions", id=IDS[0], artifact="superpixels")["regions"]
 
 
 # --- Two runs ---
