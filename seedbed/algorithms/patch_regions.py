@@ -1,4 +1,7 @@
-"""Brings regions of patches to the pixels of the image, where a dense CRF moves their borders to its edges."""
+"""What methods share that group patches: how alike patches are, and regions of patches brought to the pixels of the image.
+
+On pixels, a dense CRF moves the borders of regions to the edges of the image.
+"""
 
 from __future__ import annotations
 
@@ -20,3 +23,17 @@ def refine_on_pixels(image: Image, patches: PatchFeatures, regions: npt.NDArray[
     refined = crf.labels(image, pixels, count=int(regions.max()) + 1, certainty=certainty, device=device)
     used, _, _ = relabel_sequential(refined + 1)
     return np.asarray(used - 1, np.int32)
+
+
+def measure_similarity(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Cosine of every two vectors; infinite where a patch meets itself, which resembles itself whatever the rounding.
+
+    Vectors of length zero count as orthogonal to all others and equal to each other, so their similarity is infinite too.
+    vectors: (patch, channel); they need not be unit vectors.
+    """
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+    similarity = np.asarray(unit @ unit.T, np.float32)
+    similarity[np.ix_(length[:, 0] == 0, length[:, 0] == 0)] = np.inf
+    np.fill_diagonal(similarity, np.inf)
+    return similarity

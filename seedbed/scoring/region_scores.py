@@ -1,8 +1,8 @@
 """Scores of superpixels of a single image: how they fit each annotator's segments, and what they are like without any truth.
 
-Papers: Schick et al., "Measuring and Evaluating the Compactness of Superpixels", ICPR 2012; Moore et al., "Superpixel Lattices", CVPR 2008,
-for explained variation. The others are those of the Seoul National University dissertation of 2022. With several annotators, each is the truth
-by itself, and the scores are averaged.
+Papers: Schick et al., "Measuring and Evaluating the Compactness of Superpixels", ICPR 2012; Moore et al., "Superpixel Lattices", CVPR
+2008, for explained variation. The others are those of the Seoul National University dissertation of 2022. With several annotators, each is
+the truth by itself, and the scores are averaged.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from pydantic import Field
 
 from seedbed import superpixels
 from seedbed.algorithms.crf import DenseCrf
-from seedbed.algorithms.patch_regions import refine_on_pixels
+from seedbed.algorithms.patch_regions import measure_similarity, refine_on_pixels
 from seedbed.methods import method
 from seedbed.types import Image, PatchFeatures, RegionMap
 
@@ -60,11 +60,7 @@ def discover(vectors: npt.NDArray[np.float32], *, threshold: float, first: Order
     vectors: (patch, channel); they need not be unit vectors.
     first: degree of the patch that each region grows from, among those that are left; of equals the first patch.
     """
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
-    similarity = unit @ unit.T  # paper: A
-    similarity[np.ix_(length[:, 0] == 0, length[:, 0] == 0)] = np.inf
-    np.fill_diagonal(similarity, np.inf)  # a patch always resembles itself, whatever the rounding
+    similarity = measure_similarity(vectors)  # paper: A
     related = similarity > 0  # paper: B
     regions = np.full(len(vectors), -1, np.int32)
     degree = related.sum(axis=1, dtype=np.int64)  # among the patches that remain

@@ -65,6 +65,8 @@ LIVELY: dict[str, Any] = {
     "Multiscale.scales": [1, 0.5],
     "DenseCrf.iterations": 3,
     "Texture.texture_weight": 1,
+    "superpixels.ncut.threshold": 0.3,
+    "superpixels.ncut.weak": 0.01,
     "superpixels.slic.region_size": 8,  # of images of 40 x 56 pixels
     "superpixels.slic.num_iterations": 3,
     "superpixels.lsc.region_size": 8,
@@ -264,6 +266,7 @@ def situations(family: str) -> dict[str, list[Plain]]:
         "Reduction": [{"count": 3}, {"count": 3, "fit": "file", **pinned("components_one.safetensors")}],
         "DenseCrf": [psa],
         "Merge": [{"stop": "cost", "cost": 0.04}],
+        "Ncut": [{"stop": "cut", "cut": 0.5}],
     }
 
 
