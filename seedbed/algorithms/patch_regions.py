@@ -13,7 +13,9 @@ from seedbed.algorithms.crf import DenseCrf
 from seedbed.types import Image, PatchFeatures, RegionMap
 
 
-def refine_on_pixels(image: Image, patches: PatchFeatures, regions: npt.NDArray[np.int32], *, crf: DenseCrf, certainty: float) -> RegionMap:
+def refine_on_pixels(
+    image: Image, patches: PatchFeatures, regions: npt.NDArray[np.int32], *, crf: DenseCrf, certainty: float, device: str
+) -> RegionMap:
     """Regions of pixels, without those that the CRF has wiped out.
 
     regions: of every patch (patch,), row by row, 0..n-1.

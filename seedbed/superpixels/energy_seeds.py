@@ -38,7 +38,7 @@ class EnergySeeds(superpixels.Method):
     double_step: bool  # inferred; whether blocks of each size move twice, at first only where that is certain to help
     num_iterations: Annotated[int, Field(ge=0, le=1000)]  # inferred; rounds in which single pixels move
 
-    def segment(self, image: Image, patches: PatchFeatures) -> RegionMap:
+    def segment(self, image: Image, patches: PatchFeatures, *, device: str = "cpu") -> RegionMap:
         height, width, channels = image.shape
         count = min(self.count, height * width // SMALLEST_AREA)
         levels = fit_levels((height, width), count=count, most=self.num_levels)

@@ -29,7 +29,7 @@ class Felzenszwalb(superpixels.Method):
     blur: Annotated[float, Field(ge=0, le=100)]  # paper: sigma, 0.8; deviation of the Gaussian that smooths the image first, in pixels
     smallest: Annotated[int, Field(ge=1, le=1_000_000)]  # paper: min; regions of fewer pixels join a neighbour
 
-    def segment(self, image: Image, patches: PatchFeatures) -> RegionMap:
+    def segment(self, image: Image, patches: PatchFeatures, *, device: str = "cpu") -> RegionMap:
         found = felzenszwalb(image, scale=self.scale, sigma=self.blur, min_size=self.smallest, channel_axis=-1)
         _, regions = np.unique(found, return_inverse=True)
         return np.asarray(regions.reshape(image.shape[:2]), np.int32)

@@ -34,7 +34,7 @@ class Lsc(superpixels.Method):
     num_iterations: Annotated[int, Field(ge=1, le=1000)]  # paper: 20; rounds of k-means
     smallest: Annotated[int, Field(ge=0, le=1_000_000)]  # inferred; pieces of fewer pixels join a neighbour
 
-    def segment(self, image: Image, patches: PatchFeatures) -> RegionMap:
+    def segment(self, image: Image, patches: PatchFeatures, *, device: str = "cpu") -> RegionMap:
         edge = min(self.region_size, min(image.shape[:2]) // 2)
         if edge < SMALLEST_EDGE:
             return np.zeros(image.shape[:2], np.int32)

@@ -32,6 +32,8 @@ class Merge(superpixels.Method):
         "nearly all of its time goes into the dense CRF and grows with the number of regions, as that of dino; crf.iterations: 0 skips it."
     )
 
+    uses_gpu: ClassVar[bool] = True  # for the dense CRF
+
     stop: Literal["count", "cost"]  # inferred; what ends the merging
     count: Annotated[int, Field(ge=1, le=100_000)]  # inferred; number of regions, if stop is count
     cost: Annotated[float, Field(ge=0, le=1)]  # inferred; of a merge: share of the squared error of all features, if stop is cost
@@ -42,9 +44,9 @@ class Merge(superpixels.Method):
         patches = extents["patch_y"] * extents["patch_x"]
         return patches * extents["channel"] * 4 * 8 + self.crf.memory(2, extents)  # two links of a patch, means; two regions at least
 
-    def segment(self, image: Image, patches: PatchFeatures) -> RegionMap:
+    def segment(self, image: Image, patches: PatchFeatures, *, device: str = "cpu") -> RegionMap:
         rows, columns, channels = patches.values.shape
         vectors = patches.values.reshape(-1, channels)
         tree = ward.merge(vectors, ward.link_grid((rows, columns)))
         count = self.count if self.stop == "count" else tree.count_within(self.cost * float(np.sum(tree.costs)))
-        return refine_on_pixels(image, patches, tree.cut(count), crf=self.crf, certainty=self.crf_certainty)
+        return refine_on_pixels(image, patches, tree.cut(count), crf=self.crf, certainty=self.crf_certainty, device=device)

@@ -34,6 +34,8 @@ Stop = Literal["count", "cut"]
 class Ncut(superpixels.Method):
     remark: ClassVar[str] = "it takes some tenths of a second for each region of 3,000 patches, beside the dense CRF, as that of dino."
 
+    uses_gpu: ClassVar[bool] = True  # for the dense CRF
+
     saves_memory: ClassVar[str] = "choose features with larger patches, or smaller images: dataset.max_size, with dataset.larger: shrink"
 
     threshold: Annotated[float, Field(ge=-1, le=1)]  # paper: tau; cosine similarity above which patches are linked
@@ -48,11 +50,11 @@ class Ncut(superpixels.Method):
         patches = extents["patch_y"] * extents["patch_x"]
         return patches**2 * (4 + 2 * 8) + self.crf.memory(2, extents)  # similarities, weights and those of the rest; two regions at least
 
-    def segment(self, image: Image, patches: PatchFeatures) -> RegionMap:
+    def segment(self, image: Image, patches: PatchFeatures, *, device: str = "cpu") -> RegionMap:
         vectors = patches.values.reshape(-1, patches.values.shape[-1])
         weights = np.where(measure_similarity(vectors) > self.threshold, 1.0, self.weak)
         regions = cut_repeatedly(weights, stop=self.stop, count=self.count, cut=self.cut)
-        return refine_on_pixels(image, patches, regions, crf=self.crf, certainty=self.crf_certainty)
+        return refine_on_pixels(image, patches, regions, crf=self.crf, certainty=self.crf_certainty, device=device)
 
 
 def cut_repeatedly(weights: npt.NDArray[np.float64], *, stop: Stop, count: int, cut: float) -> npt.NDArray[np.int32]:

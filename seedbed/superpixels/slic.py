@@ -29,7 +29,7 @@ class Slic(superpixels.Method):
     num_iterations: Annotated[int, Field(ge=1, le=1000)]  # paper: 10; rounds of k-means
     smallest: Annotated[int, Field(ge=1, le=100)]  # inferred; pieces below this percentage of a mean region join a neighbour
 
-    def segment(self, image: Image, patches: PatchFeatures) -> RegionMap:
+    def segment(self, image: Image, patches: PatchFeatures, *, device: str = "cpu") -> RegionMap:
         lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
         edge = min(self.region_size, *image.shape[:2])  # OpenCV crashes on images smaller than a region
         slic = cv2.ximgproc.createSuperpixelSLIC(lab, cv2.ximgproc.SLIC, edge, self.smoothness)
