@@ -36,7 +36,7 @@ NONE = InitialWeights(source="none", file="", sha256="")
 def regions(patches: PatchFeatures, image: Image, *, threshold: float) -> npt.NDArray[np.int32]:
     """Regions of an image, without a CRF."""
     rows, columns, channels = patches.values.shape
-    grid = discover(patches.values.reshape(-1, channels), threshold=threshold).reshape(rows, columns)
+    grid = discover(patches.values.reshape(-1, channels), threshold=threshold, first="lowest").reshape(rows, columns)
     return patches.on_pixels(grid, (image.shape[0], image.shape[1]))
 
 

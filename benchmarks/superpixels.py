@@ -46,11 +46,11 @@ def transcribed(features: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
 
 if __name__ == "__main__":
     features = vectors()
-    found = discover(features, threshold=THRESHOLD)
+    found = discover(features, threshold=THRESHOLD, first="lowest")
     assert (found == transcribed(features)).all(), "both must find the same regions"
     ways = {
         "similarity matrix": lambda: similarity(features),
-        "discovery": lambda: discover(features, threshold=THRESHOLD),
+        "discovery": lambda: discover(features, threshold=THRESHOLD, first="lowest"),
         "transcribed pseudocode": lambda: transcribed(features),
     }
     title = f"superpixels of {PATCHES} patches, {CHANNELS} channels: {found.max() + 1} regions"

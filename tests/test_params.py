@@ -220,7 +220,7 @@ def set_at(content: dict[str, Any], address: str, value: object) -> None:
         ("supperpixels", ["superpixels", "dataset"], "superpixels"),
         ("classifier.splitt", ["method", "split", "cam"], "split"),
         ("superpixels.dinoo", ["method", "dino"], "dino"),
-        ("superpixels.dino.treshold", ["threshold", "crf_certainty", "crf"], "threshold"),
+        ("superpixels.dino.treshold", ["threshold", "first", "crf_certainty", "crf"], "threshold"),
         ("superpixels.dino.crf.iteration", ["smooth_distance", "iterations"], "iterations"),
         ("segmenter.pseudo_masks.training.epoch", ["seed", "epochs"], "epochs"),
         ("dataset.folder.class", ["classes"], "classes"),  # a method that is not selected

@@ -13,17 +13,19 @@ the paper does not mention, are one region.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from skimage.segmentation import relabel_sequential
 
 from seedbed import superpixels
 from seedbed.algorithms.crf import DenseCrf
+from seedbed.algorithms.patch_regions import measure_similarity, refine_on_pixels
 from seedbed.methods import method
 from seedbed.types import Image, PatchFeatures, RegionMap
+
+Order = Literal["lowest", "highest"]
 
 
 @method
@@ -38,6 +40,7 @@ class Dino(superpixels.Method):
     saves_memory: ClassVar[str] = "choose features with larger patches, or smaller images: dataset.max_size, with dataset.larger: shrink"
 
     threshold: Annotated[float, Field(ge=-1, le=1)]  # paper: tau; cosine similarity above which a patch joins a region
+    first: Order  # paper: lowest; degree of the patch that a region grows from, among those that are left; highest is its ablation
     crf_certainty: Annotated[float, Field(gt=0, lt=1)]  # probability that the CRF gives to a pixel's region before inference
     crf: DenseCrf
 
@@ -46,31 +49,26 @@ class Dino(superpixels.Method):
         return patches**2 * (4 + 1) + self.crf.memory(2, extents)  # similarities, whether they are positive; two regions at the least
 
     def segment(self, image: Image, patches: PatchFeatures, *, device: str = "cpu") -> RegionMap:
-        regions = discover(patches.values.reshape(-1, patches.values.shape[-1]), threshold=self.threshold)
-        pixels = patches.on_pixels(regions.reshape(patches.values.shape[:2]), (image.shape[0], image.shape[1]))
-        refined = self.crf.labels(image, pixels, count=int(regions.max()) + 1, certainty=self.crf_certainty, device=device)
-        used, _, _ = relabel_sequential(refined + 1)  # the CRF may have wiped some out
-        return np.asarray(used - 1, np.int32)
+        regions = discover(patches.values.reshape(-1, patches.values.shape[-1]), threshold=self.threshold, first=self.first)
+        return refine_on_pixels(image, patches, regions, crf=self.crf, certainty=self.crf_certainty, device=device)
 
 
-def discover(vectors: npt.NDArray[np.float32], *, threshold: float) -> npt.NDArray[np.int32]:
+def discover(vectors: npt.NDArray[np.float32], *, threshold: float, first: Order) -> npt.NDArray[np.int32]:
     """Region of every vector, numbered in the order of discovery.
 
     Vectors of length zero count as orthogonal to all others and equal to each other, so they always form one region.
     vectors: (patch, channel); they need not be unit vectors.
+    first: degree of the patch that each region grows from, among those that are left; of equals the first patch.
     """
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
-    similarity = unit @ unit.T  # paper: A
-    similarity[np.ix_(length[:, 0] == 0, length[:, 0] == 0)] = np.inf
-    np.fill_diagonal(similarity, np.inf)  # a patch always resembles itself, whatever the rounding
+    similarity = measure_similarity(vectors)  # paper: A
     related = similarity > 0  # paper: B
     regions = np.full(len(vectors), -1, np.int32)
     degree = related.sum(axis=1, dtype=np.int64)  # among the patches that remain
+    sign = 1 if first == "lowest" else -1
     left = np.ones(len(vectors), bool)
     count = 0
     while left.any():
-        seed = np.argmin(np.where(left, degree, np.iinfo(np.int64).max))
+        seed = np.argmin(np.where(left, sign * degree, np.iinfo(np.int64).max))
         members = np.flatnonzero(left & (similarity[seed] > threshold))
         regions[members] = count
         left[members] = False

@@ -65,6 +65,17 @@ LIVELY: dict[str, Any] = {
     "Multiscale.scales": [1, 0.5],
     "DenseCrf.iterations": 3,
     "Texture.texture_weight": 1,
+    "superpixels.ncut.threshold": 0.3,
+    "superpixels.ncut.weak": 0.01,
+    "superpixels.slic.region_size": 8,  # of images of 40 x 56 pixels
+    "superpixels.slic.num_iterations": 3,
+    "superpixels.lsc.region_size": 8,
+    "superpixels.lsc.num_iterations": 3,
+    "superpixels.energy_seeds.count": 12,
+    "superpixels.energy_seeds.num_levels": 2,
+    "superpixels.energy_seeds.num_iterations": 2,
+    "superpixels.felzenszwalb.scale": 100,
+    "superpixels.felzenszwalb.smallest": 20,
     "segmenter.pseudo_masks.least_confidence": 0.5,
     "segmenter.region_growing.foreground": 0.26,  # a network that has learned nothing gives a quarter to each of four classes
     "segmenter.region_growing.background": 0.24,
@@ -254,6 +265,8 @@ def situations(family: str) -> dict[str, list[Plain]]:
         "InitialWeights": [{"source": "file", **pinned(f"test_{network}_one.safetensors")}],
         "Reduction": [{"count": 3}, {"count": 3, "fit": "file", **pinned("components_one.safetensors")}],
         "DenseCrf": [psa],
+        "Merge": [{"stop": "cost", "cost": 0.04}],
+        "Ncut": [{"stop": "cut", "cut": 0.5}],
     }
 
 

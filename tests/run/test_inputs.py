@@ -180,7 +180,7 @@ def test_code_that_changed_is_told_and_comments_are_not(project: Path, monkeypat
 
 def test_code_that_no_stage_of_this_run_uses_may_change(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = begun()
-    monkeypatch.setitem(fingerprint._AT_FIRST, fingerprint.ROOT / "seedbed/superpixels/slic.py", b"X = 1\n")
+    monkeypatch.setitem(fingerprint._AT_FIRST, fingerprint.ROOT / "seedbed/superpixels/used_by_none.py", b"X = 1\n")
     inputs.check()
 
 

@@ -16,7 +16,7 @@ from pydensecrf.utils import unary_from_labels
 from seedbed import superpixels
 from seedbed.algorithms.crf import DenseCrf
 from seedbed.features.texture import Texture
-from seedbed.superpixels.dino import Dino, discover
+from seedbed.superpixels.dino import Dino, Order, discover
 from seedbed.types import Alignment, Image, PatchFeatures, RegionMap
 from tests.support.oracles import dense_crf, photograph
 
@@ -31,8 +31,8 @@ def cosines(vectors: Vectors) -> Vectors:
     return np.asarray(unit @ unit.T + silent @ silent.T)
 
 
-def from_the_paper(vectors: Vectors, threshold: float) -> list[int]:
-    """The pseudocode, word for word."""
+def from_the_paper(vectors: Vectors, threshold: float, first: str = "lowest") -> list[int]:
+    """The pseudocode, word for word; the highest degree first is the dissertation's ablation."""
     similarity = cosines(vectors)
     related = similarity > 0
     left = list(range(len(vectors)))
@@ -40,7 +40,7 @@ def from_the_paper(vectors: Vectors, threshold: float) -> list[int]:
     number = 0
     while left:
         degrees = {p: sum(bool(related[p, q]) or p == q for q in left) for p in left}
-        seed = min(left, key=lambda p: (degrees[p], p))
+        seed = min(left, key=lambda p: (degrees[p] if first == "lowest" else -degrees[p], p))
         members = [q for q in left if q == seed or similarity[seed, q] > threshold]
         for member in members:
             regions[member] = number
@@ -57,14 +57,21 @@ def random_vectors(draw: st.DrawFn) -> Vectors:
     return (random.standard_normal((count, channels)) + draw(st.floats(0, 1))).astype(np.float32)
 
 
-@given(random_vectors(), st.floats(-0.5, 0.95))
-def test_regions_are_those_of_the_paper(vectors: Vectors, threshold: float) -> None:
-    assert discover(vectors, threshold=threshold).tolist() == from_the_paper(vectors, threshold)
+@pytest.mark.parametrize("first", ["lowest", "highest"])
+@given(vectors=random_vectors(), threshold=st.floats(-0.5, 0.95))
+def test_regions_are_those_of_the_paper(vectors: Vectors, threshold: float, first: Order) -> None:
+    assert discover(vectors, threshold=threshold, first=first).tolist() == from_the_paper(vectors, threshold, first)
+
+
+def test_the_highest_degree_first_finds_the_largest_of_orthogonal_clusters_first() -> None:
+    clusters = np.eye(3, dtype=np.float32)[[0, 1, 1, 2, 2, 2]]
+    assert discover(clusters, threshold=0.5, first="lowest").tolist() == [0, 1, 1, 2, 2, 2]
+    assert discover(clusters, threshold=0.5, first="highest").tolist() == [2, 1, 1, 0, 0, 0]
 
 
 @given(random_vectors(), st.floats(-1, 1))
 def test_regions_are_numbered_in_order_and_without_gaps(vectors: Vectors, threshold: float) -> None:
-    regions = discover(vectors, threshold=threshold)
+    regions = discover(vectors, threshold=threshold, first="lowest")
     assert regions.dtype == np.int32
     assert np.unique(regions).tolist() == list(range(regions.max() + 1))
 
@@ -73,7 +80,7 @@ def test_regions_are_numbered_in_order_and_without_gaps(vectors: Vectors, thresh
 def test_within_a_region_nothing_is_too_far_apart(vectors: Vectors, threshold: float) -> None:
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     similarity = unit @ unit.T
-    regions = discover(vectors, threshold=threshold)
+    regions = discover(vectors, threshold=threshold, first="lowest")
     for region in range(regions.max() + 1):
         members = np.flatnonzero(regions == region)
         assert similarity[np.ix_(members, members)].min() > 2 * threshold**2 - 1 - 1e-5
@@ -85,21 +92,21 @@ def test_the_first_region_grows_from_the_patch_that_resembles_fewest(vectors: Ve
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     related = unit @ unit.T > 0
     np.fill_diagonal(related, True)
-    assert discover(vectors, threshold=0.5)[related.sum(axis=1).argmin()] == 0
+    assert discover(vectors, threshold=0.5, first="lowest")[related.sum(axis=1).argmin()] == 0
 
 
 @given(random_vectors())
 def test_extreme_thresholds_give_single_patches_or_one_region(vectors: Vectors) -> None:
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     largest = (unit @ unit.T - 2 * np.eye(len(unit))).max()
-    assert sorted(discover(vectors, threshold=float(largest) + 1e-6)) == list(range(len(vectors)))
-    assert not discover(vectors, threshold=-1.1).any()
+    assert sorted(discover(vectors, threshold=float(largest) + 1e-6, first="lowest")) == list(range(len(vectors)))
+    assert not discover(vectors, threshold=-1.1, first="lowest").any()
 
 
 @given(st.lists(st.integers(1, 9), min_size=2, max_size=5, unique=True), st.integers(0, 1000), st.floats(0, 0.99))
 def test_orthogonal_clusters_are_found_wherever_they_lie_the_smallest_first(sizes: list[int], seed: int, threshold: float) -> None:
     clusters = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
-    regions = discover(np.eye(len(sizes), dtype=np.float32)[clusters], threshold=threshold)
+    regions = discover(np.eye(len(sizes), dtype=np.float32)[clusters], threshold=threshold, first="lowest")
     by_size = sorted(range(len(sizes)), key=lambda cluster: sizes[cluster])
     assert regions.tolist() == [by_size.index(cluster) for cluster in clusters]
 
@@ -108,7 +115,7 @@ def test_orthogonal_clusters_are_found_wherever_they_lie_the_smallest_first(size
 def test_the_length_of_vectors_means_nothing(vectors: Vectors, seed: int) -> None:
     factors = 2.0 ** np.random.default_rng(seed).integers(-8, 9, (len(vectors), 1))  # exact, so that nothing is rounded otherwise
     scaled = (vectors * factors).astype(np.float32)
-    assert np.array_equal(discover(scaled, threshold=0.3), discover(vectors, threshold=0.3))
+    assert np.array_equal(discover(scaled, threshold=0.3, first="lowest"), discover(vectors, threshold=0.3, first="lowest"))
 
 
 # --- Vectors of length zero ---
@@ -118,7 +125,7 @@ def test_the_length_of_vectors_means_nothing(vectors: Vectors, seed: int) -> Non
 def test_patches_that_say_nothing_are_of_one_region_whatever_the_threshold(vectors: Vectors, threshold: float, seed: int) -> None:
     silent = np.random.default_rng(seed).random(len(vectors)) < 0.4
     vectors[silent] = 0
-    regions = discover(vectors, threshold=threshold)
+    regions = discover(vectors, threshold=threshold, first="lowest")
     assert regions.tolist() == from_the_paper(vectors, threshold)
     assert len(np.unique(regions[silent])) <= 1
     if threshold >= 0:
@@ -127,13 +134,13 @@ def test_patches_that_say_nothing_are_of_one_region_whatever_the_threshold(vecto
 
 def test_patches_that_say_nothing_resemble_each_other_and_nothing_else() -> None:
     vectors = np.array([[1, 0], [0, 0], [1, 0], [0, 0], [1, 0]], np.float32)
-    assert discover(vectors, threshold=0.3).tolist() == [1, 0, 1, 0, 1]  # they are fewer, so they come first
-    assert discover(vectors, threshold=1).tolist() == [1, 0, 2, 0, 3]  # of directions, only a patch itself exceeds that
-    assert not discover(vectors, threshold=-0.1).any()  # at right angles to all
+    assert discover(vectors, threshold=0.3, first="lowest").tolist() == [1, 0, 1, 0, 1]  # they are fewer, so they come first
+    assert discover(vectors, threshold=1, first="lowest").tolist() == [1, 0, 2, 0, 3]  # of directions, only a patch itself exceeds that
+    assert not discover(vectors, threshold=-0.1, first="lowest").any()  # at right angles to all
 
 
 def test_patches_that_say_nothing_are_one_region_alone() -> None:
-    assert not discover(np.zeros((400, 7), np.float32), threshold=0.7).any()
+    assert not discover(np.zeros((400, 7), np.float32), threshold=0.7, first="lowest").any()
 
 
 @pytest.mark.parametrize("colour", [(0, 0, 0), (200, 30, 30)])
@@ -150,7 +157,7 @@ def test_an_image_of_one_colour_is_one_superpixel_and_needs_no_crf(
 def test_degrees_count_only_what_is_left() -> None:
     angles = np.deg2rad([0, 80, 160, 165, 170, 175, 250])
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    regions = discover(vectors, threshold=0.9).tolist()
+    regions = discover(vectors, threshold=0.9, first="lowest").tolist()
     assert regions == from_the_paper(vectors, 0.9)
     assert regions[2:6] == [regions[2]] * 4
 
@@ -245,6 +252,6 @@ def test_the_whole_is_the_pseudocode_on_pixels_then_a_crf(alignment: Alignment) 
     field = DenseCrf(
         preset="own", smooth_distance=6, smooth_weight=20, colour_distance=9, colour_difference=14, colour_weight=2.5, iterations=3
     )
-    found = Dino(threshold=0.25, crf_certainty=0.6, crf=field).segment(image, PatchFeatures(grid, edge, alignment))
+    found = Dino(threshold=0.25, first="lowest", crf_certainty=0.6, crf=field).segment(image, PatchFeatures(grid, edge, alignment))
     assert np.array_equal(found, expected)
     assert 3 < found.max() < count - 1  # a region is gone

@@ -24,6 +24,7 @@ superpixels:
   method: dino
   dino: &own
     threshold: 0.25
+    first: lowest
     crf_certainty: 0.7
     crf: {preset: own, smooth_distance: 10, smooth_weight: 10, colour_distance: 20, colour_difference: 5, colour_weight: 10, iterations: 5}
 cams:

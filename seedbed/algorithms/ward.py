@@ -1,0 +1,135 @@
+"""Ward merging of vectors along the edges of a graph: the two neighbours join whose union adds least to the squared error.
+
+The cost of a merge is what it adds to the sum of squared distances of vectors from the mean of their region. So the costs of all merges sum
+to the squared error of all vectors about their common mean, whatever the graph is. Where every two vectors are neighbours, this is Ward's
+clustering, and the distance of SciPy's `ward` is the root of twice the cost. Where they are not, costs may fall along the way: two regions
+that become neighbours late may resemble each other more than those that were merged before.
+
+Papers: Ward, "Hierarchical Grouping to Optimize an Objective Function", JASA 1963; as used in Li et al., "Multi-granularity Interaction
+Simulation for Unsupervised Interactive Segmentation", ICCV 2023.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush, heapreplace
+
+import numpy as np
+import numpy.typing as npt
+
+from seedbed.types import Size
+
+Floats = npt.NDArray[np.floating]
+Indices = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class MergeTree:
+    """Merges in the order in which they were done.
+
+    Vectors are numbered 0..n-1; the merge m makes region n+m. If the graph is connected there are n-1 merges, and the last makes the root.
+    """
+
+    num_vectors: int
+    children: Indices  # (merge, 2): regions that it joins, the smaller number first
+    costs: npt.NDArray[np.float64]  # (merge,): what it adds to the squared error
+    sizes: Indices  # (merge,): vectors in the region that it makes
+
+    def count_within(self, cost: float) -> int:
+        """How many regions are left if merging stops before the first merge that costs more than this."""
+        dear = np.flatnonzero(self.costs > cost)
+        return self.num_vectors - int(dear[0] if len(dear) else len(self.costs))
+
+    def cut(self, count: int) -> Indices:
+        """Region of every vector when merging stops with so many regions, or as near as the graph allows.
+
+        Regions are numbered by their first vectors.
+        """
+        merges = min(max(self.num_vectors - count, 0), len(self.costs))
+        owners = np.arange(self.num_vectors + merges)
+        for merge in reversed(range(merges)):  # from the last merge down, so that whoever owns a child is known
+            owners[self.children[merge]] = owners[self.num_vectors + merge]
+        _, first, regions = np.unique(owners[: self.num_vectors], return_index=True, return_inverse=True)
+        return np.asarray(np.argsort(np.argsort(first))[regions], np.int32)
+
+
+def link_grid(size: Size) -> Indices:
+    """Edges (edge, 2) between the cells of a grid and those above, below, left and right of them; cells are numbered row by row."""
+    cells = np.arange(size[0] * size[1], dtype=np.int32).reshape(size)
+    across = np.stack([cells[:, :-1].ravel(), cells[:, 1:].ravel()], axis=1)
+    down = np.stack([cells[:-1].ravel(), cells[1:].ravel()], axis=1)
+    return np.concatenate([across, down])
+
+
+def merge(vectors: Floats, edges: Indices) -> MergeTree:
+    """Merge vectors until no neighbours are left. Costs are computed in the precision of the vectors.
+
+    Of equal costs, the pair is taken whose larger number is smallest, then the smaller one.
+    vectors: (vector, channel).
+    edges: (edge, 2), pairs of different vectors that are neighbours, each pair once.
+    """
+    # Most of the time goes into calls of single small operations, so there are few: a region's mean lies in the row of one of its vectors,
+    # and only the cheapest of a region's links to older ones waits in the heap.
+    count = len(vectors)
+    means = vectors.copy()
+    rows, sizes, alive = list(range(count)), [1] * count, [True] * count
+    neighbours: list[set[int]] = [set() for _ in range(count)]
+    links: list[list[tuple[float, int]]] = [[] for _ in range(count)]  # of every region, to neighbours that are older: cost, neighbour
+    apart = vectors[edges[:, 0]] - vectors[edges[:, 1]]
+    for (one, other), squared in zip(edges.tolist(), np.vecdot(apart, apart).tolist(), strict=True):
+        neighbours[one].add(other)
+        neighbours[other].add(one)
+        links[max(one, other)].append((squared / 2, min(one, other)))
+    heap = [(cost, region, older) for region, linked in enumerate(links) if linked for cost, older in (min(linked),)]
+    heapify(heap)
+    children, costs = [], []
+    difference, gathered = np.empty_like(means[0]), np.empty_like(means)
+    while heap:
+        cost, younger, older = heap[0]
+        if not alive[younger]:
+            heappop(heap)
+            continue
+        if not alive[older]:
+            links[younger] = [link for link in links[younger] if alive[link[1]]]
+            if links[younger]:
+                cost, older = min(links[younger])
+                heapreplace(heap, (cost, younger, older))
+            else:
+                heappop(heap)
+            continue
+        heappop(heap)
+        made = len(rows)
+        size = sizes[older] + sizes[younger]
+        mean = means[rows[older]]
+        np.subtract(means[rows[younger]], mean, out=difference)
+        np.multiply(difference, sizes[younger] / size, out=difference)
+        np.add(mean, difference, out=mean)
+        beside = neighbours[older] | neighbours[younger]
+        beside -= {older, younger}
+        alive[older] = alive[younger] = False
+        links[older], links[younger] = [], []
+        rows.append(rows[older])
+        sizes.append(size)
+        alive.append(True)
+        neighbours.append(beside)
+        children.append((older, younger))
+        costs.append(cost)
+        linked = []
+        if beside:
+            around = np.take(means, [rows[region] for region in beside], axis=0, out=gathered[: len(beside)], mode="clip")
+            np.subtract(around, mean, out=around)
+            for region, squared in zip(beside, np.vecdot(around, around).tolist(), strict=True):
+                other = neighbours[region]
+                other.discard(older)
+                other.discard(younger)
+                other.add(made)
+                linked.append((squared * (size * sizes[region] / (size + sizes[region])), region))
+            cost, older = min(linked)
+            heappush(heap, (cost, made, older))
+        links.append(linked)
+    return MergeTree(
+        num_vectors=count,
+        children=np.array(children, np.int32).reshape(-1, 2),
+        costs=np.array(costs, np.float64),
+        sizes=np.array(sizes[count:], np.int32),
+    )
