@@ -38,7 +38,7 @@ def test_superpixels_that_need_features_refuse_it_and_others_do_not_care(without
     with pytest.raises(ParamsError, match=expected):
         without.run("superpixels")
 
-    def halves(_: Dino, image: Image, patches: PatchFeatures) -> RegionMap:
+    def halves(_: Dino, image: Image, patches: PatchFeatures, *, device: str) -> RegionMap:
         assert patches.values.size == 0
         return np.asarray(np.indices(image.shape[:2])[0] > 9, np.int32)
 

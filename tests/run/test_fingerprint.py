@@ -318,6 +318,9 @@ def test_pillow_which_resizes_views_belongs_to_what_depends_on_it() -> None:
 # --- Rooms ---
 
 
+BENCHMARKS_ONLY = {"seedbed.scoring.region_scores"}  # what they compute with and no stage does
+
+
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
     """A copy of our own code."""
@@ -342,7 +345,8 @@ def test_an_edit_counts_where_a_value_can_change_and_nowhere_else(copied: Path) 
         now = of_stages(copied)
         changed[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = {stage for stage in before if now[stage] != before[stage]}
         file.write_text(text, encoding="utf-8")
-    assert {module for module, stages in changed.items() if not stages} == {module for module in changed if carries(module)}
+    idle = {module for module, stages in changed.items() if not stages}
+    assert idle == {module for module in changed if carries(module)} | BENCHMARKS_ONLY
     assert changed["seedbed.reads"] == changed["seedbed.types"] == {*before}
     assert changed["seedbed.scoring.metrics"] == {"evaluation"}
     assert changed["seedbed.superpixels.dino"] == {"superpixels"}
