@@ -68,9 +68,8 @@ def _find_vectors(weights: Floats, degrees: Floats, start: Floats) -> Floats:
     count = len(weights)
     if count > DENSE:
         operator = LinearOperator((count, count), matvec=multiply, dtype=np.float64)
-        first = start - known * (known @ start)
         try:
-            values, vectors = eigsh(operator, k=WANTED, which="LA", v0=first, tol=TOLERANCE)
+            values, vectors = eigsh(operator, k=WANTED, which="LA", v0=start, tol=TOLERANCE)
         except ArpackNoConvergence:  # many eigenvalues are the same
             pass
         else:
