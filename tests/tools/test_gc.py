@@ -160,7 +160,7 @@ def test_what_else_an_old_generation_may_be(project: Project) -> None:
     fewer = {name: value for name, value in block.items() if name != "threshold"}
     add(project, "five", parameters=[[module, fewer]])
     packages = current_recipe(project)["packages"]
-    assert set(packages) == {"numpy", "opencv-contrib-python-headless", "pillow", "pydensecrf2", "scikit-image", "simplejpeg"}
+    assert set(packages) == {"numpy", "opencv-contrib-python-headless", "pillow", "pydensecrf2", "scikit-image", "simplejpeg", "torch"}
     add(project, "six", packages={**packages, "numpy": "1.0"})
     assert {what for _, what, state, _, _ in told(project.data, Choice(("superpixels",))) if state == "old"} == {
         "dino: same parameters, other code",
