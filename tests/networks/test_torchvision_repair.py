@@ -39,6 +39,7 @@ print(timm.create_model("test_resnet").__class__.__name__)
     assert done.stdout.split() == ["True", "True", "ResNet"]
 
 
+@pytest.mark.slow
 def test_where_torchvision_imports_by_itself_nothing_is_declared(tmp_path: Path) -> None:
     (tmp_path / "torchvision").mkdir()
     (tmp_path / "torchvision" / "__init__.py").write_text("here = True\n")
@@ -53,6 +54,7 @@ print(torchvision.here, hasattr(torch.ops.torchvision, "nms"), torchvision_repai
     assert done.stdout.split("\n")[:2] == ["False False", "True False []"]
 
 
+@pytest.mark.slow
 def test_another_error_of_torchvision_is_not_hidden(tmp_path: Path) -> None:
     (tmp_path / "torchvision").mkdir()
     (tmp_path / "torchvision" / "__init__.py").write_text("raise RuntimeError('something else')\n")

@@ -63,6 +63,7 @@ def assert_whole(project: Project) -> None:
     assert figures["predictions"]["images_with_truth"] >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("blank_charts")
 def test_a_whole_run_of_coco(tmp_path: Path, original: dict[str, Any]) -> None:
     """What other layouts leave, `test_masks_change_nothing_but_the_evaluation` says."""

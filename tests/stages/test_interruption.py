@@ -118,6 +118,7 @@ def test_a_stage_that_waits_for_another(own: Project) -> None:
             assert_interrupted(second, SIGINT, everybody=True)
 
 
+@pytest.mark.slow
 def test_a_stage_on_a_cluster(own: Project) -> None:
     distributed = pytest.importorskip("distributed")
     with (

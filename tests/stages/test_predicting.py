@@ -132,6 +132,7 @@ def test_options_that_say_nothing_sensible_are_one_line(finished: Project, tmp_p
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_name_that_is_no_text_is_as_good_as_any(finished: Project, tmp_path: Path) -> None:
     picture = tmp_path / os.fsdecode(b"caf\xe9.jpg")
     picture.write_bytes(draw(tmp_path / "cafe.jpg").read_bytes())

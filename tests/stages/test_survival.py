@@ -452,7 +452,8 @@ def test_who_comes_second_waits_and_finds_everything_done(crowd: Project, undist
     assert published(project, "superpixels") == undisturbed.bytes
 
 
-@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_who_waits_takes_over_when_the_first_is_killed(crowd: Project, undisturbed: Undisturbed, tmp_path: Path, workers: str) -> None:
     project = crowd.copy_to(tmp_path)
     with started(project, "superpixels", "--workers", workers) as first:
@@ -490,7 +491,8 @@ def exchange(project: Project, other: Project, stage: str) -> None:
 REPLACED = "data/features.zarr: found that it was replaced since the stage began; expected the same; run `dvc repro` again"
 
 
-@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_input_that_is_replaced_at_work(crowd: Project, undisturbed: Undisturbed, others: Project, tmp_path: Path, workers: str) -> None:
     project = crowd.copy_to(tmp_path)
     with started(project, "superpixels", "--workers", workers) as program:
