@@ -48,6 +48,13 @@ LOADED = "timm.models.load_pretrained(trunk, num_classes=0, filter_fn=partial(_s
 NO_LOG = 'return {"log": np.zeros((0, 0)), "figures": [], "weights": ()}'
 GRID = "rows, columns = images_BCYX.shape[-2] // edge_y, images_BCYX.shape[-1] // edge_x"
 SCALAR = '*((np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),'
+KNOWN_THINGS = "things[index] if known is labels else find_things(known)"
+SUMMED = "self.judged.array(name)[there]"
+OVERLAPS = 'overlaps, boundaries = (self.judged.array(name)[there].sum(axis=0) for name in ("region_overlap", "region_boundary"))'
+COUNTED = "counted = (np.floor(column) == column) & (column >= 0) & (column <= width - 1)"
+COVERED = (
+    "covered, beyond = _overlap(one, predicted[one.label]) if one.label in predicted else (np.zeros((len(one.pixels), 0)), np.zeros(0))"
+)
 EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can notice
     "seedbed/scoring/boundaries.py: 0 -> (1) in `nothing = places[:0]`": "where all is void, the one place more is filled from itself",
     f"seedbed/features/texture.py: deviation < STILL -> (deviation <= STILL) in `{STANDARD}`": "no image varies by just that",
@@ -64,6 +71,13 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     f"seedbed/networks/backbones.py: 0 -> (1) in `{LOADED}`": "what fits is chosen by the filter",
     f"seedbed/networks/transformer.py: -2 -> (2) in `{GRID}`": "of four dimensions, the last but one",
     f"seedbed/networks/weights.py: 0 -> (1) in `{SCALAR}`": "of a number only its type is used",
+    f"seedbed/scoring/judgement.py: {KNOWN_THINGS} -> (find_things(known)) in `by_size[index] = measure_by_size({KNOWN_THINGS}, "
+    "true, self.size_bounds)`": "found once more, they are the same",
+    f"seedbed/scoring/judgement.py: {SUMMED}.sum -> ({SUMMED}.mean) in `{OVERLAPS}`": "only ratios follow",
+    f"seedbed/scoring/outlines.py: np.floor -> (np.ceil) in `{COUNTED}`": "of whole numbers both are the number",
+    "seedbed/scoring/outlines.py: x0 > x1 -> (x0 >= x1) in `backwards = x0 > x1`": "equal only where both ends are one point",
+    f"seedbed/scoring/things.py: np.zeros -> (np.ones) in `{COVERED}`": "an array of no values",
+    "seedbed/superpixels/merge.py: 1 -> (2) in `vectors = patches.values.reshape(-1, channels)`": "any negative length is the one to be found",
     "seedbed/networks/deeplab.py: -2 -> (2) in `size = images_BCYX.shape[-2:]`": "of four dimensions, the last two",
     f"seedbed/learning/learner.py: np.zeros -> (np.ones) in `{NO_LOG}`": "an array of no values",
     "seedbed/learning/checkpoints.py: out.flush() -> pass in `out.flush()`": "only a loss of power could tell",

@@ -52,3 +52,11 @@ def test_the_same_input_gives_the_same_regions_and_stays_as_it_is(name: str, sma
     assert np.array_equal(method.segment(image, patches), method.segment(image, patches))
     original_image, original_patches = example((26, 31))
     assert np.array_equal(image, original_image) and np.array_equal(patches.values, original_patches.values)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whether_features_are_read_is_what_the_method_says(name: str, small_method: Callable[[str, str], Any]) -> None:
+    method, (image, patches) = small_method("superpixels", name), example((37, 51), seed=0, alignment=Alignment.PADDED)
+    _, others = example((37, 51), seed=1, alignment=Alignment.PADDED)
+    reads = not np.array_equal(method.segment(image, patches), method.segment(image, others))
+    assert method.needs_features is reads

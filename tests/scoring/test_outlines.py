@@ -54,6 +54,7 @@ def test_run_lengths_packed_and_not() -> None:
         ({"size": [4, 3], "counts": [5, 7]}, r"run lengths for \(4, 3\) pixels where the image has \(3, 4\)"),
         ({"size": [3, 4], "counts": [13, -1]}, "run lengths of 12 pixels"),
         ({"size": [3, 4], "counts": "5!"}, "'!' in packed run lengths"),
+        ({"size": [3, 4], "counts": "5p"}, "'p' in packed run lengths"),  # one bit more than there are
         ({"size": [3, 4], "counts": "P"}, "packed run lengths that are cut short"),
         ({"size": [3, 4], "counts": "o" * 100_000}, "a packed run length larger than any image"),
         ({"size": [3, 4], "counts": [2**63 - 1, 2**63 - 1, 14]}, r"run lengths of \d+ pixels where the image has 12"),  # 12 in 64 bits

@@ -66,6 +66,8 @@ def test_regions_are_no_smaller_than_opencv_bears(small_method: Callable[[str, s
         ((24, 40), 60, 3),  # 6 x 10 regions, quartered twice: blocks of a pixel
         ((24, 40), 400, 0),  # a quarter of a region would be smaller than a pixel
         ((20, 300), 10, 0),  # there would be no row
+        ((300, 20), 10, 0),  # nor a column here
+        ((16, 160), 10, 5),  # one row, halved as often as its height allows
     ],
 )
 def test_levels_that_fit(size: tuple[int, int], count: int, levels: int) -> None:
