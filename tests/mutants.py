@@ -77,7 +77,7 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     f"seedbed/scoring/outlines.py: np.floor -> (np.ceil) in `{COUNTED}`": "of whole numbers both are the number",
     "seedbed/scoring/outlines.py: x0 > x1 -> (x0 >= x1) in `backwards = x0 > x1`": "equal only where both ends are one point",
     f"seedbed/scoring/things.py: np.zeros -> (np.ones) in `{COVERED}`": "an array of no values",
-    "seedbed/superpixels/merge.py: 1 -> (2) in `vectors = patches.values.reshape(-1, channels)`": "any negative length is the one to be found",
+    "seedbed/superpixels/merge.py: 1 -> (2) in `vectors = patches.values.reshape(-1, channels)`": "any negative length is found",
     "seedbed/networks/deeplab.py: -2 -> (2) in `size = images_BCYX.shape[-2:]`": "of four dimensions, the last two",
     f"seedbed/learning/learner.py: np.zeros -> (np.ones) in `{NO_LOG}`": "an array of no values",
     "seedbed/learning/checkpoints.py: out.flush() -> pass in `out.flush()`": "only a loss of power could tell",
