@@ -278,3 +278,9 @@ def test_the_whole_with_components_of_each_image_and_with_those_of_a_file(tmp_pa
         [found] = method.describe([image], network(method), device="cpu")
         expected = ((apart if centred else plain) - frozen.mean) @ frozen.directions.T
         assert np.allclose(found.values.reshape(25, 4), expected, atol=1e-3)
+
+
+def test_weights_of_a_classifier_are_refused_before_anything_runs() -> None:
+    vit(initial_weights=InitialWeights(source="pretraining", file="", sha256="")).check()
+    with pytest.raises(ParamsError, match="because only `segmenter` can start from the weights of that stage"):
+        vit(initial_weights=InitialWeights(source="classifier", file="", sha256="")).check()

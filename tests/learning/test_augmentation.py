@@ -305,3 +305,11 @@ def test_a_turn_of_the_hue_is_that_of_colorsys() -> None:
         hue, saturation, value = colorsys.rgb_to_hsv(*(image[y, x] / 255))
         expected = 255 * np.array(colorsys.hsv_to_rgb((hue + turn) % 1, saturation, value))
         assert np.abs(found[y, x] - expected).max() <= 6  # the circle has 256 steps
+
+
+@pytest.mark.parametrize(("turn", "steps"), [(0.49, 125), (-0.25, 192), (0, 0)])
+def test_a_full_turn_of_the_hue_is_256_steps(turn: float, steps: int) -> None:
+    image = np.array([[[200, 40, 90], [10, 220, 30]]], np.uint8)
+    expected = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
+    expected[..., 0] += np.uint8(steps)
+    assert np.array_equal(Colours._rotate_hue(image, turn), cv2.cvtColor(expected, cv2.COLOR_HSV2RGB_FULL))

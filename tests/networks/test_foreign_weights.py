@@ -350,3 +350,11 @@ def test_only_a_file_that_is_named_is_looked_for(tmp_path: Path) -> None:
     InitialWeights(source="none", file="", sha256="").check_file()
     with pytest.raises(WeightsError, match=r"absent\.pth"):
         InitialWeights(source="file", file=str(tmp_path / "absent.pth"), sha256="0" * 64).check_file()
+
+
+def test_a_network_that_has_a_prefix_itself_keeps_it(tmp_path: Path) -> None:
+    into = nn.Module()
+    into.backbone = nn.Linear(2, 1)
+    given = {"backbone.weight": torch.tensor([[3.0, 4.0]]), "backbone.bias": torch.tensor([5.0])}
+    initialise(into, saved(tmp_path / "a.pth", given))
+    assert all(torch.equal(value, given[name]) for name, value in into.state_dict().items())
