@@ -57,6 +57,8 @@ COVERED = (
 )
 LINKED = "links[max(one, other)].append((squared / 2, min(one, other)))"
 MEAN = "mean = tuple(int(channel) for channel in image.reshape(-1, 3).mean(axis=0))"
+HIDDEN = "np.asarray(np.where(truth == IGNORE, IGNORE, labels), np.uint8)"
+EITHER = f"{HIDDEN} if (truth == IGNORE).any() else labels"
 EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can notice
     "seedbed/scoring/boundaries.py: 0 -> (1) in `nothing = places[:0]`": "where all is void, the one place more is filled from itself",
     f"seedbed/features/texture.py: deviation < STILL -> (deviation <= STILL) in `{STANDARD}`": "no image varies by just that",
@@ -83,6 +85,8 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     f"seedbed/algorithms/ward.py: max(one, other) -> (max(other, one)) in `{LINKED}`": "their order does not matter",
     f"seedbed/algorithms/ward.py: min(one, other) -> (min(other, one)) in `{LINKED}`": "their order does not matter",
     f"seedbed/learning/augmentation.py: 1 -> (2) in `{MEAN}`": "any negative length is found",
+    "seedbed/pretraining/dino.py: random.random() < blur -> (random.random() <= blur) in `if random.random() < blur:`": "a rare draw",
+    f"seedbed/scoring/things.py: {EITHER} -> ({HIDDEN}) in `return {EITHER}`": "where nothing is void both are the labels",
     "seedbed/networks/deeplab.py: -2 -> (2) in `size = images_BCYX.shape[-2:]`": "of four dimensions, the last two",
     f"seedbed/learning/learner.py: np.zeros -> (np.ones) in `{NO_LOG}`": "an array of no values",
     "seedbed/learning/checkpoints.py: out.flush() -> pass in `out.flush()`": "only a loss of power could tell",

@@ -49,3 +49,10 @@ def test_the_same_input_gives_the_same_labels_and_stays_as_it_is(name: str, smal
     assert np.array_equal(method.label(maps, regions), method.label(maps, regions))
     original_maps, original_regions = example((1, 3))
     assert np.array_equal(maps.maps, original_maps.maps) and np.array_equal(regions, original_regions)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whether_regions_are_read_is_what_the_method_says(name: str, small_method: Callable[[str, str], Any]) -> None:
+    method, (maps, regions) = small_method("seeds", name), example((1, 3))
+    reads = not np.array_equal(method.label(maps, regions), method.label(maps, np.zeros_like(regions)))
+    assert method.needs_regions is reads

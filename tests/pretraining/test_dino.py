@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from seedbed.pretraining.dino import Crops, Dino, DinoLearner, Views
+from seedbed.pretraining.dino import Branch, Crops, Dino, DinoLearner, Views
 from seedbed.run.machine import Machine
 from seedbed.types import Image
 from tests.support.learning import trained
@@ -345,3 +345,10 @@ def test_views_written_down_draw_by_draw(dino: Dino, seed: int) -> None:
         expected[place > 2].append(crop)
     for found, wanted in zip(method.view(image, np.random.default_rng(seed)), expected, strict=True):
         assert found.dtype == np.uint8 and np.abs(found.astype(int) - np.stack(wanted)).max() <= 1
+
+
+def test_heads_begin_with_small_random_weights(dino: Dino) -> None:
+    torch.manual_seed(0)
+    branch = Branch(dataclasses.replace(dino, hidden=128, bottleneck=64, prototypes=256))
+    for layer in (branch.head[0], branch.head[2], branch.head[4], branch.prototypes):
+        assert 0.019 < float(layer.weight.std()) < 0.021

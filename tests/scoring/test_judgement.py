@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -410,3 +411,11 @@ def test_predicted_images_are_those_of_the_predictions(tmp_path: Path) -> None:
     predictions = published("predictions", tmp_path, [{"ids": "c", **columns, "probabilities": np.zeros((3, 2, 3))}], extents=extents)
     assert judgement.Judged(class_maps, {}, None, predictions).predicted == ["c"]
     assert judgement.Judged(class_maps, {}, None, None).predicted == []
+
+
+def test_what_is_judged_is_known_by_all_that_there_is_of_an_image() -> None:
+    def artifact(name: str) -> Artifact:
+        return cast(Artifact, SimpleNamespace(key=lambda image: f"{name} of {image}"))
+
+    judged = judgement.Judged(artifact("maps"), {"masks": artifact("masks")}, None, artifact("predictions"))
+    assert json.loads(judged.key("a")) == {"class_maps": "maps of a", "predictions": "predictions of a", "masks": "masks of a"}

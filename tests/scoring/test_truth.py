@@ -241,6 +241,8 @@ def test_a_truth_is_known_by_its_file(known: Truth, pictures: Images, root: Path
     assert [image for image in "abc" if now.key(image) != before[image]] == ["a"]
     assert now["a"] is not None
     file.unlink()
+    with pytest.raises(DataError, match=r"a\.(jpg|png): found a mask that is changing"):
+        known["a"]
     assert Truth.of_images(pictures).only(["a"]).digests == {"a": ""}
 
 

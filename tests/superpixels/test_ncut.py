@@ -85,3 +85,11 @@ def test_an_image_of_one_colour_stays_whole_where_cuts_must_be_good(plain: Ncut)
 def test_there_are_never_more_regions_than_nodes() -> None:
     assert sorted(cut_repeatedly(np.eye(3) + 0.1, stop="count", count=9, cut=0)) == [0, 1, 2]
     assert cut_repeatedly(np.ones((1, 1)), stop="cut", count=1, cut=2).tolist() == [0]
+
+
+def test_patches_are_linked_by_1_and_all_others_hardly(plain: Ncut, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = list[npt.NDArray[np.float64]]()
+    monkeypatch.setattr("seedbed.superpixels.ncut.cut_repeatedly", lambda weights, **_: seen.append(weights) or np.zeros(3, np.int32))  # type: ignore[func-returns-value]
+    values = np.array([[[1, 0], [0, 1], [2, 0]]], np.float32)
+    dataclasses.replace(plain, weak=0.25).segment(np.zeros((4, 12, 3), np.uint8), PatchFeatures(values, 4, Alignment.PADDED))
+    assert seen[0].tolist() == [[1, 0.25, 1], [0.25, 1, 0.25], [1, 0.25, 1]]
