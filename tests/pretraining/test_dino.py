@@ -349,6 +349,6 @@ def test_views_written_down_draw_by_draw(dino: Dino, seed: int) -> None:
 
 def test_heads_begin_with_small_random_weights(dino: Dino) -> None:
     torch.manual_seed(0)
-    branch = Branch(dataclasses.replace(dino, hidden=128, bottleneck=64, prototypes=256))
+    branch: Any = Branch(dataclasses.replace(dino, hidden=128, bottleneck=64, prototypes=256))
     for layer in (branch.head[0], branch.head[2], branch.head[4], branch.prototypes):
         assert 0.019 < float(layer.weight.std()) < 0.021
