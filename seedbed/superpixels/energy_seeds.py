@@ -32,9 +32,9 @@ class EnergySeeds(superpixels.Method):
     needs_features: ClassVar[bool] = False
 
     count: Annotated[int, Field(ge=FEWEST_REGIONS, le=100_000)]  # paper: K; number of regions, at most
-    num_levels: Annotated[int, Field(ge=FEWEST_LEVELS, le=16)]  # paper: 2 to 4; sizes of blocks, each half of the one before
+    num_levels: Annotated[int, Field(ge=FEWEST_LEVELS, le=16)]  # sizes of blocks, each half of the one before
     prior: Annotated[int, Field(ge=0, le=5)]  # inferred; how much borders are smoothed (OpenCV: prior)
-    histogram_bins: Annotated[int, Field(ge=2, le=32)]  # paper: 5; of each colour channel
+    histogram_bins: Annotated[int, Field(ge=2, le=32)]  # of each colour channel; 5 in OpenCV
     double_step: bool  # inferred; whether blocks of each size move twice, at first only where that is certain to help
     num_iterations: Annotated[int, Field(ge=0, le=1000)]  # inferred; rounds in which single pixels move
 

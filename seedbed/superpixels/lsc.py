@@ -30,8 +30,8 @@ class Lsc(superpixels.Method):
     needs_features: ClassVar[bool] = False
 
     region_size: Annotated[int, Field(ge=SMALLEST_EDGE, le=10_000)]  # inferred; mean edge of a region, in pixels
-    compactness: Annotated[float, Field(gt=0, le=10)]  # paper: 0.075; C_s / C_c, the weight of positions against that of colours
-    num_iterations: Annotated[int, Field(ge=1, le=1000)]  # paper: 20; rounds of k-means
+    compactness: Annotated[float, Field(gt=0, le=10)]  # C_s / C_c, 0.075 in OpenCV: the weight of positions against that of colours
+    num_iterations: Annotated[int, Field(ge=1, le=1000)]  # rounds of k-means
     smallest: Annotated[int, Field(ge=0, le=1_000_000)]  # inferred; pieces of fewer pixels join a neighbour
 
     def segment(self, image: Image, patches: PatchFeatures, *, device: str = "cpu") -> RegionMap:

@@ -26,7 +26,7 @@ class Slic(superpixels.Method):
 
     region_size: Annotated[int, Field(ge=1, le=10_000)]  # paper: S; mean edge of a region, in pixels
     smoothness: Annotated[float, Field(gt=0, le=10_000)]  # paper: m; the larger, the squarer regions are and the less they follow colours
-    num_iterations: Annotated[int, Field(ge=1, le=1000)]  # paper: 10; rounds of k-means
+    num_iterations: Annotated[int, Field(ge=1, le=1000)]  # rounds of k-means
     smallest: Annotated[int, Field(ge=1, le=100)]  # inferred; pieces below this percentage of a mean region join a neighbour
 
     def segment(self, image: Image, patches: PatchFeatures, *, device: str = "cpu") -> RegionMap:
