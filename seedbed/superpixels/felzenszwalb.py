@@ -26,9 +26,7 @@ class Felzenszwalb(superpixels.Method):
     needs_features: ClassVar[bool] = False
 
     scale: Annotated[float, Field(gt=0, le=1_000_000)]  # paper: k; the larger, the larger are regions
-    blur: Annotated[
-        float, Field(ge=0, le=100)
-    ]  # paper: sigma; 0.8 in scikit-image; deviation of the Gaussian that smooths the image first, in pixels
+    blur: Annotated[float, Field(ge=0, le=100)]  # paper: sigma; deviation of the Gaussian that smooths the image first, in pixels
     smallest: Annotated[int, Field(ge=1, le=1_000_000)]  # paper: min; regions of fewer pixels join a neighbour
 
     def segment(self, image: Image, patches: PatchFeatures, *, device: str = "cpu") -> RegionMap:
