@@ -14,6 +14,7 @@ from seedbed.algorithms import mean_field
 from seedbed.algorithms.crf import NUMBERS, PRESETS, DenseCrf
 from seedbed.algorithms.permutohedral import Lattice
 from seedbed.types import Image
+from tests.support.devices import answer_on_cpu
 
 RANDOM = np.random.default_rng(3)
 
@@ -39,8 +40,8 @@ def run(field: DenseCrf, image: Image, energy: npt.NDArray[np.float32]) -> npt.N
 
 
 def field_of(preset: str) -> DenseCrf:
-    numbers: dict[str, Any] = dict(zip(NUMBERS, PRESETS[preset], strict=True))
-    return DenseCrf(preset=preset, **numbers)  # type: ignore[arg-type]
+    constants: dict[str, Any] = {"preset": preset, **dict(zip(NUMBERS, PRESETS[preset], strict=True))}
+    return DenseCrf(**constants)
 
 
 def own(*numbers: float) -> DenseCrf:
@@ -81,15 +82,7 @@ def test_where_corners_cannot_be_numbered_pydensecrf_does_it(monkeypatch: pytest
 
 
 def test_a_device_other_than_the_cpu_takes_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Here without a GPU: what is asked of the device is seen, and answered on the CPU."""
-    asked = list[str]()
-    infer = mean_field.infer
-
-    def answer(*given: Any, device: str, **constants: float) -> Any:
-        asked.append(device)
-        return infer(*given, **constants, device="cpu")  # type: ignore[arg-type]
-
-    monkeypatch.setattr(mean_field, "infer", answer)
+    asked = answer_on_cpu(monkeypatch)
     field, image = field_of("irn"), make_image("photo", (12, 17))
     beliefs = np.exp(-make_energy(3, (12, 17)))
     assert np.allclose(field.probabilities(image, beliefs, device="cuda"), field.probabilities(image, beliefs), atol=1e-4)

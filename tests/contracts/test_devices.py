@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from seedbed import methods
-from seedbed.algorithms import mean_field
 from seedbed.types import Alignment, ClassMaps, PatchFeatures, Probabilities
+from tests.support.devices import answer_on_cpu
 from tests.support.oracles import photograph
 
 FAMILIES = ("superpixels", "refinement", "evaluation")
@@ -35,13 +35,7 @@ def work(family: str, method: Any, **options: str) -> list[Any]:
 def test_a_gpu_is_asked_and_makes_the_same(
     family: str, name: str, small_method: Callable[[str, str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, infer = list[str](), mean_field.infer
-
-    def answer(*given: Any, device: str, **constants: float) -> Any:
-        asked.append(device)
-        return infer(*given, **constants, device="cpu")  # type: ignore[arg-type]
-
-    monkeypatch.setattr(mean_field, "infer", answer)
+    asked = answer_on_cpu(monkeypatch)
     method = small_method(family, name)
     expected = work(family, method)
     assert asked == [], "nothing is asked of a GPU without need"

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,8 +18,6 @@ import torch
 
 from seedbed.errors import ArtifactError, DataError, MachineError, ParamsError, TrainingError
 from seedbed.params import Params
-from seedbed.refinement.crf import Crf
-from seedbed.refinement.none import Nothing
 from seedbed.run import memory
 from seedbed.run.stage import Run, run_stage
 from seedbed.store.artifact import open_artifact
@@ -382,11 +381,14 @@ def test_a_gpu_is_used_where_there_is_one_and_it_is_wanted(fresh: Project, wante
     assert Run("classifier", Params(fresh.params()), device_wanted=wanted).device == expected
 
 
-def test_only_methods_that_use_a_gpu_get_one(fresh: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_methods_that_use_a_gpu_get_one(
+    fresh: Project, small_method: Callable[[str, str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = Run("refinement", Params(fresh.params()))
     monkeypatch.setattr(Run, "device", "cuda")
-    assert [run.place(one).device for one in (Crf, Nothing)] == ["cuda", "cpu"]  # type: ignore[arg-type]
-    assert run.place(Crf).key("a") == run.place(Nothing).key("b") == ""  # type: ignore[arg-type]
+    places = [run.place(small_method("refinement", name)) for name in ("crf", "none")]
+    assert [one.device for one in places] == ["cuda", "cpu"]
+    assert [one.key("a") for one in places] == ["", ""], "no result follows from it"
 
 
 def test_more_memory_than_there_is_is_said_at_the_beginning(

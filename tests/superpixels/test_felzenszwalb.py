@@ -8,26 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import ndimage
 from skimage.segmentation import felzenszwalb
 
 from seedbed.superpixels.felzenszwalb import Felzenszwalb
-from seedbed.types import Alignment, PatchFeatures, RegionMap
 from tests.support.oracles import photograph
-
-NOTHING = PatchFeatures(np.zeros((1, 1, 1), np.float32), 1, Alignment.PADDED)  # it reads no features
-
-
-def count_pieces(regions: RegionMap, *, corners: bool = False) -> int:
-    """Connected pieces of all regions."""
-    structure = np.ones((3, 3), int) if corners else None
-    return sum(ndimage.label(regions == region, structure)[1] for region in range(regions.max() + 1))
-
-
-def numbered(labels: Any) -> list[list[int]]:
-    """The same regions with numbers 0, 1, ... in the order of theirs."""
-    order = sorted(set(np.asarray(labels).ravel().tolist()))
-    return [[order.index(label) for label in row] for row in np.asarray(labels).tolist()]
+from tests.support.regions import NOTHING, count_pieces, numbered
 
 
 def test_the_whole_is_scikit_images() -> None:
