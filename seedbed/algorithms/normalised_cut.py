@@ -14,12 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import linalg
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 Floats = npt.NDArray[np.float64]
 
 DENSE = 32  # a graph of so many nodes is solved as a whole
 TOLERANCE = 1e-9  # of eigenvalues; at most 1
+LARGEST = 2.0  # value of a cut
 WANTED = 2  # eigenvectors: the one that is cut at, and the next, from which the search for the next cut starts
 
 
@@ -35,9 +36,12 @@ class Cut:
 def bipartition(weights: Floats, *, start: Floats) -> Cut:
     """Cut a graph at the mean of its second eigenvector; the side is the one without the first node.
 
+    A graph whose nodes are all linked alike has no cut that is better than others, and none is made: the side is empty.
     weights: (node, node), symmetric and positive; at least two nodes.
     start: (node,), where the search for eigenvectors starts; whatever it is, the cut is the same where one is clearly best.
     """
+    if weights.min() == weights.max():
+        return Cut(side=np.zeros(len(weights), np.bool_), value=LARGEST, following=start)
     degrees = weights.sum(axis=1)
     solutions = _find_vectors(weights, degrees, start) / np.sqrt(degrees)[:, None]
     chosen = solutions[:, 0]
@@ -48,9 +52,9 @@ def bipartition(weights: Floats, *, start: Floats) -> Cut:
 
 
 def measure_cut(weights: Floats, side: npt.NDArray[np.bool_]) -> float:
-    """What is cut as a share of all weights of either side, summed; 2, the largest value, where a side has no node."""
+    """What is cut as a share of all weights of either side, summed; the largest value where a side has no node."""
     if side.all() or not side.any():
-        return 2.0
+        return LARGEST
     degrees = weights.sum(axis=1)
     cut = float(degrees[side].sum() - weights[np.ix_(side, side)].sum())
     return cut / float(degrees[side].sum()) + cut / float(degrees[~side].sum())
@@ -70,7 +74,7 @@ def _find_vectors(weights: Floats, degrees: Floats, start: Floats) -> Floats:
         operator = LinearOperator((count, count), matvec=multiply, dtype=np.float64)
         try:
             values, vectors = eigsh(operator, k=WANTED, which="LA", v0=start, tol=TOLERANCE)
-        except ArpackNoConvergence:  # many eigenvalues are the same
+        except ArpackError:  # many eigenvalues are the same, so that it converges to none or cannot begin
             pass
         else:
             return np.asarray(vectors[:, np.argsort(-values)])

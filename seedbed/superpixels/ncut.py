@@ -7,8 +7,9 @@ image.
 Paper: Seoul National University dissertation of 2022, chapter 3, where it is compared with `dino`; the weights are those of Wang et al.,
 "Self-supervised Transformers for Unsupervised Object Discovery using Normalized Cut" (TokenCut), CVPR 2022.
 
-Differs from the paper: it does not say when to stop. Patches whose features are zero are alike. Of two sides of equal size, the one without
-the first patch is the smaller. Eigenvectors are found by Lanczos iterations, on the CPU; each search starts from what the one before left.
+Differs from the paper: it does not say when to stop. A rest whose patches are all linked stays whole, so there may be fewer regions than
+asked for. Patches whose features are zero are alike. Of two sides of equal size, the one without the first patch is the smaller.
+Eigenvectors are found by Lanczos iterations, on the CPU; each search starts from what the one before left.
 """
 
 from __future__ import annotations

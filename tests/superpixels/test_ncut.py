@@ -82,6 +82,12 @@ def test_an_image_of_one_colour_stays_whole_where_cuts_must_be_good(plain: Ncut)
         assert not dataclasses.replace(plain, stop="cut", cut=0.9).segment(image, patches).any()
 
 
+def test_a_rest_that_is_all_linked_stays_whole_whatever_the_count() -> None:
+    clusters = np.repeat([1, 0], [60, 9])
+    weights = np.where(clusters[:, None] == clusters, 1.0, 1e-5)
+    assert cut_repeatedly(weights, stop="count", count=5, cut=0).tolist() == clusters.tolist()
+
+
 def test_there_are_never_more_regions_than_nodes() -> None:
     assert sorted(cut_repeatedly(np.eye(3) + 0.1, stop="count", count=9, cut=0)) == [0, 1, 2]
     assert cut_repeatedly(np.ones((1, 1)), stop="cut", count=1, cut=2).tolist() == [0]
