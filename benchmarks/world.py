@@ -39,10 +39,12 @@ from seedbed.report import drawing
 from seedbed.report.palette import make_palette
 from seedbed.run.machine import Machine
 from seedbed.scoring import judgement, metrics
+from seedbed.scoring.truth import Truth
 from seedbed.tools.recipe_files import find_block
 from seedbed.types import BACKGROUND, BACKGROUND_NAME, IGNORE, ClassMaps, Image, LabelMap
 
 N = TypeVar("N", bound=nn.Module)
+T = TypeVar("T")
 THRESHOLDS = np.linspace(0.05, 0.95, 19)
 SHOWN = (2, 5, 11, 13, 14, 20, 22, 41, 45, 46, 48, 59)  # images of val on the contact sheet
 AIMS = {
@@ -56,15 +58,17 @@ AIMS = {
 class World:
     """A data set in memory."""
 
-    root: Path
     index: Index
     pictures: Mapping[str, Image]
+    truths: Truth
 
     @classmethod
     def read(cls, root: Path, method: dataset.Method) -> World:
         """Draw what is not there yet, and read all of it."""
         index = method.read(root)
-        return cls(root, index, {entry.id: images.decode((root / entry.file).read_bytes(), where=entry.file) for entry in index.entries})
+        files = {entry.id: entry.file for entry in index.entries}
+        pictures = {image_id: images.decode((root / file).read_bytes(), where=file) for image_id, file in files.items()}
+        return cls(index, pictures, Truth.of(method.name, root, files, index.meaning))
 
     @property
     def class_names(self) -> list[str]:
@@ -77,8 +81,10 @@ class World:
 
     def truth(self, entry: Entry) -> LabelMap:
         """The true class of every pixel of an image."""
-        with PillowImage.open(self.root / "masks" / f"{entry.id}.png") as opened:
-            return np.asarray(opened, np.uint8)
+        height, width, _ = self.pictures[entry.id].shape
+        labels = self.truths.original(entry.id, (height, width))
+        assert labels is not None, f"{entry.id} has no mask"
+        return labels
 
     def samples(self, split: str, *, with_truth: bool) -> list[Sample]:
         """Images of a split to learn from, with labels of images or with true masks."""
@@ -91,6 +97,11 @@ class World:
             )
             for entry in self.split(split)
         ]
+
+
+def spread(members: Sequence[T], count: int) -> list[T]:
+    """So many members at equal distances, or all."""
+    return [members[place] for place in np.linspace(0, len(members) - 1, min(count, len(members))).round().astype(int)]
 
 
 def trained(

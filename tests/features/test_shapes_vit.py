@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.grouping import accuracy, at
+from benchmarks.grouping import accuracy, at, describe
 from benchmarks.world import World
 from seedbed.dataset.shapes import Shapes
 from seedbed.features.vit import Reduction, Vit
@@ -29,6 +29,7 @@ def test_committed_weights_group_better_than_drawn_ones(tmp_path: Path) -> None:
     world = World.read(tmp_path, Shapes(num_train=1, num_val=6, seed=3, min_side=96, max_side=112))
     entries = world.split("val")
     images, truths = [world.pictures[entry.id] for entry in entries], [world.truth(entry) for entry in entries]
-    found = [accuracy(vit(weights), images, truths) for weights in (NONE, InitialWeights(source="file", file=str(FILE), sha256=digest))]
+    compared = [vit(weights) for weights in (NONE, InitialWeights(source="file", file=str(FILE), sha256=digest))]
+    found = [accuracy(describe(method, images), images, truths)["dino"] for method in compared]
     drawn, learned = (np.mean([at(one[:, 0], one[:, 1], count) for count in (8, 16)]) for one in found)
     assert learned > drawn + 0.02
