@@ -10,10 +10,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -30,7 +29,6 @@ from seedbed.networks.weights import InitialWeights
 from seedbed.params import Params, rebuild
 from seedbed.scoring import metrics
 from seedbed.superpixels.dino import discover
-from seedbed.tools.recipe_files import find_block
 from seedbed.types import Image, LabelMap, PatchFeatures, cells
 
 CHECKOUT = Path(__file__).parents[1]
@@ -87,9 +85,9 @@ def at(counts: npt.NDArray[np.float64], values: npt.NDArray[np.float64], wanted:
     return float(np.interp(np.log(wanted), np.log(counts[order]), values[order], left=np.nan, right=np.nan))
 
 
-def list_sources(sections: Mapping[str, Any], params: Params, tried: argparse.Namespace) -> Iterator[tuple[str, Describe]]:
+def list_sources(params: Params, tried: argparse.Namespace) -> Iterator[tuple[str, Describe]]:
     """What is compared: names, and what describes images."""
-    block = find_block(sections, "features.texture", folder=CHECKOUT / "recipes")
+    block = YAML(typ="safe").load(CHECKOUT / "params.yaml")["features"]["texture"]
     texture = rebuild(features.Method, "texture", block, where="params.yaml")
     assert isinstance(texture, Texture)
     for weight, name in ((0.0, "colour"), (1.0, "colour and texture")):
@@ -118,14 +116,13 @@ def main() -> None:
     parser.add_argument("--centred", type=lambda text: text == "yes", nargs="+", metavar="yes|no")
     parser.add_argument("--edges", type=int, nargs="+", help="pixels that a patch covers: images are resized for it")
     options = parser.parse_args()
-    sections: dict[str, Any] = YAML(typ="safe").load(options.params)
-    params = Params(sections, source=str(options.params))
+    params = Params.read(options.params)
     world = World.read(params.raw_root(), params.method(dataset.Method))
     entries = spread(world.split(options.split), options.images)
     images, truths = [world.pictures[entry.id] for entry in entries], [world.truth(entry) for entry in entries]
     print(f"{len(images)} images; achievable segmentation accuracy (undersegmentation error) by the mean count of regions")
     print(f"{'':54}" + "".join(f"{count:>15}" for count in COUNTS))
-    for name, describes in list_sources(sections, params, options):
+    for name, describes in list_sources(params, options):
         for method, found in accuracy(describes(images), images, truths).items():
             values = [(at(found[:, 0], found[:, 1], count), at(found[:, 0], found[:, 2], count)) for count in COUNTS]
             line = "".join(f"{'':>15}" if np.isnan(one) else f"  {one:.3f} ({other:.3f})" for one, other in values)

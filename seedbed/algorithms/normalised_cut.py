@@ -9,6 +9,7 @@ Paper: Shi and Malik, "Normalized Cuts and Image Segmentation", TPAMI 2000.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,17 +34,18 @@ class Cut:
     following: Floats  # (node,): the next eigenvector, which likely shows where the rest will be cut
 
 
-def bipartition(weights: Floats, *, start: Floats) -> Cut:
+def bipartition(weights: Floats, *, start: Floats, device: str = "cpu") -> Cut:
     """Cut a graph at the mean of its second eigenvector; the side is the one without the first node.
 
     A graph whose nodes are all linked alike has no cut that is better than others, and none is made: the side is empty.
     weights: (node, node), symmetric and positive; at least two nodes.
     start: (node,), where the search for eigenvectors starts; whatever it is, the cut is the same where one is clearly best.
+    device: that multiplies; the search itself runs on the CPU.
     """
     if weights.min() == weights.max():
         return Cut(side=np.zeros(len(weights), np.bool_), value=LARGEST, following=start)
     degrees = weights.sum(axis=1)
-    solutions = _find_vectors(weights, degrees, start) / np.sqrt(degrees)[:, None]
+    solutions = _find_vectors(weights, degrees, start, device) / np.sqrt(degrees)[:, None]
     chosen = solutions[:, 0]
     side = chosen > chosen.mean()
     if side[0]:
@@ -60,17 +62,18 @@ def measure_cut(weights: Floats, side: npt.NDArray[np.bool_]) -> float:
     return cut / float(degrees[side].sum()) + cut / float(degrees[~side].sum())
 
 
-def _find_vectors(weights: Floats, degrees: Floats, start: Floats) -> Floats:
+def _find_vectors(weights: Floats, degrees: Floats, start: Floats, device: str) -> Floats:
     """The largest eigenvectors (node, vector) of the normalised weights without the one that is known, in descending order."""
     scale = 1 / np.sqrt(degrees)
     known = np.sqrt(degrees / degrees.sum())
-
-    def multiply(vector: Floats) -> Floats:
-        flat = vector.ravel()
-        return np.asarray(scale * (weights @ (scale * flat)) - known * (known @ flat))
-
     count = len(weights)
     if count > DENSE:
+        product = _place(weights, device)
+
+        def multiply(vector: Floats) -> Floats:
+            flat = vector.ravel()
+            return np.asarray(scale * product(scale * flat) - known * (known @ flat))
+
         operator = LinearOperator((count, count), matvec=multiply, dtype=np.float64)
         try:
             values, vectors = eigsh(operator, k=WANTED, which="LA", v0=start, tol=TOLERANCE)
@@ -80,3 +83,13 @@ def _find_vectors(weights: Floats, degrees: Floats, start: Floats) -> Floats:
             return np.asarray(vectors[:, np.argsort(-values)])
     matrix = scale[:, None] * weights * scale - np.outer(known, known)
     return np.asarray(linalg.eigh(matrix)[1][:, ::-1][:, :WANTED])
+
+
+def _place(weights: Floats, device: str) -> Callable[[Floats], Floats]:
+    """The product of weights with a vector; elsewhere than on a CPU the weights are brought there once, and vectors to and fro."""
+    if device == "cpu":
+        return lambda vector: np.asarray(weights @ vector)
+    import torch  # for which nobody pays on a CPU
+
+    there = torch.from_numpy(weights).to(device)
+    return lambda vector: np.asarray((there @ torch.from_numpy(vector).to(device)).cpu().numpy())

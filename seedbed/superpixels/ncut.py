@@ -9,7 +9,7 @@ Paper: Seoul National University dissertation of 2022, chapter 3, where it is co
 
 Differs from the paper: it does not say when to stop. A rest whose patches are all linked stays whole, so there may be fewer regions than
 asked for. Patches whose features are zero are alike. Of two sides of equal size, the one without the first patch is the smaller.
-Eigenvectors are found by Lanczos iterations, on the CPU; each search starts from what the one before left.
+Eigenvectors are found by Lanczos iterations; each search starts from what the one before left.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Stop = Literal["count", "cut"]
 class Ncut(superpixels.Method):
     remark: ClassVar[str] = "it takes some tenths of a second for each region of 3,000 patches, beside the dense CRF, as that of dino."
 
-    uses_gpu: ClassVar[bool] = True  # for the dense CRF
+    uses_gpu: ClassVar[bool] = True  # for products of the weights, and for the dense CRF
 
     saves_memory: ClassVar[str] = "choose features with larger patches, or smaller images: dataset.max_size, with dataset.larger: shrink"
 
@@ -54,11 +54,11 @@ class Ncut(superpixels.Method):
     def segment(self, image: Image, patches: PatchFeatures, *, device: str = "cpu") -> RegionMap:
         vectors = patches.values.reshape(-1, patches.values.shape[-1])
         weights = np.where(measure_similarity(vectors) > self.threshold, 1.0, self.weak)
-        regions = cut_repeatedly(weights, stop=self.stop, count=self.count, cut=self.cut)
+        regions = cut_repeatedly(weights, stop=self.stop, count=self.count, cut=self.cut, device=device)
         return refine_on_pixels(image, patches, regions, crf=self.crf, certainty=self.crf_certainty, device=device)
 
 
-def cut_repeatedly(weights: npt.NDArray[np.float64], *, stop: Stop, count: int, cut: float) -> npt.NDArray[np.int32]:
+def cut_repeatedly(weights: npt.NDArray[np.float64], *, stop: Stop, count: int, cut: float, device: str = "cpu") -> npt.NDArray[np.int32]:
     """Region of every node of a graph, in the order in which they were cut off; what is left is the last one.
 
     weights: (node, node), symmetric and positive.
@@ -68,7 +68,7 @@ def cut_repeatedly(weights: npt.NDArray[np.float64], *, stop: Stop, count: int, 
     start = np.random.default_rng(0).standard_normal(len(weights))  # any will do that is not an eigenvector
     found = 0
     while len(left) > 1 and (stop == "cut" or found < count - 1):
-        parted = bipartition(weights, start=start)
+        parted = bipartition(weights, start=start, device=device)
         if not parted.side.any() or (stop == "cut" and parted.value > cut):
             break
         smaller = parted.side if 2 * parted.side.sum() <= len(left) else ~parted.side

@@ -88,6 +88,13 @@ def test_where_the_search_starts_does_not_matter() -> None:
     assert len(sides) == 1
 
 
+def test_a_device_multiplies_alike() -> None:
+    weights = clusters(70, seed=4, noise=0.5)
+    here, there = (bipartition(weights, start=start(70), device=device) for device in ("cpu", "cpu:0"))  # the latter as tensors
+    assert np.array_equal(here.side, there.side)
+    assert there.value == pytest.approx(here.value, rel=1e-12)
+
+
 @pytest.mark.parametrize("count", [2, 40, 300])
 @pytest.mark.parametrize("weight", [1.0, 0.3])
 def test_what_is_all_linked_alike_is_not_cut(count: int, weight: float) -> None:

@@ -88,6 +88,15 @@ def test_a_rest_that_is_all_linked_stays_whole_whatever_the_count() -> None:
     assert cut_repeatedly(weights, stop="count", count=5, cut=0).tolist() == clusters.tolist()
 
 
+def test_cuts_are_made_on_the_device(plain: Ncut) -> None:
+    patches = PatchFeatures(np.random.default_rng(0).standard_normal((5, 8, 3)).astype(np.float32), 4, Alignment.PADDED)
+    image = np.zeros((20, 32, 3), np.uint8)
+    method = dataclasses.replace(plain, stop="count", count=3)
+    assert np.array_equal(method.segment(image, patches), method.segment(image, patches, device="cpu:0"))
+    with pytest.raises(NotImplementedError):  # where there are shapes, but no numbers
+        method.segment(image, patches, device="meta")
+
+
 def test_there_are_never_more_regions_than_nodes() -> None:
     assert sorted(cut_repeatedly(np.eye(3) + 0.1, stop="count", count=9, cut=0)) == [0, 1, 2]
     assert cut_repeatedly(np.ones((1, 1)), stop="cut", count=1, cut=2).tolist() == [0]
