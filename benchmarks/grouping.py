@@ -11,6 +11,7 @@ import argparse
 import dataclasses
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def accuracy(described: Sequence[PatchFeatures], images: Sequence[Image], truths
     for patches, image, truth in zip(described, images, truths, strict=True):
         for name, setting, regions in group(patches, image):
             one = np.array([len(np.unique(regions)), *metrics.region_overlap(regions, truth)], np.float64)
-            sums[name, setting] = sums.get((name, setting), 0) + one
+            sums[name, setting] = sums.get((name, setting), np.zeros(4)) + one
     found: dict[str, list[list[float]]] = {}
     for (name, _), (count, agreeing, leaking, total) in sums.items():
         found.setdefault(name, []).append([count / len(images), agreeing / total, leaking / total])
@@ -92,17 +93,17 @@ def list_sources(params: Params, tried: argparse.Namespace) -> Iterator[tuple[st
     assert isinstance(texture, Texture)
     for weight, name in ((0.0, "colour"), (1.0, "colour and texture")):
         method = dataclasses.replace(texture, texture_weight=weight)
-        yield name, lambda images, method=method: describe(method, images)
+        yield name, partial(describe, method)
     chosen = params.method(features.Method)
     if not isinstance(chosen, Vit):
         return
-    yield "drawn weights", lambda images: describe(dataclasses.replace(chosen, initial_weights=NONE), images)
+    yield "drawn weights", partial(describe, dataclasses.replace(chosen, initial_weights=NONE))
     for edge, block_number, what, centred in product(
         tried.edges or [chosen.patch_size], tried.blocks or [chosen.block], tried.what or [chosen.what], tried.centred or [chosen.centred]
     ):
-        method = dataclasses.replace(chosen, block=block_number, what=what, centred=centred)
+        tried_one = dataclasses.replace(chosen, block=block_number, what=what, centred=centred)
         name = f"{what} of block {block_number}, {'' if centred else 'not '}centred, patches of {edge}"
-        yield name, lambda images, method=method, edge=edge: describe_resized(method, images, edge=edge)
+        yield name, partial(describe_resized, tried_one, edge=edge)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ by Lanczos iterations against the dense solution.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -68,9 +69,9 @@ if __name__ == "__main__":
     start = np.random.default_rng(1).standard_normal(len(weights))
     assert np.array_equal(bipartition(weights, start=start).side, solve_densely(weights)), "both must cut alike"
     edges = ward.link_grid((SIDE, SIDE))
-    ways = {
+    cutting: dict[str, Callable[[], object]] = {
         "first cut, dense": lambda: solve_densely(weights),
         "first cut, Lanczos": lambda: bipartition(weights, start=start),
         "Ward merging, whole tree": lambda: ward.merge(few, edges),
     }
-    report(patches, medians(ways, rounds=3), base="first cut, dense")
+    report(patches, medians(cutting, rounds=3), base="first cut, dense")

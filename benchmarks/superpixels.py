@@ -219,6 +219,11 @@ def average(scored: Iterable[Scored]) -> Scored:
     return Scored(*(float(one) for one in np.nanmean([astuple(each) for each in scored], axis=0)))
 
 
+def find_nearest(curve: Mapping[float, Scored], count: float) -> float:
+    """The value of a sweep that makes about so many superpixels."""
+    return min(curve, key=lambda value: abs(math.log(curve[value].count / count)))
+
+
 def describe_images(method: features.Method, pictures: Sequence[Image]) -> Iterator[PatchFeatures]:
     """Features of images, one after another; of one patch where the method describes none."""
     network = method.network()
@@ -284,10 +289,7 @@ def main() -> None:
         chosen = {label.removesuffix(f", {kind}"): curve for label, curve in curves.items() if label.endswith(kind)}
         print("", *tabulate(chosen, kind), sep="\n")
     if options.sheet:
-        nearest = {
-            name: min(sweep.methods, key=lambda value, name=name: abs(math.log(averaged[f"{name}, {BARE}"][value].count / 30)))
-            for name, sweep in sweeps.items()
-        }
+        nearest = {name: find_nearest(averaged[f"{name}, {BARE}"], 30) for name in sweeps}
         PillowImage.fromarray(draw_sheet(spread(given, options.sheet), sweeps, nearest)).save(options.to / "sheet.png", optimize=True)
 
 
