@@ -88,13 +88,12 @@ def at(counts: npt.NDArray[np.float64], values: npt.NDArray[np.float64], wanted:
 
 def list_sources(params: Params, tried: argparse.Namespace) -> Iterator[tuple[str, Describe]]:
     """What is compared: names, and what describes images."""
+    chosen = params.method(features.Method)
     block = YAML(typ="safe").load(CHECKOUT / "params.yaml")["features"]["texture"]
-    texture = rebuild(features.Method, "texture", block, where="params.yaml")
+    texture = rebuild(features.Method, "texture", {**block, "patch_size": chosen.patch_size}, where="params.yaml")
     assert isinstance(texture, Texture)
     for weight, name in ((0.0, "colour"), (1.0, "colour and texture")):
-        method = dataclasses.replace(texture, texture_weight=weight)
-        yield name, partial(describe, method)
-    chosen = params.method(features.Method)
+        yield name, partial(describe, dataclasses.replace(texture, texture_weight=weight))
     if not isinstance(chosen, Vit):
         return
     yield "drawn weights", partial(describe, dataclasses.replace(chosen, initial_weights=NONE))

@@ -42,7 +42,7 @@ LONG = "killed"  # a test that starts programs again and again; others notice th
 STANDARD = "standard = np.where(deviation < STILL, 0, (patches - patches.mean(axis=(0, 1))) / np.maximum(deviation, STILL))"
 ATTENDS = 'if not (hasattr(network, "blocks") and hasattr(network.blocks[-1], "attn") and network.patch_embed.patch_size):'
 KNOWN = "return bool((self.classes != IGNORE).any())"
-TABLE = "shape = (int(regions.max()) + 1, IGNORE)"
+TABLE = "shape = (int(regions.max()) + 1, int(labels.max(initial=0)) + 1)"
 UNMODIFIED = 'unmodified: Any = timm.create_model(name, num_classes=0, global_pool="")'
 LOADED = "timm.models.load_pretrained(trunk, num_classes=0, filter_fn=partial(_select_published_state, where=where))"
 NO_LOG = 'return {"log": np.zeros((0, 0)), "figures": [], "weights": ()}'
@@ -63,7 +63,7 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     "seedbed/scoring/boundaries.py: 0 -> (1) in `nothing = places[:0]`": "where all is void, the one place more is filled from itself",
     f"seedbed/features/texture.py: deviation < STILL -> (deviation <= STILL) in `{STANDARD}`": "no image varies by just that",
     "seedbed/features/vit.py: 1 -> (2) in `flat = values.reshape(-1, values.shape[-1])`": "any negative length is the one to be found",
-    f"seedbed/scoring/metrics.py: 1 -> (2) in `{TABLE}`": "one region more, of no pixel",
+    f"seedbed/scoring/metrics.py: 1 -> (2) in `{TABLE}`": "one region or class more, of no pixel",
     f"seedbed/scoring/boundaries.py: (self.classes != IGNORE).any -> ((self.classes != IGNORE).all) in `{KNOWN}`": "void is all or filled",
     "seedbed/reads.py: 0 -> (1) in `total = np.zeros(artifact.entry(name, slice(0, 0)).shape[1:], np.int64)`": "its shape alone is used",
     f"seedbed/networks/transformer.py: 1 -> (2) in `{ATTENDS}`": "all blocks of a transformer of timm are alike",

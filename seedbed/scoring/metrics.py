@@ -127,8 +127,9 @@ def region_overlap(regions: RegionMap, truth: LabelMap) -> Counts:
     Pixels whose truth is 255 are left out.
     """
     known = truth != IGNORE
-    shape = (int(regions.max()) + 1, IGNORE)
-    table = np.bincount(np.ravel_multi_index((regions[known], truth[known]), shape), minlength=shape[0] * shape[1]).reshape(shape)
+    labels = truth[known]
+    shape = (int(regions.max()) + 1, int(labels.max(initial=0)) + 1)
+    table = np.bincount(np.ravel_multi_index((regions[known], labels), shape), minlength=shape[0] * shape[1]).reshape(shape)
     size = table.sum(axis=1, keepdims=True)
     leak = np.minimum(table, size - table).sum()
     return np.array([table.max(axis=1).sum(), leak, known.sum()], np.int64)
