@@ -11,7 +11,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks._rounds import medians, report
-from seedbed.features.vit import Reduction, Vit
+from seedbed.features.vit import Vit
+from seedbed.networks.patch_vectors import Reduction
 from seedbed.networks.transformer import Transformer
 from seedbed.networks.weights import InitialWeights
 

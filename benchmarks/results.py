@@ -68,6 +68,27 @@ RUNGS: tuple[tuple[str, str, str], ...] = (  # what, in words, the figure's addr
     ("trained on {}, then a CRF", "predictions_crf.miou", ""),
 )
 
+FEATURELESS = {"superpixels.features": "none", "features.method": "none"}
+SUPERPIXELS: dict[str, dict[str, Any]] = {  # methods with some 12 superpixels in a drawn image, and the parameters that say so
+    "dino": {"superpixels.method": "dino"},
+    "dino, highest degree first": {"superpixels.method": "dino", "superpixels.dino.first": "highest"},
+    "ncut": {"superpixels.method": "ncut", "superpixels.ncut.count": 200},  # until the rest is all linked
+    "merge": {"superpixels.method": "merge", "superpixels.merge.count": 12},
+    "slic": {"superpixels.method": "slic", "superpixels.slic.region_size": 45, **FEATURELESS},
+    "energy_seeds": {"superpixels.method": "energy_seeds", "superpixels.energy_seeds.count": 12, **FEATURELESS},
+    "lsc": {"superpixels.method": "lsc", "superpixels.lsc.region_size": 60, **FEATURELESS},
+    "felzenszwalb": {"superpixels.method": "felzenszwalb", "superpixels.felzenszwalb.scale": 600, **FEATURELESS},
+}
+OF_SUPERPIXELS: tuple[tuple[str, str], ...] = (  # what, in words, and the figure's address
+    ("count", "superpixels.mean_count"),
+    ("achievable accuracy", "superpixels.achievable_segmentation_accuracy"),
+    ("undersegmentation error", "superpixels.undersegmentation_error"),
+    ("seeds, coverage", "seeds.coverage"),
+    ("seeds, precision", "seeds.precision"),
+    ("predictions, mIoU", "predictions.miou"),
+    ("after the CRF, mIoU", "predictions_crf.miou"),
+)
+
 
 @dataclass(frozen=True)
 class Place:
@@ -212,6 +233,27 @@ def climbed(place: Place, source: Path, seeds: Sequence[int], chosen: Sequence[s
     return markdown("mIoU", [f"seed {seed}" for seed in seeds], rungs(reports), spread=len(seeds) > 1)
 
 
+def compare_superpixels(place: Place, source: Path, seeds: Sequence[int], names: Sequence[str], chosen: Sequence[str]) -> str:
+    """The table of methods of superpixels: what they are like, and what a segmenter learns that grows its labels in them."""
+    lines = [["superpixels", *(words for words, _ in OF_SUPERPIXELS)]]
+    lines.append(["---"] * len(lines[0]))
+    for name in names:
+        reports = []
+        for seed in seeds:
+            params: dict[str, Any] = YAML(typ="safe").load(source)
+            block = SUPERPIXELS[name]["superpixels.method"]
+            params["superpixels"][block] = find_block(params, f"superpixels.{block}", folder=CHECKOUT / "recipes")
+            for address, value in SUPERPIXELS[name].items():
+                changed(params, address, value)
+            seeded(params, seed)
+            reports.append(run(place, params, chosen, name=f"seed {seed}, {name}"))
+        found = [np.array([figure(report, address) for report in reports], np.float64) for _, address in OF_SUPERPIXELS]
+        digits = [1, *[3] * (len(found) - 1)]
+        spreads = ["" if len(seeds) == 1 or not one.std() else f" ± {one.std(ddof=1):.3f}" for one in found]
+        lines.append([name, *(f"{one.mean():.{each}f}{spread}" for one, each, spread in zip(found, digits, spreads, strict=True))])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
 def main() -> None:
     """Run and tell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -220,6 +262,7 @@ def main() -> None:
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument("--sweep", nargs="+", metavar=("PARAMETER", "VALUE"), help="values of a parameter, with the first seed")
     kinds.add_argument("--ladder", action="store_true", help="train on class maps, on masks, and by region growing")
+    kinds.add_argument("--superpixels", nargs="*", choices=list(SUPERPIXELS), help="grow in superpixels of these methods, or of all")
     parser.add_argument("--stages", nargs="+", default=[], help="run these alone, where the others have been run")
     parser.add_argument("--folder", type=Path, default=CHECKOUT / "build" / "results", help="where to run")
     parser.add_argument("--write", default="", metavar="NAME", help="put the table between such marks in docs/results.md")
@@ -229,6 +272,9 @@ def main() -> None:
     place = Place(options.folder)
     if options.ladder:
         text = climbed(place, options.params, options.seeds, options.stages or stages())
+    elif options.superpixels is not None:
+        names = options.superpixels or list(SUPERPIXELS)
+        text = compare_superpixels(place, options.params, options.seeds, names, options.stages or stages())
     else:
         text = compared(place, options.params, options.seeds, options.sweep or [""], options.stages or stages())
     print(text)

@@ -22,7 +22,7 @@ from seedbed.run.slots import CLASSIFIER
 
 Norms = Literal["none", "statistics", "all"]  # the parts of batch norms that do not learn
 PUBLISHED = ("url", "file", "hf_hub_id")  # keys under which timm names published weights
-READ_BY = {"pretraining": "features", CLASSIFIER: "segmenter"}  # stage that trains weights -> stage that may start from them
+READ_BY = {"pretraining": "features.vit", CLASSIFIER: "segmenter"}  # stage that trains weights -> who may start from them
 
 
 @parameters
@@ -208,13 +208,13 @@ def initialise(trunk: Any, weights: InitialWeights) -> None:
         check_source(trunk, weights)
 
 
-def check_source(trunk: Any, weights: InitialWeights, stage: str = "") -> None:
+def check_source(trunk: Any, weights: InitialWeights, owner: str = "") -> None:
     """Refuse initial weights that a network certainly cannot get, before they are loaded.
 
-    stage: to which the network belongs, if that stage may read the weights of another one.
+    owner: stage or method to which the network belongs, if that may read the weights of another stage.
     """
     where = "params.yaml: initial_weights.source"
-    if weights.source in READ_BY and READ_BY[weights.source] != stage:
+    if weights.source in READ_BY and READ_BY[weights.source] != owner:
         raise ParamsError(
             where,
             found=repr(weights.source),

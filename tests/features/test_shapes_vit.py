@@ -10,7 +10,8 @@ import numpy as np
 from benchmarks.grouping import accuracy, at, describe
 from benchmarks.world import World
 from seedbed.dataset.shapes import Shapes
-from seedbed.features.vit import Reduction, Vit
+from seedbed.features.vit import Vit
+from seedbed.networks.patch_vectors import Reduction
 from seedbed.networks.weights import InitialWeights
 
 PROJECT = Path(__file__).parents[2]

@@ -17,8 +17,9 @@ import torch
 
 from seedbed.algorithms.principal_components import PrincipalComponents
 from seedbed.errors import ParamsError, WeightsError
-from seedbed.features.vit import Reduction, Vit
+from seedbed.features.vit import Vit
 from seedbed.networks import transformer
+from seedbed.networks.patch_vectors import Reduction
 from seedbed.networks.transformer import Transformer, compute_keys
 from seedbed.networks.weights import InitialWeights
 from seedbed.tools.components import save_components

@@ -195,7 +195,7 @@ def test_nothing_is_frozen_of_weights_that_were_drawn() -> None:
 
 
 def test_weights_of_pretraining_are_for_features_alone() -> None:
-    with pytest.raises(ParamsError, match="found 'pretraining'; expected none, hub or file, because only `features` can start"):
+    with pytest.raises(ParamsError, match=r"found 'pretraining'; expected none, hub or file, because only `features.vit` can start"):
         trunk(norms="none", stages=0, source="pretraining").initialise(start={})
 
 
@@ -272,7 +272,7 @@ def test_weights_of_the_classifier_are_for_segmenters_alone() -> None:
 
 def test_a_stage_may_start_from_what_it_reads() -> None:
     weights = InitialWeights(source="classifier", file="", sha256="")
-    check_source(Backbone("test_resnet", output_stride=16).trunk, weights, stage="segmenter")
+    check_source(Backbone("test_resnet", output_stride=16).trunk, weights, owner="segmenter")
 
 
 @pytest.mark.parametrize("heads", [(), "fc", ("fc",), "top", ("top", "beside")])

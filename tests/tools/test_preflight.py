@@ -308,7 +308,7 @@ def test_weights_of_a_stage_that_nothing_here_reads(content: Content) -> None:
     backbone(content, "classifier", initial_weights=weights("pretraining"))
     assert told(content) == [
         "params.yaml: classifier.cam.backbone.initial_weights.source: found 'pretraining'; expected none, hub or file, because only "
-        "`features` can start from the weights of that stage; correct it"
+        "`features.vit` can start from the weights of that stage; correct it"
     ]
 
 
