@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pydensecrf.densecrf
 from pydantic import Field, model_validator
 
+from seedbed.algorithms.label_channels import Channels
 from seedbed.methods import parameters
 from seedbed.types import Image
 
@@ -21,6 +22,7 @@ Weight = Annotated[float, Field(ge=0, le=100_000)]
 
 BYTES_PER_LABEL = 4 * 4  # and pixel: energy, two probabilities, and space for the next ones
 SMALLEST_PROBABILITY = 1e-5  # keeps the logarithm finite
+REACH = 3  # standard deviations of the wider term; labels farther apart than this share a channel, and win the pixels that they would win
 
 
 NUMBERS = ("smooth_distance", "smooth_weight", "colour_distance", "colour_difference", "colour_weight", "iterations")
@@ -66,35 +68,49 @@ class DenseCrf:
 
     def probabilities(self, image: Image, beliefs: npt.NDArray[np.float32], *, device: str = "cpu") -> npt.NDArray[np.float32]:
         """Probabilities (label, y, x) after inference. The beliefs need not sum to 1."""
-        return self._infer(image, -np.log(np.clip(beliefs, SMALLEST_PROBABILITY, 1.0)), device)
+        energy = -np.log(np.clip(beliefs, SMALLEST_PROBABILITY, 1.0))
+        return self._infer(image, energy, device, stand_for=np.ones(len(beliefs), np.float32))
 
     def labels(
         self, image: Image, labels: npt.NDArray[np.int32], *, count: int, certainty: float, device: str = "cpu"
     ) -> npt.NDArray[np.int32]:
         """The most likely labels after inference.
 
+        It takes as long as the number of labels asks for that lie near each other: those that are farther apart do not compete.
+
         labels: (y, x), 0..count-1.
         certainty: probability of each pixel's label before inference.
         """
         if count < 2:
             return labels
-        energy = np.full((count, *labels.shape), -np.log((1.0 - certainty) / (count - 1)), np.float32)
-        np.put_along_axis(energy, labels[None], np.float32(-np.log(certainty)), axis=0)
-        return np.asarray(self._infer(image, energy, device).argmax(axis=0), np.int32)
+        channels = Channels.share(labels, count=count, reach=REACH * max(self.smooth_distance, self.colour_distance))
+        elsewhere = count - channels.count  # labels that no channel has where a pixel is: one row stands for them
+        stand_for = np.array([1] * channels.count + [elsewhere] * (elsewhere > 0), np.float32)
+        other = -np.log(stand_for * (1.0 - certainty) / (count - 1), dtype=np.float32)
+        energy = np.broadcast_to(other[:, None, None], (len(other), *labels.shape)).copy()
+        np.put_along_axis(energy, channels.of_pixels[None], np.float32(-np.log(certainty)), axis=0)
+        refined = self._infer(image, energy, device, stand_for=stand_for)[: channels.count]
+        return channels.restore(refined.argmax(axis=0))
 
-    def _infer(self, image: Image, energy: npt.NDArray[np.float32], device: str) -> npt.NDArray[np.float32]:
-        """Probabilities. On a CPU pydensecrf is several times faster than tensors, which give the same labels."""
+    def _infer(
+        self, image: Image, energy: npt.NDArray[np.float32], device: str, *, stand_for: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        """Probabilities. On a CPU pydensecrf is several times faster than tensors, which give the same labels.
+
+        stand_for: number of labels that each row of the energy stands for; they are alike everywhere.
+        """
+        shares = 1 / stand_for  # of a row's probability, which is that of all its labels, one has so much to attract itself with
         if device != "cpu":
             from seedbed.algorithms.mean_field import infer  # with torch, for which nobody pays on a CPU
 
-            made = infer(image, energy, **{name: getattr(self, name) for name in NUMBERS}, device=device)
+            made = infer(image, energy, shares, **{name: getattr(self, name) for name in NUMBERS}, device=device)
             if made is not None:
                 return made
         count, height, width = energy.shape
         field = pydensecrf.densecrf.DenseCRF2D(width, height, count)
         field.setUnaryEnergy(np.ascontiguousarray(energy.reshape(count, -1), dtype=np.float32))
-        field.addPairwiseGaussian(sxy=self.smooth_distance, compat=self.smooth_weight)
+        field.addPairwiseGaussian(sxy=self.smooth_distance, compat=-self.smooth_weight * shares)
         field.addPairwiseBilateral(
-            sxy=self.colour_distance, srgb=self.colour_difference, rgbim=np.ascontiguousarray(image), compat=self.colour_weight
+            sxy=self.colour_distance, srgb=self.colour_difference, rgbim=np.ascontiguousarray(image), compat=-self.colour_weight * shares
         )
         return np.asarray(field.inference(self.iterations), np.float32).reshape(count, height, width)

@@ -16,6 +16,7 @@ from seedbed.types import Image
 def infer(
     image: Image,
     energy: npt.NDArray[np.float32],
+    shares: npt.NDArray[np.float32],
     *,
     smooth_distance: float,
     smooth_weight: float,
@@ -28,6 +29,7 @@ def infer(
     """Probabilities (label, y, x) after some rounds; None where the distances are too small for this way.
 
     energy: of each label at each pixel (label, y, x).
+    shares: of each label's probability, how much attracts it (label,).
     """
     count, height, width = energy.shape
     rows, columns = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
@@ -38,7 +40,9 @@ def infer(
     if smooth is None or colour is None:
         return None
     given = -torch.from_numpy(np.ascontiguousarray(energy.reshape(count, -1).T)).to(device)  # (pixel, label)
+    attracting = torch.from_numpy(shares).to(device)
     beliefs = given.softmax(dim=1)
     for _ in range(iterations):
-        beliefs = (given + smooth_weight * smooth.filter(beliefs) + colour_weight * colour.filter(beliefs)).softmax(dim=1)
+        messages = smooth_weight * smooth.filter(beliefs) + colour_weight * colour.filter(beliefs)
+        beliefs = (given + attracting * messages).softmax(dim=1)
     return np.ascontiguousarray(beliefs.T.cpu().numpy()).reshape(count, height, width)

@@ -17,6 +17,7 @@ from seedbed.types import Image
 from tests.support.devices import answer_on_cpu
 
 RANDOM = np.random.default_rng(3)
+ONES = np.ones(200, np.float32)
 
 
 def make_image(kind: str, size: tuple[int, int]) -> Image:
@@ -34,9 +35,13 @@ def make_energy(labels: int, size: tuple[int, int]) -> npt.NDArray[np.float32]:
 
 def run(field: DenseCrf, image: Image, energy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     constants: dict[str, Any] = {name: getattr(field, name) for name in NUMBERS}
-    made = mean_field.infer(image, energy, **constants, device="cpu")
+    made = mean_field.infer(image, energy, ONES[: len(energy)], **constants, device="cpu")
     assert made is not None
     return made
+
+
+def run_pydensecrf(field: DenseCrf, image: Image, energy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return field._infer(image, energy, "cpu", stand_for=ONES[: len(energy)])
 
 
 def field_of(preset: str) -> DenseCrf:
@@ -53,7 +58,7 @@ def own(*numbers: float) -> DenseCrf:
 @pytest.mark.parametrize("kind", ["photo", "noise", "flat"])
 def test_all_presets_give_what_pydensecrf_gives(preset: str, kind: str) -> None:
     image, energy, field = make_image(kind, (29, 52)), make_energy(5, (29, 52)), field_of(preset)
-    made, expected = run(field, image, energy), field._infer(image, energy, "cpu")
+    made, expected = run(field, image, energy), run_pydensecrf(field, image, energy)
     assert np.allclose(made, expected, atol=2e-3) and np.median(abs(made - expected)) < 1e-5
     assert np.array_equal(made.argmax(axis=0), expected.argmax(axis=0))
 
@@ -62,7 +67,7 @@ def test_all_presets_give_what_pydensecrf_gives(preset: str, kind: str) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 1), (13, 22)])
 def test_any_number_of_labels_and_any_size(labels: int, size: tuple[int, int]) -> None:
     image, energy, field = make_image("photo", size), make_energy(labels, size), field_of("superpixels")
-    made, expected = run(field, image, energy), field._infer(image, energy, "cpu")
+    made, expected = run(field, image, energy), run_pydensecrf(field, image, energy)
     assert made.shape == (labels, *size) and np.allclose(made, expected, atol=1e-4)
     assert np.array_equal(made.argmax(axis=0), expected.argmax(axis=0))
 
@@ -76,9 +81,9 @@ def test_no_rounds_leave_beliefs_as_they_are() -> None:
 def test_where_corners_cannot_be_numbered_pydensecrf_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
     image, energy, field = make_image("noise", (9, 14)), make_energy(3, (9, 14)), own(2, 3, 0.01, 0.01, 4, 2)
     constants: dict[str, Any] = {name: getattr(field, name) for name in NUMBERS}
-    assert mean_field.infer(image, energy, **constants, device="cpu") is None
+    assert mean_field.infer(image, energy, ONES[:3], **constants, device="cpu") is None
     monkeypatch.setattr(mean_field, "infer", lambda *_, **__: None)
-    assert np.array_equal(field._infer(image, energy, "cuda"), field._infer(image, energy, "cpu"))
+    assert np.array_equal(field._infer(image, energy, "cuda", stand_for=ONES[:3]), run_pydensecrf(field, image, energy))
 
 
 def test_a_device_other_than_the_cpu_takes_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
