@@ -1,7 +1,7 @@
 """Labels that are far apart share a channel, so that filters need fewer channels than there are labels.
 
-A label counts where it lies. What a filter with a limited reach makes of two labels farther apart than that reach is the same in one channel
-as in two; afterwards, each pixel of the channel belongs to the label that is nearest.
+A filter with a limited reach makes the same of two labels, whether they share a channel or not, if they are farther apart than it reaches.
+Afterwards, each pixel of the channel belongs to the label that is nearest.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-CELLS_PER_REACH = 4  # distances are measured in square cells, so as not to compare all pixels; more cells find a few labels more that may share
+CELLS_PER_REACH = 4  # distances are measured between square cells, so as not to compare all pixels; smaller ones hardly save channels
 SMALLEST_CELL = 8  # pixels
 
 
@@ -41,7 +41,7 @@ class Channels:
 
 
 def _find_neighbours(labels: npt.NDArray[np.int32], *, count: int, reach: float) -> npt.NDArray[np.bool_]:
-    """Whether two different labels (count, count) have pixels nearer than the reach; a few that are a cell farther apart may count too."""
+    """Whether two different labels (count, count) have pixels nearer than the reach, or than two cells more."""
     height, width = labels.shape
     cell = max(SMALLEST_CELL, int(reach / CELLS_PER_REACH))
     covered = np.zeros((count, (height - 1) // cell + 1, (width - 1) // cell + 1), np.uint8)

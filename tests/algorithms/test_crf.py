@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 from pydensecrf.utils import unary_from_labels
 
 from seedbed.algorithms.crf import NUMBERS, PRESETS, DenseCrf
+from seedbed.types import Image
 from tests.support.oracles import dense_crf, photograph
 
 FIELD = DenseCrf(preset="own", smooth_distance=2, smooth_weight=3, colour_distance=20, colour_difference=10, colour_weight=4, iterations=5)
@@ -130,3 +132,46 @@ def test_labels_are_those_of_pydensecrf_s_energy_of_labels(count: int) -> None:
     found = OWN.labels(image, labels, count=count, certainty=0.6)
     assert np.array_equal(found, expected) and found.dtype == np.int32
     assert not np.array_equal(found, labels)
+
+
+# --- Many labels ---
+
+
+def make_regions(count: int, size: tuple[int, int], *, seed: int = 0) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
+    """Regions around places that are strewn over the image, in patches."""
+    random, (height, width) = np.random.default_rng(seed), size
+    places = random.uniform(0, 1, (count, 2)) * size
+    grid = np.stack(np.mgrid[:height, :width], axis=-1) // 7 * 7
+    return np.asarray(np.linalg.norm(grid[:, :, None] - places, axis=-1).argmin(axis=-1), np.int32)
+
+
+@pytest.mark.parametrize(
+    ("preset", "count", "certainty"),
+    [*((preset, 20, 0.7) for preset in PRESETS), *(("superpixels", count, 0.7) for count in (2, 100)), ("superpixels", 40, 0.3)],
+)
+def test_labels_are_those_of_a_channel_for_each(preset: str, count: int, certainty: float) -> None:
+    numbers, size = PRESETS[preset], (27, 203)
+    image, labels = photograph(size), make_regions(count, size)
+    field = DenseCrf(preset=preset, **dict(zip(NUMBERS, numbers, strict=True)))  # type: ignore[arg-type]
+    energy = unary_from_labels(labels, count, gt_prob=certainty, zero_unsure=False).reshape(count, *size)
+    expected = dense_crf(image, energy, smooth=numbers[:2], colour=numbers[2:5], iterations=int(numbers[5])).argmax(axis=0)  # type: ignore[arg-type]
+    assert np.array_equal(field.labels(image, labels, count=count, certainty=certainty), expected)
+
+
+def test_far_labels_share_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, infer = list[int](), DenseCrf._infer
+
+    def count_rows(self: DenseCrf, image: Image, energy: Any, *given: Any, **named: Any) -> Any:
+        rows.append(len(energy))
+        return infer(self, image, energy, *given, **named)
+
+    monkeypatch.setattr(DenseCrf, "_infer", count_rows)
+    size = (30, 400)
+    OWN.labels(photograph(size), make_regions(100, size), count=100, certainty=0.7)
+    assert rows[0] < 40
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 1)])
+def test_labels_of_tiny_images(size: tuple[int, int]) -> None:
+    labels = np.full(size, 3, np.int32)
+    assert np.array_equal(OWN.labels(photograph(size), labels, count=200, certainty=0.7), labels)
