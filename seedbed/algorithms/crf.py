@@ -99,13 +99,13 @@ class DenseCrf:
 
         stand_for: number of labels that each row of the energy stands for; they are alike everywhere.
         """
-        shares = 1 / stand_for  # of a row's probability, which is that of all its labels, one has so much to attract itself with
+        shares = np.reciprocal(stand_for)  # a row has the probability of all its labels, and each is attracted by its own alone
         if device != "cpu":
             from seedbed.algorithms.mean_field import infer  # with torch, for which nobody pays on a CPU
 
-            made = infer(image, energy, shares, **{name: getattr(self, name) for name in NUMBERS}, device=device)
+            made = infer([image], [energy], [shares], **{name: getattr(self, name) for name in NUMBERS}, device=device)
             if made is not None:
-                return made
+                return made[0]
         count, height, width = energy.shape
         field = pydensecrf.densecrf.DenseCRF2D(width, height, count)
         field.setUnaryEnergy(np.ascontiguousarray(energy.reshape(count, -1), dtype=np.float32))

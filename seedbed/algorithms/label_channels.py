@@ -75,4 +75,4 @@ def _spread(labels: npt.NDArray[np.int32], known: npt.NDArray[np.bool_]) -> npt.
     _, nearest = cv2.distanceTransformWithLabels((~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     numbered = np.zeros(int(nearest.max()) + 1, np.int32)
     numbered[nearest[known]] = labels[known]
-    return numbered[nearest]
+    return np.asarray(numbered[nearest], np.int32)

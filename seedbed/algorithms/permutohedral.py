@@ -24,16 +24,19 @@ LARGEST_CODE = 2**62
 class Lattice:
     """A Gaussian filter with a standard deviation of 1 over some points, normalised on both sides as in Krähenbühl and Koltun."""
 
-    splat: Tensor  # sparse (corner, point); the last corner is none
+    splat: Tensor  # sparse (corner, point); the last corner is none, and holds nothing
     slice: Tensor  # sparse (point, corner)
     neighbours: Tensor  # (axis, 2, corner): before and after along each axis
     norm: Tensor  # (point, 1)
 
     @classmethod
-    def build(cls, points: Tensor) -> Lattice | None:
-        """The filter over points (N, d). None where they are so far apart that corners cannot be numbered in 64 bits."""
+    def build(cls, points: Tensor, groups: Tensor) -> Lattice | None:
+        """The filter over points (N, d). None where they are so far apart that corners cannot be numbered in 64 bits.
+
+        groups: of each point, from 0 on (N,); points of different groups do not see each other.
+        """
         corners, weights = _find_corners(points)
-        numbered = _number_corners(corners)
+        numbered = _number_corners(corners, groups)
         if numbered is None:
             return None
         codes, steps = numbered
@@ -53,8 +56,7 @@ class Lattice:
         """Filtered values (N, channel)."""
         held = self.splat @ (values * self.norm)
         for before, after in self.neighbours:
-            held = held + (held[before] + held[after]) / 2
-            held[-1] = 0
+            held = held.add(held[before].add_(held[after]), alpha=0.5)  # on a GPU, few labels take as long as it takes to start operations
         return (self.slice @ held) * self.norm  # a constant factor, as the paper has one, would cancel out
 
 
@@ -85,16 +87,21 @@ def _find_corners(points: Tensor) -> tuple[Tensor, Tensor]:
     return corners, weights[:, : axes + 1]
 
 
-def _number_corners(corners: Tensor) -> tuple[Tensor, list[int]] | None:
-    """A number for every corner (N, d + 1), and by how much it grows along each axis of the lattice; None where numbers are too large."""
+def _number_corners(corners: Tensor, groups: Tensor) -> tuple[Tensor, list[int]] | None:
+    """A number for every corner (N, d + 1), and by how much it grows along each axis of the lattice; None where numbers are too large.
+
+    groups: of each point (N,), whose corners have other numbers than those of other groups, and other neighbours.
+    """
     axes = corners.shape[-1]
     low, high = corners.amin(dim=(0, 1)) - axes, corners.amax(dim=(0, 1)) + axes  # room for neighbours
     spans = (high - low + 1).tolist()
-    if math.prod(spans) >= LARGEST_CODE:
+    if math.prod(spans) * (int(groups.max()) + 1) >= LARGEST_CODE:
         return None
     bases = [math.prod(spans[axis + 1 :]) for axis in range(axes)]
     code = ((corners - low) * torch.tensor(bases, device=corners.device)).sum(dim=-1)
-    return code, [-sum(bases) + (axes + 1) * (bases[axis] if axis < axes else 0) for axis in range(axes + 1)]
+    return code + math.prod(spans) * groups[:, None], [
+        -sum(bases) + (axes + 1) * (bases[axis] if axis < axes else 0) for axis in range(axes + 1)
+    ]
 
 
 def _compress(rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:

@@ -141,7 +141,7 @@ def make_regions(count: int, size: tuple[int, int], *, seed: int = 0) -> np.ndar
     """Regions around places that are strewn over the image, in patches."""
     random, (height, width) = np.random.default_rng(seed), size
     places = random.uniform(0, 1, (count, 2)) * size
-    grid = np.stack(np.mgrid[:height, :width], axis=-1) // 7 * 7
+    grid = np.moveaxis(np.indices((height, width)), 0, -1) // 7 * 7
     return np.asarray(np.linalg.norm(grid[:, :, None] - places, axis=-1).argmin(axis=-1), np.int32)
 
 

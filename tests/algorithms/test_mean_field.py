@@ -35,9 +35,9 @@ def make_energy(labels: int, size: tuple[int, int]) -> npt.NDArray[np.float32]:
 
 def run(field: DenseCrf, image: Image, energy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     constants: dict[str, Any] = {name: getattr(field, name) for name in NUMBERS}
-    made = mean_field.infer(image, energy, ONES[: len(energy)], **constants, device="cpu")
+    made = mean_field.infer([image], [energy], [ONES[: len(energy)]], **constants, device="cpu")
     assert made is not None
-    return made
+    return made[0]
 
 
 def run_pydensecrf(field: DenseCrf, image: Image, energy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -81,7 +81,7 @@ def test_no_rounds_leave_beliefs_as_they_are() -> None:
 def test_where_corners_cannot_be_numbered_pydensecrf_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
     image, energy, field = make_image("noise", (9, 14)), make_energy(3, (9, 14)), own(2, 3, 0.01, 0.01, 4, 2)
     constants: dict[str, Any] = {name: getattr(field, name) for name in NUMBERS}
-    assert mean_field.infer(image, energy, ONES[:3], **constants, device="cpu") is None
+    assert mean_field.infer([image], [energy], [ONES[:3]], **constants, device="cpu") is None
     monkeypatch.setattr(mean_field, "infer", lambda *_, **__: None)
     assert np.array_equal(field._infer(image, energy, "cuda", stand_for=ONES[:3]), run_pydensecrf(field, image, energy))
 
@@ -96,12 +96,34 @@ def test_a_device_other_than_the_cpu_takes_tensors(monkeypatch: pytest.MonkeyPat
     assert np.array_equal(made, field.labels(image, labels, count=3, certainty=0.7)) and asked == ["cuda", "cuda"]
 
 
+def test_several_images_give_what_each_gives_alone() -> None:
+    sizes, counts, field = [(13, 22), (1, 1), (29, 17)], [5, 2, 9], field_of("irn")
+    images = [make_image(kind, size) for kind, size in zip(["photo", "flat", "noise"], sizes, strict=True)]
+    energies = [make_energy(count, size) for count, size in zip(counts, sizes, strict=True)]
+    shares = [np.linspace(0.1, 1, count, dtype=np.float32) for count in counts]
+    constants: dict[str, Any] = {name: getattr(field, name) for name in NUMBERS}
+    together = mean_field.infer(images, energies, shares, **constants, device="cpu")
+    assert together is not None
+    for image, energy, share, made in zip(images, energies, shares, together, strict=True):
+        alone = mean_field.infer([image], [energy], [share], **constants, device="cpu")
+        assert alone is not None and np.allclose(made, alone[0], atol=1e-5) and made.shape == energy.shape
+        assert np.array_equal(made.argmax(axis=0), alone[0].argmax(axis=0))
+
+
+def test_labels_that_share_rows_are_the_same_as_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer_on_cpu(monkeypatch)
+    field, image = own(2, 3, 5, 40, 10, 5), make_image("photo", (9, 160))
+    labels = np.repeat(np.arange(20, dtype=np.int32), 8)[None].repeat(9, 0)
+    made = field.labels(image, labels, count=20, certainty=0.3, device="cuda")
+    assert np.array_equal(made, field.labels(image, labels, count=20, certainty=0.3)) and not np.array_equal(made, labels)
+
+
 # --- The lattice ---
 
 
 def test_a_filter_is_close_to_a_gaussian() -> None:
     points = torch.from_numpy(RANDOM.uniform(0, 4, (60, 2))).float()
-    lattice = Lattice.build(points)
+    lattice = Lattice.build(points, torch.zeros(60, dtype=torch.long))
     assert lattice is not None
     kernel = lattice.filter(torch.eye(60))
     true = torch.exp(-(torch.cdist(points, points) ** 2) / 2)
@@ -111,7 +133,14 @@ def test_a_filter_is_close_to_a_gaussian() -> None:
 
 def test_points_far_apart_do_not_see_each_other() -> None:
     points = torch.tensor([[0.0, 0.0], [50.0, 0.0], [0.0, 50.0]])
-    lattice = Lattice.build(points)
+    lattice = Lattice.build(points, torch.zeros(3, dtype=torch.long))
     assert lattice is not None
     kernel = lattice.filter(torch.eye(3))
     assert torch.equal(kernel * (1 - torch.eye(3)), torch.zeros(3, 3)) and bool((kernel.diagonal() > 0.5).all())
+
+
+def test_points_of_different_groups_do_not_see_each_other() -> None:
+    points, groups = torch.zeros(4, 2), torch.tensor([0, 1, 1, 2])
+    lattice = Lattice.build(points, groups)
+    assert lattice is not None
+    assert torch.equal(lattice.filter(torch.eye(4)) > 0, groups[:, None] == groups)
