@@ -60,7 +60,7 @@ class DenseCrf:
         return self
 
     def memory(self, labels: int, extents: Mapping[str, int]) -> int:
-        """An estimate of the bytes that inference holds at once for an image of the largest size.
+        """An estimate of the bytes that inference on a CPU holds at once for an image of the largest size; tensors on a GPU hold more.
 
         extents: lengths of dimensions by name.
         """
