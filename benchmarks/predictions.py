@@ -147,7 +147,8 @@ class Inquiry:
         truth = self.truth[image]
         assert truth is not None, "images without one were left out"
         tally = tallies.setdefault(name, Tally({}, []))
-        for kind, labels in self.judge.from_probabilities(picture, answer.resize(self.data.size(image))).items():
+        [made] = self.judge.from_probabilities([picture], [answer.resize(self.data.size(image))])
+        for kind, labels in made.items():
             counts = metrics.confusion(truth, labels, num_classes=self.data.num_classes)
             tally.counts[kind] = tally.counts.get(kind, np.zeros_like(counts)) + counts
         tally.kilobytes.append(kilobytes)

@@ -40,7 +40,7 @@ def beliefs() -> npt.NDArray[np.float32]:
 
 def refine(number: int, *, classes: int = PRESENT) -> npt.NDArray[np.int64]:
     """Labels of a photograph."""
-    return np.asarray(CRF.probabilities(photograph(number), beliefs()[:classes]).argmax(axis=0))
+    return np.asarray(CRF.probabilities([photograph(number)], [beliefs()[:classes]])[0].argmax(axis=0))
 
 
 def with_processes(count: int, images: int) -> None:

@@ -36,7 +36,7 @@ def refine(image: Image, regions: npt.NDArray[np.int32], *, count: int) -> npt.N
 def refine_each(image: Image, regions: npt.NDArray[np.int32], *, count: int) -> npt.NDArray[np.int32]:
     """With a channel for each region."""
     beliefs = np.where(regions == np.arange(count)[:, None, None], CERTAINTY, (1 - CERTAINTY) / (count - 1)).astype(np.float32)
-    return np.asarray(CRF.probabilities(image, beliefs).argmax(axis=0), np.int32)
+    return np.asarray(CRF.probabilities([image], [beliefs])[0].argmax(axis=0), np.int32)
 
 
 if __name__ == "__main__":

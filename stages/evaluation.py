@@ -17,6 +17,18 @@ from seedbed.store.schemas import Columns
 from seedbed.types import LabelMap, Probabilities
 
 
+def label_predictions(
+    method: evaluation.Method, pictures: Images, predictions: Artifact | None, place: Place, images: Sequence[str]
+) -> dict[str, dict[str, LabelMap]]:
+    """Labels of those images that have a prediction, by their kind."""
+    if predictions is None:
+        return {}
+    predicted = [image for image in images if image in predictions]
+    enlarged = [enlarge(predictions, image) for image in predicted]
+    made = method.from_probabilities([pictures[image] for image in predicted], enlarged, device=place.device)
+    return dict(zip(predicted, made, strict=True))
+
+
 def enlarge(predictions: Artifact, image: str) -> Probabilities:
     """A prediction at the size of its image."""
     return read_probabilities(predictions, image).resize(predictions.size(image))
@@ -36,18 +48,19 @@ def judge(
 ) -> Iterator[Columns]:
     """Hold labels against their truth, and against the classes that images contain: those of training images, and what is predicted."""
     how = Judge(kinds, num_classes, method.boundaries, method.sweep.thresholds, method.size_bounds)
-    for image in images:
-        labels, class_maps, regions = {}, None, None
-        if image in chosen:
-            if judged.class_maps is not None:
-                class_maps = read_class_maps(judged.class_maps, image).resize(judged.class_maps.size(image))
-                labels[CLASS_MAPS] = method.from_class_maps(class_maps)
-            if judged.superpixels is not None:
-                regions = read_entry(judged.superpixels, "regions", image)
-            labels |= {name: read_entry(artifact, "labels", image) for name, artifact in judged.labels.items()}
-        if judged.predictions is not None and image in judged.predictions:
-            labels |= method.from_probabilities(pictures[image], enlarge(judged.predictions, image), device=place.device)
-        yield how.columns(truth[image], labels, contained=contained.get(image), class_maps=class_maps, regions=regions)
+    for group in place.group(images):
+        predicted = label_predictions(method, pictures, judged.predictions, place, group)
+        for image in group:
+            labels, class_maps, regions = {}, None, None
+            if image in chosen:
+                if judged.class_maps is not None:
+                    class_maps = read_class_maps(judged.class_maps, image).resize(judged.class_maps.size(image))
+                    labels[CLASS_MAPS] = method.from_class_maps(class_maps)
+                if judged.superpixels is not None:
+                    regions = read_entry(judged.superpixels, "regions", image)
+                labels |= {name: read_entry(artifact, "labels", image) for name, artifact in judged.labels.items()}
+            labels |= predicted.get(image, {})
+            yield how.columns(truth[image], labels, contained=contained.get(image), class_maps=class_maps, regions=regions)
 
 
 def main(run: Run) -> None:

@@ -14,9 +14,10 @@ from seedbed.store.schemas import Columns
 
 def refine(method: refinement.Method, pictures: Images, maps: Artifact, place: Place, images: Sequence[str]) -> Iterator[Columns]:
     """Pseudo masks of images."""
-    for image in images:
-        made = method.refine(pictures[image], read_class_maps(maps, image).resize(maps.size(image)), device=place.device)
-        yield {"labels": made.labels, "confidence": made.confidence}
+    for group in place.group(images):
+        resized = [read_class_maps(maps, image).resize(maps.size(image)) for image in group]
+        for made in method.refine([pictures[image] for image in group], resized, device=place.device):
+            yield {"labels": made.labels, "confidence": made.confidence}
 
 
 def main(run: Run) -> None:

@@ -5,7 +5,7 @@ Paper: Krähenbühl and Koltun, "Efficient Inference in Fully Connected CRFs wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -17,6 +17,7 @@ from seedbed.algorithms.label_channels import Channels
 from seedbed.methods import parameters
 from seedbed.types import Image
 
+Floats = npt.NDArray[np.float32]
 Distance = Annotated[float, Field(ge=0.01, le=100_000)]  # pydensecrf crashes at far smaller ones
 Weight = Annotated[float, Field(ge=0, le=100_000)]
 
@@ -66,10 +67,13 @@ class DenseCrf:
         """
         return BYTES_PER_LABEL * labels * extents["y"] * extents["x"]
 
-    def probabilities(self, image: Image, beliefs: npt.NDArray[np.float32], *, device: str = "cpu") -> npt.NDArray[np.float32]:
-        """Probabilities (label, y, x) after inference. The beliefs need not sum to 1."""
-        energy = -np.log(np.clip(beliefs, SMALLEST_PROBABILITY, 1.0))
-        return self._infer(image, energy, device, stand_for=np.ones(len(beliefs), np.float32))
+    def probabilities(self, images: Sequence[Image], beliefs: Sequence[Floats], *, device: str = "cpu") -> list[Floats]:
+        """Probabilities (label, y, x) of each image after inference. The beliefs need not sum to 1.
+
+        On a GPU all images are inferred together, because for few labels starting an operation takes longer than the operation.
+        """
+        energies = [-np.log(np.clip(one, SMALLEST_PROBABILITY, 1.0)) for one in beliefs]
+        return self._infer(images, energies, device, stand_for=[np.ones(len(one), np.float32) for one in beliefs])
 
     def labels(
         self, image: Image, labels: npt.NDArray[np.int32], *, count: int, certainty: float, device: str = "cpu"
@@ -89,23 +93,26 @@ class DenseCrf:
         other = -np.log(stand_for * (1.0 - certainty) / (count - 1), dtype=np.float32)
         energy = np.broadcast_to(other[:, None, None], (len(other), *labels.shape)).copy()
         np.put_along_axis(energy, channels.of_pixels[None], np.float32(-np.log(certainty)), axis=0)
-        refined = self._infer(image, energy, device, stand_for=stand_for)[: channels.count]
-        return channels.restore(refined.argmax(axis=0))
+        [refined] = self._infer([image], [energy], device, stand_for=[stand_for])
+        return channels.restore(refined[: channels.count].argmax(axis=0))
 
-    def _infer(
-        self, image: Image, energy: npt.NDArray[np.float32], device: str, *, stand_for: npt.NDArray[np.float32]
-    ) -> npt.NDArray[np.float32]:
-        """Probabilities. On a CPU pydensecrf is several times faster than tensors, which give the same labels.
+    def _infer(self, images: Sequence[Image], energies: Sequence[Floats], device: str, *, stand_for: Sequence[Floats]) -> list[Floats]:
+        """Probabilities of each image. On a CPU pydensecrf is several times faster than tensors, which give the same labels.
 
-        stand_for: number of labels that each row of the energy stands for; they are alike everywhere.
+        stand_for: number of labels that each row of an energy stands for; they are alike everywhere.
         """
-        shares = np.reciprocal(stand_for)  # a row has the probability of all its labels, and each is attracted by its own alone
-        if device != "cpu":
+        shares = [
+            np.reciprocal(one) for one in stand_for
+        ]  # a row has the probability of all its labels, and each is attracted by its own alone
+        if images and device != "cpu":
             from seedbed.algorithms.mean_field import infer  # with torch, for which nobody pays on a CPU
 
-            made = infer([image], [energy], [shares], **{name: getattr(self, name) for name in NUMBERS}, device=device)
+            made = infer(images, energies, shares, **{name: getattr(self, name) for name in NUMBERS}, device=device)
             if made is not None:
-                return made[0]
+                return made
+        return [self._infer_on_cpu(*each) for each in zip(images, energies, shares, strict=True)]
+
+    def _infer_on_cpu(self, image: Image, energy: Floats, shares: Floats) -> Floats:
         count, height, width = energy.shape
         field = pydensecrf.densecrf.DenseCRF2D(width, height, count)
         field.setUnaryEnergy(np.ascontiguousarray(energy.reshape(count, -1), dtype=np.float32))

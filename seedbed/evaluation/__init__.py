@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -93,5 +93,10 @@ class Method(methods.Method):
         """Labels of class maps at the declared threshold. Maps have the image's size."""
 
     @abstractmethod
-    def from_probabilities(self, image: Image, probabilities: Probabilities, *, device: str = "cpu") -> dict[str, LabelMap]:
-        """Labels of a prediction, by their kind: all of `PREDICTED`. Maps have the image's size."""
+    def from_probabilities(
+        self, images: Sequence[Image], probabilities: Sequence[Probabilities], *, device: str = "cpu"
+    ) -> list[dict[str, LabelMap]]:
+        """Labels of each prediction, by their kind: all of `PREDICTED`. Maps have the image's size.
+
+        The result for an image does not depend on the others.
+        """

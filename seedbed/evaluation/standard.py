@@ -8,7 +8,7 @@ oracle that it is, for comparison with papers that search it with the truth at h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Self
 
 import numpy as np
@@ -47,6 +47,8 @@ class Standard(evaluation.Method):
         classes = np.array([BACKGROUND, *class_maps.classes], np.uint8)
         return np.asarray(classes[np.concatenate([background, class_maps.maps]).argmax(axis=0)], np.uint8)
 
-    def from_probabilities(self, image: Image, probabilities: Probabilities, *, device: str = "cpu") -> dict[str, LabelMap]:
-        refined = Probabilities(self.crf.probabilities(image, probabilities.maps, device=device))
-        return {PREDICTIONS: probabilities.labels, REFINED: refined.labels}
+    def from_probabilities(
+        self, images: Sequence[Image], probabilities: Sequence[Probabilities], *, device: str = "cpu"
+    ) -> list[dict[str, LabelMap]]:
+        refined = self.crf.probabilities(images, [one.maps for one in probabilities], device=device)
+        return [{PREDICTIONS: one.labels, REFINED: Probabilities(maps).labels} for one, maps in zip(probabilities, refined, strict=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Annotated
 
 from seedbed import methods
@@ -22,5 +23,8 @@ class Method(methods.Method):
     """From class maps to a pseudo mask."""
 
     @abstractmethod
-    def refine(self, image: Image, class_maps: ClassMaps, *, device: str = "cpu") -> PseudoMask:
-        """Labels of the image's classes and background, or 255, with their confidence. Maps have the image's size."""
+    def refine(self, images: Sequence[Image], class_maps: Sequence[ClassMaps], *, device: str = "cpu") -> list[PseudoMask]:
+        """For each image, labels of its classes and background, or 255, with their confidence. Maps have the image's size.
+
+        The result for an image does not depend on the others.
+        """

@@ -10,10 +10,11 @@ Differs from the paper: classes that the image does not contain are left out, wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from seedbed import refinement
@@ -32,11 +33,16 @@ class Crf(refinement.Method):
     def memory(self, extents: Mapping[str, int]) -> int:
         return self.crf.memory(2, extents)  # background and one class at the least
 
-    def refine(self, image: Image, class_maps: ClassMaps, *, device: str = "cpu") -> PseudoMask:
-        if not class_maps.classes:
-            return PseudoMask.empty((image.shape[0], image.shape[1]))
+    def refine(self, images: Sequence[Image], class_maps: Sequence[ClassMaps], *, device: str = "cpu") -> list[PseudoMask]:
+        places = [place for place, maps in enumerate(class_maps) if maps.classes]
+        beliefs = [self._add_background(class_maps[place]) for place in places]
+        inferred = self.crf.probabilities([images[place] for place in places], beliefs, device=device)
+        masks = [PseudoMask.empty((image.shape[0], image.shape[1])) for image in images]
+        for place, probabilities in zip(places, inferred, strict=True):
+            classes = np.array([BACKGROUND, *class_maps[place].classes], np.uint8)
+            masks[place] = PseudoMask.of(classes[probabilities.argmax(axis=0)], probabilities.max(axis=0))
+        return masks
+
+    def _add_background(self, class_maps: ClassMaps) -> npt.NDArray[np.float32]:
         background = (1.0 - class_maps.maps.max(axis=0)) ** self.background_power
-        beliefs = np.concatenate([background[None], class_maps.maps]).astype(np.float32)
-        classes = np.array([BACKGROUND, *class_maps.classes], np.uint8)
-        probabilities = self.crf.probabilities(image, beliefs, device=device)
-        return PseudoMask.of(classes[probabilities.argmax(axis=0)], probabilities.max(axis=0))
+        return np.concatenate([background[None], class_maps.maps]).astype(np.float32)

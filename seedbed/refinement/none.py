@@ -9,6 +9,7 @@ Differs from the paper: not applicable.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
@@ -16,16 +17,19 @@ from pydantic import Field
 
 from seedbed import refinement
 from seedbed.methods import method
-from seedbed.types import BACKGROUND, ClassMaps, Image, PseudoMask
+from seedbed.types import BACKGROUND, ClassMaps, Image, PseudoMask, Size
 
 
 @method
 class Nothing(refinement.Method):
     threshold: Annotated[float, Field(ge=0, lt=1)]  # class maps above it become labels
 
-    def refine(self, image: Image, class_maps: ClassMaps, *, device: str = "cpu") -> PseudoMask:
+    def refine(self, images: Sequence[Image], class_maps: Sequence[ClassMaps], *, device: str = "cpu") -> list[PseudoMask]:
+        return [self._cut(maps, (image.shape[0], image.shape[1])) for image, maps in zip(images, class_maps, strict=True)]
+
+    def _cut(self, class_maps: ClassMaps, size: Size) -> PseudoMask:
         if not class_maps.classes:
-            return PseudoMask.empty((image.shape[0], image.shape[1]))
+            return PseudoMask.empty(size)
         best = np.asarray(class_maps.classes, np.uint8)[class_maps.maps.argmax(axis=0)]
         strongest = class_maps.maps.max(axis=0)
         above = strongest > self.threshold

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -14,6 +15,10 @@ class Place:
     def key(self, image_id: str) -> str:
         """Identity of what a result follows from, which no device is."""
         return ""
+
+    def group(self, image_ids: Sequence[str]) -> list[Sequence[str]]:
+        """What is worked on at once: on a CPU single images, which need less memory; on a GPU all of them."""
+        return [image_ids] if self.device != "cpu" else [[one] for one in image_ids]
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def crf() -> Finding:
     field = DenseCrf(
         preset="own", smooth_distance=1, smooth_weight=1, colour_distance=1, colour_difference=1, colour_weight=1, iterations=1
     )
-    beliefs = field.probabilities(np.zeros((4, 6, 3), np.uint8), np.full((2, 4, 6), 0.5, np.float32))
+    [beliefs] = field.probabilities([np.zeros((4, 6, 3), np.uint8)], [np.full((2, 4, 6), 0.5, np.float32)])
     return Finding("crf", bool(np.allclose(beliefs, 0.5)), f"pydensecrf2 {importlib.metadata.version('pydensecrf2')}")
 
 

@@ -85,7 +85,8 @@ class Model:
         [predicted] = self.method.predict(self.trained.load(), [shrunk], device=self.trained.device)
         if not with_crf:
             return find_likeliest(predicted, size)
-        labels = self.judge.from_probabilities(shrunk, predicted.resize(fitted))["predictions_crf"]
+        [made] = self.judge.from_probabilities([shrunk], [predicted.resize(fitted)])
+        labels = made["predictions_crf"]
         if fitted == size:
             return labels
         classes = np.arange(len(predicted.maps), dtype=np.uint8)[:, None, None]

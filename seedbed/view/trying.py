@@ -42,7 +42,8 @@ def _seeds(method: seeds.Method, settings: seeds.Settings, library: Library, ima
 
 
 def _refinement(method: refinement.Method, settings: refinement.Settings, library: Library, image_id: str) -> npt.NDArray[Any]:
-    return method.refine(library.photo(image_id), _class_maps(settings.class_maps, library, image_id)).labels
+    [made] = method.refine([library.photo(image_id)], [_class_maps(settings.class_maps, library, image_id)])
+    return made.labels
 
 
 def _evaluation(method: evaluation.Method, settings: evaluation.Settings, library: Library, image_id: str) -> npt.NDArray[Any]:

@@ -10,7 +10,6 @@ import pytest
 from pydensecrf.utils import unary_from_labels
 
 from seedbed.algorithms.crf import NUMBERS, PRESETS, DenseCrf
-from seedbed.types import Image
 from tests.support.oracles import dense_crf, photograph
 
 FIELD = DenseCrf(preset="own", smooth_distance=2, smooth_weight=3, colour_distance=20, colour_difference=10, colour_weight=4, iterations=5)
@@ -21,7 +20,7 @@ GREY = np.full((6, 10, 3), 128, np.uint8)
 
 def test_no_iterations_leave_beliefs_as_they_are_but_for_their_sum() -> None:
     beliefs = 0.1 + 0.9 * RANDOM.random((3, 6, 10), np.float32)
-    probabilities = dataclasses.replace(FIELD, iterations=0).probabilities(IMAGE, beliefs)
+    [probabilities] = dataclasses.replace(FIELD, iterations=0).probabilities([IMAGE], [beliefs])
     assert np.allclose(probabilities, beliefs / beliefs.sum(axis=0), atol=1e-5)
     assert np.array_equal(probabilities.argmax(axis=0), beliefs.argmax(axis=0))
 
@@ -34,7 +33,8 @@ def test_no_iterations_leave_labels_as_they_are() -> None:
 def test_no_weight_changes_no_label() -> None:
     weightless = dataclasses.replace(FIELD, smooth_weight=0, colour_weight=0)
     beliefs = RANDOM.random((3, 6, 10), np.float32)
-    assert np.array_equal(weightless.probabilities(IMAGE, beliefs).argmax(axis=0), beliefs.argmax(axis=0))
+    [probabilities] = weightless.probabilities([IMAGE], [beliefs])
+    assert np.array_equal(probabilities.argmax(axis=0), beliefs.argmax(axis=0))
     labels = RANDOM.integers(0, 4, (6, 10)).astype(np.int32)
     assert np.array_equal(weightless.labels(IMAGE, labels, count=4, certainty=0.7), labels)
 
@@ -72,7 +72,7 @@ def test_one_label_stays_the_only_one(count: int) -> None:
 
 @pytest.mark.parametrize("beliefs", [np.zeros((3, 6, 10)), np.full((3, 6, 10), 7.0), np.ones((1, 6, 10))])
 def test_probabilities_sum_to_one_whatever_was_believed(beliefs: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
-    probabilities = FIELD.probabilities(IMAGE, beliefs.astype(np.float32))
+    [probabilities] = FIELD.probabilities([IMAGE], [beliefs.astype(np.float32)])
     assert probabilities.dtype == np.float32 and probabilities.shape == beliefs.shape
     assert np.allclose(probabilities.sum(axis=0), 1, atol=1e-5)
     assert np.allclose(probabilities, 1 / len(beliefs), atol=1e-5)
@@ -81,8 +81,8 @@ def test_probabilities_sum_to_one_whatever_was_believed(beliefs: np.ndarray[tupl
 def test_an_image_that_is_a_view_is_read_aright() -> None:
     beliefs = RANDOM.random((2, 6, 10), np.float32)
     turned = np.ascontiguousarray(IMAGE[:, ::-1])
-    mirrored = FIELD.probabilities(turned[:, ::-1], beliefs)
-    assert np.array_equal(mirrored, FIELD.probabilities(IMAGE, beliefs))
+    mirrored, expected = FIELD.probabilities([turned[:, ::-1], IMAGE], [beliefs, beliefs])
+    assert np.array_equal(mirrored, expected)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -119,7 +119,7 @@ def test_probabilities_are_those_of_pydensecrf_called_plainly() -> None:
     beliefs[:, 3, 5] = 0
     energy = -np.log(np.minimum(np.maximum(beliefs, 1e-5), 1))
     expected = dense_crf(image, energy, smooth=(2, 1.5), colour=(17, 21, 2.5), iterations=3)
-    assert np.allclose(OWN.probabilities(image, beliefs), expected, atol=1e-6)
+    assert np.allclose(OWN.probabilities([image], [beliefs])[0], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("count", [2, 5])
@@ -161,9 +161,9 @@ def test_labels_are_those_of_a_channel_for_each(preset: str, count: int, certain
 def test_far_labels_share_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, infer = list[int](), DenseCrf._infer
 
-    def count_rows(self: DenseCrf, image: Image, energy: Any, *given: Any, **named: Any) -> Any:
-        rows.append(len(energy))
-        return infer(self, image, energy, *given, **named)
+    def count_rows(self: DenseCrf, images: Any, energies: Any, *given: Any, **named: Any) -> Any:
+        rows.append(len(energies[0]))
+        return infer(self, images, energies, *given, **named)
 
     monkeypatch.setattr(DenseCrf, "_infer", count_rows)
     size = (30, 400)

@@ -41,7 +41,7 @@ def run(field: DenseCrf, image: Image, energy: npt.NDArray[np.float32]) -> npt.N
 
 
 def run_pydensecrf(field: DenseCrf, image: Image, energy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return field._infer(image, energy, "cpu", stand_for=ONES[: len(energy)])
+    return field._infer([image], [energy], "cpu", stand_for=[ONES[: len(energy)]])[0]
 
 
 def field_of(preset: str) -> DenseCrf:
@@ -83,14 +83,16 @@ def test_where_corners_cannot_be_numbered_pydensecrf_does_it(monkeypatch: pytest
     constants: dict[str, Any] = {name: getattr(field, name) for name in NUMBERS}
     assert mean_field.infer([image], [energy], [ONES[:3]], **constants, device="cpu") is None
     monkeypatch.setattr(mean_field, "infer", lambda *_, **__: None)
-    assert np.array_equal(field._infer(image, energy, "cuda", stand_for=ONES[:3]), run_pydensecrf(field, image, energy))
+    [made] = field._infer([image], [energy], "cuda", stand_for=[ONES[:3]])
+    assert np.array_equal(made, run_pydensecrf(field, image, energy))
 
 
 def test_a_device_other_than_the_cpu_takes_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = answer_on_cpu(monkeypatch)
     field, image = field_of("irn"), make_image("photo", (12, 17))
     beliefs = np.exp(-make_energy(3, (12, 17)))
-    assert np.allclose(field.probabilities(image, beliefs, device="cuda"), field.probabilities(image, beliefs), atol=1e-4)
+    there, here = (field.probabilities([image, image], [beliefs, 1 - beliefs], device=device) for device in ("cuda", "cpu"))
+    assert np.allclose(there, here, atol=1e-4)
     labels = beliefs.argmax(axis=0).astype(np.int32)
     made = field.labels(image, labels, count=3, certainty=0.7, device="cuda")
     assert np.array_equal(made, field.labels(image, labels, count=3, certainty=0.7)) and asked == ["cuda", "cuda"]

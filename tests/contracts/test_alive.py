@@ -172,7 +172,7 @@ def seeds(method: Any, folder: Path) -> Any:
 
 
 def refinement(method: Any, folder: Path) -> Any:
-    return method.refine(photograph(), class_maps())
+    return method.refine([photograph()], [class_maps()])
 
 
 def segmenter(method: Any, folder: Path) -> Any:
@@ -189,7 +189,8 @@ def predictions(method: Any, folder: Path) -> Any:
 def evaluation(method: Any, folder: Path) -> Any:
     maps = np.random.default_rng(4).random((4, 5, 7), np.float32) ** 2
     probabilities = Probabilities(maps=maps / maps.sum(axis=0)).resize((40, 56))
-    kinds = {"class_maps": method.from_class_maps(class_maps()), **method.from_probabilities(photograph(), probabilities)}
+    [predicted] = method.from_probabilities([photograph()], [probabilities])
+    kinds = {"class_maps": method.from_class_maps(class_maps()), **predicted}
     regions = np.arange(20, dtype=np.int32).reshape(4, 5).repeat(10, axis=0).repeat(12, axis=1)[:, :56]
     judge = Judge(("class_maps", *PREDICTED), 3, method.boundaries, method.sweep.thresholds, method.size_bounds)
     return kinds, judge.columns(true_labels(), kinds, contained=(1, 3), class_maps=class_maps(), regions=regions)

@@ -27,8 +27,9 @@ def work(family: str, method: Any, **options: str) -> list[Any]:
     if family == "superpixels":
         return [method.partition(IMAGE, PATCHES, **options)]
     if family == "refinement":
-        return [method.refine(IMAGE, ClassMaps(classes=(1, 4), maps=MAPS), **options).labels]
-    return [*method.from_probabilities(IMAGE, Probabilities(maps=MAPS / MAPS.sum(axis=0)), **options).values()]
+        return [one.labels for one in method.refine([IMAGE], [ClassMaps(classes=(1, 4), maps=MAPS)], **options)]
+    [labels] = method.from_probabilities([IMAGE], [Probabilities(maps=MAPS / MAPS.sum(axis=0))], **options)
+    return [*labels.values()]
 
 
 @pytest.mark.parametrize(("family", "name"), NAMES)

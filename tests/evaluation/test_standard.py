@@ -60,7 +60,7 @@ def test_predictions_are_reported_before_and_after_the_crf(standard: Standard) -
     maps[0] = 0.8
     maps[:, 3, 4] = (0.3, 0.1, 0.6)  # a lone pixel of another class
     field = dataclasses.replace(standard.crf, smooth_distance=2, smooth_weight=3, iterations=5)
-    kinds = dataclasses.replace(standard, crf=field).from_probabilities(np.zeros((6, 10, 3), np.uint8), Probabilities(maps=maps))
+    [kinds] = dataclasses.replace(standard, crf=field).from_probabilities([np.zeros((6, 10, 3), np.uint8)], [Probabilities(maps=maps)])
     assert list(kinds) == ["predictions", "predictions_crf"]
     assert np.argwhere(kinds["predictions"]).tolist() == [[3, 4]] and kinds["predictions"][3, 4] == 2
     assert not kinds["predictions_crf"].any()
@@ -96,7 +96,7 @@ def test_the_whole_of_predictions_is_pydensecrf_called_plainly() -> None:
     probabilities = Probabilities(maps=maps / maps.sum(axis=0)).resize((24, 40))
     energy = -np.log(np.clip(probabilities.maps, 1e-5, 1))
     refined = dense_crf(image, energy, smooth=(2, 1.5), colour=(17, 21, 2.5), iterations=3).argmax(axis=0)
-    kinds = OWN.from_probabilities(image, probabilities)
+    [kinds] = OWN.from_probabilities([image], [probabilities])
     assert np.array_equal(kinds["predictions"], probabilities.maps.argmax(axis=0))
     assert np.array_equal(kinds["predictions_crf"], refined) and not np.array_equal(refined, kinds["predictions"])
 

@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 from torch import Tensor
 
 from seedbed import evaluation as family
-from seedbed import images
+from seedbed import images, refinement
 from seedbed.algorithms import crf
 from seedbed.classifier.cam import CamNetwork
 from seedbed.errors import DataError
@@ -29,11 +29,15 @@ from seedbed.params import Params
 from seedbed.reads import Labels, read_class_maps, read_entry, read_patches, read_probabilities
 from seedbed.report import drawing
 from seedbed.report.drawing import TITLE_HEIGHT
+from seedbed.run.machine import Place
 from seedbed.scoring import metrics
 from seedbed.store.artifact import Artifact, open_artifact
 from seedbed.store.records import WORK
 from seedbed.types import Alignment
+from stages.evaluation import label_predictions
+from stages.refinement import refine
 from tests.stages.miniature import CHECKOUT, CROWD, STAGES, Project, new_project, tree
+from tests.support.devices import answer_on_cpu
 
 KINDS = ("class_maps", "seeds", "masks", "predictions", "predictions_crf")
 CHARTED = ("seeds", "masks", "predictions")
@@ -326,6 +330,22 @@ def test_pictures_show_as_many_images_as_were_asked_for(finished: Project, name:
     assert columns * 64 < width < columns * 90
 
 
+def test_on_a_gpu_images_go_through_a_crf_together(finished: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = answer_on_cpu(monkeypatch)
+    maps, predictions, data = (opened(finished, name) for name in ("cams", "predictions", "dataset"))
+    pictures, params = Images(finished.raw, data), Params(finished.params())
+    crf_of_masks, judge = params.method(refinement.Method), params.method(family.Method)
+    for place in (Place("cpu"), Place("cuda")):
+        masks = [row["labels"] for row in refine(crf_of_masks, pictures, maps, place, IDS[:3])]
+        for image, mask in zip(IDS[:3], masks, strict=True):
+            assert np.array_equal(mask, read_entry(opened(finished, "refinement"), "labels", image))
+        labels = label_predictions(judge, pictures, predictions, place, IDS)
+        assert list(labels) == list(IDS[6:])
+        for image, made in labels.items():
+            assert np.array_equal(made["predictions_crf"], read_entry(opened(finished, "evaluation"), "refined", image))
+    assert asked == ["cuda", "cuda"]  # once for all masks, once for all predictions
+
+
 def test_labels_after_the_crf_are_kept_and_drawn_without_another(
     finished: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -333,7 +353,8 @@ def test_labels_after_the_crf_are_kept_and_drawn_without_another(
     pictures = Images(finished.raw, opened(finished, "dataset"))
     method = Params(finished.params()).method(family.Method)
     for image in IDS[6:]:
-        labels = method.from_probabilities(pictures[image], read_probabilities(predictions, image).resize(predictions.size(image)))
+        enlarged = read_probabilities(predictions, image).resize(predictions.size(image))
+        [labels] = method.from_probabilities([pictures[image]], [enlarged])
         assert np.array_equal(read_entry(evaluation, "refined", image), labels["predictions_crf"])
     assert (evaluation.array("refined")[:6] == 255).all()
 
