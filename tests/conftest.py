@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -38,7 +39,10 @@ hypothesis.settings.load_profile("seedbed")
 
 @pytest.fixture(scope="session", autouse=True)
 def yaml_is_parsed_once() -> Iterator[None]:
-    """Keep what YAML says: the same parameters and pipelines are read again and again, by a parser that is written in Python."""
+    """Keep what YAML says: the same parameters and pipelines are read again and again, by a parser that is written in Python.
+
+    What is JSON too, as tests write parameters, need not go through it at all.
+    """
     load, kept = YAML.load, dict[str, Any]()
 
     def load_once(yaml: YAML, stream: Any) -> Any:
@@ -46,7 +50,7 @@ def yaml_is_parsed_once() -> Iterator[None]:
         if yaml.typ != ["safe"] or not isinstance(text, str):
             return load(yaml, stream)
         if text not in kept:
-            kept[text] = load(yaml, stream)
+            kept[text] = json.loads(text) if text.startswith("{") else load(yaml, stream)
         return copy.deepcopy(kept[text])
 
     with pytest.MonkeyPatch.context() as patch:

@@ -229,7 +229,7 @@ def test_a_module_that_was_first_imported_after_it_had_changed_is_refused(monkey
     importlib.import_module("seedbed.algorithms.crf")
     fingerprint.running.cache_clear()
     code, file = running(("seedbed.algorithms.crf",)), fingerprint.ROOT / "seedbed/algorithms/crf.py"
-    monkeypatch.setitem(fingerprint._AT_FIRST, file, b"X = 1\n")
+    monkeypatch.setitem(fingerprint._AT_FIRST, file, file.read_bytes() + b"X = 1\n")
     fingerprint.check_running(code)  # it was imported before
     monkeypatch.setattr(fingerprint, "_CHECKED", fingerprint._CHECKED - {"seedbed.algorithms.crf"})
     with pytest.raises(
