@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import multiprocessing
 import os
 import signal
@@ -174,6 +173,8 @@ def import_torch_at_work(folder: str) -> None:
 
 def schedule_until_there_is_work() -> None:
     """A program that is a dask scheduler, says its address, and goes away at the first task."""
+    import asyncio  # here, because every worker process imports this module
+
     import distributed
 
     async def main() -> None:
