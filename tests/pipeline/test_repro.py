@@ -27,6 +27,7 @@ from seedbed.run.stage import Run
 from seedbed.store.artifact import Artifact, open_artifact
 from seedbed.store.records import digest
 from seedbed.store.store import Store
+from tests.support.blank_charts import blank_charts
 from tests.support.small import shrunk
 
 PROJECT = Path(__file__).parents[2]
@@ -120,7 +121,7 @@ class Checkout:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout as a whole `dvc repro` leaves it. Its stages ran in this process: each as a program would import torch anew."""
     checkout = Checkout(tmp_path_factory.mktemp("project"))
-    with contextlib.chdir(checkout.root):
+    with contextlib.chdir(checkout.root), blank_charts():
         for stage in STAGES:
             main = importlib.import_module(f"stages.{stage}").main
             main(Run(stage, Params.read(), device_wanted="cpu"))

@@ -326,6 +326,7 @@ def test_pictures_show_as_many_images_as_were_asked_for(finished: Project, name:
     assert columns * 64 < width < columns * 90
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_labels_after_the_crf_are_kept_and_drawn_without_another(
     finished: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -431,6 +432,7 @@ def test_without_masks_there_is_still_something_to_say(finished: Project, tmp_pa
     assert (project.data / "plots" / "training_images.png").is_file()
 
 
+@pytest.mark.usefixtures("blank_charts")
 @pytest.mark.parametrize("missing", ["train_0000", "train_0001"])
 def test_where_some_masks_are_missing_the_others_count(finished: Project, tmp_path: Path, missing: str) -> None:
     project = finished.copy_to(tmp_path, without=["evaluation.zarr", "plots", "metrics"])

@@ -52,8 +52,8 @@ from tests.stages.surviving import (
     until,
 )
 
-SHARDS = 5
-CROWD = 300  # images, in so many shards
+SHARDS = 3
+CROWD = 180  # images, in so many shards
 STAGES = [stage for stage in ALL_STAGES if stage != "pretraining"]  # that one learns nothing here, and `heard` runs it before features
 PER_IMAGE = ("dataset", "features", "superpixels")  # the first three of these, which need no network
 

@@ -33,6 +33,7 @@ from seedbed.tools.examined import Examined, Row
 from seedbed.tools.image_checks import content_digest
 from seedbed.tools.verify import verify
 from tests.stages.miniature import STAGES, Project, new_project
+from tests.support.blank_charts import blank_charts
 from tests.support.publishing import published, published_network
 
 NETWORKS = ("classifier.zarr", "segmenter.zarr", ".work")  # most of the files
@@ -42,7 +43,7 @@ NETWORKS = ("classifier.zarr", "segmenter.zarr", ".work")  # most of the files
 def finished(tmp_path_factory: pytest.TempPathFactory, original: dict[str, Any]) -> Project:
     """A project in which every stage was run, with shards of four images; no test changes it."""
     project = new_project(tmp_path_factory.mktemp("finished") / "project", original)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, blank_charts():
         patch.setattr(schemas, "SHARD_IMAGES", 4)
         project.run(*STAGES)
     return project
