@@ -50,7 +50,10 @@ def yaml_is_parsed_once() -> Iterator[None]:
         if yaml.typ != ["safe"] or not isinstance(text, str):
             return load(yaml, stream)
         if text not in kept:
-            kept[text] = json.loads(text) if text.startswith("{") else load(yaml, stream)
+            try:
+                kept[text] = json.loads(text)
+            except ValueError:
+                kept[text] = load(yaml, stream)
         return copy.deepcopy(kept[text])
 
     with pytest.MonkeyPatch.context() as patch:
@@ -96,7 +99,7 @@ def small_method(original: dict[str, Any]) -> Callable[[str, str], Any]:
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_dataset() -> Callable[..., Artifact]:
     """Publish the index of a data set with the classes cat and dog, of images that need not exist, by turns in train and val."""
 

@@ -247,36 +247,42 @@ def _with_packages(name: str) -> list[str]:
 @cache
 def _parse(content: bytes, package: str, file: str) -> tuple[str, frozenset[str]]:
     """A file's text without what changes nothing, and whatever may be a module that it imports."""
-    tree = ast.parse(content, file)
-    return _canonical(tree), frozenset(one for name in _imports(tree, package) for one in _with_packages(name))
+    imports: list[ast.Import | ast.ImportFrom] = []
+    text = _canonical(ast.parse(content, file), imports)
+    return text, frozenset(one for node in imports for name in _name_imported(node, package) for one in _with_packages(name))
 
 
-def _imports(tree: ast.Module, package: str) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            parts = package.split(".")
-            around = parts[: len(parts) - node.level + 1] if node.level else []
-            yield from (".".join([*around, *filter(None, [node.module]), alias.name]) for alias in node.names)
+def _name_imported(node: ast.Import | ast.ImportFrom, package: str) -> list[str]:
+    """What an import names, dotted and whole."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    parts = package.split(".")
+    around = parts[: len(parts) - node.level + 1] if node.level else []
+    return [".".join([*around, *filter(None, [node.module]), alias.name]) for alias in node.names]
 
 
-def _canonical(value: object) -> str:
+def _canonical(value: object, imports: list[ast.Import | ast.ImportFrom]) -> str:
     """A piece of a syntax tree as text of the same kind from every Python; '' for what says nothing.
 
     What is said to people says nothing here: the error that is raised, whatever is printed.
-    `ast.dump` is not used: what it leaves out differs from version to version.
+    `ast.dump` is not used: what it leaves out differs from version to version. It is done for every process, so it has to be quick.
+
+    imports: those that are met are added to it.
     """
-    if isinstance(value, ast.Raise):
-        return "Raise()"
-    if isinstance(value, ast.JoinedStr):  # Python 3.12 has empty strings between its pieces, others have not
-        value = ast.JoinedStr([piece for piece in value.values if not (isinstance(piece, ast.Constant) and piece.value == "")])
     if isinstance(value, ast.AST):
-        fields = ((name, _canonical(part)) for name, part in ast.iter_fields(value) if part is not None)
-        kept = (f"{name}={text}" for name, text in fields if text and name not in POSITIONS_AND_HINTS)
+        if isinstance(value, ast.Raise):
+            return "Raise()"
+        if isinstance(value, ast.JoinedStr):  # Python 3.12 has empty strings between its pieces, others have not
+            value = ast.JoinedStr([piece for piece in value.values if not (isinstance(piece, ast.Constant) and piece.value == "")])
+        if isinstance(value, ast.Import | ast.ImportFrom):
+            imports.append(value)
+        kept = []
+        for name in value._fields:
+            if (part := getattr(value, name, None)) is not None and name not in POSITIONS_AND_HINTS and (text := _canonical(part, imports)):
+                kept.append(f"{name}={text}")
         return f"{type(value).__name__}({' '.join(kept)})"
     if isinstance(value, list):
-        parts = [_canonical(part) for part in value if not _only_speaks(part)]
+        parts = [_canonical(part, imports) for part in value if not _only_speaks(part)]
         return f"[{' '.join(parts)}]" if parts else ""
     return ascii(value)  # not repr: which letters that shows as they are grows with Unicode
 

@@ -56,7 +56,7 @@ class Inputs:
         content = None
         with suppress(OSError):
             content = file.read_bytes()
-            if content == self._checked_content:
+            if content in (self.params.content, self._checked_content):
                 return
         now = Params.read(file, checked=False)
         before, after = self.select(self.params), self.select(now)
