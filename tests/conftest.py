@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import importlib
 import json
@@ -43,18 +44,22 @@ def yaml_is_parsed_once() -> Iterator[None]:
 
     What is JSON too, as tests write parameters, need not go through it at all.
     """
-    load, kept = YAML.load, dict[str, Any]()
+    load, kept = YAML.load, dict[tuple[Any, ...], Any]()
 
     def load_once(yaml: YAML, stream: Any) -> Any:
         text = stream.read_text(encoding="utf-8") if isinstance(stream, Path) else stream
-        if yaml.typ != ["safe"] or not isinstance(text, str):
+        if not isinstance(text, str):
             return load(yaml, stream)
-        if text not in kept:
-            try:
-                kept[text] = json.loads(text)
-            except ValueError:
-                kept[text] = load(yaml, stream)
-        return copy.deepcopy(kept[text])
+        key = (*yaml.typ, yaml.preserve_quotes, text)
+        if key not in kept:
+            kept[key] = parse(yaml, text)
+        return copy.deepcopy(kept[key])
+
+    def parse(yaml: YAML, text: str) -> Any:
+        if yaml.typ == ["safe"] and text.startswith("{\n"):
+            with contextlib.suppress(ValueError):
+                return json.loads(text)
+        return load(yaml, text)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(YAML, "load", load_once)

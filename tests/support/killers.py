@@ -148,10 +148,12 @@ def device(shard: Shard) -> str:
 
 
 def threads(shard: Shard) -> tuple[bool, int, int]:
-    """Whether PyTorch was there before, and how many threads OpenCV and PyTorch use."""
+    """Whether PyTorch was there before, and how many threads OpenCV and PyTorch use. Only number 0 imports it, which takes seconds."""
     import cv2
 
     before = "torch" in sys.modules
+    if shard.number:
+        return before, cv2.getNumThreads(), 1
     import torch
 
     with ThreadPoolExecutor(1) as thread:  # what holds for this thread need not hold for others
