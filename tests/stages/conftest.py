@@ -7,9 +7,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import nn
 
+from seedbed.learning import footprint
 from tests.stages.miniature import STAGES, Project, new_project
 from tests.support.blank_charts import blank_charts
+
+
+@pytest.fixture(scope="session", autouse=True)
+def views_are_measured_once() -> Iterator[None]:
+    """Keep how much memory a view takes in a network: to find it out takes longer than a training of these tests."""
+    measure, kept = footprint._measure_kept, dict[tuple[str, int], int]()
+
+    def measure_once(network: nn.Module, edge: int) -> int:
+        key = (str(network), edge)
+        if key not in kept:
+            kept[key] = measure(network, edge)
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(footprint, "_measure_kept", measure_once)
+        yield
 
 
 @pytest.fixture(scope="session")
