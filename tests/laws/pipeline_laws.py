@@ -10,7 +10,7 @@ from functools import reduce
 from typing import TypeVar
 
 from tests.laws.import_laws import TRUTH
-from tests.laws.source_tree import SourceTree, dotted, nodes_of
+from tests.laws.source_tree import SourceTree, dotted
 
 N = TypeVar("N", bound=ast.AST)
 ROOT = "${dataset.root}"  # of the raw data
@@ -243,7 +243,7 @@ def of_run(tree: SourceTree, module: str, attribute: str) -> Iterator[ast.Attrib
 
 def nodes(tree: SourceTree, module: str, kind: type[N]) -> list[N]:
     """Everything of one kind in a module."""
-    return nodes_of(tree.sources[module], kind)
+    return tree.sources[module].nodes_of(kind)
 
 
 # Parameters that a stage reads.

@@ -34,6 +34,7 @@ class Source:
         self._package = package.split(".")
         self.syntax = ast.parse(text)
         self.nodes = list(ast.walk(self.syntax))  # a whole before its parts
+        self._by_kind: dict[type[ast.AST], list[Any]] = {}
         imports = list(self._imports())
         self._origins = {local: origin for local, origin, _ in imports}
         self.uses = [*(use for _, _, use in imports), *self._names()]
@@ -42,6 +43,12 @@ class Source:
         """A dotted name as a whole; what stands before a name that is not dotted all the way, a call for example, is left out."""
         first, dot, rest = dotted(node).partition(".")
         return f"{self._origins.get(first, first)}{dot}{rest}"
+
+    def nodes_of(self, kind: type[N]) -> list[N]:
+        """Everything of one kind."""
+        if kind not in self._by_kind:
+            self._by_kind[kind] = [node for node in self.nodes if isinstance(node, kind)]
+        return self._by_kind[kind]
 
     def _imports(self) -> Iterator[tuple[str, str, Use]]:
         """Every import, in functions too: the name that it makes, what that stands for, and what the import mentions."""
@@ -77,12 +84,6 @@ taken_apart = cache(Source)
 def find_uses(source: Source, *beginnings: str) -> list[Use]:
     """Where a module uses one of some dotted names, or something within one."""
     return [use for use in source.uses if begins(use.name, *beginnings)]
-
-
-@cache
-def nodes_of(source: Source, kind: type[N]) -> list[N]:
-    """Everything of one kind in a module."""
-    return [node for node in source.nodes if isinstance(node, kind)]
 
 
 @cache

@@ -294,7 +294,9 @@ def test_torch_that_is_imported_by_work_in_this_process_has_one_thread(project: 
 @pytest.mark.parametrize(("given", "sleep"), [({}, True), ({"OMP_WAIT_POLICY": "active"}, False)])
 def test_threads_that_wait_sleep_unless_somebody_wants_them_to_spin(project: Path, given: dict[str, str], sleep: bool) -> None:
     variables = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | given | {"OMP_DISPLAY_ENV": "VERBOSE"}
-    [torch] = importlib.util.find_spec("torch").submodule_search_locations  # type: ignore[union-attr]
+    found = importlib.util.find_spec("torch")
+    assert found is not None and found.submodule_search_locations
+    [torch] = found.submodule_search_locations
     of_torch = [*Path(torch, "lib").glob("libgomp*"), *Path(f"{torch}.libs").glob("libgomp*")]
     if not of_torch:
         pytest.skip("this torch has another OpenMP than GNU's, which does not say how long threads spin")
