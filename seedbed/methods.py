@@ -209,6 +209,7 @@ def _classes(module: str) -> Iterator[ast.ClassDef]:
     return (node for node in _parse(module)[0].body if isinstance(node, ast.ClassDef))
 
 
+@cache
 def _declaration(module: str, *, marked_with: str = "", class_name: str = "") -> Declaration:
     tree, lines = _parse(module)
     for node in _classes(module):

@@ -43,11 +43,20 @@ LOOK = "run `seedbed methods` to see every method and its parameters"
 class Params:
     """The parameters of a run. Names are checked for the whole file at once, values when a part is asked for."""
 
-    def __init__(self, sections: Mapping[str, Any], *, source: str = "params.yaml", file: Path | None = None, checked: bool = True) -> None:
-        """file: where they come from, if that is a file; checked: whether names are."""
+    def __init__(
+        self,
+        sections: Mapping[str, Any],
+        *,
+        source: str = "params.yaml",
+        file: Path | None = None,
+        content: bytes | None = None,
+        checked: bool = True,
+    ) -> None:
+        """file: where they come from, if that is a file; content: of that file; checked: whether names are."""
         self._sections = sections
         self._source = source
         self.file = file
+        self.content = content
         self._stage = ""
         self._check_values()
         if checked:
@@ -64,7 +73,8 @@ class Params:
                 str(path), found="no such file", expected="the parameters of the pipeline", do="run this in the project's folder"
             )
         try:
-            content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+            read = path.read_bytes()
+            content = YAML(typ="safe").load(read.decode("utf-8"))
         except UnicodeDecodeError as error:
             raise ParamsError(str(path), found=f"bytes that are not UTF-8: {error}", expected="YAML text", do="save it as UTF-8") from error
         except MarkedYAMLError as error:
@@ -81,7 +91,7 @@ class Params:
         except OSError as error:
             found = f"that it cannot be read: {error.strerror}"
             raise ParamsError(str(path), found=found, expected="the parameters of the pipeline", do="see who may read it") from error
-        return cls(_check_mapping(content, str(path)), source=str(path), file=path, checked=checked)
+        return cls(_check_mapping(content, str(path)), source=str(path), file=path, content=read, checked=checked)
 
     def of_stage(self, stage: str) -> Params:
         """The same parameters for one stage: whoever asks for its family gets the section that is called like the stage."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import importlib
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -38,16 +40,26 @@ hypothesis.settings.load_profile("seedbed")
 
 @pytest.fixture(scope="session", autouse=True)
 def yaml_is_parsed_once() -> Iterator[None]:
-    """Keep what YAML says: the same parameters and pipelines are read again and again, by a parser that is written in Python."""
-    load, kept = YAML.load, dict[str, Any]()
+    """Keep what YAML says: the same parameters and pipelines are read again and again, by a parser that is written in Python.
+
+    What is JSON too, as tests write parameters, need not go through it at all.
+    """
+    load, kept = YAML.load, dict[tuple[Any, ...], Any]()
 
     def load_once(yaml: YAML, stream: Any) -> Any:
         text = stream.read_text(encoding="utf-8") if isinstance(stream, Path) else stream
-        if yaml.typ != ["safe"] or not isinstance(text, str):
+        if not isinstance(text, str):
             return load(yaml, stream)
-        if text not in kept:
-            kept[text] = load(yaml, stream)
-        return copy.deepcopy(kept[text])
+        key = (*yaml.typ, yaml.preserve_quotes, text)
+        if key not in kept:
+            kept[key] = parse(yaml, text)
+        return copy.deepcopy(kept[key])
+
+    def parse(yaml: YAML, text: str) -> Any:
+        if yaml.typ == ["safe"] and text.startswith("{\n"):
+            with contextlib.suppress(ValueError):
+                return json.loads(text)
+        return load(yaml, text)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(YAML, "load", load_once)
@@ -92,7 +104,7 @@ def small_method(original: dict[str, Any]) -> Callable[[str, str], Any]:
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_dataset() -> Callable[..., Artifact]:
     """Publish the index of a data set with the classes cat and dog, of images that need not exist, by turns in train and val."""
 

@@ -30,8 +30,10 @@ def family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Path) -> It
     monkeypatch.setattr(methods, "PACKAGE", package)
     monkeypatch.setattr(superpixels, "__path__", [*superpixels.__path__, str(package / "superpixels")])
     methods._parse.cache_clear()
+    methods._declaration.cache_clear()
     yield package / "superpixels"
     methods._parse.cache_clear()
+    methods._declaration.cache_clear()
     for name in [name for name in sys.modules if name.startswith("seedbed.superpixels.added")]:
         del sys.modules[name]
 

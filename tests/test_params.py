@@ -124,7 +124,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise PermissionError(13, "Permission denied")
 
     (tmp_path / "params.yaml").touch()
-    monkeypatch.setattr(Path, "read_text", refused)
+    monkeypatch.setattr(Path, "read_bytes", refused)
     message = refusal(lambda: Params.read(tmp_path / "params.yaml"))
     assert message.endswith("found that it cannot be read: Permission denied; expected the parameters of the pipeline; see who may read it")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import torch
@@ -20,7 +21,8 @@ def estimate_memory(network: nn.Module, training: Training, edges: Sequence[int]
     """
     weights = sum(parameter.numel() for parameter in network.parameters())
     images, size = training.batch_size // training.micro_batches, 2 if training.precision == "bf16-mixed" else FLOAT
-    return 3 * FLOAT * weights + sum(_measure_kept(network, edge) for edge in edges) * images * size // FLOAT  # 3: gradient and momentum
+    kept = sum(count * _measure_kept(network, edge) for edge, count in Counter(edges).items())
+    return 3 * FLOAT * weights + kept * images * size // FLOAT  # 3: gradient and momentum
 
 
 def _measure_kept(network: nn.Module, edge: int) -> int:

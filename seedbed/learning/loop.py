@@ -140,7 +140,7 @@ def _train_share(fabric: lightning_fabric.Fabric, *, job: _Job[N, B, S, V], sour
 def _train(fabric: lightning_fabric.Fabric, job: _Job[N, B, S, V]) -> Trained[N]:
     """Train, or do this process's share of it."""
     training, steps = job.training, job.steps
-    torch.manual_seed(training.seed)
+    _seed(training.seed, fabric.device)
     learner = arrange_memory(job.build(), fabric.device)
     learner.train()
     scheduled = learner.optimizers()
@@ -161,7 +161,7 @@ def _train(fabric: lightning_fabric.Fabric, job: _Job[N, B, S, V]) -> Trained[N]
             try:
                 for number, batch in enumerate(batches):
                     last = number + 1 == len(batches)
-                    torch.manual_seed(_derive_seed(training.seed, step, fabric.global_rank * len(batches) + number))
+                    _seed(_derive_seed(training.seed, step, fabric.global_rank * len(batches) + number), fabric.device)
                     with fabric.no_backward_sync(module, enabled=not last and not alone):
                         terms: dict[str, Tensor] = module(batch.to(fabric.device), step / steps)
                         total = torch.stack(list(terms.values())).sum()
@@ -269,6 +269,13 @@ def _shuffle(seed: int, begin: int, count: int) -> list[int]:
     """Order of the images in a pass that begins at a position."""
     order: list[int] = np.random.default_rng([seed, begin, 0]).permutation(count).tolist()
     return order
+
+
+def _seed(seed: int, device: torch.device) -> None:
+    """Let torch draw from this seed. `torch.manual_seed` would spend milliseconds on every kind of device that is not in use."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed_all(seed)
 
 
 def _derive_seed(seed: int, step: int, share: int) -> int:

@@ -15,7 +15,7 @@ import hashlib
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -56,9 +56,12 @@ def whole_digest(modules: Iterable[str], *, root: Path = ROOT) -> str:
     return _digest(_sources(modules, root))
 
 
-def packages(modules: Iterable[str], *, root: Path = ROOT) -> dict[str, str]:
-    """The packages of others that these modules compute with, and which versions of them are installed now."""
-    return _packages(_sources(modules, root, computing_only=True))
+def packages(modules: Iterable[str], *, root: Path = ROOT, at_first: bool = False) -> dict[str, str]:
+    """The packages of others that these modules compute with, and which versions of them are installed now.
+
+    at_first: whether by the code that this process began with; what is on disk now somebody may be writing.
+    """
+    return _packages(_sources(modules, root, computing_only=True, at_first=at_first))
 
 
 class Code(NamedTuple):
@@ -89,7 +92,7 @@ def check_running(code: Code) -> None:
         if name not in _CHECKED and _differs(file):
             raise _changed_error(file)
         _CHECKED.add(name)
-    if (now := tuple(packages(code.modules).items())) != code.packages:
+    if (now := tuple(packages(code.modules, at_first=True).items())) != code.packages:
         raise MachineError(
             _process(),
             found=f"other packages than when it began: {join_names(other_versions(dict(code.packages), dict(now)))}",
@@ -129,7 +132,7 @@ def other_versions(before: Mapping[str, str], now: Mapping[str, str]) -> Iterato
 
 def find_changed(modules: Iterable[str]) -> list[Path]:
     """Files whose code is no longer what this process found when it began: of these modules, what they import, and what is loaded."""
-    sources = _sources(modules, ROOT, content=_startup_content)
+    sources = _sources(modules, ROOT, at_first=True)
     return sorted(file for file in {*(source.file for source in sources.values()), *_list_loaded().values()} if _differs(file))
 
 
@@ -160,7 +163,7 @@ def _process() -> str:
 def _list_loaded() -> dict[str, Path]:
     """Modules of ours that this process has imported, and their files."""
     ours = [name for name in sys.modules if name.partition(".")[0] in PACKAGES]
-    return {name: file for name in ours if (file := _file(name, ROOT, _startup_content)) is not None}
+    return {name: file for name in ours if (file := _file(name, ROOT, at_first=True)) is not None}
 
 
 def _present_content(file: Path) -> bytes | None:
@@ -176,27 +179,24 @@ def _startup_content(file: Path) -> bytes | None:
     return found if (found := _AT_FIRST.get(file)) is not None else _present_content(file)
 
 
-def _sources(
-    modules: Iterable[str], root: Path, *, computing_only: bool = False, content: Callable[[Path], bytes | None] = _present_content
-) -> dict[str, Source]:
+def _sources(modules: Iterable[str], root: Path, *, computing_only: bool = False, at_first: bool = False) -> dict[str, Source]:
     """Modules and all of ours that importing them runs.
 
-    computing_only: without what carries results.
-    content: of a file.
+    computing_only: without what carries results; at_first: as they were when this process began.
     """
     named = sorted(set(modules))
     for name in named:
-        if _file(name, root, content) is None:
+        if _file(name, root, at_first=at_first) is None:
             raise ModuleNotFoundError(f"{name}: no module of {' or '.join(PACKAGES)} below {root}", name=name)
     found: dict[str, Source] = {}
     left = {one for name in named for one in _with_packages(name)}
     while left:
         name = left.pop()
-        file = _file(name, root, content)
+        file = _file(name, root, at_first=at_first)
         if file is None or (computing_only and carries(name)):  # else a folder without __init__.py, a function, or somebody else's module
             continue
         package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-        read = content(file)
+        read = _startup_content(file) if at_first else _present_content(file)
         assert read is not None
         text, imported = _parse(read, package, str(file))
         found[name] = Source(file, read, text, imported)
@@ -223,12 +223,19 @@ def _packages(sources: dict[str, Source]) -> dict[str, str]:
     return versions(select_computing((name for source in sources.values() for name in source.imported), ours=PACKAGES))
 
 
-def _file(name: str, root: Path, content: Callable[[Path], bytes | None] = _present_content) -> Path | None:
-    parts = name.split(".")
-    if parts[0] not in PACKAGES:
-        return None
-    path = root.joinpath(*parts)
-    return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if content(file) is not None), None)
+def _file(name: str, root: Path, *, at_first: bool = False) -> Path | None:
+    """The file of a module of ours; None where it is something else.
+
+    at_first: whether those that were there when this process began are there still, whatever has become of them.
+    """
+    return next((file for file in _possible_files(name, root) if (at_first and file in _AT_FIRST) or file.is_file()), None)
+
+
+@cache
+def _possible_files(name: str, root: Path) -> tuple[Path, ...]:
+    """Where a module of ours may be, or anything in one that is imported by name; kept, because every check asks for hundreds of them."""
+    path = root.joinpath(*name.split("."))
+    return (path / "__init__.py", path.with_suffix(".py")) if name.partition(".")[0] in PACKAGES else ()
 
 
 def _with_packages(name: str) -> list[str]:
@@ -240,36 +247,42 @@ def _with_packages(name: str) -> list[str]:
 @cache
 def _parse(content: bytes, package: str, file: str) -> tuple[str, frozenset[str]]:
     """A file's text without what changes nothing, and whatever may be a module that it imports."""
-    tree = ast.parse(content, file)
-    return _canonical(tree), frozenset(one for name in _imports(tree, package) for one in _with_packages(name))
+    imports: list[ast.Import | ast.ImportFrom] = []
+    text = _canonical(ast.parse(content, file), imports)
+    return text, frozenset(one for node in imports for name in _name_imported(node, package) for one in _with_packages(name))
 
 
-def _imports(tree: ast.Module, package: str) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            parts = package.split(".")
-            around = parts[: len(parts) - node.level + 1] if node.level else []
-            yield from (".".join([*around, *filter(None, [node.module]), alias.name]) for alias in node.names)
+def _name_imported(node: ast.Import | ast.ImportFrom, package: str) -> list[str]:
+    """What an import names, dotted and whole."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    parts = package.split(".")
+    around = parts[: len(parts) - node.level + 1] if node.level else []
+    return [".".join([*around, *filter(None, [node.module]), alias.name]) for alias in node.names]
 
 
-def _canonical(value: object) -> str:
+def _canonical(value: object, imports: list[ast.Import | ast.ImportFrom]) -> str:
     """A piece of a syntax tree as text of the same kind from every Python; '' for what says nothing.
 
     What is said to people says nothing here: the error that is raised, whatever is printed.
-    `ast.dump` is not used: what it leaves out differs from version to version.
+    `ast.dump` is not used: what it leaves out differs from version to version. It is done for every process, so it has to be quick.
+
+    imports: those that are met are added to it.
     """
-    if isinstance(value, ast.Raise):
-        return "Raise()"
-    if isinstance(value, ast.JoinedStr):  # Python 3.12 has empty strings between its pieces, others have not
-        value = ast.JoinedStr([piece for piece in value.values if not (isinstance(piece, ast.Constant) and piece.value == "")])
     if isinstance(value, ast.AST):
-        fields = ((name, _canonical(part)) for name, part in ast.iter_fields(value) if part is not None)
-        kept = (f"{name}={text}" for name, text in fields if text and name not in POSITIONS_AND_HINTS)
+        if isinstance(value, ast.Raise):
+            return "Raise()"
+        if isinstance(value, ast.JoinedStr):  # Python 3.12 has empty strings between its pieces, others have not
+            value = ast.JoinedStr([piece for piece in value.values if not (isinstance(piece, ast.Constant) and piece.value == "")])
+        if isinstance(value, ast.Import | ast.ImportFrom):
+            imports.append(value)
+        kept = []
+        for name in value._fields:
+            if (part := getattr(value, name, None)) is not None and name not in POSITIONS_AND_HINTS and (text := _canonical(part, imports)):
+                kept.append(f"{name}={text}")
         return f"{type(value).__name__}({' '.join(kept)})"
     if isinstance(value, list):
-        parts = [_canonical(part) for part in value if not _only_speaks(part)]
+        parts = [_canonical(part, imports) for part in value if not _only_speaks(part)]
         return f"[{' '.join(parts)}]" if parts else ""
     return ascii(value)  # not repr: which letters that shows as they are grows with Unicode
 

@@ -56,7 +56,7 @@ class Inputs:
         content = None
         with suppress(OSError):
             content = file.read_bytes()
-            if content == self._checked_content:
+            if content in (self.params.content, self._checked_content):
                 return
         now = Params.read(file, checked=False)
         before, after = self.select(self.params), self.select(now)
@@ -79,7 +79,7 @@ class Inputs:
             name = file.relative_to(fingerprint.ROOT).as_posix()
             yield Change(name, "other code" if file.exists() else "no such file", "the same code as when this stage began")
         for code in sorted(self.codes):
-            before, now = dict(code.packages), fingerprint.packages(code.modules)
+            before, now = dict(code.packages), fingerprint.packages(code.modules, at_first=True)
             for name in sorted(before):
                 if now.get(name) != before[name]:
                     yield Change(name, f"version {now.get(name)}", f"{before[name]}, as when this stage began")

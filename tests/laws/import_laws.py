@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 from collections import deque
 from collections.abc import Iterator
+from functools import cache
 
-from tests.laws.source_tree import SourceTree, Use
+from tests.laws.source_tree import Source, SourceTree, Use, begins, find_uses
 
 # Rooms and words of the vocabulary, each of which imports only what stands before it, and itself.
 ORDER = (
@@ -41,7 +42,7 @@ def import_directions(tree: SourceTree) -> list[str]:
 
 def _outside(tree: SourceTree, module: str) -> dict[str, int]:
     """Imports of tests, which are no modules of the tree, and of benchmarks, which may be absent."""
-    return {use.name: use.line for use in reversed(tree.uses[module]) if use.imported and begins(use.name, "tests", "benchmarks")}
+    return {use.name: use.line for use in reversed(find_uses(tree.sources[module], "tests", "benchmarks")) if use.imported}
 
 
 def _objection(own: str, other: str, families: list[str]) -> str:
@@ -82,8 +83,8 @@ def dynamic_imports(tree: SourceTree) -> list[str]:
         f"{tree.at(module, use.line)}: remove {use.name}: only seedbed/methods.py imports by name"
         for module in _pipeline(tree)
         if module not in IMPORTS_BY_NAME and tree.room(module) not in COMMANDS
-        for use in tree.uses[module]
-        if begins(use.name, *DYNAMIC) and not begins(use.name, *HARMLESS)
+        for use in find_uses(tree.sources[module], *DYNAMIC)
+        if not begins(use.name, *HARMLESS)
     ]
 
 
@@ -99,8 +100,7 @@ def no_back_doors(tree: SourceTree) -> list[str]:
         for module in _pipeline(tree)
         for door, allowed in doors.items()
         if tree.room(module) not in allowed and module != door
-        for use in tree.uses[module]
-        if begins(use.name, door)
+        for use in find_uses(tree.sources[module], door)
     ]
 
 
@@ -156,10 +156,10 @@ def no_pickle(tree: SourceTree) -> list[str]:
     """Nothing is pickled: not by a module for it, and not by a format that holds pickles."""
     found = [
         f"{tree.at(module, use.line)}: remove {use.name}: no pickle; arrays are zarr, weights safetensors or zarr"
-        for module, uses in tree.uses.items()
+        for module, source in tree.sources.items()
         if module != PICKLES_TO_COMPARE
-        for use in uses
-        if (begins(use.name, *SERIALISERS, *FORMATS) or _is_fabric(use)) and use not in _weights_alone(tree, module)
+        for use in _find_pickles(source)
+        if use not in _weights_alone(tree, module)
     ]
     return found + [
         f"{tree.at(module, node.value.lineno)}: remove allow_pickle: no pickle; arrays are zarr"
@@ -168,6 +168,11 @@ def no_pickle(tree: SourceTree) -> list[str]:
         for node in source.nodes
         if isinstance(node, ast.keyword) and node.arg == "allow_pickle"
     ]
+
+
+@cache
+def _find_pickles(source: Source) -> list[Use]:
+    return [use for use in source.uses if begins(use.name, *SERIALISERS, *FORMATS) or _is_fabric(use)]
 
 
 def _weights_alone(tree: SourceTree, module: str) -> list[Use]:
@@ -190,11 +195,6 @@ def _is_fabric(use: Use) -> bool:
     """Whether it is save or load of an object of Lightning Fabric, going by the object's name."""
     owner, _, verb = use.name.rpartition(".")
     return verb in ("save", "load", "load_raw") and owner.lower().endswith("fabric")
-
-
-def begins(name: str, *beginnings: str) -> bool:
-    """Whether a dotted name is one of some others or lies within one."""
-    return any(name == one or name.startswith(f"{one}.") for one in beginnings)
 
 
 def _pipeline(tree: SourceTree) -> Iterator[str]:

@@ -243,7 +243,7 @@ def of_run(tree: SourceTree, module: str, attribute: str) -> Iterator[ast.Attrib
 
 def nodes(tree: SourceTree, module: str, kind: type[N]) -> list[N]:
     """Everything of one kind in a module."""
-    return [node for node in tree.sources[module].nodes if isinstance(node, kind)]
+    return tree.sources[module].nodes_of(kind)
 
 
 # Parameters that a stage reads.

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from ruamel.yaml import YAML
+
+N = TypeVar("N", bound=ast.AST)
 
 PROJECT = Path(__file__).parents[2]
 PACKAGES = ("seedbed", "stages", "benchmarks")
@@ -32,6 +34,7 @@ class Source:
         self._package = package.split(".")
         self.syntax = ast.parse(text)
         self.nodes = list(ast.walk(self.syntax))  # a whole before its parts
+        self._by_kind: dict[type[ast.AST], list[Any]] = {}
         imports = list(self._imports())
         self._origins = {local: origin for local, origin, _ in imports}
         self.uses = [*(use for _, _, use in imports), *self._names()]
@@ -40,6 +43,12 @@ class Source:
         """A dotted name as a whole; what stands before a name that is not dotted all the way, a call for example, is left out."""
         first, dot, rest = dotted(node).partition(".")
         return f"{self._origins.get(first, first)}{dot}{rest}"
+
+    def nodes_of(self, kind: type[N]) -> list[N]:
+        """Everything of one kind."""
+        if kind not in self._by_kind:
+            self._by_kind[kind] = [node for node in self.nodes if isinstance(node, kind)]
+        return self._by_kind[kind]
 
     def _imports(self) -> Iterator[tuple[str, str, Use]]:
         """Every import, in functions too: the name that it makes, what that stands for, and what the import mentions."""
@@ -67,8 +76,29 @@ class Source:
                 yield Use(self.resolved(node), node.lineno, dotted(node).partition(".")[0] in self._origins)
 
 
-# Copies of the project differ in one file or two, so what was read once is kept by its text.
+# Copies of the project differ in one file or two, so what was found out once is kept by a module's text.
 taken_apart = cache(Source)
+
+
+@cache
+def find_uses(source: Source, *beginnings: str) -> list[Use]:
+    """Where a module uses one of some dotted names, or something within one."""
+    return [use for use in source.uses if begins(use.name, *beginnings)]
+
+
+@cache
+def find_ours(source: Source, module: str, modules: frozenset[str]) -> dict[str, int]:
+    """Which of our modules a module names itself, with the line of the first time.
+
+    modules: all of them.
+    """
+    lines: dict[str, int] = {}
+    for use in source.uses:
+        if use.imported and use.name.partition(".")[0] in PACKAGES:
+            ours = [one for one in (use.name, *_parents(use.name)) if one in modules]
+            if ours and ours[0] != module:
+                lines[ours[0]] = min(use.line, lines.get(ours[0], use.line))
+    return lines
 
 
 @cache
@@ -139,14 +169,8 @@ class SourceTree:
     @cached_property
     def imported(self) -> dict[str, dict[str, int]]:
         """Per module: the modules of ours that it names itself, with the line of the first time."""
-        found: dict[str, dict[str, int]] = {}
-        for module, uses in self.uses.items():
-            lines = found.setdefault(module, {})
-            for use in uses:
-                ours = [one for one in (use.name, *_parents(use.name)) if one in self.modules]
-                if use.imported and ours and ours[0] != module:
-                    lines[ours[0]] = min(use.line, lines.get(ours[0], use.line))
-        return found
+        modules = frozenset(self.modules)
+        return {module: find_ours(source, module, modules) for module, source in self.sources.items()}
 
     @cached_property
     def runs(self) -> dict[str, set[str]]:
@@ -219,6 +243,12 @@ def dotted(node: ast.expr) -> str:
     return f"{dotted(node.value)}.{node.attr}" if isinstance(node, ast.Attribute) else ""
 
 
+def begins(name: str, *beginnings: str) -> bool:
+    """Whether a dotted name is one of some others or lies within one."""
+    return any(name == one or name.startswith(f"{one}.") for one in beginnings)
+
+
+@cache
 def _parents(name: str) -> list[str]:
     """Packages around a module, the nearest first."""
     parts = name.split(".")

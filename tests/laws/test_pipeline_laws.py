@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ from seedbed.run import fingerprint
 from seedbed.tools.dependencies import find_code, list_pipelines, render_pipeline
 from tests.laws import pipeline_laws
 from tests.laws.broken_copy import BrokenCopy, Law
-from tests.laws.source_tree import SourceTree
+from tests.laws.source_tree import PROJECT, SourceTree
 from tests.support.rounds import add_round
 
 LAWS: list[Law] = [
@@ -37,21 +40,29 @@ def test_every_pipeline_keeps_the_law(law: Law, checkout: SourceTree) -> None:
 # A second pipeline in a folder.
 
 
-@pytest.fixture
-def second(broken: BrokenCopy, monkeypatch: pytest.MonkeyPatch) -> SourceTree:
-    """A pipeline of two stages beside the first, as `make docs` writes it."""
-    monkeypatch.chdir(broken.root)
-    folder = Path("pipelines/second")
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory, checkout: SourceTree) -> Path:
+    """Files of a pipeline of two stages, as `make docs` writes it beside the first."""
+    root, stages, yaml = tmp_path_factory.mktemp("second"), ("dataset", "pretraining"), YAML(typ="safe")
+    shutil.copy(checkout.root / "dvc.yaml", root)
+    folder = root / "pipelines" / "second"
     folder.mkdir(parents=True)
-    yaml, stages = YAML(typ="safe"), ("dataset", "pretraining")
-    yaml.dump({"stages": {stage: broken.tree.dvc[stage] for stage in stages}}, folder / "dvc.yaml")
-    yaml.dump({stage: broken.tree.params[stage] for stage in stages}, folder / "params.yaml")
-    [first, file] = list_pipelines()
-    assert (first, file) == (Path("dvc.yaml"), folder / "dvc.yaml")
-    file.write_text(render_pipeline(file), encoding="utf-8")
-    assert render_pipeline(file) == file.read_text(encoding="utf-8") and render_pipeline() == Path("dvc.yaml").read_text(encoding="utf-8")
+    yaml.dump({"stages": {stage: checkout.dvc[stage] for stage in stages}}, folder / "dvc.yaml")
+    yaml.dump({stage: checkout.params[stage] for stage in stages}, folder / "params.yaml")
+    with contextlib.chdir(root):
+        [first, file] = list_pipelines()
+        assert (first, file) == (Path("dvc.yaml"), Path("pipelines/second/dvc.yaml"))
+        file.write_text(render_pipeline(file), encoding="utf-8")
+        assert render_pipeline(file) == file.read_text(encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def second(broken: BrokenCopy, written: Path) -> SourceTree:
+    """This pipeline in a copy of the project."""
+    shutil.copytree(written, broken.root / "pipelines" / "second")
     [_, tree] = broken.tree.pipelines
-    assert tree.folder == folder and list(tree.dvc) == list(stages)
+    assert tree.folder == Path("pipelines/second") and list(tree.dvc) == ["dataset", "pretraining"]
     return tree
 
 
@@ -161,14 +172,21 @@ print(*(name for name in sys.modules if name.split(".")[0] in ("seedbed", "stage
 
 def unlisted(tree: SourceTree, stage: str) -> list[str]:
     """Modules that compute, that a stage's process really loaded, whatever it does, and that are not among its deps."""
-    texts = (LOADED.format(stage=stage), "import sys, seedbed.run.stage\nprint(*sys.modules)")
-    loaded, of_every_run = (
-        subprocess.run([sys.executable, "-c", text], cwd=tree.root, capture_output=True, text=True, check=True).stdout.split()
-        for text in texts
-    )
+    loaded = run_text(LOADED.format(stage=stage), tree.root)
     listed = {pipeline_laws.filled_in(tree, dep) for dep in tree.dvc[stage]["deps"]}
-    computing = (tree.file(module) for module in {*loaded} - {*of_every_run} if not fingerprint.carries(module))
+    computing = (tree.file(module) for module in {*loaded} - list_loaded_by_every_run() if not fingerprint.carries(module))
     return sorted(file for file in computing if not {file, *map(str, Path(file).parents)} & listed)
+
+
+@cache
+def list_loaded_by_every_run() -> set[str]:
+    """Modules that each stage's process loads to begin with."""
+    return {*run_text("import sys, seedbed.run.stage\nprint(*sys.modules)", PROJECT)}
+
+
+def run_text(text: str, root: Path) -> list[str]:
+    """Words that a Python program prints, run in a checkout."""
+    return subprocess.run([sys.executable, "-c", text], cwd=root, capture_output=True, text=True, check=True).stdout.split()
 
 
 @pytest.mark.parametrize("stage", ["seeds", "evaluation"])
@@ -398,12 +416,22 @@ def test_a_stage_without_tests_is_found(broken: BrokenCopy) -> None:
 # A second stage of one kind.
 
 
+@pytest.fixture(scope="module")
+def completed(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Path:
+    """Files of a pipeline with a second classifier, its class maps and masks, as `make docs` completes what a user writes."""
+    folder = tmp_path_factory.mktemp("rounds")
+    for file in ("dvc.yaml", "params.yaml"):
+        shutil.copy(project / file, folder)
+    add_round(folder)
+    with contextlib.chdir(folder):
+        Path("dvc.yaml").write_text(render_pipeline(), encoding="utf-8")
+    return folder
+
+
 @pytest.fixture
-def rounds(broken: BrokenCopy, monkeypatch: pytest.MonkeyPatch) -> BrokenCopy:
-    """The pipeline with a second classifier, its class maps and masks, as `make docs` completes what a user writes."""
-    monkeypatch.chdir(broken.root)
-    add_round(broken.root)
-    Path("dvc.yaml").write_text(render_pipeline(), encoding="utf-8")
+def rounds(broken: BrokenCopy, completed: Path) -> BrokenCopy:
+    """A copy of the project with this pipeline."""
+    shutil.copytree(completed, broken.root, dirs_exist_ok=True)
     return broken
 
 

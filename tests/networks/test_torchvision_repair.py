@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-OPERATOR_ERROR = "operator torchvision::nms does not exist"
-
 
 def run(program: str, *, path: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run a program in a fresh interpreter, with modules of ours before all others."""
@@ -17,16 +15,6 @@ def run(program: str, *, path: Path | None = None) -> subprocess.CompletedProces
     return subprocess.run([sys.executable, "-c", before + program], capture_output=True, text=True, check=False)
 
 
-@pytest.fixture
-def needed() -> None:
-    """Only where torchvision does not fit torch there is something to repair."""
-    done = run("import torchvision")
-    if done.returncode == 0:
-        pytest.skip("torchvision imports by itself on this machine")
-    assert OPERATOR_ERROR in done.stderr
-
-
-@pytest.mark.usefixtures("needed")
 def test_after_the_repair_torchvision_and_timm_import() -> None:
     program = """
 from seedbed.networks import torchvision_repair
@@ -36,6 +24,8 @@ print(timm.create_model("test_resnet").__class__.__name__)
 """
     done = run(program)
     assert done.returncode == 0, done.stderr
+    if done.stdout.startswith("False False"):
+        pytest.skip("torchvision imports by itself on this machine")
     assert done.stdout.split() == ["True", "True", "ResNet"]
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
 import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -229,7 +232,7 @@ def test_a_module_that_was_first_imported_after_it_had_changed_is_refused(monkey
     importlib.import_module("seedbed.algorithms.crf")
     fingerprint.running.cache_clear()
     code, file = running(("seedbed.algorithms.crf",)), fingerprint.ROOT / "seedbed/algorithms/crf.py"
-    monkeypatch.setitem(fingerprint._AT_FIRST, file, b"X = 1\n")
+    monkeypatch.setitem(fingerprint._AT_FIRST, file, file.read_bytes() + b"X = 1\n")
     fingerprint.check_running(code)  # it was imported before
     monkeypatch.setattr(fingerprint, "_CHECKED", fingerprint._CHECKED - {"seedbed.algorithms.crf"})
     with pytest.raises(
@@ -321,12 +324,44 @@ def test_pillow_which_resizes_views_belongs_to_what_depends_on_it() -> None:
 BENCHMARKS_ONLY = {"seedbed.scoring.region_scores"}  # what they compute with and no stage does
 
 
-@pytest.fixture
-def copied(tmp_path: Path) -> Path:
+@dataclass(frozen=True)
+class Copy:
     """A copy of our own code."""
+
+    root: Path
+    before: Mapping[str, str]  # digests of stages
+
+    @contextlib.contextmanager
+    def edited(self, texts: Mapping[str, str]) -> Iterator[set[str]]:
+        """Which stages another text of some files concerns."""
+        old = {file: (self.root / file).read_text(encoding="utf-8") for file in texts}
+        for file, text in texts.items():
+            (self.root / file).write_text(text, encoding="utf-8")
+        now = of_stages(self.root)
+        try:
+            yield {stage for stage in self.before if now[stage] != self.before[stage]}
+        finally:
+            for file, text in old.items():
+                (self.root / file).write_text(text, encoding="utf-8")
+
+    def replaced(self, file: str, old: str, new: str) -> contextlib.AbstractContextManager[set[str]]:
+        """The same of one edit."""
+        text = (self.root / file).read_text(encoding="utf-8")
+        assert old in text
+        return self.edited({file: text.replace(old, new)})
+
+    def added(self, files: Iterable[str]) -> contextlib.AbstractContextManager[set[str]]:
+        """The same of a value that some files newly have."""
+        return self.edited({file: f"{(self.root / file).read_text(encoding='utf-8')}\nADDED = 1\n" for file in files})
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    """One copy for all edits, because what was parsed once need not be parsed again."""
+    root = tmp_path_factory.mktemp("copied")
     for package in ("seedbed", "stages"):
-        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    return tmp_path
+        shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
+    return Copy(root, of_stages(root))
 
 
 def of_stages(root: Path) -> dict[str, str]:
@@ -335,19 +370,20 @@ def of_stages(root: Path) -> dict[str, str]:
     return {stage: digest([f"stages.{stage}", DECODER, *names], root=root) for stage, names in own.items()}
 
 
-def test_an_edit_counts_where_a_value_can_change_and_nowhere_else(copied: Path) -> None:
-    """Every module in turn: rooms that carry results change no digest, all others change that of whoever uses them, and of no one else."""
-    before, changed = of_stages(copied), dict[str, set[str]]()
-    for file in sorted(copied.rglob("*.py")):
-        text = file.read_text(encoding="utf-8")
-        file.write_text(f"{text}\nADDED = 1\n", encoding="utf-8")
-        parts = file.relative_to(copied).with_suffix("").parts
-        now = of_stages(copied)
-        changed[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = {stage for stage in before if now[stage] != before[stage]}
-        file.write_text(text, encoding="utf-8")
-    idle = {module for module, stages in changed.items() if not stages}
-    assert idle == {module for module in changed if carries(module)} | BENCHMARKS_ONLY
-    assert changed["seedbed.reads"] == changed["seedbed.types"] == {*before}
+def test_an_edit_counts_where_a_value_can_change_and_nowhere_else(copied: Copy) -> None:
+    """Rooms that carry results change no digest; every other module changes that of whoever uses it, and of no one else."""
+    modules = dict[str, str]()
+    for path in sorted(copied.root.rglob("*.py")):
+        parts = (file := path.relative_to(copied.root)).with_suffix("").parts
+        modules[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file.as_posix()
+    idle = {module for module in modules if carries(module)} | BENCHMARKS_ONLY
+    with copied.added(modules[module] for module in idle) as found:
+        assert not found
+    changed = dict[str, set[str]]()
+    for module in modules.keys() - idle:
+        with copied.added([modules[module]]) as changed[module]:
+            assert changed[module], module
+    assert changed["seedbed.reads"] == changed["seedbed.types"] == {*copied.before}
     assert changed["seedbed.scoring.metrics"] == {"evaluation"}
     assert changed["seedbed.superpixels.dino"] == {"superpixels"}
     assert changed["seedbed.learning.loop"] == {"pretraining", "classifier", "segmenter"}
@@ -369,11 +405,9 @@ def test_an_edit_counts_where_a_value_can_change_and_nowhere_else(copied: Path) 
         ("seedbed/errors.py", "class", "class  # another\nclass"),
     ],
 )
-def test_what_is_said_to_people_retrains_nothing(copied: Path, file: str, old: str, new: str) -> None:
-    before, text = of_stages(copied), (copied / file).read_text(encoding="utf-8")
-    assert old in text
-    (copied / file).write_text(text.replace(old, new), encoding="utf-8")
-    assert of_stages(copied) == before
+def test_what_is_said_to_people_retrains_nothing(copied: Copy, file: str, old: str, new: str) -> None:
+    with copied.replaced(file, old, new) as found:
+        assert not found
 
 
 @pytest.mark.parametrize(
@@ -385,9 +419,6 @@ def test_what_is_said_to_people_retrains_nothing(copied: Path, file: str, old: s
         ("block[corner] = entry", "block[corner] = entry // 2"),
     ],
 )
-def test_how_artifacts_are_decoded_counts_everywhere(copied: Path, old: str, new: str) -> None:
-    before, file = of_stages(copied), copied / "seedbed/reads.py"
-    text = file.read_text(encoding="utf-8")
-    assert old in text
-    file.write_text(text.replace(old, new), encoding="utf-8")
-    assert not {*of_stages(copied).items()} & {*before.items()}
+def test_how_artifacts_are_decoded_counts_everywhere(copied: Copy, old: str, new: str) -> None:
+    with copied.replaced("seedbed/reads.py", old, new) as found:
+        assert found == {*copied.before}

@@ -160,6 +160,19 @@ def test_where_the_raw_data_lie_counts_for_who_reads_all_of_them(project: Path) 
         inputs.check()
 
 
+def test_settings_are_read_again_only_from_another_file(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = begun()
+
+    def refuse(*_: object, **__: object) -> Params:
+        raise AssertionError("read again")
+
+    monkeypatch.setattr(Params, "read", refuse)
+    inputs.check()
+    Path("params.yaml").write_text(f"# a comment\n{TEXT}")
+    with pytest.raises(AssertionError, match="read again"):
+        inputs.check()
+
+
 # --- Code and packages ---
 
 

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from torch import nn
 
+from seedbed.learning import footprint
 from tests.stages.miniature import STAGES, Project, new_project
+from tests.support.blank_charts import blank_charts
+
+
+@pytest.fixture(scope="session", autouse=True)
+def views_are_measured_once() -> Iterator[None]:
+    """Keep how much memory a view takes in a network: to find it out takes longer than a training of these tests."""
+    measure, kept = footprint._measure_kept, dict[tuple[str, int], int]()
+
+    def measure_once(network: nn.Module, edge: int) -> int:
+        key = (str(network), edge)
+        if key not in kept:
+            kept[key] = measure(network, edge)
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(footprint, "_measure_kept", measure_once)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -27,10 +46,11 @@ def indexed(tmp_path_factory: pytest.TempPathFactory, original: dict[str, Any]) 
     return project
 
 
-@pytest.fixture
-def blank_charts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let charts be white, where a test makes many evaluations and looks at no chart: drawing takes most of their time."""
-    monkeypatch.setattr(FigureCanvasAgg, "draw", FigureCanvasAgg.get_renderer)
+@pytest.fixture(name="blank_charts")
+def draw_no_charts() -> Iterator[None]:
+    """Let charts be white, where a test looks at none."""
+    with blank_charts():
+        yield
 
 
 @pytest.fixture

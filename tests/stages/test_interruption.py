@@ -22,7 +22,7 @@ LINE = "interrupted; run it again to resume where it was"
 @pytest.fixture(scope="module")
 def album(tmp_path_factory: pytest.TempPathFactory, original: dict[str, Any]) -> Project:
     """A project whose superpixels and classifier take long; no test changes it."""
-    project = new_album(tmp_path_factory.mktemp("album"), original, photos(*range(IMAGES)), iterations=30)
+    project = new_album(tmp_path_factory.mktemp("album"), original, photos(*range(IMAGES)), iterations=15)
     cam = project.params()["classifier"]["cam"]
     change_params(project, "classifier", cam=cam | {"training": cam["training"] | {"epochs": 100}})
     project.run("dataset", "pretraining", "features")

@@ -21,6 +21,8 @@ from seedbed.tools.preflight import check_slots
 from seedbed.tools.verify import verify
 from tests.stages.miniature import Project
 
+pytestmark = pytest.mark.usefixtures("blank_charts")
+
 SECOND = "seeds_second"
 
 
@@ -66,7 +68,6 @@ def test_labels_of_a_second_artifact_of_a_kind_are_judged_beside_the_first(finis
         assert verify("evaluation", params=Params.read()).sound
 
 
-@pytest.mark.usefixtures("blank_charts")
 def test_a_slot_of_labels_that_says_none_leaves_them_out_but_not_the_files_that_dvc_expects(finished: Project, tmp_path: Path) -> None:
     before = json.loads((finished.data / "metrics" / "evaluation.json").read_text(encoding="utf-8"))
     project, after = judge(finished, tmp_path, labels={"seeds": "none", "masks": "refinement"})
@@ -82,7 +83,6 @@ ALL = ["classifier", "class_maps", "seeds", "masks", "superpixels", "predictions
 NO_LABELS = {"seeds": "none", "masks": "none"}
 
 
-@pytest.mark.usefixtures("blank_charts")
 @pytest.mark.parametrize(
     ("settings", "missing"),
     [

@@ -80,7 +80,7 @@ def test_what_a_stage_does_not_read_may_change(own: Project, checkout: Path) -> 
     def edit() -> None:
         change_params(own, "seeds", method="threshold")
         change_params(own, "dataset", coco={"year": 2014}, root="elsewhere")
-        edited(own.root / "params.yaml", "superpixels:", "# a comment\nsuperpixels:")
+        edited(own.root / "params.yaml", '"superpixels": {', '# a comment\n "superpixels": {')
         edited(checkout / "seedbed/algorithms/crf.py", '"""', '"""In other words: ')
         edited(checkout / "seedbed/scoring/metrics.py", "import numpy as np", "import numpy as np\n\nX = 1")
         raw(own, "image_0900").write_bytes(b"an image that nobody has indexed")

@@ -347,6 +347,7 @@ def test_on_a_gpu_images_go_through_a_crf_together(finished: Project, monkeypatc
     assert asked == ["cuda", "cuda"]  # once for all masks, once for all predictions
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_labels_after_the_crf_are_kept_and_drawn_without_another(
     finished: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -453,6 +454,7 @@ def test_without_masks_there_is_still_something_to_say(finished: Project, tmp_pa
     assert (project.data / "plots" / "training_images.png").is_file()
 
 
+@pytest.mark.usefixtures("blank_charts")
 @pytest.mark.parametrize("missing", ["train_0000", "train_0001"])
 def test_where_some_masks_are_missing_the_others_count(finished: Project, tmp_path: Path, missing: str) -> None:
     project = finished.copy_to(tmp_path, without=["evaluation.zarr", "plots", "metrics"])

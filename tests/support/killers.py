@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import multiprocessing
 import os
 import signal
@@ -149,10 +148,12 @@ def device(shard: Shard) -> str:
 
 
 def threads(shard: Shard) -> tuple[bool, int, int]:
-    """Whether PyTorch was there before, and how many threads OpenCV and PyTorch use."""
+    """Whether PyTorch was there before, and how many threads OpenCV and PyTorch use. Only number 0 imports it, which takes seconds."""
     import cv2
 
     before = "torch" in sys.modules
+    if shard.number:
+        return before, cv2.getNumThreads(), 1
     import torch
 
     with ThreadPoolExecutor(1) as thread:  # what holds for this thread need not hold for others
@@ -174,6 +175,8 @@ def import_torch_at_work(folder: str) -> None:
 
 def schedule_until_there_is_work() -> None:
     """A program that is a dask scheduler, says its address, and goes away at the first task."""
+    import asyncio  # here, because every worker process imports this module
+
     import distributed
 
     async def main() -> None:

@@ -33,6 +33,7 @@ from seedbed.tools.examined import Examined, Row
 from seedbed.tools.image_checks import content_digest
 from seedbed.tools.verify import verify
 from tests.stages.miniature import STAGES, Project, new_project
+from tests.support.blank_charts import blank_charts
 from tests.support.publishing import published, published_network
 
 NETWORKS = ("classifier.zarr", "segmenter.zarr", ".work")  # most of the files
@@ -42,7 +43,7 @@ NETWORKS = ("classifier.zarr", "segmenter.zarr", ".work")  # most of the files
 def finished(tmp_path_factory: pytest.TempPathFactory, original: dict[str, Any]) -> Project:
     """A project in which every stage was run, with shards of four images; no test changes it."""
     project = new_project(tmp_path_factory.mktemp("finished") / "project", original)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, blank_charts():
         patch.setattr(schemas, "SHARD_IMAGES", 4)
         project.run(*STAGES)
     return project
@@ -349,10 +350,18 @@ ALIGNED = {"patch_size": 3, "alignment": "padded"}
 Small = Callable[..., list[str]]
 
 
+@pytest.fixture(scope="module")
+def two_images(tmp_path_factory: pytest.TempPathFactory, write_dataset: Callable[..., Artifact]) -> Path:
+    """A folder with a small data set, which nobody changes."""
+    folder = tmp_path_factory.mktemp("small")
+    write_dataset(folder, sizes=SIZES, labels={"a": (1,), "b": (2,)}, digests=dict.fromkeys(SIZES, "0" * 64))
+    return folder
+
+
 @pytest.fixture
-def small(tmp_path: Path, write_dataset: Callable[..., Artifact]) -> Small:
+def small(tmp_path: Path, two_images: Path) -> Small:
     """Publish an artifact of two images of a small data set, of which one is as it should be, and say what is wrong with the other."""
-    write_dataset(tmp_path, sizes=SIZES, labels={"a": (1,), "b": (2,)}, digests=dict.fromkeys(SIZES, "0" * 64))
+    shutil.copytree(two_images, tmp_path, dirs_exist_ok=True)
 
     def build(name: str, good: dict[str, Any], bad: dict[str, Any], **options: Any) -> list[str]:
         rows = [{"ids": "a", "size": SIZES["a"], **good}, {"ids": "b", "size": SIZES["b"], **bad}]
