@@ -38,6 +38,7 @@ ROOMS, WORDS = ("algorithms", "learning", "networks", "scoring"), ("reads", "typ
 OF_STAGES = "tests/stages/test_stages.py"  # for what only stages use
 APART = ("laws", "pipeline", "stages")  # tests of the whole, which belong to no module
 SLOW = ("torch", "timm", "lightning_fabric", "zarr", "skimage.segmentation", "scipy.ndimage", "hypothesis.extra.numpy", "matplotlib.pyplot")
+WITH_GPU = ("superpixels", "refinement", "evaluation")  # families of which the tests of devices are
 LONG = "killed"  # a test that starts programs again and again; others notice the same
 STANDARD = "standard = np.where(deviation < STILL, 0, (patches - patches.mean(axis=(0, 1))) / np.maximum(deviation, STILL))"
 ATTENDS = 'if not (hasattr(network, "blocks") and hasattr(network.blocks[-1], "attn") and network.patch_embed.patch_size):'
@@ -59,6 +60,9 @@ LINKED = "links[max(one, other)].append((squared / 2, min(one, other)))"
 MEAN = "mean = tuple(int(channel) for channel in image.reshape(-1, 3).mean(axis=0))"
 HIDDEN = "np.asarray(np.where(truth == IGNORE, IGNORE, labels), np.uint8)"
 EITHER = f"{HIDDEN} if (truth == IGNORE).any() else labels"
+SAME_SIZE = "if labels is None or size == original:"
+MEANING = "return hashlib.sha256(repr(self.meaning).encode()).hexdigest()[:16]"
+SPANS = "spans = (high - low + 1).tolist()"
 EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can notice
     "seedbed/scoring/boundaries.py: 0 -> (1) in `nothing = places[:0]`": "where all is void, the one place more is filled from itself",
     f"seedbed/features/texture.py: deviation < STILL -> (deviation <= STILL) in `{STANDARD}`": "no image varies by just that",
@@ -84,6 +88,10 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     "seedbed/superpixels/merge.py: 1 -> (2) in `vectors = patches.values.reshape(-1, channels)`": "any negative length is found",
     f"seedbed/algorithms/ward.py: max(one, other) -> (max(other, one)) in `{LINKED}`": "their order does not matter",
     f"seedbed/algorithms/ward.py: min(one, other) -> (min(other, one)) in `{LINKED}`": "their order does not matter",
+    "seedbed/algorithms/ward.py: heappop(heap) -> pass in `heappop(heap)`": "what is not alive is passed over; elsewhere it is endless",
+    f"seedbed/algorithms/permutohedral.py: high - low + 1 -> (high - low - 1) in `{SPANS}`": "there is room on both sides, for one each",
+    f"seedbed/scoring/truth.py: labels is None or size == original -> (labels is None) in `{SAME_SIZE}`": "it stays as it is",
+    f"seedbed/scoring/truth.py: 16 -> (17) in `{MEANING}`": "a digit more",
     f"seedbed/learning/augmentation.py: 1 -> (2) in `{MEAN}`": "any negative length is found",
     "seedbed/pretraining/dino.py: random.random() < blur -> (random.random() <= blur) in `if random.random() < blur:`": "a rare draw",
     f"seedbed/scoring/things.py: {EITHER} -> ({HIDDEN}) in `return {EITHER}`": "where nothing is void both are the labels",
@@ -124,6 +132,7 @@ def belonging(module: str) -> list[str]:
     using = [one for one in tests if dotted in imported(one) and one.name != "test_alive.py"]
     of_methods = [PROJECT / "tests" / one.parent.name / f"test_{one.stem}.py" for one in methods]
     contracts = [PROJECT / "tests" / "contracts" / f"test_{one.parent.name}.py" for one in methods]
+    contracts += [PROJECT / "tests" / "contracts" / "test_devices.py" for one in methods if one.parent.name in WITH_GPU]
     alive = [f"tests/contracts/test_alive.py::test_every_parameter_changes_the_result[{one.parent.name}-{one.stem}]" for one in methods]
     files = [str(one.relative_to(PROJECT)) for one in (*own, *of_methods, *contracts, *using) if one.is_file()]
     if not files and not alive:  # a part of something else, by way of which it is tested

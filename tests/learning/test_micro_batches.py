@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
+import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +17,14 @@ from torch import Tensor, nn
 from torch.multiprocessing.spawn import ProcessException
 
 from seedbed.errors import TrainingError
+from seedbed.learning.augmentation import Sample
 from seedbed.learning.batches import Batch
 from seedbed.learning.checkpoints import Checkpoints
 from seedbed.learning.loop import count_devices
 from seedbed.learning.training import Training
 from seedbed.run import interruption
 from seedbed.run.machine import Machine
-from tests.support.toys import PLAIN, PlainLearner, alike, pictures, train
+from tests.support.toys import AUGMENTATION, PLAIN, PlainLearner, alike, pictures, train
 
 FOUR = Training(seed=0, epochs=4.0, batch_size=4, **PLAIN)
 
@@ -62,13 +65,23 @@ def test_devices_share_a_part_of_a_batch_evenly(batch_size: int, micro_batches: 
     assert count_devices(dataclasses.replace(FOUR, batch_size=batch_size, micro_batches=micro_batches), available=available) == devices
 
 
+def told(sample: Sample, random: np.random.Generator, *, folder: Path) -> Sample:
+    """A view, with a file that says which process has drawn it."""
+    (folder / str(os.getpid())).touch()
+    return AUGMENTATION.view(sample, random)
+
+
 # Of three processes, two have as much to do as each other.
 @pytest.mark.parametrize(("micro_batches", "devices"), [pytest.param(1, 2, marks=pytest.mark.slow), (2, 3)])
-def test_processes_that_share_a_batch_do_the_same_training(micro_batches: int, devices: int, file: Path) -> None:
+def test_processes_that_share_a_batch_do_the_same_training(micro_batches: int, devices: int, file: Path, tmp_path: Path) -> None:
     alone = train(PartlyIdle, pictures(5), FOUR)
     training, checkpoints = dataclasses.replace(FOUR, micro_batches=micro_batches), Checkpoints(file, seconds=math.inf)
-    shared = train(PartlyIdle, pictures(5), training, machine=Machine("cpu", devices=devices), checkpoints=checkpoints)
+    (tmp_path / "processes").mkdir()
+    view, machine = partial(told, folder=tmp_path / "processes"), Machine("cpu", devices=devices)
+    shared = train(PartlyIdle, pictures(5), training, view=view, machine=machine, checkpoints=checkpoints)
     assert alike(alone, shared)
+    drawn = {int(one.name) for one in (tmp_path / "processes").iterdir()}
+    assert len(drawn) == 2 and os.getpid() not in drawn
     assert len(shared.losses) == 5
     assert shared.network.state_dict()["head.idle"].tolist() == [1, 1]
 

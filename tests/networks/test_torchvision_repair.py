@@ -51,3 +51,37 @@ def test_another_error_of_torchvision_is_not_hidden(tmp_path: Path) -> None:
     done = run("from seedbed.networks import torchvision_repair; torchvision_repair.apply()", path=tmp_path)
     assert done.returncode == 1
     assert "RuntimeError: something else" in done.stderr
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Path:
+    """A torch that does nothing but keep what is declared, and a torchvision that misses operators until so many are."""
+    for name, content in {
+        "torch": """
+from types import SimpleNamespace
+declared = []
+library = SimpleNamespace(Library=lambda *_: SimpleNamespace(define=declared.append))
+""",
+        "torchvision": """
+import os, torch
+if len(torch.declared) < int(os.environ["MISSING"]):
+    raise RuntimeError("operator torchvision::one does not exist")
+""",
+    }.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(content)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("missing", "applied"), [(0, "False"), (1, "True"), (2, "True")])
+def test_operators_are_declared_where_they_are_missing(quick: Path, missing: int, applied: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MISSING", str(missing))
+    done = run("from seedbed.networks import torchvision_repair; print(torchvision_repair.apply()); import torchvision", path=quick)
+    assert (done.returncode, done.stdout.split()) == (0, [applied]), done.stderr
+
+
+def test_a_torchvision_that_misses_other_operators_is_not_called_repaired(quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MISSING", "3")
+    done = run("from seedbed.networks import torchvision_repair; torchvision_repair.apply(); print('repaired')", path=quick)
+    assert done.returncode == 1 and done.stdout == ""
+    assert "RuntimeError: operator torchvision::one does not exist" in done.stderr

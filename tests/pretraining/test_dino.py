@@ -75,6 +75,14 @@ def test_the_smallest_crop_is_a_pixel(size: tuple[int, int]) -> None:
     assert sorted(map(list, {tuple(one) for one in seen})) == [[value] for value in range(image.size // 3)]
 
 
+@pytest.mark.parametrize(("colour", "inverted"), [(0, 0), (127, 127), (128, 127), (255, 0)])
+def test_values_of_128_or_more_are_inverted_except_in_the_first_crop(dino: Dino, colour: int, inverted: int) -> None:
+    method = dataclasses.replace(dino, colours_share=0.0, grey=0.0, blur=(0.0, 0.0, 0.0), solarised=1.0)
+    large, small = method.view(np.full((20, 30, 3), colour, np.uint8), np.random.default_rng(0))
+    assert [np.unique(crop).tolist() for crop in large] == [[colour], *[[inverted]] * (dino.large.count - 1)]
+    assert np.unique(small).tolist() == [colour]
+
+
 def test_sizes_of_crops_are_in_order() -> None:
     with pytest.raises(ValueError, match=r"no more than largest, which is 0\.4"):
         Crops(count=1, edge=16, smallest=0.5, largest=0.4)
@@ -197,7 +205,7 @@ def test_schedules_are_those_of_the_paper(dino: Dino) -> None:
     assert [most.rate(progress) for progress in (0.0, 0.05, 0.1, 1.0)] == pytest.approx([0, 0.5, 1, 0.01])
     assert most.rate(0.55) == pytest.approx(0.01 + 0.99 / 2)
     assert [most.decay(progress) for progress in (0.0, 0.5, 1.0)] == pytest.approx([1, 5.5, 10])
-    assert last.rate(0.04) == 0 and last.rate(0.06) == most.rate(0.06) > 0
+    assert last.rate(0.04) == 0 and all(last.rate(progress) == most.rate(progress) > 0 for progress in (0.05, 0.06))
     decayed, undecayed = most.optimizer.param_groups
     assert all(one.ndim > 1 for one in decayed["params"]) and all(one.ndim <= 1 for one in undecayed["params"])
     assert undecayed["weight_decay"] == 0

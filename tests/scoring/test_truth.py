@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,9 @@ def test_a_mask_lies_beside_its_image_under_the_same_name(root: Path) -> None:
     file = root / "masks" / "cats" / "a.b.png"
     file.parent.mkdir()
     file.touch()
-    assert truth.Pictures(root, "images", ("masks",)).file("images/cats/a.b.jpg") == file
+    pictures = truth.Pictures(root, "images", ("masks",))
+    assert pictures.file("images/cats/a.b.jpg") == file
+    assert pictures.file("cats/a.b.jpg") == file, "in a folder without images/"
 
 
 def test_grey_values_are_classes(root: Path) -> None:
@@ -117,6 +120,16 @@ def test_wrong_bytes_within_a_mask(root: Path, place: float) -> None:
     content[int(place * len(content))] ^= 4
     file.write_bytes(content)
     assert "found a PNG file with wrong bytes: the checksum of chunk 'IDAT' does not match; expected a mask" in refusal(root, size=(40, 90))
+
+
+def test_a_mask_of_a_kind_that_png_does_not_have(root: Path) -> None:
+    file = root / "masks" / "a.png"
+    PillowImage.fromarray(MASK).save(file)
+    content = bytearray(file.read_bytes())
+    content[25] = 7  # between red, green and blue with opacity, 6, and nothing
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    file.write_bytes(content)
+    assert "found a PNG file that cannot be read: " in refusal(root)
 
 
 def test_a_mask_without_its_last_bytes(root: Path) -> None:
@@ -207,6 +220,9 @@ def test_the_truth_is_asked_for_by_id(known: Truth) -> None:
 def test_the_truth_of_some_images_alone(pictures: Images) -> None:
     known = Truth.of_images(pictures, ["b"])
     assert list(known.files) == ["b"] and known["b"] is not None
+    both = Truth.of_images(pictures)
+    some = both.only(["b"])["b"]
+    assert some is not None and np.array_equal(some, MASK[:, ::-1]) and both.only(["b"]).key("b") == both.key("b")
 
 
 def test_of_an_image_that_is_used_smaller_the_truth_is_too(pictures: Images) -> None:
@@ -237,6 +253,7 @@ def test_a_truth_is_known_by_its_file(known: Truth, pictures: Images, root: Path
         DataError, match=r"masks/a\.png: found a mask that is changing; expected a file that stays as it is; run `dvc repro evaluation`"
     ):
         known["a"]
+    assert dataclasses.replace(known, meaning=(0, 2, 1, *known.meaning[3:])).key("a") != before["a"], "by what its values mean"
     now = Truth.of_images(pictures)
     assert [image for image in "abc" if now.key(image) != before[image]] == ["a"]
     assert now["a"] is not None
@@ -286,6 +303,13 @@ def test_smaller_things_lie_over_larger_ones_and_both_over_crowds(root: Path) ->
     assert other is not None and np.unique(other).tolist() == [5]
     assert truth.only(["b"]).masks.things.keys() == {"val2017/b.jpg"}  # type: ignore[union-attr]
     assert truth.key("a") != truth.key("b")
+
+
+def test_annotations_are_the_same_in_whatever_order_json_has_what_they_say(root: Path) -> None:
+    one, other = (thing(2, drawn(SMALL)) for _ in range(2))
+    other["segmentation"] = dict(reversed(other["segmentation"].items()))
+    (root / "other").mkdir()
+    assert outlined(root, one).key("a") == outlined(root / "other", other).key("a")
 
 
 def test_nothing_is_known_of_an_image_that_no_file_lists(root: Path) -> None:

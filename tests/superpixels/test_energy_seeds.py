@@ -53,6 +53,7 @@ def test_regions_are_no_smaller_than_opencv_bears(small_method: Callable[[str, s
         ((20, 300), 10, 0),  # there would be no row
         ((300, 20), 10, 0),  # nor a column here
         ((16, 160), 10, 5),  # one row, halved as often as its height allows
+        ((15, 150), 10, 0),  # one row, and blocks of 8 pixels, of which there is but one: OpenCV would crash
     ],
 )
 def test_levels_that_fit(size: tuple[int, int], count: int, levels: int) -> None:

@@ -44,6 +44,11 @@ def test_what_is_no_computation_is_left_alone() -> None:
         assert not any(word in one.before for word in ("Annotated", "raise", '"""')), str(one)
 
 
+def test_a_first_value_is_not_taken_from_the_first_alone() -> None:
+    cut = [one.context for one in faults("seedbed/pretraining/dino.py") if one.after == "(self.blur[:1])"]
+    assert [one.count("self.blur[") for one in cut] == [2, 1]  # blur[1] and blur[2]; not blur[0]
+
+
 def test_tests_of_a_module_are_its_own_and_those_of_methods_that_use_it() -> None:
     assert belonging("seedbed/segmenter/region_growing.py") == [
         "tests/segmenter/test_region_growing.py",
