@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import torch
 
+from seedbed.errors import ParamsError
+from seedbed.networks.weights import InitialWeights
 from seedbed.pretraining.dino import Branch, Crops, Dino, DinoLearner, Views
 from seedbed.run.machine import Machine
 from seedbed.types import Image
@@ -86,6 +88,12 @@ def test_values_of_128_or_more_are_inverted_except_in_the_first_crop(dino: Dino,
 def test_sizes_of_crops_are_in_order() -> None:
     with pytest.raises(ValueError, match=r"no more than largest, which is 0\.4"):
         Crops(count=1, edge=16, smallest=0.5, largest=0.4)
+
+
+def test_weights_of_a_classifier_are_refused_before_anything_runs(dino: Dino) -> None:
+    dino.check()
+    with pytest.raises(ParamsError, match="because only `segmenter` can start from the weights of that stage"):
+        dataclasses.replace(dino, initial_weights=InitialWeights(source="classifier", file="", sha256="")).check()
 
 
 # --- The loss ---
