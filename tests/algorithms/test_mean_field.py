@@ -133,12 +133,20 @@ def test_a_filter_is_close_to_a_gaussian() -> None:
     assert float((kernel - true).abs().max()) < 0.05
 
 
-def test_points_far_apart_do_not_see_each_other() -> None:
-    points = torch.tensor([[0.0, 0.0], [50.0, 0.0], [0.0, 50.0]])
-    lattice = Lattice.build(points, torch.zeros(3, dtype=torch.long))
+@pytest.mark.parametrize(
+    "places",
+    [
+        [[0.0, 0.0], [50.0, 0.0], [0.0, 50.0]],
+        [[8.0, 0.0], [12.0, -8.0]],  # at opposite borders of the corners that there are
+        [[-12.0, 12.0], [-8.0, 4.0]],
+    ],
+)
+def test_points_far_apart_do_not_see_each_other(places: list[list[float]]) -> None:
+    points = torch.tensor(places)
+    lattice = Lattice.build(points, torch.zeros(len(points), dtype=torch.long))
     assert lattice is not None
-    kernel = lattice.filter(torch.eye(3))
-    assert torch.equal(kernel * (1 - torch.eye(3)), torch.zeros(3, 3)) and bool((kernel.diagonal() > 0.5).all())
+    kernel, one = lattice.filter(torch.eye(len(points))), torch.eye(len(points))
+    assert torch.equal(kernel * (1 - one), torch.zeros_like(one)) and bool((kernel.diagonal() > 0.5).all())
 
 
 def test_points_of_different_groups_do_not_see_each_other() -> None:
