@@ -41,6 +41,8 @@ def test_regions_are_no_smaller_than_opencv_bears(small_method: Callable[[str, s
     method, image = small_method("superpixels", "energy_seeds"), photograph((16, 20))
     expected = dataclasses.replace(method, count=20).segment(image, NOTHING)  # of 4 x 4 pixels
     assert np.array_equal(dataclasses.replace(method, count=5000).segment(image, NOTHING), expected)
+    grey = dataclasses.replace(method, count=5000).segment(np.full((16, 16, 3), 90, np.uint8), NOTHING)
+    assert np.bincount(grey.ravel()).tolist() == [16] * 16
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,8 @@ def test_regions_are_no_smaller_than_opencv_bears(small_method: Callable[[str, s
         ((24, 40), 400, 0),  # a quarter of a region would be smaller than a pixel
         ((20, 300), 10, 0),  # there would be no row
         ((300, 20), 10, 0),  # nor a column here
+        ((76, 800), 10, 0),  # 0.97 of a row
+        ((76, 800), 11, 3),  # 1.02
         ((16, 160), 10, 5),  # one row, halved as often as its height allows
         ((15, 150), 10, 0),  # one row, and blocks of 8 pixels, of which there is but one: OpenCV would crash
     ],
