@@ -101,7 +101,7 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     f"seedbed/algorithms/ward.py: max(one, other) -> (max(other, one)) in `{LINKED}`": "their order does not matter",
     f"seedbed/algorithms/ward.py: min(one, other) -> (min(other, one)) in `{LINKED}`": "their order does not matter",
     "seedbed/algorithms/ward.py: heappop(heap) -> pass in `heappop(heap)`": "what is not alive is passed over; elsewhere it is endless",
-    "seedbed/algorithms/ward.py: other.discard(older) -> pass in `other.discard(older)`": "what is not alive is passed over, with more work",
+    "seedbed/algorithms/ward.py: other.discard(older) -> pass in `other.discard(older)`": "what is not alive is passed over, later",
     "seedbed/algorithms/ward.py: other.discard(younger) -> pass in `other.discard(younger)`": "likewise",
     "seedbed/algorithms/ward.py: 1 -> (2) in `children=np.array(children, np.int32).reshape(-1, 2),`": "any negative length is found",
     f"seedbed/algorithms/permutohedral.py: high - low + 1 -> (high - low - 1) in `{SPANS}`": "there is room on both sides, for one each",

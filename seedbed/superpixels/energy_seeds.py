@@ -60,7 +60,7 @@ def fit_levels(size: Size, *, count: int, most: int) -> int:
     height, width = size
     rows = int(math.sqrt(max(count, FEWEST_REGIONS) * height / width))
     columns = rows * width // height
-    if not rows or not columns:
+    if not columns:  # as where there is no row
         return 0
     for levels in range(most, FEWEST_LEVELS - 1, -1):
         parts = 2 ** (levels - 1)
