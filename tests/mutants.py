@@ -56,8 +56,6 @@ COUNTED = "counted = (np.floor(column) == column) & (column >= 0) & (column <= w
 COVERED = (
     "covered, beyond = _overlap(one, predicted[one.label]) if one.label in predicted else (np.zeros((len(one.pixels), 0)), np.zeros(0))"
 )
-LINKED = "links[max(one, other)].append((squared / 2, min(one, other)))"
-MEAN = "mean = tuple(int(channel) for channel in image.reshape(-1, 3).mean(axis=0))"
 HIDDEN = "np.asarray(np.where(truth == IGNORE, IGNORE, labels), np.uint8)"
 EITHER = f"{HIDDEN} if (truth == IGNORE).any() else labels"
 SECOND = "may_be_solarised and "
@@ -72,13 +70,11 @@ TURNS = "rank = rank + torch.round(nearest.sum(dim=1, keepdim=True) / (axes + 1)
 WEIGHTS = "weights = torch.zeros(number, axes + 2, device=device, dtype=points.dtype)"
 BASES = "bases = [math.prod(spans[axis + 1 :]) for axis in range(axes)]"
 CODE = "code = ((corners - low) * torch.tensor(bases, device=corners.device)).sum(dim=-1)"
-GIVEN = "given = -torch.from_numpy(np.ascontiguousarray(energy.reshape(count, -1).T)).to(device)  # (pixel, label)"
 EITHER_NONE = "smooth is None or colour is None"
 SPANS = "spans = (high - low + 1).tolist()"
 EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can notice
     "seedbed/scoring/boundaries.py: 0 -> (1) in `nothing = places[:0]`": "where all is void, the one place more is filled from itself",
     f"seedbed/features/texture.py: deviation < STILL -> (deviation <= STILL) in `{STANDARD}`": "no image varies by just that",
-    "seedbed/features/vit.py: 1 -> (2) in `flat = values.reshape(-1, values.shape[-1])`": "any negative length is the one to be found",
     f"seedbed/scoring/metrics.py: 1 -> (2) in `{TABLE}`": "one region or class more, of no pixel",
     f"seedbed/scoring/boundaries.py: (self.classes != IGNORE).any -> ((self.classes != IGNORE).all) in `{KNOWN}`": "void is all or filled",
     "seedbed/reads.py: 0 -> (1) in `total = np.zeros(artifact.entry(name, slice(0, 0)).shape[1:], np.int64)`": "its shape alone is used",
@@ -97,13 +93,9 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     f"seedbed/scoring/outlines.py: np.floor -> (np.ceil) in `{COUNTED}`": "of whole numbers both are the number",
     "seedbed/scoring/outlines.py: x0 > x1 -> (x0 >= x1) in `backwards = x0 > x1`": "equal only where both ends are one point",
     f"seedbed/scoring/things.py: np.zeros -> (np.ones) in `{COVERED}`": "an array of no values",
-    "seedbed/superpixels/merge.py: 1 -> (2) in `vectors = patches.values.reshape(-1, channels)`": "any negative length is found",
-    f"seedbed/algorithms/ward.py: max(one, other) -> (max(other, one)) in `{LINKED}`": "their order does not matter",
-    f"seedbed/algorithms/ward.py: min(one, other) -> (min(other, one)) in `{LINKED}`": "their order does not matter",
     "seedbed/algorithms/ward.py: heappop(heap) -> pass in `heappop(heap)`": "what is not alive is passed over; elsewhere it is endless",
     "seedbed/algorithms/ward.py: other.discard(older) -> pass in `other.discard(older)`": "what is not alive is passed over, later",
     "seedbed/algorithms/ward.py: other.discard(younger) -> pass in `other.discard(younger)`": "likewise",
-    "seedbed/algorithms/ward.py: 1 -> (2) in `children=np.array(children, np.int32).reshape(-1, 2),`": "any negative length is found",
     f"seedbed/algorithms/permutohedral.py: high - low + 1 -> (high - low - 1) in `{SPANS}`": "there is room on both sides, for one each",
     f"seedbed/scoring/truth.py: labels is None or size == original -> (labels is None) in `{SAME_SIZE}`": "it stays as it is",
     "seedbed/algorithms/permutohedral.py: 1e-20 -> (1.4999999999999998e-20) in `TINY = 1e-20  # keeps the square root finite`": "both tiny",
@@ -118,10 +110,8 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     f"seedbed/algorithms/permutohedral.py: corners - low -> (corners + low) in `{CODE}`": "all numbers are moved alike",
     "seedbed/algorithms/permutohedral.py: True -> (False) in `order = rows.argsort(stable=True)`": "only the order of a sum",
     f"seedbed/algorithms/mean_field.py: {EITHER_NONE} -> (colour is None) in `if {EITHER_NONE}:`": "places alone are never so far apart",
-    f"seedbed/algorithms/mean_field.py: 1 -> (2) in `{GIVEN}`": "any negative length is found",
     "seedbed/algorithms/patch_regions.py: 1 -> (2) in `used, _, _ = relabel_sequential(refined + 1)`": "any that are positive",
     f"seedbed/scoring/truth.py: 16 -> (17) in `{MEANING}`": "a digit more",
-    f"seedbed/learning/augmentation.py: 1 -> (2) in `{MEAN}`": "any negative length is found",
     **{
         f"seedbed/pretraining/dino.py: {drawn} < {share} -> ({drawn} <= {share}) in `if {also}{drawn} < {share}:`": "a draw of just that"
         for also, share in (("", "blur"), ("", "self.flip"), ("", "self.grey"), ("", "self.colours_share"), (SECOND, "self.solarised"))

@@ -57,7 +57,9 @@ def test_regions_are_no_smaller_than_opencv_bears(small_method: Callable[[str, s
         ((76, 800), 10, 0),  # 0.97 of a row
         ((76, 800), 11, 3),  # 1.02
         ((16, 160), 10, 5),  # one row, halved as often as its height allows
+        ((160, 16), 10, 5),  # likewise one column
         ((15, 150), 10, 0),  # one row, and blocks of 8 pixels, of which there is but one: OpenCV would crash
+        ((150, 15), 10, 0),  # likewise
     ],
 )
 def test_levels_that_fit(size: tuple[int, int], count: int, levels: int) -> None:

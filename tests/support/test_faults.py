@@ -44,9 +44,10 @@ def test_what_is_no_computation_is_left_alone() -> None:
         assert not any(word in one.before for word in ("Annotated", "raise", '"""')), str(one)
 
 
-def test_a_first_value_is_not_taken_from_the_first_alone() -> None:
+def test_a_first_value_is_not_taken_from_the_first_alone_nor_a_length_that_is_found_from_another() -> None:
     cut = [one.context for one in faults("seedbed/scoring/truth.py") if one.after == "(self.folders[:1])"]
     assert cut and not any("self.folders[0]" in one for one in cut)
+    assert not any(one.before == "1" and one.context.startswith("vectors = ") for one in faults("seedbed/superpixels/merge.py"))
 
 
 def test_tests_of_a_module_are_its_own_and_those_of_methods_that_use_it() -> None:
