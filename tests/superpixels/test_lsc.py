@@ -37,6 +37,13 @@ def test_an_image_into_which_no_region_fits_is_one(size: tuple[int, int], small_
     assert small_method("superpixels", "lsc").segment(photograph(size), NOTHING).tolist() == np.zeros(size, int).tolist()
 
 
+def test_an_image_into_which_two_of_the_smallest_regions_fit_is_divided() -> None:
+    image = np.zeros((8, 20, 3), np.uint8)
+    image[:, 10:] = 255
+    regions = Lsc(region_size=4, compactness=0.075, num_iterations=4, smallest=4).segment(image, NOTHING)
+    assert regions.max() > 0 and not np.isin(regions[:, :8], regions[:, 12:]).any()
+
+
 def test_a_region_is_not_larger_than_half_of_the_shorter_side(small_method: Callable[[str, str], Any]) -> None:
     image, method = photograph((19, 50)), small_method("superpixels", "lsc")
     expected = dataclasses.replace(method, region_size=9).segment(image, NOTHING)
@@ -49,6 +56,8 @@ def test_threads_do_not_race_and_opencv_has_as_many_as_before() -> None:
     before = cv2.getNumThreads()
     try:
         cv2.setNumThreads(4)
+        with single_thread():
+            assert cv2.getNumThreads() == 1
         found = {method.segment(image, NOTHING).tobytes() for _ in range(5)}
         assert cv2.getNumThreads() == 4
     finally:
