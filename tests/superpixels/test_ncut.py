@@ -111,5 +111,5 @@ def test_patches_are_linked_by_1_and_all_others_hardly(plain: Ncut, monkeypatch:
 
     monkeypatch.setattr("seedbed.superpixels.ncut.cut_repeatedly", look)
     values = np.array([[[1, 0], [0, 1], [2, 0]]], np.float32)
-    dataclasses.replace(plain, weak=0.25).segment(np.zeros((4, 12, 3), np.uint8), PatchFeatures(values, 4, Alignment.PADDED))
+    dataclasses.replace(plain, threshold=0.0, weak=0.25).segment(np.zeros((4, 12, 3), np.uint8), PatchFeatures(values, 4, Alignment.PADDED))
     assert seen[0].tolist() == [[1, 0.25, 1], [0.25, 1, 0.25], [1, 0.25, 1]]
