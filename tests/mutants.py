@@ -71,6 +71,8 @@ WEIGHTS = "weights = torch.zeros(number, axes + 2, device=device, dtype=points.d
 BASES = "bases = [math.prod(spans[axis + 1 :]) for axis in range(axes)]"
 CODE = "code = ((corners - low) * torch.tensor(bases, device=corners.device)).sum(dim=-1)"
 EITHER_NONE = "smooth is None or colour is None"
+SIDES = "sides += np.bincount(np.concatenate(beside), minlength=count)"
+START = "start = np.random.default_rng(0).standard_normal(len(weights))  # any will do that is not an eigenvector"
 SPANS = "spans = (high - low + 1).tolist()"
 EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can notice
     "seedbed/scoring/boundaries.py: 0 -> (1) in `nothing = places[:0]`": "where all is void, the one place more is filled from itself",
@@ -111,6 +113,8 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     "seedbed/algorithms/permutohedral.py: True -> (False) in `order = rows.argsort(stable=True)`": "only the order of a sum",
     f"seedbed/algorithms/mean_field.py: {EITHER_NONE} -> (colour is None) in `if {EITHER_NONE}:`": "places alone are never so far apart",
     "seedbed/algorithms/patch_regions.py: 1 -> (2) in `used, _, _ = relabel_sequential(refined + 1)`": "any that are positive",
+    f"seedbed/superpixels/ncut.py: 0 -> (1) in `{START}`": "any will do",
+    f"seedbed/scoring/region_scores.py: {SIDES} -> {SIDES.replace('+', '-')} in `{SIDES}`": "their squares are used",
     f"seedbed/scoring/truth.py: 16 -> (17) in `{MEANING}`": "a digit more",
     **{
         f"seedbed/pretraining/dino.py: {drawn} < {share} -> ({drawn} <= {share}) in `if {also}{drawn} < {share}:`": "a draw of just that"

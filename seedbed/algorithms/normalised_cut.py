@@ -37,8 +37,8 @@ class Cut:
 def bipartition(weights: Floats, *, start: Floats, device: str = "cpu") -> Cut:
     """Cut a graph at the mean of its second eigenvector; the side is the one without the first node.
 
-    A graph whose nodes are all linked alike has no cut that is better than others, and none is made: the side is empty.
-    weights: (node, node), symmetric and positive; at least two nodes.
+    A graph whose nodes are all linked alike, or of one node, has no cut that is better than others, and none is made: the side is empty.
+    weights: (node, node), symmetric and positive.
     start: (node,), where the search for eigenvectors starts; whatever it is, the cut is the same where one is clearly best.
     device: that multiplies; the search itself runs on the CPU.
     """

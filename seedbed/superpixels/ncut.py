@@ -63,11 +63,11 @@ def cut_repeatedly(weights: npt.NDArray[np.float64], *, stop: Stop, count: int, 
 
     weights: (node, node), symmetric and positive.
     """
-    regions = np.zeros(len(weights), np.int32)
+    regions = np.empty(len(weights), np.int32)
     left = np.arange(len(weights))
     start = np.random.default_rng(0).standard_normal(len(weights))  # any will do that is not an eigenvector
     found = 0
-    while len(left) > 1 and (stop == "cut" or found < count - 1):
+    while stop == "cut" or found < count - 1:
         parted = bipartition(weights, start=start, device=device)
         if not parted.side.any() or (stop == "cut" and parted.value > cut):
             break

@@ -75,6 +75,18 @@ def test_what_was_cut_off_is_not_cut_again() -> None:
     assert regions.tolist() == (clusters == 2).astype(int).tolist()  # that cut is the more even one
 
 
+def test_what_is_left_of_many_nodes_is_cut_again() -> None:
+    clusters = np.repeat(np.arange(3), [10, 25, 45])
+    between = np.array([[1, 1e-4, 1e-4], [1e-4, 1, 0.01], [1e-4, 0.01, 1]])
+    assert cut_repeatedly(between[np.ix_(clusters, clusters)], stop="count", count=3, cut=0).tolist() == clusters.tolist()
+
+
+def test_a_cut_of_just_the_largest_value_is_made() -> None:
+    weights = np.array([[1, 0.25], [0.25, 1]])  # 0.25 of 1.25 on either side
+    assert cut_repeatedly(weights, stop="cut", count=1, cut=0.4).tolist() == [1, 0]
+    assert cut_repeatedly(weights, stop="cut", count=1, cut=0.39).tolist() == [0, 0]
+
+
 def test_an_image_of_one_colour_stays_whole_where_cuts_must_be_good(plain: Ncut) -> None:
     image = np.full((17, 33, 3), 90, np.uint8)
     for values in (np.ones((3, 5, 4), np.float32), np.zeros((3, 5, 4), np.float32)):
