@@ -63,12 +63,11 @@ LOOKED_UP = "tokens = Tokens(self.architecture, patch_size=self.patch_size)"
 NO_CROPS = "return np.stack(large), np.stack(small) if small else np.zeros((0, self.small.edge, self.small.edge, 3), np.uint8)"
 SAME_SIZE = "if labels is None or size == original:"
 MEANING = "return hashlib.sha256(repr(self.meaning).encode()).hexdigest()[:16]"
-CODES = "math.prod(spans)"
+CODES = "math.prod(spans) * (int(groups.max()) + 1)"
 NEAREST = "nearest = torch.floor(elevated / (axes + 1) + 0.5) * (axes + 1)"
 RANK = "rank = off.argsort(dim=1, descending=True, stable=True).argsort(dim=1)"
 TURNS = "rank = rank + torch.round(nearest.sum(dim=1, keepdim=True) / (axes + 1)).long()"
 WEIGHTS = "weights = torch.zeros(number, axes + 2, device=device, dtype=points.dtype)"
-BASES = "bases = [math.prod(spans[axis + 1 :]) for axis in range(axes)]"
 CODE = "code = ((corners - low) * torch.tensor(bases, device=corners.device)).sum(dim=-1)"
 EITHER_NONE = "smooth is None or colour is None"
 SIDES = "sides += np.bincount(np.concatenate(beside), minlength=count)"
@@ -108,9 +107,9 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     f"seedbed/algorithms/permutohedral.py: 1 -> (2) in `{TURNS}`": "near enough to be rounded to the same",
     f"seedbed/algorithms/permutohedral.py: 2 -> (3) in `{WEIGHTS}`": "a column more, of nothing",
     f"seedbed/algorithms/permutohedral.py: 1 -> (2) in `{SPANS}`": "room for one more",
-    f"seedbed/algorithms/permutohedral.py: axis + 1 -> (axis - 1) in `{BASES}`": "numbered in another order",
     f"seedbed/algorithms/permutohedral.py: corners - low -> (corners + low) in `{CODE}`": "all numbers are moved alike",
     "seedbed/algorithms/permutohedral.py: True -> (False) in `order = rows.argsort(stable=True)`": "only the order of a sum",
+    "seedbed/learning/loop.py: 4 -> (5) in `AHEAD = 4  # batches that are read in advance`": "they are the same, whenever they are read",
     f"seedbed/algorithms/mean_field.py: {EITHER_NONE} -> (colour is None) in `if {EITHER_NONE}:`": "places alone are never so far apart",
     "seedbed/algorithms/patch_regions.py: 1 -> (2) in `used, _, _ = relabel_sequential(refined + 1)`": "any that are positive",
     f"seedbed/superpixels/ncut.py: 0 -> (1) in `{START}`": "any will do",

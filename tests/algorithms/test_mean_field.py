@@ -154,3 +154,18 @@ def test_points_of_different_groups_do_not_see_each_other() -> None:
     lattice = Lattice.build(points, groups)
     assert lattice is not None
     assert torch.equal(lattice.filter(torch.eye(4)) > 0, groups[:, None] == groups)
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+def test_every_group_is_filtered_as_if_it_were_alone(axes: int) -> None:
+    random = np.random.default_rng(5)
+    points, groups = torch.from_numpy(random.uniform(0, 9, (90, axes))).float(), torch.from_numpy(random.integers(0, 3, 90))
+    lattice = Lattice.build(points, groups)
+    assert lattice is not None
+    kernel = lattice.filter(torch.eye(90))
+    for group in range(3):
+        members = groups == group
+        alone = Lattice.build(points[members], torch.zeros(int(members.sum()), dtype=torch.long))
+        assert alone is not None
+        assert torch.allclose(kernel[members][:, members], alone.filter(torch.eye(int(members.sum()))), atol=1e-6)
+        assert not kernel[members][:, ~members].any()
