@@ -159,13 +159,19 @@ def test_points_of_different_groups_do_not_see_each_other() -> None:
 @pytest.mark.parametrize("axes", [2, 3])
 def test_every_group_is_filtered_as_if_it_were_alone(axes: int) -> None:
     random = np.random.default_rng(5)
-    points, groups = torch.from_numpy(random.uniform(0, 9, (90, axes))).float(), torch.from_numpy(random.integers(0, 3, 90))
+    points, groups = torch.from_numpy(random.uniform(0, 12, (180, axes))).float(), torch.from_numpy(random.integers(0, 6, 180))
     lattice = Lattice.build(points, groups)
     assert lattice is not None
-    kernel = lattice.filter(torch.eye(90))
-    for group in range(3):
+    kernel = lattice.filter(torch.eye(180))
+    for group in range(6):
         members = groups == group
         alone = Lattice.build(points[members], torch.zeros(int(members.sum()), dtype=torch.long))
         assert alone is not None
         assert torch.allclose(kernel[members][:, members], alone.filter(torch.eye(int(members.sum()))), atol=1e-6)
         assert not kernel[members][:, ~members].any()
+
+
+def test_corners_of_so_many_groups_that_they_cannot_be_numbered() -> None:
+    points = torch.tensor([[0.0, 0.0, 0.0], [4e4, 4e4, -4e4]])
+    assert Lattice.build(points, torch.tensor([0, 1])) is not None
+    assert Lattice.build(points, torch.tensor([0, 2**14])) is None
