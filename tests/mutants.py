@@ -75,6 +75,7 @@ START = "start = np.random.default_rng(0).standard_normal(len(weights))  # any w
 NORM = "bare.filter(bare.norm)"
 NORMALISED = f"return cls(splat, gather, neighbours, ({NORM} + TINY).rsqrt())"
 GROUPED = "code + math.prod(spans) * groups[:, None]"
+ATTRACTING = "attracting = torch.ones(len(images), most, device=device)"
 SPANS = "spans = (high - low + 1).tolist()"
 EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can notice
     "seedbed/scoring/boundaries.py: 0 -> (1) in `nothing = places[:0]`": "where all is void, the one place more is filled from itself",
@@ -116,6 +117,7 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     f"seedbed/algorithms/permutohedral.py: corners - low -> (corners + low) in `{CODE}`": "all numbers are moved alike",
     "seedbed/algorithms/permutohedral.py: True -> (False) in `order = rows.argsort(stable=True)`": "only the order of a sum",
     "seedbed/learning/loop.py: 4 -> (5) in `AHEAD = 4  # batches that are read in advance`": "they are the same, whenever they are read",
+    f"seedbed/algorithms/mean_field.py: torch.ones -> (torch.zeros) in `{ATTRACTING}`": "labels that an image lacks are impossible",
     f"seedbed/algorithms/mean_field.py: {EITHER_NONE} -> (colour is None) in `if {EITHER_NONE}:`": "places alone are never so far apart",
     "seedbed/algorithms/patch_regions.py: 1 -> (2) in `used, _, _ = relabel_sequential(refined + 1)`": "any that are positive",
     f"seedbed/superpixels/ncut.py: 0 -> (1) in `{START}`": "any will do",

@@ -62,7 +62,7 @@ def discover(vectors: npt.NDArray[np.float32], *, threshold: float, first: Order
     """
     similarity = measure_similarity(vectors)  # paper: A
     related = similarity > 0  # paper: B
-    regions = np.full(len(vectors), -1, np.int32)
+    regions = np.empty(len(vectors), np.int32)
     degree = related.sum(axis=1, dtype=np.int64)  # among the patches that remain
     sign = 1 if first == "lowest" else -1
     left = np.ones(len(vectors), bool)

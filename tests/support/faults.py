@@ -51,7 +51,7 @@ OPPOSITES = {
     "maximum": "minimum",
 }
 OPPOSITES |= {other: name for name, other in OPPOSITES.items()}
-RESHAPED = re.compile(rb"\.reshape\(([^()\[\]]|\[[^\]]*\])*-$")
+RESHAPED = re.compile(rb"\.reshape\(([^()\[\]]|\[[^\]]*\]|\([^()]*\))*-$")
 SILENT = ("strict", "flush", "file")  # arguments that compute nothing
 ESTIMATES = ("memory", "estimate_memory", "BYTES_PER_LABEL", "RGB_FLOATS")  # of what is needed, which move no result
 Fields: TypeAlias = dict[str, str]
