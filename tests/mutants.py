@@ -76,6 +76,7 @@ NORM = "bare.filter(bare.norm)"
 NORMALISED = f"return cls(splat, gather, neighbours, ({NORM} + TINY).rsqrt())"
 GROUPED = "code + math.prod(spans) * groups[:, None]"
 ATTRACTING = "attracting = torch.ones(len(images), most, device=device)"
+SIGN = 'sign = 1 if first == "lowest" else -1'
 SPANS = "spans = (high - low + 1).tolist()"
 EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can notice
     "seedbed/scoring/boundaries.py: 0 -> (1) in `nothing = places[:0]`": "where all is void, the one place more is filled from itself",
@@ -120,6 +121,7 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     f"seedbed/algorithms/mean_field.py: torch.ones -> (torch.zeros) in `{ATTRACTING}`": "labels that an image lacks are impossible",
     f"seedbed/algorithms/mean_field.py: {EITHER_NONE} -> (colour is None) in `if {EITHER_NONE}:`": "places alone are never so far apart",
     "seedbed/algorithms/patch_regions.py: 1 -> (2) in `used, _, _ = relabel_sequential(refined + 1)`": "any that are positive",
+    f"seedbed/superpixels/dino.py: 1 -> (2) in `{SIGN}`": "only its sign matters",
     f"seedbed/superpixels/ncut.py: 0 -> (1) in `{START}`": "any will do",
     f"seedbed/scoring/region_scores.py: {SIDES} -> {SIDES.replace('+', '-')} in `{SIDES}`": "their squares are used",
     f"seedbed/scoring/truth.py: 16 -> (17) in `{MEANING}`": "a digit more",
