@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -231,7 +232,7 @@ def train(
 
     learner: a class is built as methods build theirs, when the training has set its seed, and in each of several processes.
     """
-    checkpoints = checkpoints or Checkpoints(Path("there is none"), seconds=math.inf)
+    checkpoints = checkpoints or Checkpoints(Path(os.devnull) / "there is none", seconds=math.inf)  # nor can there be one
     build = learner if isinstance(learner, type) else lambda: learner
     return fit(build, images, Sampling(training, view, Batch.of), machine=machine, name="test", checkpoints=checkpoints)
 
