@@ -47,6 +47,16 @@ def test_what_of_a_training_goes_into_an_artifact() -> None:
 # --- Chance ---
 
 
+def test_before_and_after_a_step_a_learner_is_told_the_same_progress() -> None:
+    class Told(LineLearner):
+        def after_step(self, progress: float) -> None:
+            told.append(progress)
+
+    told, learner = list[float](), Told()
+    train(learner, pictures(4), TRAINING)
+    assert told == [progress for _, progress in learner.seen] == [0, 0.25, 0.5, 0.75]
+
+
 def test_the_same_seed_gives_the_same_weights() -> None:
     first = weights()
     torch.rand(7)  # whatever was drawn in between
