@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+import os
 import random
 import signal
 import subprocess
@@ -374,7 +375,7 @@ def warned(clock: list[float], *, seconds: float, between: float, capsys: pytest
     between: two checkpoints.
     """
     training = Training(seed=0, epochs=4.0, batch_size=2, **PLAIN)
-    checkpoints = Checkpoints(Path("there is none"), seconds=between)
+    checkpoints = Checkpoints(Path(os.devnull) / "there is none", seconds=between)
     train(Slow(clock, seconds), pictures(5), training, checkpoints=checkpoints)
     return "".join(line for line in capsys.readouterr().err.splitlines() if "checkpoint" in line)
 
