@@ -85,7 +85,7 @@ class DenseCrf:
         labels: (y, x), 0..count-1.
         certainty: probability of each pixel's label before inference.
         """
-        if count < 2:
+        if count < 2 or not self.iterations:
             return labels
         channels = Channels.share(labels, count=count, reach=REACH * max(self.smooth_distance, self.colour_distance))
         elsewhere = count - channels.count  # labels that no channel has where a pixel is: one row stands for them

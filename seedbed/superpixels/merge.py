@@ -28,10 +28,7 @@ from seedbed.types import Image, PatchFeatures, RegionMap
 
 @method
 class Merge(superpixels.Method):
-    remark: ClassVar[str] = (
-        "nearly all of its time goes into the dense CRF, as that of dino, but grows less with the number of regions, as none is scattered; "
-        "crf.iterations: 0 skips it."
-    )
+    remark: ClassVar[str] = "nearly all of its time goes into the dense CRF, as that of dino; crf.iterations: 0 skips it."
 
     uses_gpu: ClassVar[bool] = True  # for the dense CRF
 

@@ -25,9 +25,10 @@ def test_no_iterations_leave_beliefs_as_they_are_but_for_their_sum() -> None:
     assert np.array_equal(probabilities.argmax(axis=0), beliefs.argmax(axis=0))
 
 
-def test_no_iterations_leave_labels_as_they_are() -> None:
-    labels = RANDOM.integers(0, 4, (6, 10)).astype(np.int32)
-    assert np.array_equal(dataclasses.replace(FIELD, iterations=0).labels(IMAGE, labels, count=4, certainty=0.7), labels)
+@pytest.mark.parametrize(("count", "certainty"), [(4, 0.7), (2, 0.2)])
+def test_no_iterations_leave_labels_as_they_are(count: int, certainty: float) -> None:
+    labels = RANDOM.integers(0, count, (6, 10)).astype(np.int32)
+    assert np.array_equal(dataclasses.replace(FIELD, iterations=0).labels(IMAGE, labels, count=count, certainty=certainty), labels)
 
 
 def test_no_weight_changes_no_label() -> None:

@@ -247,9 +247,9 @@ def test_labels_after_the_crf_are_made_at_the_size_that_the_network_sees_and_enl
         def predict(self, network: Any, images: Sequence[Image], *, device: str) -> list[Probabilities]:
             return [Probabilities(np.full((2, 3, 4), 0.5, np.float32))]
 
-        def from_probabilities(self, image: Image, probabilities: Probabilities) -> dict[str, LabelMap]:
-            assert image.shape == (3, 4, 3) and probabilities.maps.shape == (2, 3, 4)
-            return {"predictions_crf": half}
+        def from_probabilities(self, images: Sequence[Image], probabilities: Sequence[Probabilities]) -> list[dict[str, LabelMap]]:
+            assert [(one.shape, given.maps.shape) for one, given in zip(images, probabilities, strict=True)] == [((3, 4, 3), (2, 3, 4))]
+            return [{"predictions_crf": half}]
 
         def load(self) -> None: ...
 
