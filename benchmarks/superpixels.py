@@ -207,7 +207,7 @@ def draw_sheet(given: Sequence[tuple[Annotated, PatchFeatures, bool]], sweeps: M
     for annotated, patches, _ in given:
         row = {"image": annotated.image}
         for name, sweep in sweeps.items():
-            row[f"{name}, {sweep.parameter} {chosen[name]:g}"] = drawing.draw_regions(
+            row[f"{name.replace(' degree first', '')}, {chosen[name]:g}"] = drawing.draw_regions(
                 annotated.image, sweep.methods[chosen[name]].partition(annotated.image, patches)
             )
         rows.append(row)
