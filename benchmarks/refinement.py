@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,7 +20,15 @@ from seedbed.types import Image
 
 HEIGHT, WIDTH = 375, 500  # a VOC image
 PRESENT, ALL = 3, 21  # background and two classes; background and twenty
-CRF = DenseCrf(preset="psa", **dict(zip(NUMBERS, PRESETS["psa"], strict=True)))  # type: ignore[arg-type]  # numbers, by their names
+
+
+def use_preset(name: str) -> DenseCrf:
+    """A dense CRF with published constants."""
+    constants: dict[str, Any] = {"preset": name, **dict(zip(NUMBERS, PRESETS[name], strict=True))}
+    return DenseCrf(**constants)
+
+
+CRF = use_preset("psa")
 
 
 def photograph(number: int) -> Image:

@@ -11,13 +11,12 @@ import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks._rounds import medians, report
-from benchmarks.refinement import HEIGHT, WIDTH, photograph
+from benchmarks.refinement import HEIGHT, WIDTH, photograph, use_preset
 from seedbed.algorithms import ward
-from seedbed.algorithms.crf import NUMBERS, PRESETS, DenseCrf
 from seedbed.types import Image
 
 PATCH, COUNTS, CERTAINTY = 14, (10, 30, 80), 0.7
-CRF = DenseCrf(preset="superpixels", **dict(zip(NUMBERS, PRESETS["superpixels"], strict=True)))  # type: ignore[arg-type]  # numbers, by their names
+CRF = use_preset("superpixels")
 
 
 def group(image: Image, count: int) -> npt.NDArray[np.int32]:

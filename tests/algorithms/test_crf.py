@@ -18,6 +18,12 @@ IMAGE = RANDOM.integers(0, 256, (6, 10, 3), dtype=np.uint8)
 GREY = np.full((6, 10, 3), 128, np.uint8)
 
 
+def field_of(preset: str) -> DenseCrf:
+    """With published constants."""
+    constants: dict[str, Any] = {"preset": preset, **dict(zip(NUMBERS, PRESETS[preset], strict=True))}
+    return DenseCrf(**constants)
+
+
 def test_no_iterations_leave_beliefs_as_they_are_but_for_their_sum() -> None:
     beliefs = 0.1 + 0.9 * RANDOM.random((3, 6, 10), np.float32)
     [probabilities] = dataclasses.replace(FIELD, iterations=0).probabilities([IMAGE], [beliefs])
@@ -151,11 +157,12 @@ def make_regions(count: int, size: tuple[int, int], *, seed: int = 0) -> np.ndar
     [*((preset, 20, 0.7) for preset in PRESETS), *(("superpixels", count, 0.7) for count in (2, 100)), ("superpixels", 40, 0.3)],
 )
 def test_labels_are_those_of_a_channel_for_each(preset: str, count: int, certainty: float) -> None:
-    numbers, size = PRESETS[preset], (27, 203)
+    field, size = field_of(preset), (27, 203)
     image, labels = photograph(size), make_regions(count, size)
-    field = DenseCrf(preset=preset, **dict(zip(NUMBERS, numbers, strict=True)))  # type: ignore[arg-type]
     energy = unary_from_labels(labels, count, gt_prob=certainty, zero_unsure=False).reshape(count, *size)
-    expected = dense_crf(image, energy, smooth=numbers[:2], colour=numbers[2:5], iterations=int(numbers[5])).argmax(axis=0)  # type: ignore[arg-type]
+    smooth = field.smooth_distance, field.smooth_weight
+    colour = field.colour_distance, field.colour_difference, field.colour_weight
+    expected = dense_crf(image, energy, smooth=smooth, colour=colour, iterations=field.iterations).argmax(axis=0)
     assert np.array_equal(field.labels(image, labels, count=count, certainty=certainty), expected)
 
 

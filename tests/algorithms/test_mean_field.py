@@ -14,6 +14,7 @@ from seedbed.algorithms import mean_field
 from seedbed.algorithms.crf import NUMBERS, PRESETS, DenseCrf
 from seedbed.algorithms.permutohedral import Lattice
 from seedbed.types import Image
+from tests.algorithms.test_crf import field_of
 from tests.support.devices import answer_on_cpu
 
 RANDOM = np.random.default_rng(3)
@@ -42,11 +43,6 @@ def run(field: DenseCrf, image: Image, energy: npt.NDArray[np.float32]) -> npt.N
 
 def run_pydensecrf(field: DenseCrf, image: Image, energy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return field._infer([image], [energy], "cpu", stand_for=[ONES[: len(energy)]])[0]
-
-
-def field_of(preset: str) -> DenseCrf:
-    constants: dict[str, Any] = {"preset": preset, **dict(zip(NUMBERS, PRESETS[preset], strict=True))}
-    return DenseCrf(**constants)
 
 
 def own(*numbers: float) -> DenseCrf:

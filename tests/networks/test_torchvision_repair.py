@@ -24,9 +24,8 @@ print(timm.create_model("test_resnet").__class__.__name__)
 """
     done = run(program)
     assert done.returncode == 0, done.stderr
-    if done.stdout.startswith("False False"):
-        pytest.skip("torchvision imports by itself on this machine")
-    assert done.stdout.split() == ["True", "True", "ResNet"]
+    applied, again, imported = done.stdout.split()
+    assert applied == again and imported == "ResNet"  # where torchvision imports by itself, both are False
 
 
 @pytest.mark.slow

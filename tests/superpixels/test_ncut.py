@@ -105,7 +105,7 @@ def test_cuts_are_made_on_the_device(plain: Ncut) -> None:
     image = np.zeros((20, 32, 3), np.uint8)
     method = dataclasses.replace(plain, stop="count", count=3)
     assert np.array_equal(method.segment(image, patches), method.segment(image, patches, device="cpu:0"))
-    with pytest.raises(NotImplementedError):  # where there are shapes, but no numbers
+    with pytest.raises(NotImplementedError):  # its tensors hold no numbers: the error shows that it was asked to multiply
         method.segment(image, patches, device="meta")
 
 
