@@ -24,7 +24,7 @@ Verdict = Literal["runs", "perhaps", "stale", "nothing to do"]
 COLOURS: dict[Verdict, str] = {"runs": "yellow", "perhaps": "cyan", "stale": "red", "nothing to do": "green"}
 PARAMS, PIPELINE = "params.yaml", "dvc.yaml"
 LOST = "what it left is not in DVC's cache"
-TOOK = "less than six minutes on two CPU cores"  # what README.md says of the drawn data set with the parameters of dvc.lock
+TOOK = "five to seven minutes on two CPU cores"  # what README.md says of the drawn data set with the parameters of dvc.lock
 SHOWN = 4  # names of files in a reason
 
 
