@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
+from pathlib import Path
 
 import pytest
 
 from tests.mutants import belonging, modules
 from tests.support.faults import PROJECT, faults
+from tests.support.one_by_one import exchange
 
 
 @pytest.mark.parametrize(
@@ -63,3 +66,20 @@ def test_tests_of_a_module_are_its_own_and_those_of_methods_that_use_it() -> Non
 
 def test_every_module_that_computes_has_tests_to_run() -> None:
     assert [one for one in modules() if not belonging(one)] == []
+
+
+def test_functions_take_the_code_of_another_text_where_it_differs(tmp_path: Path) -> None:
+    file = tmp_path / "sums.py"
+    file.write_text(
+        "LARGE = 10\ndef add(a, b):\n    return a + b\nclass Sum:\n    def of(self, a):\n        return sum([one + 1 for one in a])\n"
+    )
+    spec = importlib.util.spec_from_file_location("sums", file)
+    assert spec and spec.loader
+    sums = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sums)
+    functions, text = [sums.add, sums.Sum.of], file.read_bytes()
+    assert not exchange(functions, text, file)
+    assert not exchange(functions, text.replace(b"10", b"11"), file)  # of the module itself
+    assert exchange(functions, text.replace(b"a + b", b"a - b"), file) and sums.add(3, 2) == 1
+    assert exchange(functions, text.replace(b"one + 1", b"one + 2"), file) and sums.Sum().of([1]) == 3
+    assert sums.add(3, 2) == 5, "what another fault changed is as it was"

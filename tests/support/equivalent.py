@@ -1,0 +1,103 @@
+"""Faults that change nothing which could be noticed, with the reason."""
+
+from __future__ import annotations
+
+STANDARD = "standard = np.where(deviation < STILL, 0, (patches - patches.mean(axis=(0, 1))) / np.maximum(deviation, STILL))"
+ATTENDS = 'if not (hasattr(network, "blocks") and hasattr(network.blocks[-1], "attn") and network.patch_embed.patch_size):'
+KNOWN = "return bool((self.classes != IGNORE).any())"
+TABLE = "shape = (int(regions.max()) + 1, int(labels.max(initial=0)) + 1)"
+UNMODIFIED = 'unmodified: Any = timm.create_model(name, num_classes=0, global_pool="")'
+LOADED = "timm.models.load_pretrained(trunk, num_classes=0, filter_fn=partial(_select_published_state, where=where))"
+NO_LOG = 'return {"log": np.zeros((0, 0)), "figures": [], "weights": ()}'
+GRID = "rows, columns = images_BCYX.shape[-2] // edge_y, images_BCYX.shape[-1] // edge_x"
+SCALAR = '*((np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),'
+KNOWN_THINGS = "things[index] if known is labels else find_things(known)"
+SUMMED = "self.judged.array(name)[there]"
+OVERLAPS = 'overlaps, boundaries = (self.judged.array(name)[there].sum(axis=0) for name in ("region_overlap", "region_boundary"))'
+COUNTED = "counted = (np.floor(column) == column) & (column >= 0) & (column <= width - 1)"
+COVERED = (
+    "covered, beyond = _overlap(one, predicted[one.label]) if one.label in predicted else (np.zeros((len(one.pixels), 0)), np.zeros(0))"
+)
+HIDDEN = "np.asarray(np.where(truth == IGNORE, IGNORE, labels), np.uint8)"
+EITHER = f"{HIDDEN} if (truth == IGNORE).any() else labels"
+SECOND = "may_be_solarised and "
+LOOKED_UP = "tokens = Tokens(self.architecture, patch_size=self.patch_size)"
+NO_CROPS = "return np.stack(large), np.stack(small) if small else np.zeros((0, self.small.edge, self.small.edge, 3), np.uint8)"
+SAME_SIZE = "if labels is None or size == original:"
+MEANING = "return hashlib.sha256(repr(self.meaning).encode()).hexdigest()[:16]"
+CODES = "math.prod(spans) * (int(groups.max()) + 1)"
+NEAREST = "nearest = torch.floor(elevated / (axes + 1) + 0.5) * (axes + 1)"
+RANK = "rank = off.argsort(dim=1, descending=True, stable=True).argsort(dim=1)"
+TURNS = "rank = rank + torch.round(nearest.sum(dim=1, keepdim=True) / (axes + 1)).long()"
+WEIGHTS = "weights = torch.zeros(number, axes + 2, device=device, dtype=points.dtype)"
+CODE = "code = ((corners - low) * torch.tensor(bases, device=corners.device)).sum(dim=-1)"
+EITHER_NONE = "smooth is None or colour is None"
+SIDES = "sides += np.bincount(np.concatenate(beside), minlength=count)"
+START = "start = np.random.default_rng(0).standard_normal(len(weights))  # any will do that is not an eigenvector"
+NORM = "bare.filter(bare.norm)"
+NORMALISED = f"return cls(splat, gather, neighbours, ({NORM} + TINY).rsqrt())"
+GROUPED = "code + math.prod(spans) * groups[:, None]"
+ATTRACTING = "attracting = torch.ones(len(images), most, device=device)"
+SIGN = 'sign = 1 if first == "lowest" else -1'
+SPANS = "spans = (high - low + 1).tolist()"
+COMPONENTS = "total, sums, products = 0, np.zeros(0), np.zeros(0)"
+EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can notice
+    "seedbed/scoring/boundaries.py: 0 -> (1) in `nothing = places[:0]`": "where all is void, the one place more is filled from itself",
+    f"seedbed/features/texture.py: deviation < STILL -> (deviation <= STILL) in `{STANDARD}`": "no image varies by just that",
+    f"seedbed/scoring/metrics.py: 1 -> (2) in `{TABLE}`": "one region or class more, of no pixel",
+    f"seedbed/scoring/boundaries.py: (self.classes != IGNORE).any -> ((self.classes != IGNORE).all) in `{KNOWN}`": "void is all or filled",
+    "seedbed/reads.py: 0 -> (1) in `total = np.zeros(artifact.entry(name, slice(0, 0)).shape[1:], np.int64)`": "its shape alone is used",
+    f"seedbed/networks/transformer.py: 1 -> (2) in `{ATTENDS}`": "all blocks of a transformer of timm are alike",
+    f"seedbed/networks/transformer.py: -1 -> (1) in `{ATTENDS}`": "all blocks of a transformer of timm are alike",
+    "seedbed/networks/backbones.py: 1 -> (2) in `return self.maps(images_BCYX, count=1)[-1]`": "the last of two is the last of one",
+    f"seedbed/networks/backbones.py: 0 -> (1) in `{UNMODIFIED}`": "a head has no convolution",
+    "seedbed/networks/backbones.py: 0 -> (1) in `network = timm.create_model(name, num_classes=0)`": "its head is not looked at",
+    "seedbed/networks/backbones.py: 0 -> (1) in `edge = int(network.patch_embed.patch_size[0])`": "patches are square",
+    f"seedbed/networks/backbones.py: 0 -> (1) in `{LOADED}`": "what fits is chosen by the filter",
+    f"seedbed/networks/transformer.py: -2 -> (2) in `{GRID}`": "of four dimensions, the last but one",
+    f"seedbed/networks/weights.py: 0 -> (1) in `{SCALAR}`": "of a number only its type is used",
+    f"seedbed/scoring/judgement.py: {KNOWN_THINGS} -> (find_things(known)) in `by_size[index] = measure_by_size({KNOWN_THINGS}, "
+    "true, self.size_bounds)`": "found once more, they are the same",
+    f"seedbed/scoring/judgement.py: {SUMMED}.sum -> ({SUMMED}.mean) in `{OVERLAPS}`": "only ratios follow",
+    f"seedbed/scoring/outlines.py: np.floor -> (np.ceil) in `{COUNTED}`": "of whole numbers both are the number",
+    "seedbed/scoring/outlines.py: x0 > x1 -> (x0 >= x1) in `backwards = x0 > x1`": "equal only where both ends are one point",
+    f"seedbed/scoring/things.py: np.zeros -> (np.ones) in `{COVERED}`": "an array of no values",
+    "seedbed/algorithms/ward.py: heappop(heap) -> pass in `heappop(heap)`": "what is not alive is passed over; elsewhere it is endless",
+    "seedbed/algorithms/ward.py: other.discard(older) -> pass in `other.discard(older)`": "what is not alive is passed over, later",
+    "seedbed/algorithms/ward.py: other.discard(younger) -> pass in `other.discard(younger)`": "likewise",
+    f"seedbed/algorithms/permutohedral.py: high - low + 1 -> (high - low - 1) in `{SPANS}`": "there is room on both sides, for one each",
+    f"seedbed/scoring/truth.py: labels is None or size == original -> (labels is None) in `{SAME_SIZE}`": "it stays as it is",
+    "seedbed/algorithms/permutohedral.py: 1e-20 -> (1.4999999999999998e-20) in `TINY = 1e-20  # keeps the square root finite`": "both tiny",
+    "seedbed/algorithms/permutohedral.py: 62 -> (63) in `LARGEST_CODE = 2**62`": "beyond it pydensecrf gives the same",
+    f"seedbed/algorithms/permutohedral.py: {CODES} >= LARGEST_CODE -> ({CODES} > LARGEST_CODE) in `if {CODES} >= LARGEST_CODE:`": "too",
+    f"seedbed/algorithms/permutohedral.py: 1 -> (2) in `if {CODES} >= LARGEST_CODE:`": "room for a group more",
+    f"seedbed/algorithms/permutohedral.py: {NORM} + TINY -> ({NORM} - TINY) in `{NORMALISED}`": "tiny beside every norm",
+    f"seedbed/algorithms/permutohedral.py: {GROUPED} -> ({GROUPED.replace('+', '-')}) in `return {GROUPED}, [`": "in another order",
+    f"seedbed/algorithms/permutohedral.py: 0.5 -> (0.75) in `{NEAREST}`": "from another corner, the same simplex is found",
+    f"seedbed/algorithms/permutohedral.py: True -> (False) in `{RANK}`": "of equal ones either may come first",
+    f"seedbed/algorithms/permutohedral.py: 1 -> (2) in `{TURNS}`": "near enough to be rounded to the same",
+    f"seedbed/algorithms/permutohedral.py: 2 -> (3) in `{WEIGHTS}`": "a column more, of nothing",
+    f"seedbed/algorithms/permutohedral.py: 1 -> (2) in `{SPANS}`": "room for one more",
+    f"seedbed/algorithms/permutohedral.py: corners - low -> (corners + low) in `{CODE}`": "all numbers are moved alike",
+    "seedbed/algorithms/permutohedral.py: True -> (False) in `order = rows.argsort(stable=True)`": "only the order of a sum",
+    "seedbed/learning/loop.py: 4 -> (5) in `AHEAD = 4  # batches that are read in advance`": "they are the same, whenever they are read",
+    f"seedbed/algorithms/mean_field.py: torch.ones -> (torch.zeros) in `{ATTRACTING}`": "labels that an image lacks are impossible",
+    f"seedbed/algorithms/mean_field.py: {EITHER_NONE} -> (colour is None) in `if {EITHER_NONE}:`": "places alone are never so far apart",
+    "seedbed/algorithms/patch_regions.py: 1 -> (2) in `used, _, _ = relabel_sequential(refined + 1)`": "any that are positive",
+    f"seedbed/superpixels/dino.py: 1 -> (2) in `{SIGN}`": "only its sign matters",
+    f"seedbed/superpixels/ncut.py: 0 -> (1) in `{START}`": "any will do",
+    f"seedbed/scoring/region_scores.py: {SIDES} -> {SIDES.replace('+', '-')} in `{SIDES}`": "their squares are used",
+    f"seedbed/scoring/truth.py: 16 -> (17) in `{MEANING}`": "a digit more",
+    **{
+        f"seedbed/pretraining/dino.py: {drawn} < {share} -> ({drawn} <= {share}) in `if {also}{drawn} < {share}:`": "a draw of just that"
+        for also, share in (("", "blur"), ("", "self.flip"), ("", "self.grey"), ("", "self.colours_share"), (SECOND, "self.solarised"))
+        for drawn in ("random.random()",)
+    },
+    f"seedbed/pretraining/dino.py: self.patch_size -> (self.prototypes) in `{LOOKED_UP}`": "only which weights there are is looked up",
+    f"seedbed/pretraining/dino.py: self.patch_size -> (1) in `{LOOKED_UP}`": "only which weights there are is looked up",
+    f"seedbed/pretraining/dino.py: np.zeros -> (np.ones) in `{NO_CROPS}`": "an array of no values",
+    f"seedbed/scoring/things.py: {EITHER} -> ({HIDDEN}) in `return {EITHER}`": "where nothing is void both are the labels",
+    "seedbed/networks/deeplab.py: -2 -> (2) in `size = images_BCYX.shape[-2:]`": "of four dimensions, the last two",
+    f"seedbed/learning/learner.py: np.zeros -> (np.ones) in `{NO_LOG}`": "an array of no values",
+    "seedbed/learning/checkpoints.py: out.flush() -> pass in `out.flush()`": "only a loss of power could tell",
+}
