@@ -39,6 +39,7 @@ NORMALISED = f"return cls(splat, gather, neighbours, ({NORM} + TINY).rsqrt())"
 GROUPED = "code + math.prod(spans) * groups[:, None]"
 ATTRACTING = "attracting = torch.ones(len(images), most, device=device)"
 SIGN = 'sign = 1 if first == "lowest" else -1'
+OLDER = "older = [(cost, other) for other, cost in links[region].items() if other < region]"
 SPANS = "spans = (high - low + 1).tolist()"
 COMPONENTS = "total, sums, products = 0, np.zeros(0), np.zeros(0)"
 EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can notice
@@ -63,8 +64,7 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     "seedbed/scoring/outlines.py: x0 > x1 -> (x0 >= x1) in `backwards = x0 > x1`": "equal only where both ends are one point",
     f"seedbed/scoring/things.py: np.zeros -> (np.ones) in `{COVERED}`": "an array of no values",
     "seedbed/algorithms/ward.py: heappop(heap) -> pass in `heappop(heap)`": "what is not alive is passed over; elsewhere it is endless",
-    "seedbed/algorithms/ward.py: other.discard(older) -> pass in `other.discard(older)`": "what is not alive is passed over, later",
-    "seedbed/algorithms/ward.py: other.discard(younger) -> pass in `other.discard(younger)`": "likewise",
+    f"seedbed/algorithms/ward.py: other < region -> (other <= region) in `{OLDER}`": "no region is its own neighbour",
     f"seedbed/algorithms/permutohedral.py: high - low + 1 -> (high - low - 1) in `{SPANS}`": "there is room on both sides, for one each",
     f"seedbed/scoring/truth.py: labels is None or size == original -> (labels is None) in `{SAME_SIZE}`": "it stays as it is",
     "seedbed/algorithms/permutohedral.py: 1e-20 -> (1.4999999999999998e-20) in `TINY = 1e-20  # keeps the square root finite`": "both tiny",
