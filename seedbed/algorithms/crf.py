@@ -25,7 +25,6 @@ BYTES_PER_LABEL = 4 * 4  # and pixel: energy, two probabilities, and space for t
 SMALLEST_PROBABILITY = 1e-5  # keeps the logarithm finite
 REACH = 3  # standard deviations of the wider term; labels farther apart than this share a channel, and win the pixels that they would win
 
-
 NUMBERS = ("smooth_distance", "smooth_weight", "colour_distance", "colour_difference", "colour_weight", "iterations")
 PRESETS: dict[str, tuple[float, ...]] = {  # published constants, in the order above
     "psa": (3, 3, 80, 13, 10, 10),  # masks from class maps: PSA, SEAM
@@ -72,7 +71,7 @@ class DenseCrf:
 
         On a GPU all images are inferred together, because for few labels starting an operation takes longer than the operation.
         """
-        energies = [-np.log(np.clip(one, SMALLEST_PROBABILITY, 1.0)) for one in beliefs]
+        energies = [-np.log(np.maximum(one, SMALLEST_PROBABILITY)) for one in beliefs]
         return self._infer(images, energies, device, stand_for=[np.ones(len(one), np.float32) for one in beliefs])
 
     def labels(
@@ -101,9 +100,8 @@ class DenseCrf:
 
         stand_for: number of labels that each row of an energy stands for; they are alike everywhere.
         """
-        shares = [
-            np.reciprocal(one) for one in stand_for
-        ]  # a row has the probability of all its labels, and each is attracted by its own alone
+        # A row has the probability of all its labels, and each is attracted by its own alone.
+        shares = [np.reciprocal(one) for one in stand_for]
         if images and device != "cpu":
             from seedbed.algorithms.mean_field import infer  # with torch, for which nobody pays on a CPU
 

@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from seedbed.types import cells
+
 CELLS_PER_REACH = 4  # distances are measured between square cells, so as not to compare all pixels; smaller ones hardly save channels
 SMALLEST_CELL = 8  # pixels
 
@@ -41,18 +43,16 @@ class Channels:
 
 
 def _find_neighbours(labels: npt.NDArray[np.int32], *, count: int, reach: float) -> npt.NDArray[np.bool_]:
-    """Whether two different labels (count, count) have pixels nearer than the reach, or than two cells more."""
+    """Whether two labels (count, count) have pixels nearer than the reach, or than two cells more."""
     height, width = labels.shape
     cell = max(SMALLEST_CELL, int(reach / CELLS_PER_REACH))
-    covered = np.zeros((count, (height - 1) // cell + 1, (width - 1) // cell + 1), np.uint8)
+    covered = np.zeros((count, *cells((height, width), cell)), np.uint8)
     covered[labels, np.arange(height)[:, None] // cell, np.arange(width) // cell] = 1
     furthest = min(int(np.ceil(reach / cell)), max(covered.shape[1:]))
     between = np.maximum(abs(np.arange(-furthest, furthest + 1)) - 1, 0) * cell  # pixels that lie between two cells, at least
     within = (np.hypot(between[:, None], between) < reach).astype(np.uint8)
     reached = np.stack([cv2.dilate(each, within) for each in covered])
-    near = reached.reshape(count, -1).astype(np.float32) @ covered.reshape(count, -1).astype(np.float32).T > 0
-    np.fill_diagonal(near, False)
-    return np.asarray(near)
+    return np.asarray(reached.reshape(count, -1).astype(np.float32) @ covered.reshape(count, -1).astype(np.float32).T > 0)
 
 
 def _colour(neighbours: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
@@ -72,7 +72,7 @@ def _colour(neighbours: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
 
 def _spread(labels: npt.NDArray[np.int32], known: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
     """At every pixel, the label of the nearest of those that are known."""
-    _, nearest = cv2.distanceTransformWithLabels((~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    numbered = np.zeros(int(nearest.max()) + 1, np.int32)
+    _, nearest = cv2.distanceTransformWithLabels((~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
+    numbered = np.empty(int(nearest.max()) + 1, np.int32)
     numbered[nearest[known]] = labels[known]
     return np.asarray(numbered[nearest], np.int32)

@@ -166,17 +166,34 @@ def test_labels_are_those_of_a_channel_for_each(preset: str, count: int, certain
     assert np.array_equal(field.labels(image, labels, count=count, certainty=certainty), expected)
 
 
+def rows_of(field: DenseCrf, labels: Any, count: int, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """For how many labels each row stands of those that inference is given."""
+    rows, infer = list[float](), DenseCrf._infer
+
+    def note_rows(self: DenseCrf, images: Any, energies: Any, device: str, *, stand_for: Any) -> Any:
+        rows.extend(stand_for[0].tolist())
+        assert len(energies[0]) == len(rows)
+        return infer(self, images, energies, device, stand_for=stand_for)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DenseCrf, "_infer", note_rows)
+        field.labels(photograph(labels.shape), labels, count=count, certainty=0.7)
+    return rows
+
+
 def test_far_labels_share_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows, infer = list[int](), DenseCrf._infer
+    rows = rows_of(OWN, make_regions(100, (30, 400)), 100, monkeypatch)
+    assert len(rows) < 40 and sum(rows) == 100
 
-    def count_rows(self: DenseCrf, images: Any, energies: Any, *given: Any, **named: Any) -> Any:
-        rows.append(len(energies[0]))
-        return infer(self, images, energies, *given, **named)
 
-    monkeypatch.setattr(DenseCrf, "_infer", count_rows)
-    size = (30, 400)
-    OWN.labels(photograph(size), make_regions(100, size), count=100, certainty=0.7)
-    assert rows[0] < 40
+@pytest.mark.parametrize(("smooth", "colour"), [(2, 20), (20, 2)])
+def test_labels_share_beyond_three_deviations_of_the_wider_term(smooth: float, colour: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    field = dataclasses.replace(FIELD, smooth_distance=smooth, colour_distance=colour)
+    rows = [
+        rows_of(field, np.repeat(np.array([0, 1, 2], np.int32), (10, between, 10))[None].repeat(4, 0), count, monkeypatch)
+        for between, count in ((57, 4), (65, 4), (65, 3))
+    ]
+    assert rows == [[1, 1, 1, 1], [1, 1, 2], [1, 1, 1]], "the fourth label is nowhere; the last row stands for all that have none"
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 1)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seedbed.algorithms.label_channels import Channels
+from seedbed.algorithms.label_channels import Channels, _colour
 
 RANDOM = np.random.default_rng(5)
 STRIPES = np.repeat(np.arange(10, dtype=np.int32), 40)[None].repeat(16, 0)  # ten labels from left to right, each 40 pixels wide
@@ -20,6 +20,30 @@ def test_stripes_share_with_those_beyond_their_reach() -> None:
 def test_height_and_width_are_not_exchanged() -> None:
     upright = Channels.share(np.ascontiguousarray(STRIPES.T), count=10, reach=80)
     assert upright.count == 3 and upright.of_pixels.shape == (400, 16)
+
+
+def test_what_lies_beyond_a_corner_is_farther_than_its_row_and_column() -> None:
+    labels = np.ones((60, 60), np.int32)
+    labels[:10, :10], labels[40:50, 40:50] = 0, 2  # 30 pixels between them each way, and 42 across
+    assert Channels.share(labels, count=3, reach=40).count == 2
+    assert Channels.share(labels, count=3, reach=44).count == 3
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.6])
+def test_colours_are_brelaz_s(share: float) -> None:
+    for _ in range(10):
+        upper = np.triu(RANDOM.random((23, 23)) < share, 1)
+        neighbours = upper | upper.T
+        beside = [set(np.flatnonzero(row).tolist()) for row in neighbours]
+        colours: dict[int, int] = {}
+        while len(colours) < 23:
+            taken = {node: {colours[other] for other in beside[node] if other in colours} for node in range(23) if node not in colours}
+            node = max(taken, key=lambda one: (len(taken[one]), len(beside[one]), -one))
+            colours[node] = next(colour for colour in range(23) if colour not in taken[node])
+        assert _colour(neighbours).tolist() == [colours[node] for node in range(23)]
+    assert _colour(neighbours | np.eye(23, dtype=bool)).tolist() == [colours[node] for node in range(23)], (
+        "a node is no neighbour of its own"
+    )
 
 
 @pytest.mark.parametrize("reach", [0.03, 5, 30, 1e6])
@@ -52,6 +76,7 @@ def test_a_pixel_that_moves_gets_the_nearest_label_of_its_channel() -> None:
     moved[:, 75:80] = channels.of_pixels[0, 80]  # of label 1, next to label 2
     moved[:, 40:45] = channels.of_pixels[0, 0]  # of label 1, next to label 0, which shares a channel with 2
     expected = STRIPES.copy()
-    expected[:, 75:80], expected[:, 40:45] = 2, 0
+    moved[:, 80:85] = channels.of_pixels[0, 40]  # of label 2, next to label 1
+    expected[:, 75:80], expected[:, 40:45], expected[:, 80:85] = 2, 0, 1
     assert np.array_equal(channels.restore(moved), expected)
     assert np.array_equal(channels.restore(channels.of_pixels), STRIPES) and channels.restore(moved).dtype == np.int32

@@ -40,6 +40,11 @@ GROUPED = "code + math.prod(spans) * groups[:, None]"
 ATTRACTING = "attracting = torch.ones(len(images), most, device=device)"
 SIGN = 'sign = 1 if first == "lowest" else -1'
 OLDER = "older = [(cost, other) for other, cost in links[region].items() if other < region]"
+WITHIN_REACH = "np.hypot(between[:, None], between)"
+WITHIN = f"within = ({WITHIN_REACH} < reach).astype(np.uint8)"
+MOST_NEEDED = "node = np.argmax(np.where(colours < 0, taken.sum(axis=1) * len(neighbours) + degrees, -1))"
+FURTHEST = "furthest = min(int(np.ceil(reach / cell)), max(covered.shape[1:]))"
+COVERED_CELLS = "covered[labels, np.arange(height)[:, None] // cell, np.arange(width) // cell] = 1"
 SPANS = "spans = (high - low + 1).tolist()"
 COMPONENTS = "total, sums, products = 0, np.zeros(0), np.zeros(0)"
 EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can notice
@@ -80,6 +85,14 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     f"seedbed/algorithms/permutohedral.py: 1 -> (2) in `{SPANS}`": "room for one more",
     f"seedbed/algorithms/permutohedral.py: corners - low -> (corners + low) in `{CODE}`": "all numbers are moved alike",
     "seedbed/algorithms/permutohedral.py: True -> (False) in `order = rows.argsort(stable=True)`": "only the order of a sum",
+    f"seedbed/algorithms/label_channels.py: {WITHIN_REACH} < reach -> ({WITHIN_REACH} <= reach) in `{WITHIN}`": "no cells are just so far",
+    f"seedbed/algorithms/label_channels.py: 1 -> (2) in `{MOST_NEEDED}`": "any that is negative",
+    "seedbed/algorithms/label_channels.py: 1 -> (2) in `colours = np.full(len(neighbours), -1)`": "likewise",
+    "seedbed/algorithms/label_channels.py: 1 -> (2) in `taken = np.zeros((len(neighbours), int(degrees.max()) + 1), bool)`": "one more",
+    "seedbed/algorithms/label_channels.py: 1 -> (2) in `numbered = np.empty(int(nearest.max()) + 1, np.int32)`": "likewise",
+    f"seedbed/algorithms/label_channels.py: reach / cell -> (reach * cell) in `{FURTHEST}`": "farther cells are beyond the reach",
+    f"seedbed/algorithms/label_channels.py: 1 -> (2) in `{COVERED_CELLS}`": "any that is positive",
+    "seedbed/algorithms/label_channels.py: 8 -> (9) in `SMALLEST_CELL = 8  # pixels`": "how finely distances are measured moves no label",
     "seedbed/learning/loop.py: 4 -> (5) in `AHEAD = 4  # batches that are read in advance`": "they are the same, whenever they are read",
     f"seedbed/algorithms/mean_field.py: torch.ones -> (torch.zeros) in `{ATTRACTING}`": "labels that an image lacks are impossible",
     f"seedbed/algorithms/mean_field.py: {EITHER_NONE} -> (colour is None) in `if {EITHER_NONE}:`": "places alone are never so far apart",
