@@ -60,6 +60,18 @@ def test_cuts_are_those_of_the_dense_solution_where_one_is_clearly_best(count: i
     assert not found.side[0]
 
 
+@pytest.mark.parametrize("count", [12, 60])
+def test_the_next_cut_is_searched_for_from_the_third_vector_of_the_dense_solution(count: int) -> None:
+    places = np.random.default_rng(3).random(count)
+    weights = np.exp(-5 * abs(places[:, None] - places))
+    degrees = np.diag(weights.sum(axis=1))
+    values, vectors = linalg.eigh(degrees - weights, degrees)
+    assert np.diff(values[1:4]).min() > 0.02
+    following = bipartition(weights, start=start(count)).following
+    cosine = following @ vectors[:, 2] / np.linalg.norm(following) / np.linalg.norm(vectors[:, 2])
+    assert abs(cosine) == pytest.approx(1)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_where_several_cuts_are_about_as_good_the_value_is_that_of_the_dense_one(seed: int) -> None:
     weights = clusters(120, seed=seed, noise=0.05)  # three clusters that nearly nothing links

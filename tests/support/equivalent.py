@@ -45,6 +45,11 @@ WITHIN = f"within = ({WITHIN_REACH} < reach).astype(np.uint8)"
 MOST_NEEDED = "node = np.argmax(np.where(colours < 0, taken.sum(axis=1) * len(neighbours) + degrees, -1))"
 FURTHEST = "furthest = min(int(np.ceil(reach / cell)), max(covered.shape[1:]))"
 COVERED_CELLS = "covered[labels, np.arange(height)[:, None] // cell, np.arange(width) // cell] = 1"
+KNOWN_VECTOR = "known = np.sqrt(degrees / degrees.sum())"
+KNOWN_LONGER = ("degrees / degrees.sum() -> (degrees * degrees.sum())", "degrees.sum -> (degrees.mean)")
+TOLERATED = "TOLERANCE = 1e-9  # of eigenvalues; at most 1"
+ABOVE = "chosen > chosen.mean()"
+FOLLOWING = "return Cut(side=side, value=measure_cut(weights, side), following=solutions[:, -1])"
 SPANS = "spans = (high - low + 1).tolist()"
 COMPONENTS = "total, sums, products = 0, np.zeros(0), np.zeros(0)"
 EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can notice
@@ -93,6 +98,18 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     f"seedbed/algorithms/label_channels.py: reach / cell -> (reach * cell) in `{FURTHEST}`": "farther cells are beyond the reach",
     f"seedbed/algorithms/label_channels.py: 1 -> (2) in `{COVERED_CELLS}`": "any that is positive",
     "seedbed/algorithms/label_channels.py: 8 -> (9) in `SMALLEST_CELL = 8  # pixels`": "how finely distances are measured moves no label",
+    **{
+        f"seedbed/algorithms/normalised_cut.py: {fault} in `{KNOWN_VECTOR}`": "it is taken away from the largest all the same"
+        for fault in KNOWN_LONGER
+    },
+    "seedbed/algorithms/normalised_cut.py: count > DENSE -> (count >= DENSE) in `if count > DENSE:`": "both ways solve the same",
+    "seedbed/algorithms/normalised_cut.py: 32 -> (33) in `DENSE = 32  # a graph of so many nodes is solved as a whole`": "likewise",
+    f"seedbed/algorithms/normalised_cut.py: 1e-9 -> (1.5000000000000002e-09) in `{TOLERATED}`": "both tiny",
+    **{
+        f"seedbed/algorithms/normalised_cut.py: {ABOVE} -> ({ABOVE.replace('>', other)}) in `side = {ABOVE}`": "turned; none is equal"
+        for other in ("<", ">=")
+    },
+    f"seedbed/algorithms/normalised_cut.py: -1 -> (1) in `{FOLLOWING}`": "the last of two",
     "seedbed/learning/loop.py: 4 -> (5) in `AHEAD = 4  # batches that are read in advance`": "they are the same, whenever they are read",
     f"seedbed/algorithms/mean_field.py: torch.ones -> (torch.zeros) in `{ATTRACTING}`": "labels that an image lacks are impossible",
     f"seedbed/algorithms/mean_field.py: {EITHER_NONE} -> (colour is None) in `if {EITHER_NONE}:`": "places alone are never so far apart",
