@@ -78,9 +78,7 @@ class Patches:
 
     def __getitem__(self, image_id: str) -> PatchFeatures:
         """Features of an image; without channels if there are none."""
-        if self.features is None:
-            return PatchFeatures(np.zeros((1, 1, 0), np.float32), 1, Alignment.PADDED)
-        return read_patches(self.features, image_id)
+        return PatchFeatures.empty() if self.features is None else read_patches(self.features, image_id)
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,11 @@ class PatchFeatures:
     patch_size: int  # edge, in pixels of the image as it was resized or padded
     alignment: Alignment
 
+    @classmethod
+    def empty(cls) -> PatchFeatures:
+        """Nothing of one patch, for a method that does not look at features."""
+        return cls(np.zeros((1, 1, 0), np.float32), 1, Alignment.PADDED)
+
     def on_pixels(self, entries: npt.NDArray[Entry], size: Size) -> npt.NDArray[Entry]:
         """Turn a map of patches into one of pixels: each pixel takes the entry of the patch that contains its centre.
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from seedbed import refinement
 from seedbed.images import Images
-from seedbed.reads import read_class_maps
+from seedbed.reads import Patches, Regions, read_class_maps
+from seedbed.refinement import Evidence
 from seedbed.run.machine import Place
 from seedbed.run.slots import check_slots
 from seedbed.run.stage import Run, run_stage
@@ -12,11 +13,16 @@ from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import Columns
 
 
-def refine(method: refinement.Method, pictures: Images, maps: Artifact, place: Place, images: Sequence[str]) -> Iterator[Columns]:
+def refine(
+    method: refinement.Method, pictures: Images, maps: Artifact, regions: Regions, patches: Patches, place: Place, images: Sequence[str]
+) -> Iterator[Columns]:
     """Pseudo masks of images."""
     for group in place.group(images):
-        resized = [read_class_maps(maps, image).resize(maps.size(image)) for image in group]
-        for made in method.refine([pictures[image] for image in group], resized, device=place.device):
+        known = [
+            Evidence(pictures[one], read_class_maps(maps, one).resize(maps.size(one)), regions.of(one, maps.size(one)), patches[one])
+            for one in group
+        ]
+        for made in method.refine(known, device=place.device):
             yield {"labels": made.labels, "confidence": made.confidence}
 
 
@@ -26,7 +32,8 @@ def main(run: Run) -> None:
     method = run.params.method(refinement.Method)
     check_slots(run.stage, settings, method)
     data, maps = run.open("dataset"), run.open(settings.class_maps)
-    run.per_image(method, refine, method, run.images(data), maps, run.place(method), image_ids=data.labelled)
+    regions, patches = Regions(run.open_slot(settings.superpixels)), Patches(run.open_slot(settings.features))
+    run.per_image(method, refine, method, run.images(data), maps, regions, patches, run.place(method), image_ids=data.labelled)
 
 
 if __name__ == "__main__":

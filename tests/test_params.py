@@ -544,7 +544,11 @@ def test_a_stage_reads_the_section_that_is_called_like_it(content: dict[str, Any
     [
         ("seeds_second", {"methd": "threshold"}, "seeds_second.methd: found a name that nothing reads; expected one of: method, "),
         ("seeds_second", {"threshold": {"foregrund": 1}}, "seeds_second.threshold.foregrund: found a name that nothing reads"),
-        ("seeds_second", {"method": "kmeans"}, "seeds_second.method: found 'kmeans'; expected one of: superpixel_background, threshold"),
+        (
+            "seeds_second",
+            {"method": "kmeans"},
+            "seeds_second.method: found 'kmeans'; expected one of: superpixel_background, superpixel_means, threshold",
+        ),
         ("seeds_second", {"threshold": {"foreground": 2}}, "seeds_second.threshold.foreground: found 2; expected"),
         ("seed_second", {}, "seed_second: found a name that nothing reads; expected one of: "),
         ("second", {}, "second: found a name that nothing reads; expected one of: "),

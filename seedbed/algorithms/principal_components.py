@@ -23,10 +23,10 @@ class PrincipalComponents:
 
         batches: vectors (vector, channel); each batch is read once.
         """
-        total, sums, products = 0, np.zeros(0), np.zeros(0)
+        total, sums, products = 0, np.zeros(()), np.zeros(())
         for batch in batches:
             exact = batch.astype(np.float64)
-            total, sums, products = total + len(exact), _add(sums, exact.sum(axis=0)), _add(products, exact.T @ exact)
+            total, sums, products = total + len(exact), sums + exact.sum(axis=0), products + exact.T @ exact
         mean = sums / total
         _, directions = np.linalg.eigh(products / total - np.outer(mean, mean))  # ascending
         return cls(mean.astype(np.float32), np.ascontiguousarray(_fix_signs(directions[:, ::-1].T[:count]), np.float32))
@@ -34,10 +34,6 @@ class PrincipalComponents:
     def project(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Coordinates (..., component) of vectors (..., channel) along the directions."""
         return np.asarray((values - self.mean) @ self.directions.T, np.float32)
-
-
-def _add(before: npt.NDArray[np.float64], more: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return before + more if before.size else more
 
 
 def _fix_signs(directions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -52,15 +52,17 @@ class Vit(features.Method):
 
     def check(self) -> None:
         with torch.device("meta"):
-            network = Transformer(self.architecture, patch_size=self.patch_size, what=self.what, block=self.block)
-        check_source(network.trunk, self.initial_weights, "features.vit")
+            check_source(self._build().trunk, self.initial_weights, "features.vit")
 
     def network(self) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # without weights they are random, but the same in every process
-            network = Transformer(self.architecture, patch_size=self.patch_size, what=self.what, block=self.block)
+            network = self._build()
         network.components = self.components.load(find_width(self.architecture))
         return network if self.pretrained else network.initialise(self.initial_weights)
+
+    def _build(self) -> Transformer:
+        return Transformer(self.architecture, patch_size=self.patch_size, what=self.what, block=self.block)
 
     def describe(self, images: Sequence[Image], network: Transformer, *, device: str) -> list[PatchFeatures]:
         return describe_patches(

@@ -20,7 +20,8 @@ from pydantic import Field
 from seedbed import refinement
 from seedbed.algorithms.crf import DenseCrf
 from seedbed.methods import method
-from seedbed.types import BACKGROUND, ClassMaps, Image, PseudoMask
+from seedbed.refinement import Evidence
+from seedbed.types import BACKGROUND, ClassMaps, PseudoMask
 
 
 @method
@@ -33,13 +34,13 @@ class Crf(refinement.Method):
     def memory(self, extents: Mapping[str, int]) -> int:
         return self.crf.memory(2, extents)  # background and one class at the least
 
-    def refine(self, images: Sequence[Image], class_maps: Sequence[ClassMaps], *, device: str = "cpu") -> list[PseudoMask]:
-        places = [place for place, maps in enumerate(class_maps) if maps.classes]
-        beliefs = [self._add_background(class_maps[place]) for place in places]
-        inferred = self.crf.probabilities([images[place] for place in places], beliefs, device=device)
-        masks = [PseudoMask.empty((image.shape[0], image.shape[1])) for image in images]
+    def refine(self, known: Sequence[Evidence], *, device: str = "cpu") -> list[PseudoMask]:
+        places = [place for place, one in enumerate(known) if one.class_maps.classes]
+        beliefs = [self._add_background(known[place].class_maps) for place in places]
+        inferred = self.crf.probabilities([known[place].image for place in places], beliefs, device=device)
+        masks = [PseudoMask.empty((one.image.shape[0], one.image.shape[1])) for one in known]
         for place, probabilities in zip(places, inferred, strict=True):
-            classes = np.array([BACKGROUND, *class_maps[place].classes], np.uint8)
+            classes = np.array([BACKGROUND, *known[place].class_maps.classes], np.uint8)
             masks[place] = PseudoMask.of(classes[probabilities.argmax(axis=0)], probabilities.max(axis=0))
         return masks
 

@@ -17,15 +17,16 @@ from pydantic import Field
 
 from seedbed import refinement
 from seedbed.methods import method
-from seedbed.types import BACKGROUND, ClassMaps, Image, PseudoMask, Size
+from seedbed.refinement import Evidence
+from seedbed.types import BACKGROUND, ClassMaps, PseudoMask, Size
 
 
 @method
 class Nothing(refinement.Method):
     threshold: Annotated[float, Field(ge=0, lt=1)]  # class maps above it become labels
 
-    def refine(self, images: Sequence[Image], class_maps: Sequence[ClassMaps], *, device: str = "cpu") -> list[PseudoMask]:
-        return [self._cut(maps, (image.shape[0], image.shape[1])) for image, maps in zip(images, class_maps, strict=True)]
+    def refine(self, known: Sequence[Evidence], *, device: str = "cpu") -> list[PseudoMask]:
+        return [self._cut(one.class_maps, (one.image.shape[0], one.image.shape[1])) for one in known]
 
     def _cut(self, class_maps: ClassMaps, size: Size) -> PseudoMask:
         if not class_maps.classes:

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from seedbed import methods
 from seedbed.methods import parameters
 from seedbed.run.slots import Slot
-from seedbed.types import ClassMaps, LabelMap, RegionMap
+from seedbed.types import ClassMaps, LabelMap, PatchFeatures, RegionMap
 
 
 @parameters
@@ -17,6 +17,7 @@ class Settings:
 
     class_maps: Annotated[str, Slot(("cams",))]  # in which classes are seen
     superpixels: Annotated[str, Slot(("superpixels",), "the selected method needs regions")]  # which are labelled as a whole
+    features: Annotated[str, Slot(("features",), "the selected method compares regions")]  # by which regions resemble each other
 
 
 class Method(methods.Method):
@@ -26,12 +27,15 @@ class Method(methods.Method):
 
     @property
     def unread(self) -> tuple[str, ...]:
-        return () if self.needs_regions else ("superpixels",)
+        return ("features",) if self.needs_regions else ("superpixels", "features")
 
     @abstractmethod
-    def label(self, class_maps: ClassMaps, regions: RegionMap) -> LabelMap:
-        """Labels of the image's classes and background; 255 where nothing is certain. Maps have the image's size."""
+    def label(self, class_maps: ClassMaps, regions: RegionMap, patches: PatchFeatures) -> LabelMap:
+        """Labels of the image's classes and background; 255 where nothing is certain. Maps have the image's size.
 
-    def explain(self, class_maps: ClassMaps, regions: RegionMap) -> list[str]:
+        patches: without channels where the method compares no regions.
+        """
+
+    def explain(self, class_maps: ClassMaps, regions: RegionMap, patches: PatchFeatures) -> list[str]:
         """Why each region became what it is, in words, in the order of their numbers; empty where regions play no part."""
         return []

@@ -8,35 +8,34 @@ at zero before they are compared.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
-import scipy.ndimage
 from pydantic import Field
 
 from seedbed import seeds
+from seedbed.algorithms.region_means import average_within
 from seedbed.methods import method
-from seedbed.types import BACKGROUND, IGNORE, ClassMaps, LabelMap, RegionMap
+from seedbed.types import BACKGROUND, IGNORE, ClassMaps, LabelMap, PatchFeatures, RegionMap
 
 
 @method
 class SuperpixelBackground(seeds.Method):
     threshold: Annotated[float, Field(ge=0, lt=1)]  # paper: alpha; class maps above it are confident
 
-    def label(self, class_maps: ClassMaps, regions: RegionMap) -> LabelMap:
+    def label(self, class_maps: ClassMaps, regions: RegionMap, patches: PatchFeatures) -> LabelMap:
         labels = np.full(regions.shape, IGNORE, np.uint8)
         strongest = class_maps.maps.max(axis=0, initial=0.0)  # paper: F
-        labels[regions == np.argmin(_means(strongest, regions))] = BACKGROUND
+        labels[regions == np.argmin(average_within(strongest[None], regions))] = BACKGROUND  # paper: of z
         confident = strongest > self.threshold
         if class_maps.classes:
             best = np.asarray(class_maps.classes, np.uint8)[class_maps.maps.argmax(axis=0)]
             labels[confident] = best[confident]
         return labels
 
-    def explain(self, class_maps: ClassMaps, regions: RegionMap) -> list[str]:
+    def explain(self, class_maps: ClassMaps, regions: RegionMap, patches: PatchFeatures) -> list[str]:
         strongest = class_maps.maps.max(axis=0, initial=0.0)
-        means, confident = _means(strongest, regions), _means(strongest > self.threshold, regions)
+        means, confident = average_within(np.stack([strongest, strongest > self.threshold]), regions)
         weakest = int(np.argmin(means))
         return [
             f"{'background' if number == weakest else 'not background'}: the mean of its strongest scores is {mean:.4f}, "
@@ -44,8 +43,3 @@ class SuperpixelBackground(seeds.Method):
             + f"; {share:.1%} of its pixels are above the threshold of {self.threshold:g}, which makes them seeds"
             for number, (mean, share) in enumerate(zip(means, confident, strict=True))
         ]
-
-
-def _means(values: npt.NDArray[Any], regions: RegionMap) -> npt.NDArray[np.float64]:
-    """Mean of values (y, x) over each region; of the strongest scores it is z in the paper."""
-    return np.asarray(scipy.ndimage.mean(values, regions, index=np.arange(regions.max() + 1)), np.float64)

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from seedbed import seeds
 from seedbed.methods import method
-from seedbed.types import BACKGROUND, IGNORE, ClassMaps, LabelMap, RegionMap
+from seedbed.types import BACKGROUND, IGNORE, ClassMaps, LabelMap, PatchFeatures, RegionMap
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -33,7 +33,7 @@ class Threshold(seeds.Method):
             raise ValueError(f"no more than foreground, which is {self.foreground}")
         return self
 
-    def label(self, class_maps: ClassMaps, regions: RegionMap) -> LabelMap:
+    def label(self, class_maps: ClassMaps, regions: RegionMap, patches: PatchFeatures) -> LabelMap:
         strongest = class_maps.maps.max(axis=0, initial=0.0)
         labels = np.full(strongest.shape if class_maps.classes else regions.shape, IGNORE, np.uint8)
         labels[strongest <= self.background] = BACKGROUND

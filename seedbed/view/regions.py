@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.ndimage
 
 from seedbed import seeds
+from seedbed.algorithms.region_means import average_within
 from seedbed.params import Params
-from seedbed.reads import read_class_maps, read_entry
-from seedbed.store.schemas import find_kind
+from seedbed.reads import Patches, read_class_maps, read_entry
+from seedbed.store.schemas import NONE, find_kind
 from seedbed.types import IGNORE
 from seedbed.view.library import Library
 
@@ -32,10 +32,12 @@ def describe(library: Library, params: Params, name: str, image_id: str) -> dict
     if maps is not None and image_id in maps:
         class_maps = read_class_maps(maps, image_id).resize(maps.size(image_id))
         for label, single in zip(class_maps.classes, class_maps.maps, strict=True):
-            for one, mean in zip(described, scipy.ndimage.mean(single, regions, numbers), strict=True):
+            for one, mean in zip(described, average_within(single[None], regions)[0], strict=True):
                 one.setdefault("scores", {})[label] = round(float(mean), DIGITS)
         method = params.of_stage(stage).method(seeds.Method)
-        for one, why in zip(described, method.explain(class_maps, regions), strict=False):
+        features = read[stage].features
+        patches = Patches(None if features == NONE else library.artifact(features))[image_id]
+        for one, why in zip(described, method.explain(class_maps, regions, patches), strict=False):
             one["why"] = why
     made = library.find(stage)
     if made is not None and image_id in made:

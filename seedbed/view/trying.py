@@ -20,7 +20,7 @@ from seedbed.params import Params, rebuild
 from seedbed.reads import Patches, Regions, read_class_maps
 from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import NONE, find_kind
-from seedbed.types import ClassMaps
+from seedbed.types import ClassMaps, PatchFeatures, RegionMap
 from seedbed.view.library import Library
 
 PLACE = re.compile(r"\$\{([\w.]+)\}")  # of a value in dvc.yaml
@@ -32,17 +32,27 @@ def _class_maps(name: str, library: Library, image_id: str) -> ClassMaps:
     return read_class_maps(maps, image_id).resize(maps.size(image_id))
 
 
+def _regions(name: str, library: Library, image_id: str) -> RegionMap:
+    return Regions(_open_slot(name, library)).of(image_id, library.data.size(image_id))
+
+
+def _patches(name: str, library: Library, image_id: str) -> PatchFeatures:
+    return Patches(_open_slot(name, library))[image_id]
+
+
 def _superpixels(method: superpixels.Method, settings: superpixels.Settings, library: Library, image_id: str) -> npt.NDArray[Any]:
-    return method.partition(library.photo(image_id), Patches(_open_slot(settings.features, library))[image_id])
+    return method.partition(library.photo(image_id), _patches(settings.features, library, image_id))
 
 
 def _seeds(method: seeds.Method, settings: seeds.Settings, library: Library, image_id: str) -> npt.NDArray[Any]:
-    regions = Regions(_open_slot(settings.superpixels, library)).of(image_id, library.data.size(image_id))
-    return method.label(_class_maps(settings.class_maps, library, image_id), regions)
+    class_maps, regions = _class_maps(settings.class_maps, library, image_id), _regions(settings.superpixels, library, image_id)
+    return method.label(class_maps, regions, _patches(settings.features, library, image_id))
 
 
 def _refinement(method: refinement.Method, settings: refinement.Settings, library: Library, image_id: str) -> npt.NDArray[Any]:
-    [made] = method.refine([library.photo(image_id)], [_class_maps(settings.class_maps, library, image_id)])
+    class_maps, regions = _class_maps(settings.class_maps, library, image_id), _regions(settings.superpixels, library, image_id)
+    patches = _patches(settings.features, library, image_id)
+    [made] = method.refine([refinement.Evidence(library.photo(image_id), class_maps, regions, patches)])
     return made.labels
 
 

@@ -28,6 +28,7 @@ from seedbed.learning.loop import learn
 from seedbed.networks.backbones import Backbone
 from seedbed.networks.start import Given
 from seedbed.networks.transformer import Tokens
+from seedbed.refinement import Evidence
 from seedbed.scoring.judgement import Judge
 from seedbed.tools.components import save_components
 from seedbed.types import Alignment, ClassMaps, LabelMap, PatchFeatures, Probabilities, Size
@@ -65,6 +66,9 @@ LIVELY: dict[str, Any] = {
     "Multiscale.scales": [1, 0.5],
     "DenseCrf.iterations": 3,
     "Texture.texture_weight": 1,
+    "Propagation.share": 0.5,
+    "seeds.superpixel_means.background": 0.5,
+    "seeds.superpixel_means.foreground": 0.6,
     "features.cnn.stages": [1, 3],
     "FrozenTrunk.output_stride": 8,
     "superpixels.ncut.threshold": 0.3,
@@ -109,6 +113,11 @@ def class_maps(size: Size = (40, 56)) -> ClassMaps:
     return ClassMaps(classes=(1, 3), maps=maps / maps.max(axis=(1, 2), keepdims=True))
 
 
+def patches() -> PatchFeatures:
+    """Features of 5 x 7 patches."""
+    return PatchFeatures(np.random.default_rng(3).standard_normal((5, 7, 4)).astype(np.float32), 8, Alignment.RESIZED)
+
+
 def true_labels() -> LabelMap:
     """A truth with background, three classes and void."""
     return np.random.default_rng(2).choice([0, 1, 2, 3, 255], (5, 7)).astype(np.uint8).repeat(8, axis=0).repeat(8, axis=1)
@@ -149,12 +158,11 @@ def features(method: Any, folder: Path) -> Any:
     if method.pretrained:
         network.trunk.load_state_dict(safetensors.torch.load_file("test_vit16_one.safetensors"))
     described = method.describe([photograph((40, 33))], None if network is None else network.eval(), device="cpu")
-    return [patches.values for patches in described]
+    return [each.values for each in described]
 
 
 def superpixels(method: Any, folder: Path) -> Any:
-    values = np.random.default_rng(3).standard_normal((5, 7, 4)).astype(np.float32)
-    return method.partition(photograph(), PatchFeatures(values, 8, Alignment.RESIZED))
+    return method.partition(photograph(), patches())
 
 
 def classifier(method: Any, folder: Path) -> Any:
@@ -168,11 +176,12 @@ def cams(method: Any, folder: Path) -> Any:
 
 def seeds(method: Any, folder: Path) -> Any:
     regions = np.arange(35, dtype=np.int32).reshape(5, 7).repeat(8, axis=0).repeat(8, axis=1)
-    return method.label(class_maps(), regions)
+    return method.label(class_maps(), regions, patches())
 
 
 def refinement(method: Any, folder: Path) -> Any:
-    return method.refine([photograph()], [class_maps()])
+    regions = np.arange(35, dtype=np.int32).reshape(5, 7).repeat(8, axis=0).repeat(8, axis=1)
+    return method.refine([Evidence(photograph(), class_maps(), regions, patches())])
 
 
 def segmenter(method: Any, folder: Path) -> Any:

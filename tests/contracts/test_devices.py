@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from seedbed import methods
+from seedbed.refinement import Evidence
 from seedbed.types import Alignment, ClassMaps, PatchFeatures, Probabilities
 from tests.support.devices import answer_on_cpu
 from tests.support.oracles import photograph
@@ -19,6 +20,7 @@ SIZE = (16, 24)
 RANDOM = np.random.default_rng(1)
 IMAGE = photograph(SIZE)
 MAPS = RANDOM.random((2, *SIZE), np.float32)
+REGIONS = np.repeat(np.arange(6, dtype=np.int32), 4)[None].repeat(16, 0)
 PATCHES = PatchFeatures(RANDOM.standard_normal((4, 6, 5)).astype(np.float32), 4, Alignment.PADDED)
 
 
@@ -27,7 +29,7 @@ def work(family: str, method: Any, **options: str) -> list[Any]:
     if family == "superpixels":
         return [method.partition(IMAGE, PATCHES, **options)]
     if family == "refinement":
-        return [one.labels for one in method.refine([IMAGE], [ClassMaps(classes=(1, 4), maps=MAPS)], **options)]
+        return [one.labels for one in method.refine([Evidence(IMAGE, ClassMaps(classes=(1, 4), maps=MAPS), REGIONS, PATCHES)], **options)]
     [labels] = method.from_probabilities([IMAGE], [Probabilities(maps=MAPS / MAPS.sum(axis=0))], **options)
     return [*labels.values()]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from seedbed import methods
 from seedbed.types import Alignment, Image, PatchFeatures, cells
@@ -78,3 +79,15 @@ def test_no_image_has_no_features(name: str, small_method: Callable[[str, str], 
 def test_what_describes_no_image_describes_none(name: str, small_method: Callable[[str, str], Any]) -> None:
     """Nothing else can be asked of it: its artifact is empty, and whoever needs features refuses it."""
     assert describe(small_method("features", name), images()) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_drawn_weights_are_the_same_in_every_process_and_cost_no_draws(name: str, small_method: Callable[[str, str], Any]) -> None:
+    drawn, method = [], small_method("features", name)
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        state = torch.get_rng_state()
+        network = method.network()
+        drawn.append({} if network is None else network.state_dict())
+        assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(value, drawn[1][key]) for key, value in drawn[0].items())

@@ -45,6 +45,10 @@ def test_the_whole_is_maps_of_unit_vectors_resized_joined_and_centred() -> None:
     assert np.allclose(found.values, expected - expected.mean(axis=(0, 1)), atol=1e-5)
 
 
+def test_components_are_as_many_as_are_wanted() -> None:
+    assert cnn(components=Reduction(count=3, fit="image", file="", sha256="")).num_channels == 3
+
+
 def test_stages_are_counted_from_the_end() -> None:
     assert cnn(stages=(1,)).num_channels + cnn(stages=(3,)).num_channels == cnn().num_channels
     with pytest.raises(ParamsError, match=r"params.yaml: stages: found 6; expected 1..5, counted from the end; correct it"):

@@ -18,6 +18,11 @@ from seedbed.types import Alignment, Image
 from tests.support.oracles import photograph
 
 
+def test_an_angle_that_is_rounded_to_half_a_turn_is_of_the_last_direction(texture: Texture) -> None:
+    lightness = np.array([[-1, 2**-23, 1], [-1, 0, 1], [-1, 0, 1]], np.float32)  # up by next to nothing, and far to the right
+    assert np.flatnonzero(texture._edges(lightness)[1, 1]).tolist() == [3]
+
+
 @pytest.fixture
 def texture() -> Texture:
     return Texture(patch_size=8, num_directions=4, reach=0.5, texture_weight=1.0)

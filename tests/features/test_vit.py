@@ -174,6 +174,10 @@ def test_principal_components_keep_what_varies_most() -> None:
     assert described(vit(components=reduced(50)))[2].shape == (1, 2, 50)  # of an image with fewer patches
 
 
+def test_components_are_as_many_as_are_wanted() -> None:
+    assert vit(components=reduced(3)).num_channels == 3
+
+
 def test_frozen_components_are_the_same_for_every_image(tmp_path: Path) -> None:
     whole = [one.reshape(-1, 64) for one in described(vit(centred=True))]
     file = tmp_path / "components.safetensors"

@@ -124,17 +124,17 @@ def test_a_missing_module_is_found(broken: BrokenCopy, stage: str, dep: str) -> 
 @pytest.mark.parametrize(
     ("file", "text"),
     [
-        ("stages/seeds.py", "import seedbed.algorithms.crf"),
-        ("seedbed/images.py", "def later():\n    from seedbed.algorithms.crf import DenseCrf"),
-        ("seedbed/seeds/superpixel_background.py", "from seedbed.algorithms import crf"),
-        ("seedbed/seeds/__init__.py", "from ..algorithms.crf import DenseCrf"),
-        ("seedbed/seeds/second.py", "from seedbed.algorithms import crf"),  # a method that is not selected
+        ("stages/seeds.py", "import seedbed.networks.deeplab"),
+        ("seedbed/images.py", "def later():\n    from seedbed.networks.deeplab import DeepLab"),
+        ("seedbed/seeds/superpixel_background.py", "from seedbed.networks import deeplab"),
+        ("seedbed/seeds/__init__.py", "from ..networks.deeplab import DeepLab"),
+        ("seedbed/seeds/second.py", "from seedbed.networks import deeplab"),  # a method that is not selected
     ],
 )
 def test_a_module_that_is_newly_used_is_found(broken: BrokenCopy, file: str, text: str) -> None:
     broken.append("stages/seeds.py", "from seedbed import images")
     broken.append(file, text)
-    assert 'stage seeds: add "- seedbed/algorithms" to deps' in broken.new(pipeline_laws.code_deps_are_complete)
+    assert 'stage seeds: add "- seedbed/networks" to deps' in broken.new(pipeline_laws.code_deps_are_complete)
 
 
 def test_a_sibling_of_a_method_is_found(broken: BrokenCopy) -> None:
@@ -144,7 +144,7 @@ def test_a_sibling_of_a_method_is_found(broken: BrokenCopy) -> None:
 
 
 @pytest.mark.parametrize(
-    "dep", ["seedbed/algorithms", "seedbed/run", "seedbed/no_such.py", "seedbed/cams/${cams.method}.py", "seedbed/cams/multiscale.py"]
+    "dep", ["seedbed/networks", "seedbed/run", "seedbed/no_such.py", "seedbed/cams/${cams.method}.py", "seedbed/cams/multiscale.py"]
 )
 def test_a_module_too_many_is_found(broken: BrokenCopy, dep: str) -> None:
     broken.change_stage("seeds", "- stages/seeds.py", f"- stages/seeds.py\n- {dep}")

