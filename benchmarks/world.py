@@ -41,7 +41,7 @@ from seedbed.run.machine import Machine
 from seedbed.scoring import judgement, metrics
 from seedbed.scoring.truth import Truth
 from seedbed.tools.recipe_files import find_block
-from seedbed.types import BACKGROUND, BACKGROUND_NAME, IGNORE, ClassMaps, Image, LabelMap
+from seedbed.types import BACKGROUND, BACKGROUND_NAME, IGNORE, ClassMaps, Image, LabelMap, PatchFeatures
 
 N = TypeVar("N", bound=nn.Module)
 T = TypeVar("T")
@@ -140,6 +140,7 @@ def judge_classifier(params: Params, world: World, *, seed: int | None, device: 
     """Average precision on images of `predictions.split`, and figures of class maps by threshold on those it learned from."""
     method, maps_of = params.method(classifier.Method), params.method(cams.Method)
     settings, judged_split = params.settings(classifier.Settings), params.settings(predictions.Settings).split
+    assert isinstance(method, classifier.NetworkMethod), "the world is learned from images"
     network = trained(
         partial(method.learner, len(world.index.class_names)),
         world.samples(settings.split, with_truth=False),
@@ -152,7 +153,9 @@ def judge_classifier(params: Params, world: World, *, seed: int | None, device: 
     for split in (settings.split, judged_split):
         for entry in world.split(split):
             classes = tuple(int(one) for one in np.flatnonzero(world.index.labels(entry)) if one != BACKGROUND)
-            ((made[entry.id], score),) = maps_of.compute(network, [world.pictures[entry.id]], [classes], device=device)
+            ((made[entry.id], score),) = maps_of.compute(
+                network, [world.pictures[entry.id]], [PatchFeatures.empty()], [classes], device=device
+            )
             if split == judged_split:
                 scores.append(score)
     labels = np.stack([world.index.labels(entry) for entry in world.split(judged_split)])

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from seedbed.store import schemas
 from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import SPATIAL, Array, Columns
-from seedbed.types import BACKGROUND, Alignment, ClassMaps, PatchFeatures, Probabilities, RegionMap, Size
+from seedbed.types import BACKGROUND, Alignment, ClassMaps, LinearHead, PatchFeatures, Probabilities, RegionMap, Size
 
 # For writing.
 
@@ -79,6 +79,22 @@ class Patches:
     def __getitem__(self, image_id: str) -> PatchFeatures:
         """Features of an image; without channels if there are none."""
         return PatchFeatures.empty() if self.features is None else read_patches(self.features, image_id)
+
+
+@dataclass(frozen=True)
+class TrainedHead:
+    """The linear layer that a classifier has learned on features."""
+
+    classifier: Artifact
+    device: str = "cpu"  # where it is used
+
+    def key(self, image_id: str) -> str:
+        """Identity of its weights, the same for all images."""
+        return self.classifier.weights_digest
+
+    def load(self) -> LinearHead:
+        """The layer."""
+        return LinearHead(**self.classifier.weights())
 
 
 @dataclass(frozen=True)

@@ -66,12 +66,40 @@ class PatchFeatures:
         rows, columns = (self._locate_pixels(count, length) for count, length in zip(entries.shape, size, strict=True))
         return entries[np.ix_(rows, columns)]
 
+    def resample(self, maps: npt.NDArray[np.float32], size: Size, grid: Size) -> npt.NDArray[np.float32]:
+        """Bring maps of patches (map, patch_y, patch_x) to a grid of cells that cover equal parts of the image, bilinear.
+
+        size: of the image; grid: rows and columns.
+        """
+        rows, columns = (
+            self._interpolate(count, length, patches) for count, length, patches in zip(grid, size, maps.shape[1:], strict=True)
+        )
+        return np.asarray(rows @ maps @ columns.T, np.float32)
+
+    def _interpolate(self, count: int, length: int, patches: int) -> npt.NDArray[np.float32]:
+        """What each row or column of patches has to do with those of cells (cell, patch)."""
+        covered = length / self.patch_size if self.alignment is Alignment.PADDED else patches
+        centres = np.clip((np.arange(count) + 0.5) / count * covered - 0.5, 0, patches - 1)  # of cells, from the first centre of patches on
+        return np.asarray(np.maximum(0, 1 - abs(centres[:, None] - np.arange(patches))), np.float32)
+
     def _locate_pixels(self, count: int, length: int) -> npt.NDArray[np.int64]:
         """For every row or column of pixels, the row or column of the grid that contains it."""
         pixels = np.arange(length)
         if self.alignment is Alignment.PADDED:
             return pixels // self.patch_size
         return (2 * pixels + 1) * count // (2 * length)  # by the pixel's centre, in integers
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """A linear layer that says which classes the vectors of patches speak for; class c is at index c - 1."""
+
+    weight: npt.NDArray[np.float32]  # (class, channel)
+    offset: npt.NDArray[np.float32]  # (class,)
+
+    def score(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Logits (..., class) of vectors (..., channel)."""
+        return np.asarray(values @ self.weight.T + self.offset, np.float32)
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from seedbed import methods
 from seedbed.methods import parameters
-from seedbed.networks.contracts import ClassifierNetwork
 from seedbed.run.slots import Slot
-from seedbed.types import ClassMaps, Image, Size, cells
+from seedbed.types import ClassMaps, Image, PatchFeatures, Size, cells
 
 
 @parameters
@@ -21,11 +20,13 @@ class Settings:
     """What class maps are computed with, beside images."""
 
     classifier: Annotated[str, Slot(("classifier",))]  # which sees the classes
+    features: Annotated[str, Slot(("features",), "the selected method scores features")]  # that the classifier learned from
 
 
 class Method(methods.Method):
-    """From a trained classifier to maps."""
+    """From a classifier to maps."""
 
+    needs_features: ClassVar[bool] = False  # then the classifier is a `LinearHead` on features; else a network that sees images
     stride: int  # pixels per cell of the maps
 
     def extents(self, max_size: Size) -> dict[str, int]:
@@ -36,14 +37,25 @@ class Method(methods.Method):
         map_y, map_x = cells(max_size, self.stride)
         return {"map_y": map_y, "map_x": map_x}
 
+    @property
+    def unread(self) -> tuple[str, ...]:
+        return () if self.needs_features else ("features",)
+
     @abstractmethod
     def compute(
-        self, network: ClassifierNetwork, images: Sequence[Image], classes: Sequence[tuple[int, ...]], *, device: str
+        self,
+        classifier: Any,
+        images: Sequence[Image],
+        patches: Sequence[PatchFeatures],
+        classes: Sequence[tuple[int, ...]],
+        *,
+        device: str,
     ) -> list[tuple[ClassMaps, npt.NDArray[np.float32]]]:
         """For every image, maps of its classes at one cell per `stride` pixels, and the probability of every class (0 for background).
 
         The result for an image does not depend on the others in the batch.
 
+        classifier: what sees the classes; a network is on the device, in evaluation mode.
+        patches: features of every image, without channels where the method needs none.
         classes: of every image.
-        network: on the device, in evaluation mode.
         """

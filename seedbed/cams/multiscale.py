@@ -22,7 +22,7 @@ from seedbed.learning.augmentation import Scale
 from seedbed.methods import method
 from seedbed.networks.contracts import ClassifierNetwork
 from seedbed.networks.inference import combine_views, estimate_memory, group_by_size
-from seedbed.types import ClassMaps, Image, cells
+from seedbed.types import ClassMaps, Image, PatchFeatures, cells
 
 SMALLEST_MAXIMUM = 1e-5  # a class map with a lower maximum is only noise and is not scaled to 1
 
@@ -41,11 +41,17 @@ class Multiscale(cams.Method):
 
     @torch.inference_mode()
     def compute(
-        self, network: ClassifierNetwork, images: Sequence[Image], classes: Sequence[tuple[int, ...]], *, device: str
+        self,
+        classifier: ClassifierNetwork,
+        images: Sequence[Image],
+        patches: Sequence[PatchFeatures],
+        classes: Sequence[tuple[int, ...]],
+        *,
+        device: str,
     ) -> list[tuple[ClassMaps, npt.NDArray[np.float32]]]:
         made: dict[int, tuple[ClassMaps, npt.NDArray[np.float32]]] = {}
         for places in group_by_size(images, device=device):
-            all_maps, all_scores = self._run(network, [images[place] for place in places], device)
+            all_maps, all_scores = self._run(classifier, [images[place] for place in places], device)
             for place, maps, scores in zip(places, all_maps, all_scores, strict=True):
                 present = maps[[one - 1 for one in classes[place]]]
                 maxima = present.max(axis=(1, 2), keepdims=True, initial=SMALLEST_MAXIMUM)

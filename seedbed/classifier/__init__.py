@@ -1,17 +1,20 @@
-"""Classifiers: networks that say which classes an image contains, trained on image-level labels alone."""
+"""Classifiers, which say which classes an image contains, learned from image-level labels alone."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 import torch
 
+from seedbed import methods
 from seedbed.learning.contract import LabelledMethod
 from seedbed.learning.footprint import estimate_memory
 from seedbed.methods import parameters
 from seedbed.networks.backbones import Trunk
 from seedbed.networks.contracts import ClassifierNetwork
+from seedbed.run.slots import Slot
 
 
 @parameters
@@ -20,10 +23,26 @@ class Settings:
 
     split: str  # images to learn from
     maps: Mapping[str, str]  # per-pixel inputs of the loss, by array: the artifact that each is read from, none where it is unused
+    features: Annotated[str, Slot(("features",), "the selected method learns from features")]  # instead of images
 
 
-class Method(LabelledMethod):
-    """A network that says which classes an image contains."""
+class Method(methods.Method):
+    """How it is learned which classes an image contains."""
+
+    needs_features: ClassVar[bool] = False  # else it learns from images
+
+    @property
+    def wanted_maps(self) -> tuple[str, ...]:
+        """Maps that it learns from with these parameters."""
+        return ()
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        return () if self.needs_features else ("features",)
+
+
+class NetworkMethod(LabelledMethod, Method):
+    """A network that sees images."""
 
     backbone: Trunk
 

@@ -27,7 +27,7 @@ from seedbed.networks.contracts import ClassifierNetwork, State
 
 
 @method
-class Cam(classifier.Method):
+class Cam(classifier.NetworkMethod):
     maps: ClassVar[tuple[str, ...]] = ()
 
     backbone: Trunk

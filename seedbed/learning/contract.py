@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Generic
 
 from seedbed import methods
 from seedbed.learning.augmentation import Augmentation, Sample
 from seedbed.learning.batches import Batch
 from seedbed.learning.footprint import SAVES_MEMORY
-from seedbed.learning.learner import Learner
+from seedbed.learning.learner import Learner, Solved
 from seedbed.learning.training import S, Sampling, Training
 from seedbed.networks.contracts import State
 
@@ -36,6 +36,17 @@ class TrainableMethod(methods.Method, Generic[S]):
 
         num_classes: without background; 0 where samples say nothing of classes.
         given: states of networks that earlier stages have trained, by slot; none where the parameters want none.
+        """
+
+
+class SolvedMethod(methods.Method, Generic[S]):
+    """What is solved from samples at once, without steps that could be interrupted."""
+
+    @abstractmethod
+    def solve(self, num_classes: int, samples: Sequence[S]) -> Solved:
+        """The solution for all samples.
+
+        num_classes: without background.
         """
 
 

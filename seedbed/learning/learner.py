@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor, nn
 
 from seedbed.learning.batches import Movable
@@ -92,9 +93,27 @@ class Trained(Generic[N]):
         """The loss of every step."""
         return self.log[TOTAL]
 
+    @property
+    def weights(self) -> Iterable[tuple[str, npt.NDArray[Any]]]:
+        """The network's state, by name of its entries."""
+        return read_state(self.network)
 
-def collect_columns(trained: Trained[N] | None) -> dict[str, Any]:
+
+@dataclass(frozen=True)
+class Solved:
+    """The result of what is solved without steps."""
+
+    state: Mapping[str, npt.NDArray[np.float32]]
+    log: Mapping[str, Sequence[float]]  # figures of everything that was tried, by name, `loss` first
+
+    @property
+    def weights(self) -> Iterable[tuple[str, npt.NDArray[Any]]]:
+        """The solution, by name of its entries."""
+        return self.state.items()
+
+
+def collect_columns(found: Trained[N] | Solved | None) -> dict[str, Any]:
     """What an artifact has of a training; empty where there was none."""
-    if trained is None:
+    if found is None:
         return {"log": np.zeros((0, 0)), "figures": [], "weights": ()}
-    return {"log": np.stack(list(trained.log.values()), axis=1), "figures": list(trained.log), "weights": read_state(trained.network)}
+    return {"log": np.stack(list(found.log.values()), axis=1), "figures": list(found.log), "weights": found.weights}

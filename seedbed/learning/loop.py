@@ -33,7 +33,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from seedbed.errors import TrainingError
 from seedbed.learning.checkpoints import Checkpoints
-from seedbed.learning.contract import TrainableMethod
+from seedbed.learning.contract import SolvedMethod, TrainableMethod
 from seedbed.learning.learner import TOTAL, Learner, N, Trained, collect_columns
 from seedbed.learning.optimisers import clip_gradients, learned_parameters
 from seedbed.learning.state import TrainingState
@@ -82,10 +82,12 @@ def learn(
     checkpoint: Path,
     seconds: float,
 ) -> Columns:
-    """Train a network, if the method trains one. Returns its log and weights, as an artifact has them.
+    """Train a network, or solve at once, if the method does either. Returns a log and weights, as an artifact has them.
 
     stage: for what it says; num_classes: without background; 0 where samples say nothing of classes.
     """
+    if isinstance(method, SolvedMethod):
+        return collect_columns(method.solve(num_classes, samples))
     if not isinstance(method, TrainableMethod):
         return collect_columns(None)
     build, checkpoints = partial(method.learner, num_classes, given=given.states()), Checkpoints(checkpoint, seconds=seconds)

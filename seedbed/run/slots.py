@@ -146,6 +146,21 @@ def check_features(superpixels: str, features: str, *, method: str) -> None:
         )
 
 
+def check_classifier(stage: str, method: Any, classifier: str, learned: Any) -> None:
+    """Refuse class maps of a classifier that sees something else than the method gives it.
+
+    method: of class maps; classifier: the stage that learned what sees the classes; learned: its method.
+    """
+    if method.needs_features != learned.needs_features:
+        sees = "features" if learned.needs_features else "images"
+        raise ParamsError(
+            f"params.yaml: {stage}.method",
+            found=repr(method.name),
+            expected=f"one for {sees}, from which {classifier}.{learned.name} has learned",
+            do="correct it, or select another classifier",
+        )
+
+
 def find_wrong_splits(named: Mapping[str, str], labelled: Mapping[str, bool]) -> Iterator[ParamsError]:
     """What is wrong with settings that name splits.
 

@@ -14,14 +14,14 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from seedbed import classifier, dataset, evaluation, features, pretraining, segmenter, superpixels
+from seedbed import cams, classifier, dataset, evaluation, features, pretraining, segmenter, superpixels
 from seedbed.dataset import Preview
 from seedbed.errors import ArtifactError, ParamsError, SeedbedError, nearest
 from seedbed.learning.contract import LabelledMethod
 from seedbed.methods import Method, blocks, identity
 from seedbed.params import Params
 from seedbed.run import memory, slots
-from seedbed.run.slots import CLASSIFIER, check_features, check_judged, check_maps, find_wrong_splits, list_named
+from seedbed.run.slots import CLASSIFIER, check_classifier, check_features, check_judged, check_maps, find_wrong_splits, list_named
 from seedbed.scoring.judgement import TAKEN
 from seedbed.store.artifact import Artifact, open_artifact
 from seedbed.store.records import FOLDER
@@ -96,7 +96,11 @@ def _check_segmenter(stage: str, params: Params) -> None:
     own = params.of_stage(stage)
     start = own.settings(segmenter.Settings).start
     if start in params.sections():
-        network = params.of_stage(start).method(classifier.Method).backbone.network
+        trained = params.of_stage(start).method(classifier.Method)
+        if not isinstance(trained, classifier.NetworkMethod):
+            expected = f"the artifact of a classifier with a network; {start}.{trained.name} has none"
+            raise ParamsError(f"params.yaml: {stage}.start", found=repr(start), expected=expected, do="correct one of the two")
+        network = trained.backbone.network
         whose = "the classifier's" if start == CLASSIFIER else f"that of {start}"
         _check_same(stage, own.method(segmenter.Method), "backbone.network", network, whose, CLASSIFIER)
 
@@ -131,11 +135,19 @@ def _check_features(stage: str, params: Params) -> None:
             _check_same(stage, described, name, learned.get(name), whose, PRETRAINING)
 
 
+def _check_cams(stage: str, params: Params) -> None:
+    own = params.of_stage(stage)
+    seen = own.settings(cams.Settings).classifier
+    if seen in params.sections():
+        check_classifier(stage, own.method(cams.Method), seen, params.of_stage(seen).method(classifier.Method))
+
+
 CHECKS: Mapping[str, Callable[[str, Params], None]] = {  # by kind; each is called with a section and all
     "segmenter": _check_segmenter,
     "evaluation": _check_evaluation,
     "superpixels": _check_superpixels,
     "features": _check_features,
+    "cams": _check_cams,
 }
 
 

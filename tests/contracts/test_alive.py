@@ -33,7 +33,7 @@ from seedbed.scoring.judgement import Judge
 from seedbed.tools.components import save_components
 from seedbed.types import Alignment, ClassMaps, LabelMap, PatchFeatures, Probabilities, Size
 from tests.support.layouts import LAYOUTS
-from tests.support.learning import CPU, NUM_CLASSES, samples, trained
+from tests.support.learning import CPU, NUM_CLASSES, described, linear_head, samples, trained
 from tests.support.leaves import Plain, Trial, leaves, with_values
 from tests.support.oracles import photograph
 from tests.support.small import shrunk
@@ -166,12 +166,16 @@ def superpixels(method: Any, folder: Path) -> Any:
 
 
 def classifier(method: Any, folder: Path) -> Any:
+    if method.needs_features:
+        solved = method.solve(NUM_CLASSES, described())
+        return solved.log, solved.state
     left = trained(method, partial(method.learner, NUM_CLASSES, given={}), examples(method.maps), folder)
     return left.log, left.network.state_dict()
 
 
 def cams(method: Any, folder: Path) -> Any:
-    return method.compute(LeaningClassifier(3).eval(), [photograph()], [(1, 3)], device="cpu")
+    sees = linear_head() if method.needs_features else LeaningClassifier(3).eval()
+    return method.compute(sees, [photograph()], [patches()], [(1, 3)], device="cpu")
 
 
 def seeds(method: Any, folder: Path) -> Any:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from seedbed import methods
+from seedbed.classifier import NetworkMethod
+from seedbed.learning.loop import learn
 from seedbed.networks.contracts import ClassifierNetwork
+from seedbed.networks.start import Given
 from seedbed.networks.weights import restore
-from tests.support.learning import NUM_CLASSES, batch, gradients, published, samples, trained
+from seedbed.types import LinearHead
+from tests.support.learning import CPU, NUM_CLASSES, batch, described, gradients, published, samples, trained
 
-NAMES = methods.list_available("classifier")
+AVAILABLE = methods.list_available("classifier")
+NAMES = [name for name in AVAILABLE if issubclass(methods.load("classifier", name), NetworkMethod)]
+SOLVED = [name for name in AVAILABLE if name not in NAMES]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -54,3 +62,15 @@ def test_a_trained_network_comes_back_from_its_artifact_exactly(name: str, small
     with torch.inference_mode():
         for one, other in zip(left.network(images), again(images), strict=True):
             assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("name", SOLVED)
+def test_a_solution_is_a_linear_layer_that_tells_the_classes(name: str, small_method: Callable[[str, str], Any], tmp_path: Path) -> None:
+    method, examples = small_method("classifier", name), described(count=40)
+    columns = learn(method, "classifier", NUM_CLASSES, examples, Given(), machine=CPU, checkpoint=tmp_path / "none", seconds=math.inf)
+    assert columns["figures"][0] == "loss" and np.isfinite(columns["log"]).all() and columns["log"].shape[1] == len(columns["figures"])
+    head = LinearHead(**dict(columns["weights"]))
+    assert head.weight.shape == (NUM_CLASSES, 4) and head.weight.dtype == head.offset.dtype == np.float32
+    scores = np.stack([head.score(one.patches.values).mean(axis=(0, 1)) for one in examples])
+    labels = np.stack([one.labels[1:] for one in examples])
+    assert (scores[labels].mean() - scores[~labels].mean()) > 0.5

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from seedbed.errors import TrainingError
-from seedbed.learning.log import Log
+from seedbed.learning.log import BUFFERED, Log
 
 
 def log_step(log: Log, loss: float, figure: float) -> None:
@@ -23,6 +23,18 @@ def test_figures_are_means_over_micro_batches() -> None:
     log_step(log, 3.0, 7.0)
     assert log.figures == {"loss": [2, 3], "figure": [5, 7], "learning_rate": [pytest.approx(0.1)] * 2}
     assert len(log) == 2 and log.recent_loss() == 2.5
+
+
+def test_steps_wait_until_there_are_enough_to_fetch() -> None:
+    log = Log("test", {})
+    assert log.recent_loss() is None
+    for number in range(BUFFERED):
+        assert not log.full
+        log.buffer([{"loss": torch.tensor(float(number))}], rate=0.1, fabric=lightning_fabric.Fabric(accelerator="cpu", devices=1))
+        assert len(log) == 0 and log.recent_loss() is None
+    assert log.full
+    log.flush_buffer()
+    assert not log.full and log.figures["loss"] == list(range(BUFFERED))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

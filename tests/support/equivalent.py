@@ -54,6 +54,7 @@ SPANS = "spans = (high - low + 1).tolist()"
 SMALLEST = "SMALLEST_MAXIMUM = 1e-5  # a class map with a lower maximum is only noise and is not scaled to 1"
 DRAWN = "torch.manual_seed(0)  # without weights they are random, but the same in every process"
 LEAST_DEVIATION = "STILL = 1e-3  # a channel that varies less than this within an image says nothing: what is left of it is rounding"
+FETCHED = "BUFFERED = 20  # steps whose figures stay on the device: to fetch each at once would make a GPU wait"
 SIGNED = "directions * np.sign(largest)"
 EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can notice
     "seedbed/scoring/boundaries.py: 0 -> (1) in `nothing = places[:0]`": "where all is void, the one place more is filled from itself",
@@ -118,6 +119,7 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     **{f"seedbed/features/{name}.py: 0 -> (1) in `{DRAWN}`": "any seed will do" for name in ("cnn", "vit")},
     "seedbed/features/none.py: 1 -> (2) in `patch_size = 1`": "of patches that there are none of",
     f"seedbed/features/texture.py: 1e-3 -> (0.0015) in `{LEAST_DEVIATION}`": "no image varies by just that",
+    f"seedbed/learning/log.py: 20 -> (21) in `{FETCHED}`": "when they are fetched changes none",
     "seedbed/learning/loop.py: 4 -> (5) in `AHEAD = 4  # batches that are read in advance`": "they are the same, whenever they are read",
     f"seedbed/algorithms/mean_field.py: torch.ones -> (torch.zeros) in `{ATTRACTING}`": "labels that an image lacks are impossible",
     f"seedbed/algorithms/mean_field.py: {EITHER_NONE} -> (colour is None) in `if {EITHER_NONE}:`": "places alone are never so far apart",

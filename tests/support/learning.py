@@ -15,10 +15,12 @@ from seedbed.learning.batches import Batch
 from seedbed.learning.checkpoints import Checkpoints
 from seedbed.learning.learner import Learner, Trained
 from seedbed.learning.loop import fit
+from seedbed.learning.samples import Described
 from seedbed.networks.weights import read_state
 from seedbed.run.machine import Machine
 from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import SCHEMAS
+from seedbed.types import Alignment, LinearHead, PatchFeatures
 from tests.support.publishing import published_network
 
 N = TypeVar("N", bound=torch.nn.Module)
@@ -46,6 +48,24 @@ def samples(names: Iterable[str], *, count: int = 3, seed: int = 0) -> list[Samp
         image = random.integers(0, 256, (*size, 3), dtype=np.uint8)
         made.append(Sample(image=image, labels=labels, maps=maps, padding={name: PADDING[name] for name in maps}))
     return made
+
+
+def described(*, count: int = 12, seed: int = 0) -> list[Described]:
+    """Features of images, of which the first channels speak for the classes, more or less."""
+    random = np.random.default_rng(seed)
+    made = []
+    for number in range(count):
+        labels = np.array([True, *(random.random(NUM_CLASSES) < 0.5)])
+        values = random.standard_normal((5, 7, 4)).astype(np.float32) + 0.5 * np.array([*labels[1:], 1.0], np.float32)
+        alignment = (Alignment.RESIZED, Alignment.PADDED)[number % 2]
+        made.append(Described(PatchFeatures(values, 8, alignment), labels))
+    return made
+
+
+def linear_head() -> LinearHead:
+    """A linear layer for four channels."""
+    random = np.random.default_rng(9)
+    return LinearHead(random.standard_normal((NUM_CLASSES, 4)).astype(np.float32), random.standard_normal(NUM_CLASSES).astype(np.float32))
 
 
 def batch(names: Iterable[str], *, fill: Mapping[str, int] | None = None, count: int = 2) -> Batch:
