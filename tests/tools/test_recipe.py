@@ -16,6 +16,8 @@ from seedbed.params import Params
 from seedbed.tools.recipe_files import read_recipe
 from tests.support.recipes import FILES, RECIPES, recipe
 
+SWITCHES = {"voc6_quick": "classifier.linear.standardised"}  # a switch that a recipe selects, where it is not that of the others
+
 OWN = """\
 # Mine
 # next: feed the cat
@@ -80,10 +82,10 @@ def test_a_recipe_is_laid_once_and_leaves_what_it_does_not_name(checkout: Path, 
     assert done.exit_code == 0, done.output
     assert "dataset.method: shapes -> " in done.output and done.output.endswith("next: run `seedbed plan`, then `dvc repro`\n")
     Params.read(checkout).check()
-    checkout.write_text(
-        checkout.read_text().replace("count: 60 ", "count: 60.0 ").replace("count: 60\n", "count: 60.0\n")
-    )  # of another type
-    assert recipe(name).output.startswith("evaluation.standard.sweep.count: 60.0 -> 60\n")
+    address = SWITCHES.get(name, "cams.multiscale.flip")
+    switch = address.rpartition(".")[2]
+    checkout.write_text(checkout.read_text().replace(f"{switch}: true", f"{switch}: 1"))  # which equals true, but is no truth value
+    assert recipe(name).output.startswith(f"{address}: 1 -> true\n")
     assert comments(checkout) == before[0]
     changed = {line.partition(":")[0] for line in done.output.splitlines() if " -> " in line}
     after = YAML(typ="safe").load(checkout)
