@@ -58,7 +58,7 @@ class Descent:
             {"params": learned_parameters(backbone), "lr": self.learning_rate},
             {"params": added, "lr": self.learning_rate * self.new_layer_factor},
         ]
-        optimizer = torch.optim.SGD(groups, lr=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay)
+        optimizer = torch.optim.SGD(groups, momentum=self.momentum, weight_decay=self.weight_decay)
         return Scheduled(optimizer, self.factor)
 
     def factor(self, progress: float) -> float:
