@@ -6,14 +6,15 @@ import dataclasses
 import math
 from collections import Counter
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from seedbed.errors import TrainingError
+from seedbed.errors import MachineError, TrainingError
+from seedbed.learning import loop
 from seedbed.learning.augmentation import Sample
 from seedbed.learning.batches import Batch
 from seedbed.learning.learner import Trained, collect_columns
@@ -338,3 +339,15 @@ def test_the_whole_training_written_down_step_by_step(decay_starts: Literal["at_
             weights[name] = (weights[name] - speed * kept[name]).detach()
     assert left.losses == pytest.approx(losses, rel=1e-5)
     assert all(torch.allclose(value, weights[name], atol=1e-5) for name, value in left.network.named_parameters())
+
+
+def test_a_process_that_shares_a_training_refuses_other_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[Any] = []
+    monkeypatch.setattr(loop.interruption, "follow_parent", lambda: None)
+    monkeypatch.setattr(loop, "_train", lambda *given: begun.append(given))
+    fabric, job = object(), object()
+    with pytest.raises(MachineError, match="found other sources than those of the run that started it"):
+        loop._train_share(fabric, job=job, sources="others")  # type: ignore[arg-type]
+    assert begun == []
+    loop._train_share(fabric, job=job, sources=loop.fingerprint.startup_digest())  # type: ignore[arg-type]
+    assert begun == [(fabric, job)]
