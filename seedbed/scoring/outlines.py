@@ -109,7 +109,7 @@ def _border(corners: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.
         if across >= down:
             backwards = x0 > x1
             (left, top), (right, bottom) = ((x1, y1), (x0, y0)) if backwards else ((x0, y0), (x1, y1))
-            slope = (bottom - top) / across if across else 0.0
+            slope = (bottom - top) / max(across, 1)
             x, y = left + steps, (top + slope * steps + 0.5).astype(np.int64)
         else:
             backwards = y0 > y1

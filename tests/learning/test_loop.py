@@ -20,6 +20,7 @@ from seedbed.learning.batches import Batch
 from seedbed.learning.learner import Trained, collect_columns
 from seedbed.learning.optimisers import Descent, Scheduled
 from seedbed.learning.training import Training
+from seedbed.run import fingerprint, interruption
 from seedbed.run.machine import Machine
 from tests.support.toys import DESCENT, PLAIN, Line, LineLearner, Plain, PlainLearner, alike, pictures, train
 
@@ -343,11 +344,11 @@ def test_the_whole_training_written_down_step_by_step(decay_starts: Literal["at_
 
 def test_a_process_that_shares_a_training_refuses_other_sources(monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[Any] = []
-    monkeypatch.setattr(loop.interruption, "follow_parent", lambda: None)
+    monkeypatch.setattr(interruption, "follow_parent", lambda: None)
     monkeypatch.setattr(loop, "_train", lambda *given: begun.append(given))
     fabric, job = object(), object()
     with pytest.raises(MachineError, match="found other sources than those of the run that started it"):
         loop._train_share(fabric, job=job, sources="others")  # type: ignore[arg-type]
     assert begun == []
-    loop._train_share(fabric, job=job, sources=loop.fingerprint.startup_digest())  # type: ignore[arg-type]
+    loop._train_share(fabric, job=job, sources=fingerprint.startup_digest())  # type: ignore[arg-type]
     assert begun == [(fabric, job)]

@@ -33,6 +33,11 @@ def test_a_square_by_hand() -> None:
     assert np.argwhere(shape).tolist() == [[row, column] for row in (2, 3, 4) for column in (1, 2, 3)]
 
 
+def test_a_corner_that_is_named_twice_counts_once() -> None:
+    twice = outlines.draw([[1, 2, 4, 2, 4, 2, 4, 5, 1, 5, 1, 5]], (7, 6))
+    assert np.array_equal(twice, outlines.draw([[1, 2, 4, 2, 4, 5, 1, 5]], (7, 6)))
+
+
 def test_run_lengths_packed_and_not() -> None:
     random = np.random.default_rng(0)
     for size in ((5, 9), (40, 3), (64, 48), (1, 200)):

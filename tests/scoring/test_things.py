@@ -45,6 +45,14 @@ def test_what_is_labelled_beyond_things_counts_against_those_that_it_touches() -
     assert measure_by_size(labels, truth, (0.15,)) == pytest.approx(np.array([[1, right], [1, left]]))
 
 
+def test_a_single_pixel_that_is_touched_is_enough() -> None:
+    assert measure_by_size(rows("1... 111."), rows("1111 ...."), ()) == pytest.approx(np.array([[1, 1 / 7]]))
+
+
+def test_where_all_is_void_no_label_is_left() -> None:
+    assert (hide_void(rows("11.. 1..."), rows("???? ????")) == 255).all()
+
+
 def test_what_touches_no_thing_counts_against_none_and_other_classes_find_nothing() -> None:
     truth = rows("11... .....")
     assert measure_by_size(rows("1...1 ....."), truth, ()).tolist() == [[1, 0.5]]
@@ -65,7 +73,7 @@ def test_a_size_at_a_bound_is_of_the_larger_ones() -> None:
 
 @pytest.mark.parametrize(
     ("one", "other", "share"),
-    [("12..", "12..", 0), ("12..", "21..", 0.5), ("1?..", "2?.?", 0.5), ("1???", "?111", 0), ("1111", "....", 1)],
+    [("12..", "12..", 0), ("12..", "21..", 0.5), ("1?..", "2?.?", 0.5), ("1???", "?111", 0), ("1111", "....", 1), ("1???", "2???", 1)],
 )
 def test_disagreement_is_of_what_both_label(one: str, other: str, share: float) -> None:
     assert measure_disagreement(rows(one), rows(other)) == measure_disagreement(rows(other), rows(one)) == pytest.approx(share)

@@ -55,6 +55,9 @@ SMALLEST = "SMALLEST_MAXIMUM = 1e-5  # a class map with a lower maximum is only 
 DRAWN = "torch.manual_seed(0)  # without weights they are random, but the same in every process"
 LEAST_DEVIATION = "STILL = 1e-3  # a channel that varies less than this within an image says nothing: what is left of it is rounding"
 FETCHED = "BUFFERED = 20  # steps whose figures stay on the device: to fetch each at once would make a GPU wait"
+COLUMN = "column = (np.where(after < before, after, after - 1) + 0.5) / LARGER - 0.5"
+NO_COUNTS = "if min(counts, default=0) < 0 or sum(counts) != height * width:  # by Python, whose sums have no bound"
+LONGEST = "LONGEST = 10_000_000  # points of a border, which no outline of a thing has"
 SIGNED = "directions * np.sign(largest)"
 EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can notice
     "seedbed/scoring/boundaries.py: 0 -> (1) in `nothing = places[:0]`": "where all is void, the one place more is filled from itself",
@@ -75,6 +78,14 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     "true, self.size_bounds)`": "found once more, they are the same",
     f"seedbed/scoring/judgement.py: {SUMMED}.sum -> ({SUMMED}.mean) in `{OVERLAPS}`": "only ratios follow",
     f"seedbed/scoring/outlines.py: np.floor -> (np.ceil) in `{COUNTED}`": "of whole numbers both are the number",
+    "seedbed/scoring/outlines.py: y0 > y1 -> (y0 >= y1) in `backwards = y0 > y1`": "never equal, since a side is steep there",
+    "seedbed/scoring/outlines.py: across >= down -> (across > down) in `if across >= down:`": "a diagonal is the same either way",
+    f"seedbed/scoring/outlines.py: width - 1 -> (width + 1) in `{COUNTED}`": "what lies beyond is cut off",
+    f"seedbed/scoring/outlines.py: after < before -> (after <= before) in `{COLUMN}`": "they are never equal",
+    f"seedbed/scoring/outlines.py: 0 -> (1) in `{NO_COUNTS}`": "of no counts the sum is wrong",
+    "seedbed/scoring/outlines.py: 60 -> (61) in `MOST_BITS = 60  # of a run length`": "more than any has",
+    f"seedbed/scoring/outlines.py: 10_000_000 -> (10000001) in `{LONGEST}`": "likewise",
+    "seedbed/scoring/things.py: 1 -> (2) in `height, width = 1 + len(true.pixels), 1 + len(made.pixels)`": "one thing more, of no pixel",
     "seedbed/scoring/outlines.py: x0 > x1 -> (x0 >= x1) in `backwards = x0 > x1`": "equal only where both ends are one point",
     f"seedbed/scoring/things.py: np.zeros -> (np.ones) in `{COVERED}`": "an array of no values",
     "seedbed/algorithms/ward.py: heappop(heap) -> pass in `heappop(heap)`": "what is not alive is passed over; elsewhere it is endless",
