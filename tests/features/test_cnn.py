@@ -27,8 +27,9 @@ def cnn(source: Any = "none", **changes: Any) -> Cnn:
     return Cnn(backbone=trunk, **(given | changes))
 
 
-def test_the_whole_is_maps_of_unit_vectors_resized_joined_and_centred() -> None:
-    method, image = cnn(), photograph((37, 58))
+@pytest.mark.parametrize(("patch_size", "grid"), [(4, (10, 15)), (20, (2, 3))])
+def test_the_whole_is_maps_of_unit_vectors_resized_joined_and_centred(patch_size: int, grid: tuple[int, int]) -> None:
+    method, image = cnn(patch_size=patch_size), photograph((37, 58))
     network: Any = method.network().eval()
     trunk = network.backbone.trunk
     mean, deviation = (torch.tensor(trunk.pretrained_cfg[name]).view(1, 3, 1, 1) for name in ("mean", "std"))
@@ -38,10 +39,10 @@ def test_the_whole_is_maps_of_unit_vectors_resized_joined_and_centred() -> None:
         second = trunk.layer2(trunk.layer1(trunk.maxpool(trunk.act1(trunk.bn1(trunk.conv1((view - mean) / deviation))))))
         for maps in (trunk.layer4(trunk.layer3(second)), second):  # the last, and the last but two
             unit = maps / maps.norm(dim=1, keepdim=True)
-            joined.append(functional.interpolate(unit, size=(10, 15), mode="bilinear", antialias=True)[0].permute(1, 2, 0))
+            joined.append(functional.interpolate(unit, size=grid, mode="bilinear", antialias=True)[0].permute(1, 2, 0))
     expected = torch.cat(joined, dim=-1).numpy()
     (found,) = method.describe([image], network, device="cpu")
-    assert found.values.shape == (10, 15, method.num_channels)
+    assert found.values.shape == (*grid, method.num_channels)
     assert np.allclose(found.values, expected - expected.mean(axis=(0, 1)), atol=1e-5)
 
 
@@ -51,6 +52,7 @@ def test_components_are_as_many_as_are_wanted() -> None:
 
 def test_stages_are_counted_from_the_end() -> None:
     assert cnn(stages=(1,)).num_channels + cnn(stages=(3,)).num_channels == cnn().num_channels
+    cnn(stages=(5,)).check()
     with pytest.raises(ParamsError, match=r"params.yaml: stages: found 6; expected 1..5, counted from the end; correct it"):
         cnn(stages=(6,)).check()
 
