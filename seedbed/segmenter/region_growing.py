@@ -114,7 +114,7 @@ def grow(
     """
     batch, classes = answers_BKYX.shape[:2]
     free_BYX = (seeds_BYX == IGNORE) & (regions_BYX >= 0)
-    count = int(regions_BYX.max()) + 1 if regions_BYX.numel() else 0
+    count = int(regions_BYX.max()) + 1
     if count < 1:
         return seeds_BYX
     places_BYX = regions_BYX.clamp(min=0) + count * torch.arange(batch, device=regions_BYX.device)[:, None, None]

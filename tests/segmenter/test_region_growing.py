@@ -70,6 +70,14 @@ def test_growing_is_what_the_paper_says(seed: int, foreground: float, background
     assert torch.equal(found, transcribed(seeds, regions, answers, present, foreground, background))
 
 
+def test_a_superpixel_that_is_just_as_sure_as_it_must_be_does_not_grow() -> None:
+    seeds, regions = torch.full((1, 2, 3), 255), torch.zeros(1, 2, 3, dtype=torch.int64)
+    answers = torch.tensor([0.25, 0.75])[None, :, None, None].expand(1, 2, 2, 3)
+    for foreground, label in ((0.75, 255), (0.74, 1)):
+        found = grow(seeds, regions, answers, present_BK=torch.ones(1, 2, dtype=torch.bool), foreground=foreground, background=0.5)
+        assert (found == label).all()
+
+
 def test_what_is_random_really_grows() -> None:
     seeds, regions, answers, present = drawn(0)
     found = grow(seeds, regions, answers, present_BK=present, foreground=0.5, background=0.5)

@@ -60,6 +60,7 @@ NO_COUNTS = "if min(counts, default=0) < 0 or sum(counts) != height * width:  # 
 LONGEST = "LONGEST = 10_000_000  # points of a border, which no outline of a thing has"
 WHOLE_PATCHES = "size = (images_BCYX.shape[-2] // self.patch_size, images_BCYX.shape[-1] // self.patch_size)"
 GATHERED = "losses_BYX = -logs_BKYX.gather(1, torch.where(known_BYX, labels_BYX, 0)[:, None])[:, 0]"
+ABSENT = "means_RK = means_RK.masked_fill(~present_BK.repeat_interleave(count, dim=0), -1.0)"
 SIGNED = "directions * np.sign(largest)"
 EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can notice
     "seedbed/scoring/boundaries.py: 0 -> (1) in `nothing = places[:0]`": "where all is void, the one place more is filled from itself",
@@ -135,6 +136,8 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     f"seedbed/learning/log.py: 20 -> (21) in `{FETCHED}`": "when they are fetched changes none",
     f"seedbed/networks/convolutional.py: -2 -> (2) in `{WHOLE_PATCHES}`": "of four dimensions, the last but one",
     f"seedbed/segmenter/region_growing.py: 0 -> (1) in `{GATHERED}`": "pixels without a label are left out",
+    f"seedbed/segmenter/region_growing.py: 1.0 -> (1.5) in `{ABSENT}`": "less than any probability",
+    "seedbed/segmenter/region_growing.py: 1 -> (2) in `count = int(regions_BYX.max()) + 1`": "one more, of no pixel",
     "seedbed/learning/loop.py: 4 -> (5) in `AHEAD = 4  # batches that are read in advance`": "they are the same, whenever they are read",
     f"seedbed/algorithms/mean_field.py: torch.ones -> (torch.zeros) in `{ATTRACTING}`": "labels that an image lacks are impossible",
     f"seedbed/algorithms/mean_field.py: {EITHER_NONE} -> (colour is None) in `if {EITHER_NONE}:`": "places alone are never so far apart",
