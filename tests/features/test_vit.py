@@ -194,7 +194,9 @@ def test_frozen_components_are_the_same_for_every_image(tmp_path: Path) -> None:
 def test_a_file_is_looked_for_only_where_one_is_read(tmp_path: Path) -> None:
     reduced(3).check_file()
     missing = tmp_path / "components.safetensors"
-    Reduction(count=0, fit="file", file=str(missing), sha256="0" * 64).check_file()
+    unused = Reduction(count=0, fit="file", file=str(missing), sha256="0" * 64)
+    unused.check_file()
+    assert unused.load(5) is None
     with pytest.raises(WeightsError, match=r"components\.safetensors"):
         Reduction(count=3, fit="file", file=str(missing), sha256="0" * 64).check_file()
 
