@@ -138,6 +138,7 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     f"seedbed/segmenter/region_growing.py: 0 -> (1) in `{GATHERED}`": "pixels without a label are left out",
     f"seedbed/segmenter/region_growing.py: 1.0 -> (1.5) in `{ABSENT}`": "less than any probability",
     "seedbed/segmenter/region_growing.py: 1 -> (2) in `count = int(regions_BYX.max()) + 1`": "one more, of no pixel",
+    "seedbed/networks/repaired.py: torchvision_repair.apply() -> pass in `torchvision_repair.apply()`": "what tries faults has done so",
     "seedbed/learning/loop.py: 4 -> (5) in `AHEAD = 4  # batches that are read in advance`": "they are the same, whenever they are read",
     f"seedbed/algorithms/mean_field.py: torch.ones -> (torch.zeros) in `{ATTRACTING}`": "labels that an image lacks are impossible",
     f"seedbed/algorithms/mean_field.py: {EITHER_NONE} -> (colour is None) in `if {EITHER_NONE}:`": "places alone are never so far apart",
