@@ -36,8 +36,8 @@ def _build(architecture: str, options: dict[str, Any]) -> Any:
         )
     try:
         network: Any = timm.create_model(architecture, num_classes=0, dynamic_img_size=True, **options)
-        if not (hasattr(network, "blocks") and hasattr(network.blocks[-1], "attn") and network.patch_embed.patch_size):
-            raise TypeError("no blocks with attention over patches")
+        if not hasattr(network.blocks[-1], "attn"):
+            raise TypeError("no blocks with one attention each")
     except (AttributeError, TypeError, RuntimeError) as error:
         raise ParamsError(
             "params.yaml: architecture",

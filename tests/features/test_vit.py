@@ -228,7 +228,7 @@ def test_weights_from_a_file(tmp_path: Path) -> None:
         vit(architecture="vit_tiny_patch16_224", initial_weights=weights).network()
 
 
-@pytest.mark.parametrize("architecture", ["vit_smal_patch16", "resnet18", "swin_tiny_patch4_window7_224"])
+@pytest.mark.parametrize("architecture", ["vit_smal_patch16", "resnet18", "vit_small_patch16_18x2_224", "swin_tiny_patch4_window7_224"])
 def test_what_is_no_transformer_is_refused(architecture: str) -> None:
     with pytest.raises(ParamsError, match=r"params.yaml: architecture: found '.*expected (a transformer of timm|one that takes images)"):
         _ = vit(architecture=architecture).num_channels

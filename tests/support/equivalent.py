@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 STANDARD = "standard = np.where(deviation < STILL, 0, (patches - patches.mean(axis=(0, 1))) / np.maximum(deviation, STILL))"
-ATTENDS = 'if not (hasattr(network, "blocks") and hasattr(network.blocks[-1], "attn") and network.patch_embed.patch_size):'
+ATTENDS = 'if not hasattr(network.blocks[-1], "attn"):'
 KNOWN = "return bool((self.classes != IGNORE).any())"
 TABLE = "shape = (int(regions.max()) + 1, int(labels.max(initial=0)) + 1)"
 UNMODIFIED = 'unmodified: Any = timm.create_model(name, num_classes=0, global_pool="")'
