@@ -47,7 +47,7 @@ def solve(vectors: Floats, labels: Truth, *, weight_decay: float, standardised: 
         np.zeros((channels + 1) * classes),
         jac=True,
         method="L-BFGS-B",
-        options={"maxiter": MOST, "maxfun": 2 * MOST, "gtol": GRADIENT, "ftol": 0, "maxcor": 30},
+        options={"maxiter": MOST, "maxfun": MOST, "gtol": GRADIENT, "ftol": 0},
     )
     weight = axes.T @ found.x[: channels * classes].reshape(channels, classes) / deviation[:, None]
     offset = found.x[channels * classes :] - mean @ weight

@@ -30,7 +30,7 @@ class Propagation:
 
         vectors: (region, channel); those of length zero are orthogonal to all.
         """
-        if len(vectors) < 2 or not self.share:
+        if len(vectors) < 2:
             return scores
         length = np.linalg.norm(vectors, axis=1, keepdims=True)
         unit = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)

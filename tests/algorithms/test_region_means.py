@@ -76,6 +76,11 @@ def test_scores_that_cannot_spread_stay(share: float, count: int) -> None:
     assert np.array_equal(Propagation(share=share, temperature=0.1).spread(scores, RANDOM.standard_normal((count, 3))), scores)
 
 
+def test_two_regions_share_with_each_other() -> None:
+    spread = Propagation(share=0.5, temperature=0.1).spread(np.array([[1.0, 0]]), np.array([[1.0, 0], [0, 1]]))
+    assert spread[0] == pytest.approx([2 / 3, 1 / 3])
+
+
 def test_cold_links_do_not_overflow() -> None:
     spread = Propagation(share=0.5, temperature=1e-3).spread(np.array([[1.0, 0, 0]]), np.array([[1.0, 0], [1, 1], [-1, 0.1]]))
     assert np.isfinite(spread).all() and spread[0, 1] == pytest.approx(2 / 3 / 2)

@@ -11,6 +11,7 @@ from seedbed.algorithms.logistic_regression import measure_held_out, solve
 from seedbed.classifier.linear import Linear
 from seedbed.errors import TrainingError
 from seedbed.learning.samples import Described
+from seedbed.types import Alignment, PatchFeatures
 from tests.support.learning import NUM_CLASSES, described
 
 METHOD = Linear(weight_decays=(1e-3, 0.03, 3.0), folds=3, standardised=True, seed=5)
@@ -38,6 +39,26 @@ def test_of_fewer_images_than_parts_each_is_held_out_alone() -> None:
     examples = described(count=5)
     made, expected = (dataclasses.replace(METHOD, folds=folds).solve(NUM_CLASSES, examples) for folds in (9, 5))
     assert made.log["loss"] == expected.log["loss"]
+
+
+def alike(difference: float) -> list[Described]:
+    """Three images of patches of length 3, whose means lie this far from each other, the second in the middle; it is far from 0."""
+    made = []
+    for step in (-difference, 0, difference):
+        values = np.zeros((5, 7, 4), np.float32)
+        values[..., 0] = 3 * (-1) ** np.arange(35).reshape(5, 7)
+        values[0, 0, 0] = 0  # so that as many are above as below
+        values[..., 1] = step
+        values[..., 2] = 0.3
+        made.append(Described(PatchFeatures(values, 8, Alignment.RESIZED), np.array([True, step > 0, step < 0, True])))
+    return made
+
+
+def test_means_that_are_nearly_the_same_are_refused_and_others_not() -> None:
+    length = np.sqrt(9 * 34 / 35 + 0.09)
+    assert METHOD.solve(NUM_CLASSES, alike(1.2e-3 * length))
+    with pytest.raises(TrainingError, match="features whose mean is the same"):
+        METHOD.solve(NUM_CLASSES, alike(0.8e-3 * length))
 
 
 def test_centred_features_are_refused() -> None:

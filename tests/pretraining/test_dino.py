@@ -116,6 +116,17 @@ def test_a_student_that_says_what_its_teacher_says_loses_the_entropy_of_the_answ
     assert learner(batch, 0.5)["distillation"].item() == pytest.approx(entropy.item(), rel=1e-5)
 
 
+def test_answers_are_cosines_with_the_prototypes(dino: Dino) -> None:
+    branch, crops = DinoLearner(dino).eval().student, views(dino).large_VBCYX
+    with torch.no_grad():
+        branch.prototypes.weight.mul_(torch.linspace(0.5, 2, len(branch.prototypes.weight))[:, None])  # whatever their length
+        vectors, found = branch.head(branch.tokens.summarise(crops.flatten(0, 1))), branch(crops).flatten(0, 1)
+    assert found.shape == (len(vectors), dino.prototypes)
+    for one, answers in zip(vectors, found, strict=True):
+        for prototype, answer in zip(branch.prototypes.weight, answers, strict=True):
+            assert float(answer) == pytest.approx(float(one @ prototype / one.norm() / prototype.norm()), abs=1e-5)
+
+
 def test_the_loss_is_that_of_the_paper_s_pseudocode(dino: Dino) -> None:
     learner = DinoLearner(dino).eval()
     learner.centre += torch.linspace(-0.5, 0.5, len(learner.centre))
@@ -196,6 +207,19 @@ def test_the_centre_follows_the_teacher_s_mean_answer(dino: Dino, micro_batches:
     assert torch.allclose(learner.centre, 0.75 * 0.25 * said, atol=1e-5)  # nothing was said since
 
 
+def test_the_centre_is_of_the_answers_in_all_processes(dino: Dino, monkeypatch: pytest.MonkeyPatch) -> None:
+    learner = DinoLearner(dataclasses.replace(dino, centre_momentum=0.75))
+    batch = views(dino)
+    said = learner.teacher(batch.large_VBCYX).mean(dim=(0, 1))
+    others = torch.linspace(0, 1, len(said))  # in two more processes together
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 3)
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda values: values.add_(others))
+    learner(batch, 0.0)
+    learner.after_step(0.0)
+    assert torch.allclose(learner.centre, 0.25 * (said + others) / 3, atol=1e-5)
+
+
 # --- Schedules ---
 
 
@@ -217,6 +241,11 @@ def test_schedules_are_those_of_the_paper(dino: Dino) -> None:
     decayed, undecayed = most.optimizer.param_groups
     assert all(one.ndim > 1 for one in decayed["params"]) and all(one.ndim <= 1 for one in undecayed["params"])
     assert undecayed["weight_decay"] == 0
+
+
+def test_no_weight_decay_stays_none(dino: Dino) -> None:
+    most, _ = DinoLearner(dataclasses.replace(dino, weight_decay=0.0, last_weight_decay=0.4)).optimizers()
+    assert most.decay(0.5) == 1.0
 
 
 def test_without_a_warm_up_the_teacher_s_temperature_is_the_last_from_the_start(dino: Dino) -> None:

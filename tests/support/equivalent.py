@@ -61,6 +61,15 @@ LONGEST = "LONGEST = 10_000_000  # points of a border, which no outline of a thi
 WHOLE_PATCHES = "size = (images_BCYX.shape[-2] // self.patch_size, images_BCYX.shape[-1] // self.patch_size)"
 GATHERED = "losses_BYX = -logs_BKYX.gather(1, torch.where(known_BYX, labels_BYX, 0)[:, None])[:, 0]"
 ABSENT = "means_RK = means_RK.masked_fill(~present_BK.repeat_interleave(count, dim=0), -1.0)"
+WARMED = "return first + (then - first) * min(1.0, progress / self.method.teacher_warmup if self.method.teacher_warmup else 1.0)"
+COSINES = "functional.normalize(self.head(features_ND), dim=-1), functional.normalize(self.prototypes.weight, dim=-1)"
+BETWEEN_STEPS = 'self.register_buffer("answers", torch.zeros(method.prototypes), persistent=False)  # of the teacher, mean over a step'
+TEACHER = "self.teacher = copy.deepcopy(self.student).requires_grad_(False)"
+GRADIENT = "GRADIENT = 1e-7  # largest entry of the gradient at which the solution is taken for found"
+VARY = "np.linalg.norm(vectors - vectors.mean(axis=0), axis=1).max()"
+NO_DEVIATION = "STILL = 1e-12  # deviation of a channel that does not vary"
+ENOUGH = "MOST = 10_000  # iterations, of which some hundreds are needed"
+LEAST = "ALIKE * length"
 SIGNED = "directions * np.sign(largest)"
 EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can notice
     "seedbed/scoring/boundaries.py: 0 -> (1) in `nothing = places[:0]`": "where all is void, the one place more is filled from itself",
@@ -139,6 +148,16 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     f"seedbed/segmenter/region_growing.py: 1.0 -> (1.5) in `{ABSENT}`": "less than any probability",
     "seedbed/segmenter/region_growing.py: 1 -> (2) in `count = int(regions_BYX.max()) + 1`": "one more, of no pixel",
     "seedbed/networks/repaired.py: torchvision_repair.apply() -> pass in `torchvision_repair.apply()`": "what tries faults has done so",
+    "seedbed/pretraining/dino.py: progress < method.warmup -> (progress <= method.warmup) in `if progress < method.warmup:`": "1 there",
+    f"seedbed/pretraining/dino.py: 1.0 -> (1.5) in `{WARMED}`": "no more than 1",
+    "seedbed/pretraining/dino.py: -1 -> (1) in `-(target * log).sum(dim=-1).mean()`": "of two dimensions, the last",
+    f"seedbed/pretraining/dino.py: -1 -> (1) in `{COSINES}`": "likewise",
+    f"seedbed/pretraining/dino.py: False -> (True) in `{BETWEEN_STEPS}`": "between steps they are 0",
+    f"seedbed/pretraining/dino.py: False -> (True) in `{TEACHER}`": "it answers where no gradients are kept",
+    f"seedbed/algorithms/logistic_regression.py: 1e-7 -> (1.5e-07) in `{GRADIENT}`": "both tiny",
+    f"seedbed/algorithms/logistic_regression.py: 1e-12 -> (1.5e-12) in `{NO_DEVIATION}`": "both tiny",
+    f"seedbed/algorithms/logistic_regression.py: 10_000 -> (10001) in `{ENOUGH}`": "both enough",
+    f"seedbed/classifier/linear.py: {VARY} <= {LEAST} -> ({VARY} < {LEAST}) in `if {VARY} <= {LEAST}:`": "none vary by just that",
     "seedbed/learning/loop.py: 4 -> (5) in `AHEAD = 4  # batches that are read in advance`": "they are the same, whenever they are read",
     f"seedbed/algorithms/mean_field.py: torch.ones -> (torch.zeros) in `{ATTRACTING}`": "labels that an image lacks are impossible",
     f"seedbed/algorithms/mean_field.py: {EITHER_NONE} -> (colour is None) in `if {EITHER_NONE}:`": "places alone are never so far apart",
