@@ -25,6 +25,8 @@ EXCUSED = {
 }
 OTHER_VALUES: dict[str, list[Any]] = {
     "cams.classifier": ["classifier_second"],
+    "cams.features": ["features"],
+    "classifier.features": ["features"],
     "classifier.maps": [{"maps": {"labels": "none"}}],
     "classifier.split": ["val"],
     "dataset.classes": [["cat"], ["dog"], ["dog", "cat"]],
@@ -39,7 +41,10 @@ OTHER_VALUES: dict[str, list[Any]] = {
     "predictions.split": ["train"],
     "pretraining.split": ["train"],
     "refinement.class_maps": ["cams_second"],
+    "refinement.features": ["features"],
+    "refinement.superpixels": ["superpixels"],
     "seeds.class_maps": ["cams_second"],
+    "seeds.features": ["features"],
     "seeds.superpixels": ["none"],
     "segmenter.maps": [{"maps": {"labels": "refinement", "regions": "superpixels", "confidence": "none"}}],
     "segmenter.split": ["val"],
