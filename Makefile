@@ -60,7 +60,7 @@ check: setup ## lint, check types, and that generated pages are fresh
 docs: setup ## write the generated pages
 	python -m seedbed.tools.documentation
 
-mutants: setup ## put single faults into what computes, and say which ones no test notices (an hour or more)
+mutants: setup ## put a sample of single faults into what computes, and say which ones no test notices (half an hour)
 	OMP_NUM_THREADS=1 python -m tests.mutants
 
 bench: setup ## run the benchmarks
