@@ -70,7 +70,8 @@ def merge(vectors: Floats, edges: Indices) -> MergeTree:
     edges: (edge, 2), pairs of different vectors that are neighbours, each pair once.
     """
     # Most of the time goes into calls of single small operations, so there are few: a region's mean lies in the row of one of its vectors,
-    # and only the cheapest of a region's links to older ones waits in the heap. Dictionaries of numbers are no work for the garbage collector.
+    # and only the cheapest of a region's links to older ones waits in the heap. Dictionaries of numbers are no work for the collector of
+    # garbage.
     count = len(vectors)
     means = vectors.copy()
     rows, sizes = list(range(count)), [1] * count
