@@ -21,6 +21,14 @@ class Propagation:
     share: Annotated[float, Field(ge=0, lt=1)]  # inferred; of a region's scores that come from those it is linked with; 0: none do
     temperature: Annotated[float, Field(gt=0, le=100)]  # inferred; difference of cosines at which links are 2.7 times as strong
 
+    def score(self, maps: npt.NDArray[Any], regions: RegionMap, patches: PatchFeatures) -> Floats:
+        """Means of maps (map, y, x) over regions (map, region), which have spread if they are to.
+
+        patches: without channels if none do.
+        """
+        means = average_within(maps, regions)
+        return self.spread(means, describe_regions(patches, regions)) if self.share else means
+
     def spread(self, scores: Floats, vectors: Floats) -> Floats:
         """Scores (class, region) that have spread until nothing changes.
 

@@ -14,6 +14,8 @@ from seedbed.methods import parameters
 from seedbed.run.slots import Slot
 from seedbed.types import ClassMaps, Image, PatchFeatures, Size, cells
 
+SMALLEST_MAXIMUM = 1e-5  # a class map with a lower maximum is only noise and is not scaled to 1
+
 
 @parameters
 class Settings:
@@ -40,6 +42,11 @@ class Method(methods.Method):
     @property
     def unread(self) -> tuple[str, ...]:
         return () if self.needs_features else ("features",)
+
+    @staticmethod
+    def scale(classes: tuple[int, ...], maps: npt.NDArray[np.float32]) -> ClassMaps:
+        """Maps of an image's classes, each divided by its maximum; none is negative."""
+        return ClassMaps(classes=classes, maps=maps / maps.max(axis=(1, 2), keepdims=True, initial=SMALLEST_MAXIMUM))
 
     @abstractmethod
     def compute(

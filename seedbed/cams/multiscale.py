@@ -24,8 +24,6 @@ from seedbed.networks.contracts import ClassifierNetwork
 from seedbed.networks.inference import combine_views, estimate_memory, group_by_size
 from seedbed.types import ClassMaps, Image, PatchFeatures, cells
 
-SMALLEST_MAXIMUM = 1e-5  # a class map with a lower maximum is only noise and is not scaled to 1
-
 
 @method
 class Multiscale(cams.Method):
@@ -54,8 +52,7 @@ class Multiscale(cams.Method):
             all_maps, all_scores = self._run(classifier, [images[place] for place in places], device)
             for place, maps, scores in zip(places, all_maps, all_scores, strict=True):
                 present = maps[[one - 1 for one in classes[place]]]
-                maxima = present.max(axis=(1, 2), keepdims=True, initial=SMALLEST_MAXIMUM)
-                made[place] = ClassMaps(classes=classes[place], maps=present / maxima), np.concatenate([np.zeros(1, np.float32), scores])
+                made[place] = self.scale(classes[place], present), np.concatenate([np.zeros(1, np.float32), scores])
         return [made[place] for place in range(len(images))]
 
     def _run(

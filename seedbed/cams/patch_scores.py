@@ -21,8 +21,6 @@ from seedbed import cams
 from seedbed.methods import method
 from seedbed.types import ClassMaps, Image, LinearHead, PatchFeatures, cells
 
-SMALLEST_MAXIMUM = 1e-5  # a class map with a lower maximum is only noise and is not scaled to 1
-
 
 @method
 class PatchScores(cams.Method):
@@ -50,6 +48,5 @@ class PatchScores(cams.Method):
         present = [one - 1 for one in classes]
         scores = np.moveaxis(logits[..., present] - (0 if self.offset else head.offset[present]), -1, 0)
         maps = patches.resample(np.maximum(scores, 0), size, cells(size, self.stride))
-        maxima = maps.max(axis=(1, 2), keepdims=True, initial=SMALLEST_MAXIMUM)
         probabilities = special.expit(logits.mean(axis=(0, 1)))
-        return ClassMaps(classes=classes, maps=maps / maxima), np.concatenate([np.zeros(1, np.float32), probabilities])
+        return self.scale(classes, maps), np.concatenate([np.zeros(1, np.float32), probabilities])

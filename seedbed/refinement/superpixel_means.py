@@ -23,7 +23,7 @@ from pydantic import Field
 
 from seedbed import refinement
 from seedbed.algorithms.crf import DenseCrf
-from seedbed.algorithms.region_means import Propagation, average_within, describe_regions
+from seedbed.algorithms.region_means import Propagation
 from seedbed.methods import method
 from seedbed.refinement import Evidence
 from seedbed.types import BACKGROUND, PseudoMask
@@ -62,9 +62,7 @@ class SuperpixelMeans(refinement.Method):
 
     def _label(self, one: Evidence) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
         """For every pixel, the place of its label among background and the image's classes, and the label's confidence."""
-        means = average_within(one.class_maps.maps, one.regions)
-        if self.propagation.share:
-            means = self.propagation.spread(means, describe_regions(one.patches, one.regions))
+        means = self.propagation.score(one.class_maps.maps, one.regions, one.patches)
         highest = means.max(axis=0)
         above = highest > self.threshold
         labels, confidence = np.where(above, 1 + means.argmax(axis=0), 0), np.where(above, highest, 1 - highest)

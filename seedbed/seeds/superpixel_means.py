@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from seedbed import seeds
-from seedbed.algorithms.region_means import Propagation, average_within, describe_regions
+from seedbed.algorithms.region_means import Propagation
 from seedbed.methods import method
 from seedbed.types import BACKGROUND, IGNORE, ClassMaps, LabelMap, PatchFeatures, RegionMap
 
@@ -56,9 +56,7 @@ class SuperpixelMeans(seeds.Method):
         self, class_maps: ClassMaps, regions: RegionMap, patches: PatchFeatures
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8]]:
         """For every region, its highest score and its label."""
-        means = average_within(class_maps.maps, regions)
-        if self.propagation.share:
-            means = self.propagation.spread(means, describe_regions(patches, regions))
+        means = self.propagation.score(class_maps.maps, regions, patches)
         highest = means.max(axis=0, initial=0.0)
         labels = np.where(highest <= self.background, BACKGROUND, IGNORE).astype(np.uint8)
         if class_maps.classes:

@@ -32,11 +32,8 @@ def test_the_whole_is_a_pointwise_convolution_resized(alignment: Alignment, offs
     patches = PatchFeatures(RANDOM.standard_normal((5, 8, 4)).astype(np.float32), 8, alignment)
     image = np.zeros((*size, 3), np.uint8)
     [(maps, scores)] = PatchScores(offset=offset, stride=3).compute(head, [image], [patches], [(1, 3)], device="cpu")
-    convolution = torch.nn.Conv2d(4, 3, 1)
-    with torch.no_grad():
-        convolution.weight[:] = torch.from_numpy(head.weight)[:, :, None, None]
-        convolution.bias[:] = torch.from_numpy(head.offset)  # type: ignore[index]
-        logits = convolution(torch.from_numpy(patches.values).permute(2, 0, 1)[None])
+    vectors = torch.from_numpy(patches.values).permute(2, 0, 1)[None]
+    logits = functional.conv2d(vectors, torch.from_numpy(head.weight)[:, :, None, None], torch.from_numpy(head.offset))
     assert scores[1:] == pytest.approx(logits.mean(dim=(0, 2, 3)).sigmoid().numpy(), abs=1e-6)
     shown = logits[:, [0, 2]] - (0 if offset else torch.from_numpy(head.offset[[0, 2]])[None, :, None, None])
     # Cells cover equal parts of the image; padded patches reach beyond it.

@@ -346,9 +346,10 @@ def test_a_process_that_shares_a_training_refuses_other_sources(monkeypatch: pyt
     begun: list[Any] = []
     monkeypatch.setattr(interruption, "follow_parent", lambda: None)
     monkeypatch.setattr(loop, "_train", lambda *given: begun.append(given))
-    fabric, job = object(), object()
+    fabric: Any = "fabric"
+    job: Any = "job"
     with pytest.raises(MachineError, match="found other sources than those of the run that started it"):
-        loop._train_share(fabric, job=job, sources="others")  # type: ignore[arg-type]
+        loop._train_share(fabric, job=job, sources="others")
     assert begun == []
-    loop._train_share(fabric, job=job, sources=fingerprint.startup_digest())  # type: ignore[arg-type]
+    loop._train_share(fabric, job=job, sources=fingerprint.startup_digest())
     assert begun == [(fabric, job)]

@@ -51,7 +51,6 @@ TOLERATED = "TOLERANCE = 1e-9  # of eigenvalues; at most 1"
 ABOVE = "chosen > chosen.mean()"
 FOLLOWING = "return Cut(side=side, value=measure_cut(weights, side), following=solutions[:, -1])"
 SPANS = "spans = (high - low + 1).tolist()"
-SMALLEST = "SMALLEST_MAXIMUM = 1e-5  # a class map with a lower maximum is only noise and is not scaled to 1"
 DRAWN = "torch.manual_seed(0)  # without weights they are random, but the same in every process"
 LEAST_DEVIATION = "STILL = 1e-3  # a channel that varies less than this within an image says nothing: what is left of it is rounding"
 FETCHED = "BUFFERED = 20  # steps whose figures stay on the device: to fetch each at once would make a GPU wait"
@@ -138,7 +137,6 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     },
     f"seedbed/algorithms/normalised_cut.py: -1 -> (1) in `{FOLLOWING}`": "the last of two",
     f"seedbed/algorithms/principal_components.py: {SIGNED} -> ({SIGNED.replace('*', '/')}) in `return np.asarray({SIGNED})`": "by 1 or -1",
-    f"seedbed/cams/multiscale.py: 1e-5 -> (1.5000000000000002e-05) in `{SMALLEST}`": "both tiny",
     **{f"seedbed/features/{name}.py: 0 -> (1) in `{DRAWN}`": "any seed will do" for name in ("cnn", "vit")},
     "seedbed/features/none.py: 1 -> (2) in `patch_size = 1`": "of patches that there are none of",
     f"seedbed/features/texture.py: 1e-3 -> (0.0015) in `{LEAST_DEVIATION}`": "no image varies by just that",
