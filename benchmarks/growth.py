@@ -114,7 +114,7 @@ def picture(samples: Sequence[Sample], truths: Sequence[LabelMap], seen: Sequenc
     return PillowImage.fromarray(drawing.arrange_sheet(rows))
 
 
-def open_maps(method: segmenter.Method, slots: segmenter.Settings) -> dict[str, Artifact]:
+def open_maps(method: RegionGrowing, slots: segmenter.Settings) -> dict[str, Artifact]:
     """The maps that the segmenter learns from."""
     return {name: open_artifact(slots.maps[name]) for name in method.wanted_maps}
 

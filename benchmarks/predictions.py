@@ -34,7 +34,7 @@ from seedbed.scoring.truth import Truth
 from seedbed.store.artifact import Artifact, open_artifact
 from seedbed.store.layout import compressor
 from seedbed.tools.predict import open_segmenter
-from seedbed.types import Image, Probabilities, Size, cells
+from seedbed.types import Image, PatchFeatures, Probabilities, Size, cells
 
 CHECKOUT = Path(__file__).parents[1]
 STORED = "as it is stored"
@@ -123,7 +123,7 @@ class Inquiry:
         params, data, stored = Params.read(), open_artifact("dataset"), open_artifact("predictions")
         method, judge = params.method(predictions.Method), params.method(evaluation.Method)
         assert isinstance(method, Multiscale), "another method, if there is one, wants ways of its own"
-        pictures, network = Images(params.raw_root(), data), open_segmenter(params, "cpu").load()
+        pictures, network = Images(params.raw_root(), data), open_segmenter(params, "cpu")[0].load()
         return cls(method, judge, network, data, stored, pictures, Truth.of_images(pictures))
 
     def tried(self, images: Sequence[str]) -> dict[str, Tally]:
@@ -133,7 +133,7 @@ class Inquiry:
             picture, network = self.pictures[image], Remembering(self.network)
             for way in WAYS:
                 method = dataclasses.replace(self.method, stride=way.stride)
-                [answer] = method.predict(network, [picture], device="cpu")
+                [answer] = method.predict(network, [picture], [PatchFeatures.empty()], device="cpu")
                 kept = way.kept(answer)
                 self._count(tallies, str(way), image, picture, way.read(kept), way.kilobytes(kept, self.data.max_size))
             kept = read_entry(self.stored, "probabilities", image)

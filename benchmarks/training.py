@@ -18,6 +18,7 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks._rounds import medians, report
 from seedbed import segmenter
+from seedbed.algorithms.label_growing import balanced_loss, grow
 from seedbed.learning.augmentation import Sample
 from seedbed.learning.batches import Batch
 from seedbed.learning.checkpoints import Checkpoints
@@ -29,7 +30,6 @@ from seedbed.methods import list_available
 from seedbed.networks.contracts import SegmentationNetwork
 from seedbed.params import rebuild
 from seedbed.run.machine import Machine
-from seedbed.segmenter.region_growing import balanced_loss, grow
 from seedbed.tools.recipe_files import find_block
 from seedbed.types import IGNORE
 
@@ -60,7 +60,7 @@ def samples() -> list[Sample]:
     return made
 
 
-def chosen(name: str, options: argparse.Namespace) -> segmenter.Method:
+def chosen(name: str, options: argparse.Namespace) -> segmenter.NetworkMethod:
     """A method of the project with another network and size."""
     checkout = Path(__file__).parents[1]
     block = dict(find_block(YAML(typ="safe").load(checkout / "params.yaml"), f"segmenter.{name}", folder=checkout / "recipes"))
@@ -69,13 +69,13 @@ def chosen(name: str, options: argparse.Namespace) -> segmenter.Method:
     epochs = (UNCOUNTED + options.steps) * options.batch_size / IMAGES
     block["training"] |= {"epochs": epochs, "batch_size": options.batch_size, "precision": options.precision}
     block |= {"rates": list(RATES), "augmentation": block["augmentation"] | {"crop": options.crop}}
-    return rebuild(segmenter.Method, name, block, where="params.yaml")
+    return rebuild(segmenter.NetworkMethod, name, block, where="params.yaml")
 
 
 class Bare:
     """The shortest loop that learns, one step at a time: the same network, loss, optimiser and schedule; batches are on the device."""
 
-    def __init__(self, method: segmenter.Method, batches: Sequence[Batch], device: str) -> None:
+    def __init__(self, method: segmenter.NetworkMethod, batches: Sequence[Batch], device: str) -> None:
         torch.manual_seed(method.training.seed)
         self._device, self._batches = device, batches
         self._learner = arrange_memory(method.learner(NUM_CLASSES, given={}).train().to(device), torch.device(device))
@@ -121,7 +121,7 @@ class Interrupted(Learner[SegmentationNetwork, Batch]):
         return self.learner.measure_batch()
 
 
-def in_turn(method: segmenter.Method, views: Sequence[Sample], options: argparse.Namespace) -> dict[str, float]:
+def in_turn(method: segmenter.NetworkMethod, views: Sequence[Sample], options: argparse.Namespace) -> dict[str, float]:
     """Median seconds of a step of the project's loop and of a bare one, which takes its turn after each."""
     count, device = method.training.batch_size, torch.device(options.device)
     steps = UNCOUNTED + options.steps

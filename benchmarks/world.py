@@ -141,6 +141,7 @@ def judge_classifier(params: Params, world: World, *, seed: int | None, device: 
     method, maps_of = params.method(classifier.Method), params.method(cams.Method)
     settings, judged_split = params.settings(classifier.Settings), params.settings(predictions.Settings).split
     assert isinstance(method, classifier.NetworkMethod), "the world is learned from images"
+    assert isinstance(method, segmenter.NetworkMethod), "the world is learned from images"
     network = trained(
         partial(method.learner, len(world.index.class_names)),
         world.samples(settings.split, with_truth=False),
@@ -169,6 +170,7 @@ def judge_classifier(params: Params, world: World, *, seed: int | None, device: 
 def judge_segmenter(params: Params, world: World, *, seed: int | None, device: str) -> metrics.Counts:
     """Confusion, on images of `predictions.split`, of the segmenter that learned from true masks."""
     method, predictor = params.method(segmenter.Method), params.method(predictions.Method)
+    assert isinstance(method, segmenter.NetworkMethod), "the world is learned from images"
     network = trained(
         partial(method.learner, len(world.index.class_names), given={}),
         world.samples(params.settings(segmenter.Settings).split, with_truth=True),
@@ -180,7 +182,7 @@ def judge_segmenter(params: Params, world: World, *, seed: int | None, device: s
     total = np.zeros((len(world.class_names), 1 + len(world.class_names)), np.int64)
     for entry in world.split(params.settings(predictions.Settings).split):
         truth = world.truth(entry)
-        (probabilities,) = predictor.predict(network, [world.pictures[entry.id]], device=device)
+        (probabilities,) = predictor.predict(network, [world.pictures[entry.id]], [PatchFeatures.empty()], device=device)
         predicted = probabilities.resize((truth.shape[0], truth.shape[1])).maps.argmax(axis=0).astype(np.uint8)
         total += metrics.confusion(truth, predicted, num_classes=len(world.index.class_names))
     return total

@@ -71,10 +71,15 @@ class PatchFeatures:
 
         size: of the image; grid: rows and columns.
         """
-        rows, columns = (
-            self._interpolate(count, length, patches) for count, length, patches in zip(grid, size, maps.shape[1:], strict=True)
-        )
+        rows, columns = self.interpolation(size, grid)
         return np.asarray(rows @ maps @ columns.T, np.float32)
+
+    def interpolation(self, size: Size, grid: Size) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """What each row of cells takes of rows of patches (cell, patch), and each column of columns: `resample` as two matrices."""
+        rows, columns = (
+            self._interpolate(count, length, patches) for count, length, patches in zip(grid, size, self.values.shape[:2], strict=True)
+        )
+        return rows, columns
 
     def _interpolate(self, count: int, length: int, patches: int) -> npt.NDArray[np.float32]:
         """What each row or column of patches has to do with those of cells (cell, patch)."""

@@ -8,7 +8,7 @@ from seedbed.networks.contracts import ClassifierNetwork
 from seedbed.networks.inference import TrainedNetwork
 from seedbed.reads import Labels, Patches, TrainedHead
 from seedbed.run import result_warnings
-from seedbed.run.slots import check_classifier, check_slots
+from seedbed.run.slots import check_learned, check_slots
 from seedbed.run.stage import Run, run_stage
 from seedbed.store.schemas import Columns
 
@@ -35,9 +35,9 @@ def main(run: Run) -> None:
     check_slots(run.stage, settings, method)
     data, trained, features = run.open("dataset"), run.open(settings.classifier), run.open_slot(settings.features)
     learned = run.rebuild_trained(classifier.Method, trained)
-    check_classifier(run.stage, method, settings.classifier, learned)
+    check_learned(run.stage, method, settings.features, settings.classifier, learned, inputs=trained.made_by.inputs)
     sees: TrainedNetwork[ClassifierNetwork] | TrainedHead = (
-        TrainedHead(trained) if method.needs_features else TrainedNetwork(learned, data.num_classes, trained, run.device)
+        TrainedHead(trained) if method.needs_features else TrainedNetwork(learned, (data.num_classes,), trained, run.device)
     )
     reads = run.images(data), Patches(features), Labels(data), sees, data.num_classes
     made = run.per_image(method, compute, method, *reads, image_ids=data.labelled, extents=method.extents(data.max_size))

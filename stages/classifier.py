@@ -18,7 +18,9 @@ def main(run: Run) -> None:
     data = run.open("dataset")
     maps, features = run.maps(method.wanted_maps, settings.maps), run.open_slot(settings.features)
     images = data.learnable(settings.split)
-    samples = Samples(data, run.images(data), images, maps=maps) if features is None else DescribedSamples(data, features, images)
+    samples = (
+        Samples(data, run.images(data), images, maps=maps) if features is None else DescribedSamples(data, [features], images, maps={})
+    )
     made = run.training(method, learn, method, run.stage, data.num_classes, samples, Given())
     export.write_training_log(made, PLOTS / f"{run.stage}.csv")
 

@@ -10,9 +10,9 @@ from seedbed.run.stage import Run, run_stage
 from seedbed.store.schemas import Columns
 
 
-def describe(method: features.Method, network: FeatureNetwork, pictures: Images, images: Sequence[str]) -> Iterator[Columns]:
+def describe(network: FeatureNetwork, pictures: Images, images: Sequence[str]) -> Iterator[Columns]:
     """Features of images."""
-    for described in method.describe([pictures[image] for image in images], network.load(), device=network.device):
+    for described in network.describe([pictures[image] for image in images]):
         yield {"patches": described.values}
 
 
@@ -25,7 +25,7 @@ def main(run: Run) -> None:
     whole = {"patch_size": method.patch_size, "alignment": method.alignment}
     network = FeatureNetwork(method, run.place(method).device, pretraining)
     images, extents = data.usable if method.describes_images else (), method.extents(data.max_size)
-    run.per_image(method, describe, method, network, run.images(data), image_ids=images, extents=extents, whole=whole)
+    run.per_image(method, describe, network, run.images(data), image_ids=images, extents=extents, whole=whole)
 
 
 if __name__ == "__main__":

@@ -4,19 +4,24 @@ from collections.abc import Iterator, Sequence
 
 from seedbed import predictions, segmenter
 from seedbed.images import Images
-from seedbed.networks.contracts import SegmentationNetwork
+from seedbed.networks.contracts import PatchSegmenter, SegmentationNetwork
 from seedbed.networks.inference import TrainedNetwork
-from seedbed.run.slots import check_slots
+from seedbed.reads import Patches
+from seedbed.run.slots import check_learned, check_slots
 from seedbed.run.stage import Run, run_stage
 from seedbed.store.schemas import Columns
 
 
 def predict(
-    method: predictions.Method, pictures: Images, trained: TrainedNetwork[SegmentationNetwork], images: Sequence[str]
+    method: predictions.Method,
+    pictures: Images,
+    patches: Patches,
+    trained: TrainedNetwork[SegmentationNetwork | PatchSegmenter],
+    images: Sequence[str],
 ) -> Iterator[Columns]:
     """Probabilities of images."""
-    network = trained.load()
-    for predicted in method.predict(network, [pictures[image] for image in images], device=trained.device):
+    reads = [pictures[image] for image in images], [patches[image] for image in images]
+    for predicted in method.predict(trained.load(), *reads, device=trained.device):
         yield {"probabilities": predicted.parts}
 
 
@@ -25,12 +30,13 @@ def main(run: Run) -> None:
     settings = run.params.settings(predictions.Settings)
     method = run.params.method(predictions.Method)
     check_slots(run.stage, settings, method)
-    data, trained = run.open("dataset"), run.open(settings.segmenter)
-    network: TrainedNetwork[SegmentationNetwork] = TrainedNetwork(
-        run.rebuild_trained(segmenter.Method, trained), data.num_classes, trained, run.device
-    )
-    images, extents = data.split(settings.split), method.extents(data.max_size)
-    run.per_image(method, predict, method, run.images(data), network, image_ids=images, extents=extents)
+    data, trained, features = run.open("dataset"), run.open(settings.segmenter), run.open_slot(settings.features)
+    learned = run.rebuild_trained(segmenter.Method, trained)
+    check_learned(run.stage, method, settings.features, settings.segmenter, learned, inputs=trained.made_by.inputs)
+    sizes = (data.num_classes,) if features is None else (data.num_classes, features.lengths["channel"])
+    network: TrainedNetwork[SegmentationNetwork | PatchSegmenter] = TrainedNetwork(learned, sizes, trained, run.device)
+    reads, extents = (run.images(data), Patches(features), network), method.extents(data.max_size)
+    run.per_image(method, predict, method, *reads, image_ids=data.split(settings.split), extents=extents)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from seedbed import segmenter
 from seedbed.learning.loop import learn
-from seedbed.learning.samples import Samples
+from seedbed.learning.samples import ChannelStatistics, DescribedSamples, Samples
 from seedbed.networks.start import Given
 from seedbed.report import export
 from seedbed.report.export import PLOTS
@@ -15,10 +15,14 @@ def main(run: Run) -> None:
     settings = run.params.settings(segmenter.Settings)
     method = run.params.method(segmenter.Method)
     check_slots(run.stage, settings, method)
-    data = run.open("dataset")
-    maps = run.maps(method.wanted_maps, settings.maps)
-    samples = Samples(data, run.images(data), data.learnable(settings.split), maps=maps)
-    given = Given.start(method.backbone, run.open_slot(settings.start))
+    data, start, features = run.open("dataset"), run.open_slot(settings.start), run.open_slot(settings.features)
+    maps, views, images = run.maps(method.wanted_maps, settings.maps), run.open_slots(settings.views), data.learnable(settings.split)
+    given = Given.start(method.trunk, start) if features is None else Given({"features": ChannelStatistics(features, images)})
+    samples = (
+        Samples(data, run.images(data), images, maps=maps)
+        if features is None
+        else DescribedSamples(data, [features, *views.values()], images, maps=maps)
+    )
     made = run.training(method, learn, method, run.stage, data.num_classes, samples, given)
     export.write_training_log(made, PLOTS / f"{run.stage}.csv")
 

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 import torch
 
 from seedbed import methods
-from seedbed.learning.contract import LabelledMethod
+from seedbed.learning.contract import AugmentedMethod
 from seedbed.learning.footprint import estimate_memory
 from seedbed.methods import parameters
 from seedbed.networks.backbones import Trunk
@@ -41,7 +41,7 @@ class Method(methods.Method):
         return () if self.needs_features else ("features",)
 
 
-class NetworkMethod(LabelledMethod, Method):
+class NetworkMethod(AugmentedMethod, Method):
     """A network that sees images."""
 
     backbone: Trunk

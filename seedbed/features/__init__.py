@@ -55,6 +55,13 @@ class Method(methods.Method):
         """
         return None
 
+    def exportable(self, network: Any) -> Any:
+        """The same within torch alone, as a module from images (B, C, Y, X) to vectors (B, D, y, x); None if it has no such form.
+
+        network: what `network` made.
+        """
+        return None
+
     @abstractmethod
     def describe(self, images: Sequence[Image], network: Any, *, device: str) -> list[PatchFeatures]:
         """Features of images of any sizes; each is the same whatever other images stand beside it.

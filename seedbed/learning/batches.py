@@ -1,4 +1,4 @@
-"""Batches: the views that one forward pass learns from."""
+"""Batches: the views of images, or of their patches, that one forward pass learns from."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from seedbed.learning.augmentation import Sample
+from seedbed.learning.samples import Described
+from seedbed.types import cells
 
 
 class Movable(Protocol):
@@ -47,3 +51,53 @@ class Batch:
             labels_BK=self.labels_BK.to(device).float(),
             maps_BYX={name: pixels.to(device).long() for name, pixels in self.maps_BYX.items()},
         )
+
+
+@dataclass  # not frozen, as above
+class PatchView:
+    """The patches of one image, and its maps on a grid of cells."""
+
+    patches_1Dyx: Tensor
+    rows: npt.NDArray[np.float32]  # (Y, y): what each row of cells takes of rows of patches; no tensor, so that no precision lowers it
+    columns: npt.NDArray[np.float32]  # (X, x): the same for columns
+    labels_1K: Tensor  # 0 or 1; background at index 0
+    maps_1YX: Mapping[str, Tensor]  # int64, by name
+
+    @classmethod
+    def of(cls, sample: Described, stride: int) -> PatchView:
+        """The view of a sample.
+
+        stride: pixels per cell.
+        """
+        height, width = next(iter(sample.maps.values())).shape
+        grid = cells((height, width), stride)
+        rows, columns = sample.patches.interpolation((height, width), grid)
+        maps = {name: cv2.resize(one, grid[::-1], interpolation=cv2.INTER_NEAREST_EXACT) for name, one in sample.maps.items()}
+        return cls(
+            patches_1Dyx=torch.from_numpy(sample.patches.values).permute(2, 0, 1)[None],
+            rows=rows,
+            columns=columns,
+            labels_1K=torch.from_numpy(sample.labels)[None],
+            maps_1YX={name: torch.from_numpy(one)[None] for name, one in maps.items()},
+        )
+
+    def to(self, device: torch.device) -> PatchView:
+        """The same view on a device, in the types that networks and losses take."""
+        return PatchView(
+            patches_1Dyx=self.patches_1Dyx.to(device),
+            rows=self.rows,
+            columns=self.columns,
+            labels_1K=self.labels_1K.to(device).float(),
+            maps_1YX={name: one.to(device).long() for name, one in self.maps_1YX.items()},
+        )
+
+
+@dataclass  # not frozen, as above
+class PatchBatch:
+    """Images of different sizes, described by their patches."""
+
+    views: Sequence[PatchView]
+
+    def to(self, device: torch.device) -> PatchBatch:
+        """The same batch on a device."""
+        return PatchBatch([view.to(device) for view in self.views])

@@ -35,7 +35,7 @@ class TrainableMethod(methods.Method, Generic[S]):
         """What is trained, with its initial weights; its `network` is what is kept.
 
         num_classes: without background; 0 where samples say nothing of classes.
-        given: states of networks that earlier stages have trained, by slot; none where the parameters want none.
+        given: what earlier stages have made, as tensors by name, by slot; none where the parameters want none.
         """
 
 
@@ -50,18 +50,23 @@ class SolvedMethod(methods.Method, Generic[S]):
         """
 
 
-class LabelledMethod(TrainableMethod[Sample]):
-    """Learns from images with their labels, and with maps of the same size where it wants any."""
+class LabelledMethod(TrainableMethod[S]):
+    """Learns from labels of images, and from maps of them where it wants any."""
 
     maps: ClassVar[tuple[str, ...]]  # maps that it can learn from, by the name of their array
-    augmentation: Augmentation
 
     @property
     def wanted_maps(self) -> tuple[str, ...]:
         """Maps that it learns from with these parameters."""
         return self.maps
 
+
+class AugmentedMethod(LabelledMethod[Sample]):
+    """Learns from random views of images, with their maps cut and turned alike."""
+
+    augmentation: Augmentation
+
     @property
     def sampling(self) -> Sampling[Sample, Any, Any]:
-        """One view of each image, with its maps cut and turned alike, unless a method has its own."""
+        """One view of each image, unless a method has its own."""
         return Sampling(self.training, self.augmentation.view, Batch.of)

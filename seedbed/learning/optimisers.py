@@ -63,10 +63,37 @@ class Descent:
 
     def factor(self, progress: float) -> float:
         """Factor of the learning rate, by the share of the training that is done."""
-        rise = max(FIRST_FACTOR, progress / self.warmup) if progress < self.warmup else 1.0
-        begin = self.warmup if self.decay_starts == "after_warmup" else 0.0
-        decayed = max(0.0, progress - begin) / (1 - begin)
-        return float(rise * (1 - decayed) ** self.power)
+        return _rise_and_decay(progress, self.warmup, self.power, self.decay_starts)
+
+
+@parameters
+class HeadDescent:
+    """The same for a network that is all new, and has one learning rate."""
+
+    learning_rate: Annotated[float, Field(gt=0, le=1000)]  # at the peak
+    momentum: Annotated[float, Field(ge=0, lt=1)]  # share of the last update that is kept
+    weight_decay: Annotated[float, Field(ge=0, le=1000)]  # of all weights
+    warmup: Annotated[float, Field(ge=0, lt=1)]  # share of the training in which the learning rate rises
+    power: Annotated[float, Field(ge=0, le=100)]  # exponent of the polynomial decay
+    decay_starts: Literal["at_once", "after_warmup"]  # at_once: the learning rate decays during the warm-up too
+
+    def schedule(self, head: nn.Module) -> Scheduled:
+        """The optimiser of the network."""
+        learned = learned_parameters(head)
+        optimizer = torch.optim.SGD(learned, lr=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay)
+        return Scheduled(optimizer, self.factor)
+
+    def factor(self, progress: float) -> float:
+        """Factor of the learning rate, by the share of the training that is done."""
+        return _rise_and_decay(progress, self.warmup, self.power, self.decay_starts)
+
+
+def _rise_and_decay(progress: float, warmup: float, power: float, decay_starts: Literal["at_once", "after_warmup"]) -> float:
+    """A linear rise, then polynomial decay."""
+    rise = max(FIRST_FACTOR, progress / warmup) if progress < warmup else 1.0
+    begin = warmup if decay_starts == "after_warmup" else 0.0
+    decayed = max(0.0, progress - begin) / (1 - begin)
+    return float(rise * (1 - decayed) ** power)
 
 
 def learned_parameters(module: nn.Module) -> list[nn.Parameter]:

@@ -1,4 +1,4 @@
-"""The two kinds of network that one stage trains and another runs."""
+"""The kinds of network that one stage trains and another runs."""
 
 from __future__ import annotations
 
@@ -23,4 +23,12 @@ class SegmentationNetwork(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, images_BCYX: Tensor) -> Tensor:
+        """Logits (B, 1 + K, y, x); background is at index 0."""
+
+
+class PatchSegmenter(nn.Module, ABC):
+    """Logits of background and all classes for every patch of an image, from the patches' vectors."""
+
+    @abstractmethod
+    def forward(self, patches_BDyx: Tensor) -> Tensor:
         """Logits (B, 1 + K, y, x); background is at index 0."""

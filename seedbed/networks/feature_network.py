@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from seedbed.methods import identity
 from seedbed.store.artifact import Artifact
+from seedbed.types import Image, PatchFeatures
 
 _LOADED: dict[str, Any] = {}
 
@@ -23,6 +25,11 @@ class FeatureNetwork:
     def key(self, image_id: str) -> str:
         """Identity of weights that do not follow from the method's parameters, the same for all images; else empty."""
         return "" if self.pretraining is None else self.pretraining.weights_digest
+
+    def describe(self, images: Sequence[Image]) -> list[PatchFeatures]:
+        """Features of images of any sizes; each is the same whatever other images stand beside it."""
+        described: list[PatchFeatures] = self.method.describe(images, self.load(), device=self.device)
+        return described
 
     def load(self) -> Any:
         """The network on its device, or None where the method runs none."""

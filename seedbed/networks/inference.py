@@ -28,13 +28,13 @@ class TrainedNetwork(Generic[N]):
     """A network that a stage trained. Pickled, it is the name of its artifact; each process loads it when needed."""
 
     method: Method  # that trained it, with the parameters of that training
-    num_classes: int
+    sizes: tuple[int, ...]  # number of classes, and of channels where it sees features
     artifact: Artifact
     device: str
 
     def key(self, image_id: str) -> str:
         """Identity of its weights, the same for all images."""
-        return f"{self.num_classes} {self.artifact.weights_digest}"
+        return " ".join([*map(str, self.sizes), self.artifact.weights_digest])
 
     def load(self) -> N:
         """The network on its device, in evaluation mode."""
@@ -42,7 +42,7 @@ class TrainedNetwork(Generic[N]):
         if place not in _LOADED:
             builder: Any = self.method
             _LOADED.clear()  # keep only one in memory
-            _LOADED[place] = restore(builder.network(self.num_classes), self.artifact, device=self.device)
+            _LOADED[place] = restore(builder.network(*self.sizes), self.artifact, device=self.device)
         network: N = _LOADED[place]
         return network
 

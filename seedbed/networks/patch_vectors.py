@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from seedbed.algorithms.principal_components import PrincipalComponents
 from seedbed.errors import ParamsError
@@ -93,6 +94,32 @@ def describe_patches(
         vectors = [values - values.mean(axis=(0, 1)) for values in vectors]
     reduced = [components.reduce(values, network.components) for values in vectors]
     return [PatchFeatures(values=values, patch_size=patch_size, alignment=Alignment.RESIZED) for values in reduced]
+
+
+class PatchVectors(nn.Module):
+    """The same within torch alone, for networks that are exported: vectors (B, D, y, x) of images (B, C, Y, X) of any size."""
+
+    origin: Tensor
+    directions: Tensor
+
+    def __init__(self, network: PatchNetwork, *, patch_size: int, centred: bool) -> None:
+        super().__init__()
+        self.network, self.patch_size, self.centred = network, patch_size, centred
+        if network.components is not None:
+            self.register_buffer("origin", torch.from_numpy(network.components.mean))
+            self.register_buffer("directions", torch.from_numpy(network.components.directions))
+
+    def forward(self, images_BCYX: Tensor) -> Tensor:
+        """Vectors of an image's patches."""
+        rows, columns = cells((images_BCYX.shape[-2], images_BCYX.shape[-1]), self.patch_size)
+        size = rows * self.patch_size, columns * self.patch_size
+        resized = functional.interpolate(images_BCYX, size=size, mode="bicubic", align_corners=False).clamp(0, 1)
+        values_ByxD: Tensor = self.network(resized)
+        if self.centred:
+            values_ByxD = values_ByxD - values_ByxD.mean(dim=(1, 2), keepdim=True)
+        if self.network.components is not None:
+            values_ByxD = (values_ByxD - self.origin) @ self.directions.T
+        return values_ByxD.permute(0, 3, 1, 2)
 
 
 def _resize(image: Image, patch_size: int) -> Image:

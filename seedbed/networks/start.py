@@ -1,9 +1,10 @@
-"""Networks of earlier stages that a training starts from."""
+"""What earlier stages have made that a training is given, beside its samples."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -43,21 +44,31 @@ class InitialTrunk:
         return fit_entries(self.trunk.build().trunk, entries, where=where)
 
 
-@dataclass(frozen=True)
-class Given:
-    """Networks of earlier stages that a training is given, by slot."""
-
-    trunks: Mapping[str, InitialTrunk] = field(default_factory=dict)
-
-    @classmethod
-    def start(cls, trunk: Trunk, classifier: Artifact | None) -> Given:
-        """The trunk of a classifier as the start, where there is one."""
-        return cls() if classifier is None else cls({"start": InitialTrunk(trunk, classifier)})
+class Part(Protocol):
+    """Something that a training is given."""
 
     def key(self, image_id: str) -> str:
-        """Identity of all their weights, the same for all images; empty where there are none."""
-        return " ".join(trunk.key(image_id) for trunk in self.trunks.values())
+        """Its identity, the same for all images."""
+
+    def state(self) -> State:
+        """It itself."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a training is given beside its samples, by slot."""
+
+    parts: Mapping[str, Part] = field(default_factory=dict)
+
+    @classmethod
+    def start(cls, trunk: Trunk | None, classifier: Artifact | None) -> Given:
+        """The trunk of a classifier as the start, where there is one."""
+        return cls() if trunk is None or classifier is None else cls({"start": InitialTrunk(trunk, classifier)})
+
+    def key(self, image_id: str) -> str:
+        """Identity of all of it, the same for all images; empty where there is nothing."""
+        return " ".join(part.key(image_id) for part in self.parts.values())
 
     def states(self) -> dict[str, State]:
-        """Their states, by slot."""
-        return {slot: trunk.state() for slot, trunk in self.trunks.items()}
+        """Tensors by name, of each slot."""
+        return {slot: part.state() for slot, part in self.parts.items()}

@@ -107,7 +107,7 @@ class Transformer(Tokens):
         patches_BND = tokens_BND[:, self.trunk.num_prefix_tokens :]
         edge_y, edge_x = self.trunk.patch_embed.patch_size
         rows, columns = images_BCYX.shape[-2] // edge_y, images_BCYX.shape[-1] // edge_x
-        return patches_BND.reshape(len(images_BCYX), rows, columns, -1)
+        return patches_BND.reshape(images_BCYX.shape[0], rows, columns, -1)
 
 
 def compute_keys(attention: Any, tokens_BND: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from seedbed.learning.augmentation import Scale
 from seedbed.methods import method
 from seedbed.networks.contracts import SegmentationNetwork
 from seedbed.networks.inference import combine_views, estimate_memory, group_by_size
-from seedbed.types import Image, Probabilities, cells
+from seedbed.types import Image, PatchFeatures, Probabilities, cells
 
 
 @method
@@ -39,7 +39,9 @@ class Multiscale(predictions.Method):
         return estimate_memory(extents, scales=self.scales, flip=self.flip)
 
     @torch.inference_mode()
-    def predict(self, network: SegmentationNetwork, images: Sequence[Image], *, device: str) -> list[Probabilities]:
+    def predict(
+        self, network: SegmentationNetwork, images: Sequence[Image], patches: Sequence[PatchFeatures], *, device: str
+    ) -> list[Probabilities]:
         made: dict[int, Probabilities] = {}
         for places in group_by_size(images, device=device):
             same = [images[place] for place in places]

@@ -26,7 +26,7 @@ NEED_LABELS = ("classifier", "segmenter", "evaluation")  # of their split, only 
 
 @dataclass(frozen=True)
 class Slot:
-    """Marks a setting that names an artifact: `Annotated[str, Slot(...)]`."""
+    """Marks a setting that names an artifact, or several by names of their own: `Annotated[str, Slot(...)]`."""
 
     kinds: tuple[str, ...]  # of which the artifact may be
     when: str = ""  # where a method reads it, if methods differ in that: others have it in `Method.unread`, and then it says none
@@ -35,10 +35,11 @@ class Slot:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self._check, handler(source))
 
-    def _check(self, name: str) -> str:
-        if name != NONE and find_kind(name) not in self.kinds:
-            raise ValueError(self.expected + (f", or {NONE!r}" if self.optional or self.when else ""))
-        return name
+    def _check(self, named: str | Mapping[str, str]) -> str | Mapping[str, str]:
+        for name in named.values() if isinstance(named, Mapping) else (named,):
+            if name != NONE and find_kind(name) not in self.kinds:
+                raise ValueError(self.expected + (f", or {NONE!r}" if self.optional or self.when else ""))
+        return named
 
     @property
     def expected(self) -> str:
@@ -73,8 +74,10 @@ def check_slots(stage: str, settings: object, method: Method) -> None:
         if slot is None or slot.optional:
             continue
         where, named, unread = f"params.yaml: {stage}.{setting}", getattr(settings, setting), setting in method.unread
-        if unread and named != NONE:
-            raise ParamsError(where, found=repr(named), expected=f"{NONE!r}, unless {slot.when}", do="correct one of the two")
+        several = isinstance(named, Mapping)
+        if unread and {*(named.values() if several else (named,))} - {NONE}:
+            nothing = f"{{}} or {NONE!r} for each" if several else repr(NONE)
+            raise ParamsError(where, found=repr(named), expected=f"{nothing}, unless {slot.when}", do="correct one of the two")
         if named == NONE and not unread:
             because = f", because {slot.when}" if slot.when else ""
             do = "correct one of the two" if slot.when else "correct it"
@@ -146,19 +149,24 @@ def check_features(superpixels: str, features: str, *, method: str) -> None:
         )
 
 
-def check_classifier(stage: str, method: Any, classifier: str, learned: Any) -> None:
-    """Refuse class maps of a classifier that sees something else than the method gives it.
+def check_learned(stage: str, method: Any, features: str, learner: str, learned: Any, *, inputs: Collection[str]) -> None:
+    """Refuse what sees images where the method gives it features, or the other way round, and other features than it learned from.
 
-    method: of class maps; classifier: the stage that learned what sees the classes; learned: its method.
+    method: of the stage; features: that it reads; learner: the stage that learned what sees them; learned: its method.
+    inputs: artifacts that the learner read.
     """
     if method.needs_features != learned.needs_features:
         sees = "features" if learned.needs_features else "images"
         raise ParamsError(
             f"params.yaml: {stage}.method",
             found=repr(method.name),
-            expected=f"one for {sees}, from which {classifier}.{learned.name} has learned",
-            do="correct it, or select another classifier",
+            expected=f"one for {sees}, from which {learner}.{learned.name} has learned",
+            do=f"correct it, or select another method of {learner}",
         )
+    if features not in (*inputs, NONE):
+        known = [name for name in inputs if name != NONE and find_kind(name) == "features"]
+        expected = f"features that {learner} has learned from: {join_names(known)}"
+        raise ParamsError(f"params.yaml: {stage}.features", found=repr(features), expected=expected, do="correct one of the two")
 
 
 def find_wrong_splits(named: Mapping[str, str], labelled: Mapping[str, bool]) -> Iterator[ParamsError]:

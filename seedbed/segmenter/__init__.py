@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 import torch
 
-from seedbed.learning.contract import LabelledMethod
+from seedbed.learning.contract import AugmentedMethod, LabelledMethod
 from seedbed.learning.footprint import FLOAT, estimate_memory
+from seedbed.learning.training import S
 from seedbed.methods import parameters
 from seedbed.networks.backbones import Trunk
 from seedbed.networks.contracts import SegmentationNetwork
 from seedbed.run.slots import CLASSIFIER, Slot
+
+LEARNS_FROM_FEATURES = "the selected method learns from features"
 
 
 @parameters
@@ -23,17 +26,34 @@ class Settings:
     split: str  # images to learn from
     maps: Mapping[str, str]  # per-pixel inputs of the loss, by array: the artifact that each is read from, none where it is unused
     start: Annotated[str, Slot((CLASSIFIER,), f"initial_weights.source is {CLASSIFIER}")]  # whose trunk it starts from
+    features: Annotated[str, Slot(("features",), LEARNS_FROM_FEATURES)]  # instead of images
+    views: Annotated[Mapping[str, str], Slot(("features",), LEARNS_FROM_FEATURES)]  # more features of the images, by any name
 
 
-class Method(LabelledMethod):
-    """A network that labels every pixel."""
+class Method(LabelledMethod[S]):
+    """What labels every pixel, and how it learns to."""
+
+    needs_features: ClassVar[bool] = False  # else it learns from images
+
+    @property
+    def trunk(self) -> Trunk | None:
+        """The part of its network that may start from a classifier's, if there is one."""
+        return None
+
+
+class NetworkMethod(AugmentedMethod, Method[Any]):
+    """A network that sees images."""
 
     backbone: Trunk
     scales: tuple[float, ...]  # factors by which views are resized for the loss
 
     @property
+    def trunk(self) -> Trunk:
+        return self.backbone
+
+    @property
     def unread(self) -> tuple[str, ...]:
-        return () if self.backbone.initial_weights.source == CLASSIFIER else ("start",)
+        return ("features", "views") if self.backbone.initial_weights.source == CLASSIFIER else ("start", "features", "views")
 
     def check(self) -> None:
         self.backbone.check("segmenter")

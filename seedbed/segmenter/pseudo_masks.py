@@ -32,7 +32,7 @@ from seedbed.types import IGNORE, PARTS
 
 
 @method
-class PseudoMasks(segmenter.Method):
+class PseudoMasks(segmenter.NetworkMethod):
     maps: ClassVar[tuple[str, ...]] = ("labels", "confidence")
 
     backbone: Trunk

@@ -24,6 +24,7 @@ from pydantic import Field
 from torch import Tensor
 
 from seedbed import segmenter
+from seedbed.algorithms.label_growing import balanced_loss, grow
 from seedbed.learning.augmentation import Augmentation, Scale
 from seedbed.learning.batches import Batch
 from seedbed.learning.learner import Learner
@@ -33,13 +34,13 @@ from seedbed.methods import method
 from seedbed.networks.backbones import Trunk
 from seedbed.networks.contracts import SegmentationNetwork, State
 from seedbed.networks.deeplab import DeepLab, at_scales, combine_losses
-from seedbed.types import BACKGROUND, IGNORE
+from seedbed.types import IGNORE
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 @method
-class RegionGrowing(segmenter.Method):
+class RegionGrowing(segmenter.NetworkMethod):
     maps: ClassVar[tuple[str, ...]] = ("labels", "regions")
 
     backbone: Trunk
@@ -100,45 +101,3 @@ class GrowingLearner(Learner[SegmentationNetwork, Batch]):
 
     def measure_batch(self) -> dict[str, Tensor]:
         return self._figures
-
-
-def grow(
-    seeds_BYX: Tensor, regions_BYX: Tensor, answers_BKYX: Tensor, *, present_BK: Tensor, foreground: float, background: float
-) -> Tensor:
-    """Seeds, and beside them the labels of superpixels that the network is sure of.
-
-    seeds_BYX: 255 where nothing is known; what is known stays.
-    regions_BYX: superpixels, -1 where there is no image.
-    answers_BKYX: probabilities; background at index 0.
-    present_BK: classes that may grow.
-    """
-    batch, classes = answers_BKYX.shape[:2]
-    free_BYX = (seeds_BYX == IGNORE) & (regions_BYX >= 0)
-    count = int(regions_BYX.max()) + 1
-    if count < 1:
-        return seeds_BYX
-    places_BYX = regions_BYX.clamp(min=0) + count * torch.arange(batch, device=regions_BYX.device)[:, None, None]
-    free = free_BYX.flatten()
-    places = places_BYX.flatten()[free]
-    sums_RK = answers_BKYX.new_zeros(batch * count, classes)
-    sums_RK.index_add_(0, places, answers_BKYX.movedim(1, -1).reshape(-1, classes)[free])
-    sizes_R = torch.bincount(places, minlength=batch * count)
-    means_RK = sums_RK / sizes_R.clamp(min=1)[:, None]
-    means_RK = means_RK.masked_fill(~present_BK.repeat_interleave(count, dim=0), -1.0)
-    highest_R, best_R = means_RK.max(dim=1)
-    thresholds_R = torch.where(best_R == BACKGROUND, background, foreground)
-    labels_R = torch.where(highest_R > thresholds_R, best_R, IGNORE)
-    return torch.where(free_BYX, labels_R[places_BYX], seeds_BYX)
-
-
-def balanced_loss(logs_BKYX: Tensor, labels_BYX: Tensor) -> Tensor:
-    """Mean over images of the cross-entropy of background pixels and that of all others, each a mean over its pixels.
-
-    logs_BKYX: logarithms of probabilities.
-    """
-    known_BYX = labels_BYX != IGNORE
-    losses_BYX = -logs_BKYX.gather(1, torch.where(known_BYX, labels_BYX, 0)[:, None])[:, 0]
-    total = losses_BYX.new_zeros(len(labels_BYX))
-    for group_BYX in (labels_BYX == BACKGROUND, known_BYX & (labels_BYX != BACKGROUND)):
-        total = total + (losses_BYX * group_BYX).sum(dim=(1, 2)) / group_BYX.sum(dim=(1, 2)).clamp(min=1)
-    return total.mean()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 from seedbed.errors import ParamsError, WeightsError
 from seedbed.images import LARGEST_SIDE, SMALLEST_SIDE
 from seedbed.networks.contracts import SegmentationNetwork
+from seedbed.networks.feature_network import FeatureNetwork
+from seedbed.networks.patch_head import WholeSegmenter
 from seedbed.store import files
 from seedbed.types import Size
 
@@ -31,6 +34,21 @@ class Exported(nn.Module):
         """
         logits = self.network(images_BCYX)
         return nn.functional.interpolate(logits, size=images_BCYX.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def join(network: Any, features: FeatureNetwork | None) -> SegmentationNetwork:
+    """The whole network of a segmenter.
+
+    features: what describes patches, where the network labels those.
+    """
+    if features is None:
+        whole: SegmentationNetwork = network
+        return whole
+    describes = features.method.exportable(features.load())
+    if describes is None:
+        expected = "features of a network, without components that are fitted to each image"
+        raise ParamsError("seedbed export-model", found=f"features.{features.method.name}", expected=expected, do="use other features")
+    return WholeSegmenter(describes, network).eval()
 
 
 def check(file: Path, size: Size | None) -> None:

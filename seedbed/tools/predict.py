@@ -10,15 +10,17 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 import torch
 from PIL import Image as PillowImage
 
-from seedbed import evaluation, images, predictions, segmenter
+from seedbed import evaluation, features, images, predictions, segmenter
 from seedbed.errors import DataError, MachineError, ParamsError, SeedbedError
-from seedbed.networks.contracts import SegmentationNetwork
+from seedbed.methods import Method
+from seedbed.networks.feature_network import FeatureNetwork
 from seedbed.networks.inference import TrainedNetwork
 from seedbed.params import Params, rebuild
 from seedbed.report import drawing
@@ -27,12 +29,13 @@ from seedbed.report.palette import Palette, make_palette
 from seedbed.run import memory
 from seedbed.store import files
 from seedbed.store.artifact import Artifact, open_artifact
-from seedbed.types import IGNORE, Image, LabelMap, Probabilities, Size
+from seedbed.types import IGNORE, Image, LabelMap, PatchFeatures, Probabilities, Size
 
 MARK = ("Software", "seedbed predict")  # a note in every PNG file that is written; files without it are never overwritten
 HEAD = 128  # Pillow puts that note into the first bytes of a file
 NUMBERS = 2**22  # probabilities in a block of rows: 16 MB
 PIXELS = 2**20  # pixels in a block of rows that is drawn on
+M = TypeVar("M", bound=Method)
 APART = "segment them one after the other, each with its own --to"
 
 
@@ -70,9 +73,16 @@ class SegmentedPicture:
 class Model:
     """The trained network, and the methods that turn its outputs into labels."""
 
-    trained: TrainedNetwork[SegmentationNetwork]
+    trained: TrainedNetwork[Any]
+    features: FeatureNetwork | None  # what describes patches, where the network labels those
     method: predictions.Method
     judge: evaluation.Method
+
+    def load(self) -> None:
+        """Load the networks, so that what is wrong with them is said before any picture is read."""
+        for network in (self.trained, self.features):
+            if network is not None:
+                network.load()
 
     def labels(self, image: Image, *, bound: Size, with_crf: bool) -> LabelMap:
         """Label every pixel.
@@ -82,7 +92,8 @@ class Model:
         size = (image.shape[0], image.shape[1])
         fitted = images.fit_size(size, bound)
         shrunk = image if fitted == size else np.asarray(cv2.resize(image, fitted[::-1], interpolation=cv2.INTER_AREA), np.uint8)
-        [predicted] = self.method.predict(self.trained.load(), [shrunk], device=self.trained.device)
+        patches = [PatchFeatures.empty()] if self.features is None else self.features.describe([shrunk])
+        [predicted] = self.method.predict(self.trained.load(), [shrunk], patches, device=self.trained.device)
         if not with_crf:
             return find_likeliest(predicted, size)
         [made] = self.judge.from_probabilities([shrunk], [predicted.resize(fitted)])
@@ -93,12 +104,31 @@ class Model:
         return find_likeliest(Probabilities((labels == classes).astype(np.float32)), size)
 
 
-def open_segmenter(params: Params, device: str) -> TrainedNetwork[SegmentationNetwork]:
-    """Open the network that the pipeline predicts with."""
-    data, artifact = open_artifact("dataset"), open_artifact(params.settings(predictions.Settings).segmenter)
+def open_segmenter(params: Params, device: str) -> tuple[TrainedNetwork[Any], FeatureNetwork | None]:
+    """Open the network that the pipeline predicts with, and what describes patches, where it labels those."""
+    settings, data = params.settings(predictions.Settings), open_artifact("dataset")
+    artifact = open_artifact(settings.segmenter)
+    method: segmenter.Method[Any] = _rebuild(segmenter.Method, artifact)
+    if not method.needs_features:
+        return TrainedNetwork(method, (data.num_classes,), artifact, device), None
+    described = open_artifact(settings.features)
+    trained = TrainedNetwork[Any](method, (data.num_classes, described.lengths["channel"]), artifact, device)
+    return trained, _open_features(params.of_stage(settings.features), described, device)
+
+
+def _open_features(params: Params, described: Artifact, device: str) -> FeatureNetwork:
+    """What has described the patches of the images, for others.
+
+    params: of the stage that did.
+    """
+    method, source = _rebuild(features.Method, described), params.settings(features.Settings).pretraining
+    return FeatureNetwork(method, device, open_artifact(source) if method.pretrained else None)
+
+
+def _rebuild(contract: type[M], artifact: Artifact) -> M:
+    """The method that made an artifact."""
     made_by = artifact.made_by
-    method = rebuild(segmenter.Method, made_by.method, made_by.parameters, where=str(artifact.path))
-    return TrainedNetwork(method, data.num_classes, artifact, device)
+    return rebuild(contract, made_by.method, made_by.parameters, where=str(artifact.path))
 
 
 def segment_pictures(
@@ -109,10 +139,10 @@ def segment_pictures(
     if side is not None and not images.SMALLEST_SIDE <= side <= images.LARGEST_SIDE:
         expected = f"{images.SMALLEST_SIDE} to {images.LARGEST_SIDE:,} pixels"
         raise ParamsError("seedbed predict --size", found=str(side), expected=expected, do="correct it")
-    data, trained = open_artifact("dataset"), open_segmenter(params, device)
-    model = Model(trained, params.method(predictions.Method), params.method(evaluation.Method))
+    data, opened = open_artifact("dataset"), open_segmenter(params, device)
+    model = Model(*opened, params.method(predictions.Method), params.method(evaluation.Method))
     check_outputs(pictures, wanted)
-    trained.load()
+    model.load()
     for picture in pictures:
         try:
             yield _segment_picture(picture, wanted, model, data)

@@ -14,14 +14,14 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from seedbed import cams, classifier, dataset, evaluation, features, pretraining, segmenter, superpixels
+from seedbed import cams, classifier, dataset, evaluation, features, predictions, pretraining, segmenter, superpixels
 from seedbed.dataset import Preview
 from seedbed.errors import ArtifactError, ParamsError, SeedbedError, nearest
 from seedbed.learning.contract import LabelledMethod
 from seedbed.methods import Method, blocks, identity
 from seedbed.params import Params
 from seedbed.run import memory, slots
-from seedbed.run.slots import CLASSIFIER, check_classifier, check_features, check_judged, check_maps, find_wrong_splits, list_named
+from seedbed.run.slots import CLASSIFIER, check_features, check_judged, check_learned, check_maps, find_wrong_splits, list_named
 from seedbed.scoring.judgement import TAKEN
 from seedbed.store.artifact import Artifact, open_artifact
 from seedbed.store.records import FOLDER
@@ -137,9 +137,21 @@ def _check_features(stage: str, params: Params) -> None:
 
 def _check_cams(stage: str, params: Params) -> None:
     own = params.of_stage(stage)
-    seen = own.settings(cams.Settings).classifier
-    if seen in params.sections():
-        check_classifier(stage, own.method(cams.Method), seen, params.of_stage(seen).method(classifier.Method))
+    settings = own.settings(cams.Settings)
+    if (seen := settings.classifier) in params.sections():
+        learner = params.of_stage(seen)
+        learned, inputs = learner.method(classifier.Method), [learner.settings(classifier.Settings).features]
+        check_learned(stage, own.method(cams.Method), settings.features, seen, learned, inputs=inputs)
+
+
+def _check_predictions(stage: str, params: Params) -> None:
+    own = params.of_stage(stage)
+    settings = own.settings(predictions.Settings)
+    if (seen := settings.segmenter) in params.sections():
+        learner = params.of_stage(seen)
+        learned, named = learner.method(segmenter.Method), learner.settings(segmenter.Settings)
+        inputs = [named.features, *named.views.values()]
+        check_learned(stage, own.method(predictions.Method), settings.features, seen, learned, inputs=inputs)
 
 
 CHECKS: Mapping[str, Callable[[str, Params], None]] = {  # by kind; each is called with a section and all
@@ -148,6 +160,7 @@ CHECKS: Mapping[str, Callable[[str, Params], None]] = {  # by kind; each is call
     "superpixels": _check_superpixels,
     "features": _check_features,
     "cams": _check_cams,
+    "predictions": _check_predictions,
 }
 
 

@@ -50,7 +50,7 @@ def alike(difference: float) -> list[Described]:
         values[0, 0, 0] = 0  # so that as many are above as below
         values[..., 1] = step
         values[..., 2] = 0.3
-        made.append(Described(PatchFeatures(values, 8, Alignment.RESIZED), np.array([True, step > 0, step < 0, True])))
+        made.append(Described(PatchFeatures(values, 8, Alignment.RESIZED), np.array([True, step > 0, step < 0, True]), {}))
     return made
 
 
@@ -66,7 +66,7 @@ def test_centred_features_are_refused() -> None:
     for one in described():
         values = one.patches.values - one.patches.values.mean(axis=(0, 1))
         kept = values.astype(np.float16).astype(np.float32)  # as they are kept
-        centred.append(Described(dataclasses.replace(one.patches, values=kept), one.labels))
+        centred.append(Described(dataclasses.replace(one.patches, values=kept), one.labels, {}))
     expected = r"classifier.linear: found features whose mean is the same in every image; expected means that tell images apart; let the"
     with pytest.raises(TrainingError, match=expected):
         METHOD.solve(NUM_CLASSES, centred)

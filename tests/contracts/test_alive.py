@@ -25,7 +25,9 @@ from seedbed.errors import MethodError
 from seedbed.evaluation import PREDICTED
 from seedbed.learning.augmentation import Sample
 from seedbed.learning.loop import learn
+from seedbed.learning.samples import Described
 from seedbed.networks.backbones import Backbone
+from seedbed.networks.patch_head import PatchHead
 from seedbed.networks.start import Given
 from seedbed.networks.transformer import Tokens
 from seedbed.refinement import Evidence
@@ -33,7 +35,7 @@ from seedbed.scoring.judgement import Judge
 from seedbed.tools.components import save_components
 from seedbed.types import Alignment, ClassMaps, LabelMap, PatchFeatures, Probabilities, Size
 from tests.support.layouts import LAYOUTS
-from tests.support.learning import CPU, NUM_CLASSES, described, linear_head, samples, trained
+from tests.support.learning import CHANNELS, CPU, NUM_CLASSES, described, linear_head, samples, trained
 from tests.support.leaves import Plain, Trial, leaves, with_values
 from tests.support.oracles import photograph
 from tests.support.small import shrunk
@@ -85,6 +87,8 @@ LIVELY: dict[str, Any] = {
     "segmenter.pseudo_masks.least_confidence": 0.5,
     "segmenter.region_growing.foreground": 0.26,  # a network that has learned nothing gives a quarter to each of four classes
     "segmenter.region_growing.background": 0.24,
+    "segmenter.light.foreground": 0.26,
+    "segmenter.light.background": 0.24,
     "pretraining.dino.patch_size": 8,
     "Crops.edge": 16,
     "Crops.count": 2,
@@ -189,6 +193,9 @@ def refinement(method: Any, folder: Path) -> Any:
 
 
 def segmenter(method: Any, folder: Path) -> Any:
+    if method.needs_features:
+        left = trained(method, partial(method.learner, NUM_CLASSES, given=CHANNELS), some_described(method.wanted_maps), folder)
+        return left.log, left.network.state_dict()
     source = method.backbone.initial_weights.source
     start = safetensors.torch.load_file("test_resnet_one.safetensors") if source == "classifier" else {}
     left = trained(method, partial(method.learner, NUM_CLASSES, given={"start": start}), examples(method.maps), folder)
@@ -196,7 +203,8 @@ def segmenter(method: Any, folder: Path) -> Any:
 
 
 def predictions(method: Any, folder: Path) -> Any:
-    return method.predict(LeaningSegmenter(3).eval(), [photograph()], device="cpu")
+    labels = PatchHead(4, 3, widths=(), kernel=1, coordinates=False).eval() if method.needs_features else LeaningSegmenter(3).eval()
+    return method.predict(labels, [photograph()], [patches()], device="cpu")
 
 
 def evaluation(method: Any, folder: Path) -> Any:
@@ -217,7 +225,16 @@ RESULTS: Mapping[str, Callable[[Any, Path], Any]] = {
 
 def examples(names: tuple[str, ...]) -> list[Sample]:
     """Images to learn from, whose labels leave much open."""
-    made = samples(names)
+    return left_open(samples(names))
+
+
+def some_described(names: tuple[str, ...]) -> list[Described]:
+    """The same by their features."""
+    return left_open(described(names, count=3))
+
+
+def left_open(made: list[Any]) -> list[Any]:
+    """Samples with fewer labels."""
     for number, sample in enumerate(made):
         for name, one in sample.maps.items():
             if name == "labels":
@@ -291,6 +308,7 @@ def situations(family: str, name: str) -> dict[str, list[Plain]]:
         "DenseCrf": [psa],
         "Merge": [{"stop": "cost", "cost": 0.04}],
         "Ncut": [{"stop": "cut", "cut": 0.5}],
+        "Light": [{"balanced": False}],
     }
 
 

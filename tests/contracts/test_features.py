@@ -91,3 +91,20 @@ def test_drawn_weights_are_the_same_in_every_process_and_cost_no_draws(name: str
         drawn.append({} if network is None else network.state_dict())
         assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(value, drawn[1][key]) for key, value in drawn[0].items())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_exported_describes_alike(name: str, small_method: Callable[[str, str], Any]) -> None:
+    """An image of whole patches exactly; of others, bytes are not rounded when the image is resized."""
+    method = small_method("features", name)
+    network = method.network()
+    exported = method.exportable(network)
+    assert (exported is None) == (network is None)
+    if exported is None:
+        return
+    for image, patches in zip(images(), method.describe(images(), network.eval(), device="cpu"), strict=True):
+        with torch.inference_mode():
+            found = exported(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255)
+        whole = all(length % method.patch_size == 0 for length in image.shape[:2])
+        scale = float(np.abs(patches.values).max())
+        assert found[0].permute(1, 2, 0).numpy() == pytest.approx(patches.values, abs=(1e-5 if whole else 2e-2) * scale)

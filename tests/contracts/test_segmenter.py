@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,61 @@ import torch
 
 from seedbed import methods
 from seedbed.learning.loop import arrange_memory
-from seedbed.networks.contracts import SegmentationNetwork
+from seedbed.networks.contracts import PatchSegmenter, SegmentationNetwork
 from seedbed.networks.weights import restore
 from seedbed.types import IGNORE
-from tests.support.learning import NUM_CLASSES, PADDING, batch, gradients, published, samples, trained
+from tests.support.learning import (
+    CHANNELS,
+    NUM_CHANNELS,
+    NUM_CLASSES,
+    PADDING,
+    batch,
+    described,
+    gradients,
+    patch_batch,
+    published,
+    samples,
+    trained,
+)
 
 NAMES = methods.list_available("segmenter")
 
 
+def given(method: Any) -> dict[str, Any]:
+    """What a training is given beside its samples."""
+    return CHANNELS if method.needs_features else {}
+
+
+def rebuilt(method: Any) -> torch.nn.Module:
+    """The network that is kept, as it is built before its weights are loaded."""
+    network: torch.nn.Module = method.network(NUM_CLASSES, NUM_CHANNELS) if method.needs_features else method.network(NUM_CLASSES)
+    return network
+
+
+def one_batch(method: Any, *, fill: Mapping[str, int] | None = None, count: int = 2) -> Any:
+    """Views that it learns from."""
+    made = patch_batch if method.needs_features else batch
+    return made(method.wanted_maps, fill=fill, count=count)
+
+
+def examples(method: Any, *, count: int = 3) -> Sequence[Any]:
+    """Samples that it learns from."""
+    made: Callable[..., Sequence[Any]] = described if method.needs_features else samples
+    return made(method.wanted_maps, count=count)
+
+
+def shown(method: Any, *, count: int = 1) -> torch.Tensor:
+    """What its network sees: images, or vectors of patches."""
+    return torch.rand(count, NUM_CHANNELS, 5, 7) if method.needs_features else torch.rand(count, 3, 40, 56)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_network_gives_a_logit_for_background_and_every_class(name: str, small_method: Callable[[str, str], Any]) -> None:
-    network = small_method("segmenter", name).network(NUM_CLASSES).eval()
-    assert isinstance(network, SegmentationNetwork)
+    method = small_method("segmenter", name)
+    network = rebuilt(method).eval()
+    assert isinstance(network, PatchSegmenter if method.needs_features else SegmentationNetwork)
     with torch.inference_mode():
-        logits = network(torch.rand(2, 3, 40, 56))
+        logits = network(shown(method, count=2))
     assert logits.shape[:2] == (2, 1 + NUM_CLASSES)
     assert 1 < logits.shape[2] < logits.shape[3]
     assert logits.isfinite().all()
@@ -35,8 +76,8 @@ def test_the_network_gives_a_logit_for_background_and_every_class(name: str, sma
 @pytest.mark.parametrize("name", NAMES)
 def test_the_learner_learns_all_that_is_kept(name: str, small_method: Callable[[str, str], Any]) -> None:
     method = small_method("segmenter", name)
-    learner = method.learner(NUM_CLASSES, given={}).train()
-    terms = learner(batch(method.maps), 0.0)
+    learner = method.learner(NUM_CLASSES, given=given(method)).train()
+    terms = learner(one_batch(method), 0.0)
     assert terms and all(term.ndim == 0 and term.isfinite() for term in terms.values())
     sum(terms.values()).backward()
     found = list(gradients(learner.network))
@@ -49,8 +90,8 @@ def test_the_learner_learns_all_that_is_kept(name: str, small_method: Callable[[
 @pytest.mark.parametrize("name", NAMES)
 def test_views_without_any_label_do_no_harm(name: str, small_method: Callable[[str, str], Any]) -> None:
     method = small_method("segmenter", name)
-    learner = method.learner(NUM_CLASSES, given={}).train()
-    terms = learner(batch(method.maps, fill={"labels": IGNORE} if "labels" in method.maps else {}), 0.0)
+    learner = method.learner(NUM_CLASSES, given=given(method)).train()
+    terms = learner(one_batch(method, fill={"labels": IGNORE}), 0.0)
     total = sum(terms.values())
     assert total.isfinite()
     total.backward()
@@ -60,8 +101,8 @@ def test_views_without_any_label_do_no_harm(name: str, small_method: Callable[[s
 @pytest.mark.parametrize("name", NAMES)
 def test_views_that_show_nothing_of_the_image_teach_nothing(name: str, small_method: Callable[[str, str], Any]) -> None:
     method = small_method("segmenter", name)
-    learner = method.learner(NUM_CLASSES, given={}).train()
-    total = sum(learner(batch(method.maps, fill={one: PADDING[one] for one in method.maps}), 0.0).values())
+    learner = method.learner(NUM_CLASSES, given=given(method)).train()
+    total = sum(learner(one_batch(method, fill={one: PADDING[one] for one in method.wanted_maps}), 0.0).values())
     total.backward()
     assert total.item() == 0
     assert all(not one.any() for one in gradients(learner))
@@ -74,8 +115,8 @@ def test_views_of_a_single_class_and_batches_of_one_are_learned_from(
     name: str, value: int, count: int, small_method: Callable[[str, str], Any]
 ) -> None:
     method = small_method("segmenter", name)
-    learner = method.learner(NUM_CLASSES, given={}).train()
-    total = sum(learner(batch(method.maps, fill={"labels": value}, count=count), 0.0).values())
+    learner = method.learner(NUM_CLASSES, given=given(method)).train()
+    total = sum(learner(one_batch(method, fill={"labels": value}, count=count), 0.0).values())
     assert total.isfinite() and total.item() > 0
     total.backward()
     found = list(gradients(learner.network))
@@ -86,12 +127,12 @@ def test_views_of_a_single_class_and_batches_of_one_are_learned_from(
 def test_lower_precision_is_of_sums_within_the_network_alone(name: str, small_method: Callable[[str, str], Any], tmp_path: Path) -> None:
     method = small_method("segmenter", name)
     low = dataclasses.replace(method, training=dataclasses.replace(method.training, precision="bf16-mixed"))
-    learner = method.learner(NUM_CLASSES, given={}).train()
+    learner = method.learner(NUM_CLASSES, given=given(method)).train()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert learner.network(batch(method.maps).images_BCYX).dtype == torch.bfloat16
-        assert {term.dtype for term in learner(batch(method.maps), 0.0).values()} == {torch.float32}
+        assert learner.network(shown(method)).dtype == torch.bfloat16
+        assert {term.dtype for term in learner(one_batch(method), 0.0).values()} == {torch.float32}
     [full, lower] = [
-        trained(one, partial(one.learner, NUM_CLASSES, given={}), samples(one.maps), tmp_path / one.training.precision)
+        trained(one, partial(one.learner, NUM_CLASSES, given=given(one)), examples(one), tmp_path / one.training.precision)
         for one in (method, low)
     ]
     assert lower.losses != full.losses and lower.losses == pytest.approx(full.losses, rel=0.02)
@@ -101,23 +142,23 @@ def test_lower_precision_is_of_sums_within_the_network_alone(name: str, small_me
 @pytest.mark.parametrize("name", NAMES)
 def test_as_it_lies_in_the_memory_of_a_gpu_it_learns_the_same(name: str, small_method: Callable[[str, str], Any], tmp_path: Path) -> None:
     method = small_method("segmenter", name)
-    examples = samples(method.maps, count=4)
+    seen = examples(method, count=4)
 
     def as_on_a_gpu() -> Any:
-        return arrange_memory(method.learner(NUM_CLASSES, given={}), torch.device("cuda"))
+        return arrange_memory(method.learner(NUM_CLASSES, given=given(method)), torch.device("cuda"))
 
     def lying(learner: Any) -> set[bool]:
         convolutions = [one.weight for one in learner.modules() if isinstance(one, torch.nn.Conv2d) and one.kernel_size != (1, 1)]
         return {one.is_contiguous(memory_format=torch.channels_last) for one in convolutions if one.shape[1] > 1}
 
     assert lying(as_on_a_gpu()) == {True}
-    assert lying(arrange_memory(method.learner(NUM_CLASSES, given={}), torch.device("cpu"))) == {False}
-    plain = trained(method, partial(method.learner, NUM_CLASSES, given={}), examples, tmp_path / "plain")
-    left = trained(method, as_on_a_gpu, examples, tmp_path / "gpu", seconds=0)
+    assert lying(arrange_memory(method.learner(NUM_CLASSES, given=given(method)), torch.device("cpu"))) == {False}
+    plain = trained(method, partial(method.learner, NUM_CLASSES, given=given(method)), seen, tmp_path / "plain")
+    left = trained(method, as_on_a_gpu, seen, tmp_path / "gpu", seconds=0)
     assert lying(left.network) == {True}
     assert left.losses == pytest.approx(plain.losses, rel=1e-4)
-    images = torch.rand(1, 3, 40, 56)
-    again = restore(method.network(NUM_CLASSES), published("segmenter", left.network, tmp_path), device="cpu")
+    images = shown(method)
+    again = restore(rebuilt(method), published("segmenter", left.network, tmp_path), device="cpu")
     with torch.inference_mode():
         assert torch.allclose(again(images), plain.network(images), rtol=1e-3, atol=1e-4)
 
@@ -129,10 +170,10 @@ def test_a_training_that_was_interrupted_comes_to_the_same_weights(
     method = small_method("segmenter", name)
     # Six steps of five images: each but the first and the last begins in the middle of a pass.
     method = dataclasses.replace(method, training=dataclasses.replace(method.training, epochs=2.4, averaging=0.5))
-    examples, steps = samples(method.maps, count=5), 0
+    seen, steps = examples(method, count=5), 0
 
     def interrupted() -> Any:
-        learner = method.learner(NUM_CLASSES, given={})
+        learner = method.learner(NUM_CLASSES, given=given(method))
         learner.register_forward_pre_hook(interrupt)
         return learner
 
@@ -142,11 +183,11 @@ def test_a_training_that_was_interrupted_comes_to_the_same_weights(
         if inputs[1] >= 0.5:
             raise KeyboardInterrupt
 
-    whole = trained(method, partial(method.learner, NUM_CLASSES, given={}), examples, tmp_path / "whole")
+    whole = trained(method, partial(method.learner, NUM_CLASSES, given=given(method)), seen, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        trained(method, interrupted, examples, tmp_path / "interrupted", seconds=0)
+        trained(method, interrupted, seen, tmp_path / "interrupted", seconds=0)
     assert steps == 4
-    resumed = trained(method, partial(method.learner, NUM_CLASSES, given={}), examples, tmp_path / "interrupted")
+    resumed = trained(method, partial(method.learner, NUM_CLASSES, given=given(method)), seen, tmp_path / "interrupted")
     assert resumed.log == whole.log
     states = whole.network.state_dict(), resumed.network.state_dict()
     assert all(torch.equal(value, states[1][entry]) for entry, value in states[0].items())
@@ -155,10 +196,10 @@ def test_a_training_that_was_interrupted_comes_to_the_same_weights(
 @pytest.mark.parametrize("name", NAMES)
 def test_a_trained_network_comes_back_from_its_artifact_exactly(name: str, small_method: Callable[[str, str], Any], tmp_path: Path) -> None:
     method = small_method("segmenter", name)
-    examples = samples(method.maps)
-    left = trained(method, partial(method.learner, NUM_CLASSES, given={}), examples, tmp_path)
+    seen = examples(method)
+    left = trained(method, partial(method.learner, NUM_CLASSES, given=given(method)), seen, tmp_path)
     artifact = published("segmenter", left.network, tmp_path)
-    again = restore(method.network(NUM_CLASSES), artifact, device="cpu")
-    images = torch.rand(1, 3, 40, 56)
+    again = restore(rebuilt(method), artifact, device="cpu")
+    images = shown(method)
     with torch.inference_mode():
         assert torch.equal(left.network(images), again(images))

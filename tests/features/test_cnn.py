@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -10,11 +12,13 @@ import pytest
 import torch
 from torch.nn import functional
 
+from seedbed.algorithms.principal_components import PrincipalComponents
 from seedbed.errors import ParamsError
 from seedbed.features.cnn import Cnn
 from seedbed.networks.convolutional import FrozenTrunk
 from seedbed.networks.patch_vectors import Reduction
 from seedbed.networks.weights import InitialWeights
+from seedbed.tools.components import save_components
 from tests.support.oracles import photograph
 
 KEPT = Reduction(count=0, fit="image", file="", sha256="")
@@ -44,6 +48,26 @@ def test_the_whole_is_maps_of_unit_vectors_resized_joined_and_centred(patch_size
     (found,) = method.describe([image], network, device="cpu")
     assert found.values.shape == (*grid, method.num_channels)
     assert np.allclose(found.values, expected - expected.mean(axis=(0, 1)), atol=1e-5)
+
+
+def test_what_is_exported_is_centred_and_reduced_as_well(tmp_path: Path) -> None:
+    image = photograph((24, 40))
+    network: Any = cnn().network()
+    wide = cnn().describe([image], network.eval(), device="cpu")[0].values.reshape(-1, network.width)
+    file = tmp_path / "components.safetensors"
+    save_components(PrincipalComponents.fit([wide + 0.3], 5), file)  # whose mean is not 0
+    fitted = Reduction(count=5, fit="file", file=str(file), sha256=hashlib.sha256(file.read_bytes()).hexdigest())
+    for method in (cnn(), cnn(components=fitted), cnn(components=fitted, centred=False)):
+        network = method.network().eval()
+        [patches] = method.describe([image], network, device="cpu")
+        exported = method.exportable(network)
+        assert exported is not None
+        with torch.inference_mode():
+            found = exported(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255)
+        assert found[0].permute(1, 2, 0).numpy() == pytest.approx(patches.values, abs=1e-4)
+    own = cnn(components=Reduction(count=3, fit="image", file="", sha256=""))
+    network = own.network()
+    assert own.exportable(network) is None
 
 
 def test_components_are_as_many_as_are_wanted() -> None:

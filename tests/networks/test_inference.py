@@ -111,7 +111,7 @@ def trained(tmp_path: Path, small_method: Callable[[str, str], Any]) -> Callable
 
     def train(name: str, *, seed: int = 0) -> TrainedNetwork[SegmentationNetwork]:
         torch.manual_seed(seed)
-        return TrainedNetwork(method, 3, published("segmenter", method.network(3), tmp_path / name), "cpu")
+        return TrainedNetwork(method, (3,), published("segmenter", method.network(3), tmp_path / name), "cpu")
 
     return train
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -188,4 +189,87 @@ def test_networks_of_the_stages_that_slots_name_must_fit() -> None:
     with pytest.raises(
         ParamsError, match=r"backbone.network: found 'test_resnet'; expected 'resnet18', that of classifier_second, because"
     ):
+        check_slots(params(edit))
+
+
+# --- What learns from features, and what reads them ---
+
+
+def of_features(content: dict[str, Any]) -> None:
+    """A classifier and a segmenter that learn from features."""
+    for section, name in (
+        ("classifier", "linear"),
+        ("cams", "patch_scores"),
+        ("segmenter", "light"),
+        ("predictions", "patch_probabilities"),
+    ):
+        content[section] |= {"method": name, "features": "features"}
+        content[section][name] = block(section, name)
+
+
+def block(section: str, name: str) -> dict[str, Any]:
+    """Parameters of a method that params.yaml does not select."""
+    content: dict[str, Any] = YAML(typ="safe").load(PROJECT / "recipes" / "methods" / f"{section}.{name}.yaml")
+    found: dict[str, Any] = content[section][name]
+    return found
+
+
+def test_everything_may_learn_from_features() -> None:
+    check_slots(params(of_features))
+
+    def more(content: dict[str, Any]) -> None:
+        of_features(content)
+        content["segmenter"]["views"] = {"mirrored": "features_mirrored"}
+        content["predictions"]["features"] = "features_mirrored"
+
+    check_slots(params(more))
+
+
+@pytest.mark.parametrize(
+    ("section", "learner", "other", "name"),
+    [("cams", "classifier", "cam", "multiscale"), ("predictions", "segmenter", "region_growing", "multiscale")],
+)
+def test_who_sees_images_and_who_sees_features_do_not_fit(section: str, learner: str, other: str, name: str) -> None:
+    def edit(content: dict[str, Any], *, late: bool) -> None:
+        of_features(content)
+        changed = section if late else learner
+        content[changed] |= {"method": name if late else other, "features": "none"}
+
+    learned, own = ("linear", "patch_scores") if section == "cams" else ("light", "patch_probabilities")
+    for late, found, sees, method in ((True, name, "features", learned), (False, own, "images", other)):
+        message = (
+            f"params.yaml: {section}.method: found {found!r}; expected one for {sees}, from which {learner}.{method} has learned; "
+            f"correct it, or select another method of {learner}"
+        )
+        with pytest.raises(ParamsError) as refused:
+            check_slots(params(partial(edit, late=late)))
+        assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(("section", "learner"), [("cams", "classifier"), ("predictions", "segmenter")])
+def test_features_are_those_that_were_learned_from(section: str, learner: str) -> None:
+    def edit(content: dict[str, Any]) -> None:
+        of_features(content)
+        content[section]["features"] = "features_second"
+
+    with pytest.raises(ParamsError) as refused:
+        check_slots(params(edit))
+    assert str(refused.value) == (
+        f"params.yaml: {section}.features: found 'features_second'; expected features that {learner} has learned from: features; "
+        "correct one of the two"
+    )
+
+
+def test_views_are_features_too_and_only_for_who_learns_from_them() -> None:
+    with pytest.raises(
+        ParamsError, match=r"params.yaml: segmenter.views: found .*; expected \{\} or 'none' for each, unless the selected method learns"
+    ):
+        check_slots(params(lambda content: content["segmenter"].update(views={"mirrored": "features_mirrored"})))
+    check_slots(params(lambda content: content["segmenter"].update(views={"mirrored": "none"})))
+
+    def edit(content: dict[str, Any]) -> None:
+        of_features(content)
+        content["segmenter"]["views"] = {"mirrored": "superpixels"}
+
+    with pytest.raises(ParamsError, match=r"params.yaml: segmenter.views: found .*; expected an artifact of the kind features, or 'none'"):
         check_slots(params(edit))

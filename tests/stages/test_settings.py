@@ -37,6 +37,7 @@ OTHER_VALUES: dict[str, list[Any]] = {
     "evaluation.superpixels": ["none"],
     "evaluation.predictions": ["none"],
     "features.pretraining": ["pretraining"],
+    "predictions.features": ["features"],
     "predictions.segmenter": ["segmenter_second"],
     "predictions.split": ["train"],
     "pretraining.split": ["train"],
@@ -46,9 +47,11 @@ OTHER_VALUES: dict[str, list[Any]] = {
     "seeds.class_maps": ["cams_second"],
     "seeds.features": ["features"],
     "seeds.superpixels": ["none"],
+    "segmenter.features": ["features"],
     "segmenter.maps": [{"maps": {"labels": "refinement", "regions": "superpixels", "confidence": "none"}}],
     "segmenter.split": ["val"],
     "segmenter.start": ["classifier"],
+    "segmenter.views": [{"views": {"other": "features"}}],
     "superpixels.features": ["none"],
 }
 SITUATIONS: dict[str, list[Plain]] = {"dataset": [{"max_size": [40, 32]}]}  # some images are larger

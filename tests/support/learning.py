@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from seedbed.learning.augmentation import Sample
-from seedbed.learning.batches import Batch
+from seedbed.learning.batches import Batch, PatchBatch, PatchView
 from seedbed.learning.checkpoints import Checkpoints
 from seedbed.learning.learner import Learner, Trained
 from seedbed.learning.loop import fit
@@ -27,6 +27,10 @@ N = TypeVar("N", bound=torch.nn.Module)
 NUM_CLASSES = 3
 CPU = Machine("cpu")
 MAP_VALUES = {"labels": NUM_CLASSES + 1, "regions": 5, "confidence": 256}  # how many values the map of a name has
+NUM_CHANNELS = 4  # of features
+CHANNELS = {
+    "features": {"mean": torch.tensor([0.4, -0.2, 0.1, 0.5]), "deviation": torch.tensor([1.0, 0.8, 1.3, 0.9])}
+}  # as a training is given
 PADDING = {"labels": 255, "regions": -1, "confidence": 0}  # where there is no image
 
 
@@ -50,16 +54,26 @@ def samples(names: Iterable[str], *, count: int = 3, seed: int = 0) -> list[Samp
     return made
 
 
-def described(*, count: int = 12, seed: int = 0) -> list[Described]:
-    """Features of images, of which the first channels speak for the classes, more or less."""
+def described(names: Iterable[str] = (), *, count: int = 12, seed: int = 0) -> list[Described]:
+    """Features of images, of which the first channels speak for the classes, more or less, with random maps."""
     random = np.random.default_rng(seed)
     made = []
     for number in range(count):
         labels = np.array([True, *(random.random(NUM_CLASSES) < 0.5)])
-        values = random.standard_normal((5, 7, 4)).astype(np.float32) + 0.5 * np.array([*labels[1:], 1.0], np.float32)
+        values = random.standard_normal((5, 7, NUM_CHANNELS)).astype(np.float32) + 0.5 * np.array([*labels[1:], 1.0], np.float32)
         alignment = (Alignment.RESIZED, Alignment.PADDED)[number % 2]
-        made.append(Described(PatchFeatures(values, 8, alignment), labels))
+        maps = {name: random_map(name, (37 + number % 4, 56 - number % 8), random) for name in names}
+        made.append(Described(PatchFeatures(values, 8, alignment), labels, maps))
     return made
+
+
+def patch_batch(names: Iterable[str], *, fill: Mapping[str, int] | None = None, count: int = 2) -> PatchBatch:
+    """Images by their features, not square, with random maps or with maps of one value."""
+    made = described(names, count=count)
+    for one in made:
+        for name, value in (fill or {}).items():
+            one.maps[name][...] = value
+    return PatchBatch([PatchView.of(one, 4) for one in made]).to(torch.device("cpu"))
 
 
 def linear_head() -> LinearHead:

@@ -1,0 +1,145 @@
+"""A segmenter of features that are kept, from its training to new pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from seedbed.images import Images
+from seedbed.networks.feature_network import FeatureNetwork
+from seedbed.params import Params
+from seedbed.reads import read_entry, read_patches, read_probabilities
+from seedbed.store.artifact import open_artifact
+from seedbed.tools.predict import open_segmenter
+from tests.stages.commands import said
+from tests.stages.miniature import Project, tree
+from tests.stages.surviving import change_params, heard
+from tests.stages.test_predicting import labels_in
+
+
+@pytest.fixture(scope="module")
+def light(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose segmenter has learned from features of a small transformer."""
+    project = finished.copy_to(tmp_path_factory.mktemp("light") / "project")
+    change_params(project, "features", method="vit")
+    change_params(project, "segmenter", method="light", features="features")
+    change_params(project, "predictions", method="patch_probabilities", features="features")
+    project.run("features", "superpixels", "seeds", "segmenter", "predictions", "evaluation")
+    return project
+
+
+def test_what_is_kept_is_the_head_alone(light: Project) -> None:
+    weights = open_artifact("segmenter", folder=light.data).weights()
+    assert {name: value.shape for name, value in weights.items() if name in ("mean", "deviation")} == {"mean": (64,), "deviation": (64,)}
+    assert {name.partition(".")[0] for name in weights} == {"mean", "deviation", "layers"}
+    features, data = open_artifact("features", folder=light.data), open_artifact("dataset", folder=light.data)
+    patches = np.concatenate([read_patches(features, one).values.reshape(-1, 64) for one in data.split("train")]).astype(np.float64)
+    assert np.asarray(weights["mean"]) == pytest.approx(patches.mean(axis=0), abs=1e-5)
+    assert np.asarray(weights["deviation"]) == pytest.approx(patches.std(axis=0), rel=1e-4)
+
+
+def test_a_picture_of_the_data_set_is_segmented_as_in_the_pipeline(light: Project, tmp_path: Path) -> None:
+    predicted = open_artifact("predictions", folder=light.data)
+    image = predicted.ids[0]
+    done = said(light, "predict", f"data/raw/shapes/images/{image}.png", "--to", str(tmp_path), "--device", "cpu")
+    assert done.status == 0, done.error
+    labels = labels_in(tmp_path / f"{image}.png")
+    kept = read_probabilities(predicted, image).resize(predicted.size(image)).maps
+    said_of = np.take_along_axis(kept, labels[None].astype(np.int64), axis=0)[0]
+    assert (said_of > kept.max(axis=0) - 0.02).all(), "features are kept in 16 bits, and what is predicted is rounded to a 255th"
+
+
+def test_an_exported_model_is_the_transformer_and_the_head(light: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = said(light, "export-model", str(tmp_path / "model.pt2"), "--size", "64", "80")
+    assert done.status == 0, done.error
+    exported = torch.export.load(tmp_path / "model.pt2").module()
+    monkeypatch.chdir(light.root)
+    trained, features = open_segmenter(Params.read(), "cpu")
+    assert isinstance(features, FeatureNetwork)
+    data = open_artifact("dataset")
+    picture = Images(light.raw, data)[data.ids[0]][:64, :64]
+    picture = np.concatenate([picture, picture[:, :16]], axis=1)
+    [patches] = features.describe([picture])
+    logits = patches.resample(
+        trained.load()(torch.from_numpy(patches.values).permute(2, 0, 1)[None])[0].detach().numpy(), (64, 80), (64, 80)
+    )
+    with torch.inference_mode():
+        found = exported(torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255)[0].numpy()
+    assert found == pytest.approx(logits, abs=1e-3 * float(np.abs(logits).max()))
+
+
+def test_features_of_no_network_cannot_be_exported(light: Project, tmp_path: Path) -> None:
+    project = light.copy_to(tmp_path / "project")
+    change_params(project, "features", method="texture")
+    project.run("features", "superpixels", "seeds", "segmenter")
+    done = said(project, "export-model", str(tmp_path / "model.pt2"), "--size", "64", "80")
+    expected = (
+        "error: seedbed export-model: found features.texture; expected features of a network, without components that are fitted to "
+        "each image; use other features\n"
+    )
+    assert (done.status, done.error) == (2, expected) and not (tmp_path / "model.pt2").exists()
+
+
+def test_what_was_learned_stays_while_its_inputs_do(light: Project, tmp_path: Path) -> None:
+    project = light.copy_to(tmp_path / "project")
+    before = tree(project.data / "segmenter.zarr")
+    assert "segmenter: reused, because nothing that it learns from has changed" in heard(project, "segmenter")
+    assert tree(project.data / "segmenter.zarr") == before != {}
+
+
+def test_other_views_of_the_images_are_learned_from_as_well(light: Project, tmp_path: Path) -> None:
+    project = light.copy_to(tmp_path / "project")
+    content = project.params()
+    content["features_other"] = content["features"] | {"method": "vit", "vit": content["features"]["vit"] | {"what": "tokens"}}
+    project.write_params(content)
+    done = project.program("features", "--as", "features_other")
+    assert done.returncode == 0, done.stderr
+    before = open_artifact("segmenter", folder=project.data)
+    steps = len(before.array("log"))
+    change_params(project, "segmenter", views={"other": "features_other"})
+    project.run("segmenter")
+    after = open_artifact("segmenter", folder=project.data)
+    assert (steps, len(after.array("log"))) == (2, 3), "half a pass over 6 samples, and over 12, two at a time"
+    assert after.weights_digest != before.weights_digest and set(after.made_by.inputs) >= {"features", "features_other"}
+    change_params(project, "predictions", features="features_other")
+    project.run("predictions")
+
+
+def test_predictions_want_what_the_segmenter_has_learned_from(light: Project, tmp_path: Path) -> None:
+    project = light.copy_to(tmp_path / "project")
+    content = project.params()
+    content["features_other"] = content["features"]
+    project.write_params(content)
+    assert project.program("features", "--as", "features_other").returncode == 0
+    change_params(project, "predictions", features="features_other")
+    done = project.command("predictions")
+    expected = (
+        "error: params.yaml: predictions.features: found 'features_other'; expected features that segmenter has learned from: features; "
+        "correct one of the two"
+    )
+    assert done.returncode == 2 and expected in done.stderr
+    change_params(project, "predictions", method="multiscale", features="none")
+    done = project.command("predictions")
+    expected = (
+        "error: params.yaml: predictions.method: found 'multiscale'; expected one for features, from which segmenter.light has learned; "
+        "correct it, or select another method of segmenter"
+    )
+    assert done.returncode == 2 and expected in done.stderr
+
+
+def test_learned_from_kept_features_it_predicts_what_it_would_from_computed_ones(light: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept has 16 bits."""
+    monkeypatch.chdir(light.root)
+    trained, features = open_segmenter(Params.read(), "cpu")
+    assert features is not None
+    data, kept = open_artifact("dataset"), open_artifact("features")
+    image = data.ids[-1]
+    [computed] = features.describe([Images(light.raw, data)[image]])
+    values = [torch.from_numpy(one.values).permute(2, 0, 1)[None] for one in (computed, read_patches(kept, image))]
+    with torch.inference_mode():
+        first, second = (trained.load()(one).softmax(dim=1) for one in values)
+    assert 0 < (first - second).abs().max() < 1e-2
+    assert read_entry(kept, "patches", image).dtype == np.float16
