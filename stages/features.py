@@ -22,9 +22,9 @@ def main(run: Run) -> None:
     method = run.params.method(features.Method)
     check_slots(run.stage, settings, method)
     data, pretraining = run.open("dataset"), run.open_slot(settings.pretraining)
-    whole = {"patch_size": method.patch_size, "alignment": method.alignment}
-    network = FeatureNetwork(method, run.place(method).device, pretraining)
-    images, extents = data.usable if method.describes_images else (), method.extents(data.max_size)
+    network = FeatureNetwork(method, run.place(method).device, pretraining, settings.scale, settings.mirrored)
+    whole = {"patch_size": network.patch_size, "alignment": method.alignment}
+    images, extents = data.usable if method.describes_images else (), network.extents(data.max_size)
     run.per_image(method, describe, network, run.images(data), image_ids=images, extents=extents, whole=whole)
 
 

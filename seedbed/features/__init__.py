@@ -6,6 +6,8 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
+from pydantic import Field
+
 from seedbed import methods
 from seedbed.methods import parameters
 from seedbed.run.slots import Slot
@@ -17,6 +19,8 @@ class Settings:
     """What features are computed with, beside images."""
 
     pretraining: Annotated[str, Slot(("pretraining",), "initial_weights.source is pretraining")]  # whose weights describe patches
+    scale: Annotated[float, Field(gt=0, le=16)]  # by which images are resized first: a patch then covers patch_size / scale of their pixels
+    mirrored: bool  # whether images are mirrored first; patches lie where they do without
 
 
 class Method(methods.Method):

@@ -3,33 +3,84 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from seedbed.algorithms.resizing import resize
+from seedbed.errors import ParamsError
 from seedbed.methods import identity
 from seedbed.store.artifact import Artifact
-from seedbed.types import Image, PatchFeatures
+from seedbed.types import Alignment, Entry, Image, PatchFeatures, Size
 
 _LOADED: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
 class FeatureNetwork:
-    """A method's network. It travels as the method's parameters."""
+    """What describes images: a method with its network, and how images are shown to it. It travels as parameters."""
 
     method: Any  # of the family `features`
     device: str  # changes no result, so it is no part of the identity
     pretraining: Artifact | None  # whose weights the network has, if not its own
+    scale: float = 1.0  # by which images are resized first
+    mirrored: bool = False  # whether they are mirrored first
+
+    def __post_init__(self) -> None:
+        covered = self.method.patch_size / self.scale
+        if covered % 1:
+            raise ParamsError(
+                "params.yaml: features.scale",
+                found=f"{self.scale:g}, with which a patch of {self.method.patch_size} covers {covered:.4g} pixels",
+                expected="a whole number of pixels",
+                do="correct one of the two",
+            )
+        if self.mirrored and self.method.alignment is not Alignment.RESIZED:
+            raise ParamsError(
+                "params.yaml: features.mirrored",
+                found=f"True for features.{self.method.name}, which pads images at one side",
+                expected="False, or a method that resizes them",
+                do="correct one of the two",
+            )
+
+    @property
+    def patch_size(self) -> int:
+        """Edge of a patch, in pixels of the image as it is."""
+        edge: int = round(self.method.patch_size / self.scale)
+        return edge
+
+    def extents(self, max_size: Size) -> dict[str, int]:
+        """The largest grid of patches, and the length of a vector.
+
+        max_size: of images.
+        """
+        extents: dict[str, int] = self.method.extents(self._resized(max_size))
+        return extents
+
+    def _resized(self, size: Size) -> Size:
+        """The size that images of a size are shown in; as large, at least, as patches that cover them."""
+        height, width = (math.ceil(length * self.scale) for length in size)
+        return height, width
 
     def key(self, image_id: str) -> str:
-        """Identity of weights that do not follow from the method's parameters, the same for all images; else empty."""
-        return "" if self.pretraining is None else self.pretraining.weights_digest
+        """Identity of what does not follow from the method's parameters, the same for all images."""
+        return json.dumps([self.scale, self.mirrored, "" if self.pretraining is None else self.pretraining.weights_digest])
 
     def describe(self, images: Sequence[Image]) -> list[PatchFeatures]:
         """Features of images of any sizes; each is the same whatever other images stand beside it."""
-        described: list[PatchFeatures] = self.method.describe(images, self.load(), device=self.device)
-        return described
+        shown = [self._show(image) for image in images]
+        described: list[PatchFeatures] = self.method.describe(shown, self.load(), device=self.device)
+        return [replace(one, values=self._turn(one.values), patch_size=self.patch_size) for one in described]
+
+    def _show(self, image: Image) -> Image:
+        return self._turn(resize(image, self._resized((image.shape[0], image.shape[1])), interpolation="antialiased_cubic"))
+
+    def _turn(self, pixels: npt.NDArray[Entry]) -> npt.NDArray[Entry]:
+        return np.ascontiguousarray(pixels[:, ::-1]) if self.mirrored else pixels
 
     def load(self) -> Any:
         """The network on its device, or None where the method runs none."""

@@ -121,8 +121,10 @@ def _open_features(params: Params, described: Artifact, device: str) -> FeatureN
 
     params: of the stage that did.
     """
-    method, source = _rebuild(features.Method, described), params.settings(features.Settings).pretraining
-    return FeatureNetwork(method, device, open_artifact(source) if method.pretrained else None)
+    method, settings = _rebuild(features.Method, described), params.settings(features.Settings)
+    scale = method.patch_size / int(described.array("patch_size"))
+    pretraining = open_artifact(settings.pretraining) if method.pretrained else None
+    return FeatureNetwork(method, device, pretraining, scale, settings.mirrored)
 
 
 def _rebuild(contract: type[M], artifact: Artifact) -> M:

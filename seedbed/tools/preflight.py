@@ -19,6 +19,7 @@ from seedbed.dataset import Preview
 from seedbed.errors import ArtifactError, ParamsError, SeedbedError, nearest
 from seedbed.learning.contract import LabelledMethod
 from seedbed.methods import Method, blocks, identity
+from seedbed.networks.feature_network import FeatureNetwork
 from seedbed.params import Params
 from seedbed.run import memory, slots
 from seedbed.run.slots import CLASSIFIER, check_features, check_judged, check_learned, check_maps, find_wrong_splits, list_named
@@ -92,6 +93,13 @@ def _read_settings(stage: str, params: Params) -> Any:
     return params.of_stage(stage).settings(module.Settings) if hasattr(module, "Settings") else None
 
 
+def _read_describer(stage: str, params: Params) -> FeatureNetwork:
+    """What describes images, without weights; refused where images cannot be shown to it as they are to be."""
+    own = params.of_stage(stage)
+    settings = own.settings(features.Settings)
+    return FeatureNetwork(own.method(features.Method), "cpu", None, settings.scale, settings.mirrored)
+
+
 def _check_segmenter(stage: str, params: Params) -> None:
     own = params.of_stage(stage)
     start = own.settings(segmenter.Settings).start
@@ -119,7 +127,7 @@ def _check_superpixels(stage: str, params: Params) -> None:
 
 def _check_features(stage: str, params: Params) -> None:
     own = params.of_stage(stage)
-    described, source = own.method(features.Method), own.settings(features.Settings).pretraining
+    described, source = _read_describer(stage, params).method, own.settings(features.Settings).pretraining
     if source in params.sections():
         pretrained = params.of_stage(source).method(pretraining.Method)
         learned = identity(pretrained)
@@ -224,7 +232,8 @@ def find_own_extents(stage: str, params: Params, size: Size) -> dict[str, int]:
     size: of the largest image.
     """
     extents: dict[str, int] = {}
-    for block in (_read_method(stage, params), _read_settings(stage, params)):
+    blocks = (_read_method(stage, params), _read_settings(stage, params))
+    for block in (_read_describer(stage, params),) if find_kind(stage) == "features" else blocks:
         own: Any = getattr(block, "extents", {})
         extents |= own(size) if callable(own) else own
     return extents
@@ -243,7 +252,7 @@ def _find_extents(params: Params) -> dict[str, int]:
     names = names or (tuple(data.class_names[1:]) if data is not None else None)
     if names is None:
         return {}
-    patches = params.method(features.Method).extents(settings.max_size) if "features" in params.sections() else {}
+    patches = _read_describer("features", params).extents(settings.max_size) if "features" in params.sections() else {}
     height, width = settings.max_size
     return {**FIXED, "y": height, "x": width, "class": 1 + len(names), "predicted": 2 + len(names), **patches}
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
 import torch
 
+from seedbed.algorithms.resizing import resize
+from seedbed.errors import ParamsError
 from seedbed.networks.feature_network import FeatureNetwork
+from seedbed.types import Alignment
 from tests.support.learning import published
+from tests.support.oracles import photograph
 
 
 def test_a_network_is_built_once_and_gives_way_to_another(small_method: Callable[[str, str], Any]) -> None:
@@ -20,7 +27,12 @@ def test_a_network_is_built_once_and_gives_way_to_another(small_method: Callable
     other = FeatureNetwork(dataclasses.replace(method, what="tokens"), "cpu", None).load()
     assert other is not first
     assert FeatureNetwork(method, "cpu", None).load() is not first, "one is kept at a time"
-    assert FeatureNetwork(method, "cpu", None).key("any") == ""
+
+
+def test_it_is_known_by_how_images_are_shown(small_method: Callable[[str, str], Any]) -> None:
+    method = small_method("features", "vit")
+    ways = [FeatureNetwork(method, "cpu", None, *way).key("any") for way in ((), (2.0,), (1.0, True))]
+    assert len(set(ways)) == 3 and ways[0] == FeatureNetwork(method, "cpu", None, 1.0, False).key("other")
 
 
 def test_a_method_without_a_network_has_none(small_method: Callable[[str, str], Any]) -> None:
@@ -38,4 +50,42 @@ def test_weights_of_a_pretraining_are_those_of_the_trunk(small_method: Callable[
     network = FeatureNetwork(method, "cpu", artifact)
     loaded = network.load().trunk.state_dict()
     assert all(torch.equal(loaded[name], value) for name, value in trunk.state_dict().items())
-    assert network.key("any") == artifact.weights_digest != ""
+    assert artifact.weights_digest in network.key("any")
+
+
+@pytest.mark.parametrize(("scale", "edge", "grid"), [(2.0, 8, (5, 8)), (0.5, 32, (2, 2)), (1.0, 16, (3, 4))])
+def test_patches_of_resized_images_cover_less_or_more(
+    scale: float, edge: int, grid: tuple[int, int], small_method: Callable[[str, str], Any]
+) -> None:
+    method, image = small_method("features", "vit"), photograph((37, 58))
+    network = FeatureNetwork(method, "cpu", None, scale)
+    [patches] = network.describe([image])
+    assert (patches.patch_size, patches.values.shape[:2], patches.alignment) == (edge, grid, Alignment.RESIZED)
+    assert network.extents((37, 58)) == {"patch_y": grid[0], "patch_x": grid[1], "channel": method.num_channels}
+    assert network.patch_size == edge
+    size = (math.ceil(37 * scale), math.ceil(58 * scale))
+    shown = resize(image, size, interpolation="antialiased_cubic")
+    [expected] = method.describe([shown], network.load(), device="cpu")
+    assert np.array_equal(patches.values, expected.values)
+    assert patches.on_pixels(np.arange(grid[0] * grid[1]).reshape(grid), (37, 58)).max() == grid[0] * grid[1] - 1
+    assert scale != 1 or np.array_equal(shown, image)
+
+
+def test_patches_of_a_mirrored_image_lie_where_they_do_in_the_image(small_method: Callable[[str, str], Any]) -> None:
+    method, image = small_method("features", "vit"), photograph((37, 58))
+    network = FeatureNetwork(method, "cpu", None, 1.0, True)
+    [patches], [plain] = network.describe([image]), FeatureNetwork(method, "cpu", None).describe([image])
+    [expected] = method.describe([np.ascontiguousarray(image[:, ::-1])], network.load(), device="cpu")
+    assert np.array_equal(patches.values, expected.values[:, ::-1])
+    assert not np.allclose(patches.values, plain.values) and patches.patch_size == plain.patch_size
+
+
+def test_how_images_cannot_be_shown(small_method: Callable[[str, str], Any]) -> None:
+    method, padded = small_method("features", "vit"), small_method("features", "texture")
+    expected = r"features.scale: found 0.75, with which a patch of 16 covers 21.33 pixels; expected a whole number of pixels; correct one"
+    with pytest.raises(ParamsError, match=expected):
+        FeatureNetwork(method, "cpu", None, 0.75)
+    expected = "features.mirrored: found True for features.texture, which pads images at one side; expected False, or a method that resizes"
+    with pytest.raises(ParamsError, match=expected):
+        FeatureNetwork(padded, "cpu", None, 1.0, True)
+    FeatureNetwork(padded, "cpu", None, 2.0)

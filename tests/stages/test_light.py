@@ -42,9 +42,13 @@ def test_what_is_kept_is_the_head_alone(light: Project) -> None:
 
 
 def test_a_picture_of_the_data_set_is_segmented_as_in_the_pipeline(light: Project, tmp_path: Path) -> None:
-    predicted = open_artifact("predictions", folder=light.data)
+    check_predicted(light, tmp_path)
+
+
+def check_predicted(project: Project, tmp_path: Path) -> None:
+    predicted = open_artifact("predictions", folder=project.data)
     image = predicted.ids[0]
-    done = said(light, "predict", f"data/raw/shapes/images/{image}.png", "--to", str(tmp_path), "--device", "cpu")
+    done = said(project, "predict", f"data/raw/shapes/images/{image}.png", "--to", str(tmp_path), "--device", "cpu")
     assert done.status == 0, done.error
     labels = labels_in(tmp_path / f"{image}.png")
     kept = read_probabilities(predicted, image).resize(predicted.size(image)).maps
@@ -90,10 +94,10 @@ def test_what_was_learned_stays_while_its_inputs_do(light: Project, tmp_path: Pa
     assert tree(project.data / "segmenter.zarr") == before != {}
 
 
-def test_other_views_of_the_images_are_learned_from_as_well(light: Project, tmp_path: Path) -> None:
+def test_other_views_of_the_images_are_learned_from_and_predicted_with(light: Project, tmp_path: Path) -> None:
     project = light.copy_to(tmp_path / "project")
     content = project.params()
-    content["features_other"] = content["features"] | {"method": "vit", "vit": content["features"]["vit"] | {"what": "tokens"}}
+    content["features_other"] = content["features"] | {"scale": 2.0, "mirrored": True}
     project.write_params(content)
     done = project.program("features", "--as", "features_other")
     assert done.returncode == 0, done.stderr
@@ -106,6 +110,7 @@ def test_other_views_of_the_images_are_learned_from_as_well(light: Project, tmp_
     assert after.weights_digest != before.weights_digest and set(after.made_by.inputs) >= {"features", "features_other"}
     change_params(project, "predictions", features="features_other")
     project.run("predictions")
+    check_predicted(project, tmp_path)
 
 
 def test_predictions_want_what_the_segmenter_has_learned_from(light: Project, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from seedbed.report import drawing
 from seedbed.report.palette import make_palette
 from seedbed.store.artifact import open_artifact
 from seedbed.tools import predict as predicting
-from seedbed.types import Image, LabelMap, Probabilities, Size
+from seedbed.types import Image, LabelMap, PatchFeatures, Probabilities, Size
 from tests.stages.commands import program, said
 from tests.stages.miniature import Project, tree
 
@@ -105,10 +105,10 @@ def test_a_picture_that_memory_does_not_suffice_for_stops_no_other(
 ) -> None:
     predict = Multiscale.predict
 
-    def predict_small(method: Multiscale, network: Any, images: Sequence[Image], **more: Any) -> list[Probabilities]:
+    def predict_small(method: Multiscale, network: Any, images: Sequence[Image], *more: Any, **named: Any) -> list[Probabilities]:
         if images[0].shape[1] == 56:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 12 bytes")
-        return predict(method, network, images, **more)
+        return predict(method, network, images, *more, **named)
 
     monkeypatch.setattr(Multiscale, "predict", predict_small)
     large, small = draw(tmp_path / "large.png"), draw(tmp_path / "small.png", (20, 28))
@@ -229,9 +229,9 @@ def test_the_network_sees_a_picture_at_a_bounded_size(
     predict = Multiscale.predict
     sizes: list[tuple[int, ...]] = []
 
-    def predict_and_tell(method: Multiscale, network: Any, images: Sequence[Image], **more: Any) -> list[Probabilities]:
+    def predict_and_tell(method: Multiscale, network: Any, images: Sequence[Image], *more: Any, **named: Any) -> list[Probabilities]:
         sizes.extend(image.shape[:2] for image in images)
-        return predict(method, network, images, **more)
+        return predict(method, network, images, *more, **named)
 
     monkeypatch.setattr(Multiscale, "predict", predict_and_tell)
     picture = draw(tmp_path / "a.png", size)
@@ -244,7 +244,7 @@ def test_labels_after_the_crf_are_made_at_the_size_that_the_network_sees_and_enl
     half = np.repeat([[1, 1, 0, 0]], 3, axis=0).astype(np.uint8)  # what the CRF says
 
     class Method:
-        def predict(self, network: Any, images: Sequence[Image], *, device: str) -> list[Probabilities]:
+        def predict(self, network: Any, images: Sequence[Image], patches: Sequence[PatchFeatures], *, device: str) -> list[Probabilities]:
             return [Probabilities(np.full((2, 3, 4), 0.5, np.float32))]
 
         def from_probabilities(self, images: Sequence[Image], probabilities: Sequence[Probabilities]) -> list[dict[str, LabelMap]]:
