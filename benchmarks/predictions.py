@@ -34,7 +34,7 @@ from seedbed.scoring.truth import Truth
 from seedbed.store.artifact import Artifact, open_artifact
 from seedbed.store.layout import compressor
 from seedbed.tools.predict import open_segmenter
-from seedbed.types import Image, PatchFeatures, Probabilities, Size, cells
+from seedbed.types import Image, Probabilities, Size, cells
 
 CHECKOUT = Path(__file__).parents[1]
 STORED = "as it is stored"
@@ -133,7 +133,7 @@ class Inquiry:
             picture, network = self.pictures[image], Remembering(self.network)
             for way in WAYS:
                 method = dataclasses.replace(self.method, stride=way.stride)
-                [answer] = method.predict(network, [picture], [PatchFeatures.empty()], device="cpu")
+                [answer] = method.predict(network, [picture], [()], device="cpu")
                 kept = way.kept(answer)
                 self._count(tallies, str(way), image, picture, way.read(kept), way.kilobytes(kept, self.data.max_size))
             kept = read_entry(self.stored, "probabilities", image)

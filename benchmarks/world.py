@@ -41,7 +41,7 @@ from seedbed.run.machine import Machine
 from seedbed.scoring import judgement, metrics
 from seedbed.scoring.truth import Truth
 from seedbed.tools.recipe_files import find_block
-from seedbed.types import BACKGROUND, BACKGROUND_NAME, IGNORE, ClassMaps, Image, LabelMap, PatchFeatures
+from seedbed.types import BACKGROUND, BACKGROUND_NAME, IGNORE, ClassMaps, Image, LabelMap
 
 N = TypeVar("N", bound=nn.Module)
 T = TypeVar("T")
@@ -154,9 +154,7 @@ def judge_classifier(params: Params, world: World, *, seed: int | None, device: 
     for split in (settings.split, judged_split):
         for entry in world.split(split):
             classes = tuple(int(one) for one in np.flatnonzero(world.index.labels(entry)) if one != BACKGROUND)
-            ((made[entry.id], score),) = maps_of.compute(
-                network, [world.pictures[entry.id]], [PatchFeatures.empty()], [classes], device=device
-            )
+            ((made[entry.id], score),) = maps_of.compute(network, [world.pictures[entry.id]], [()], [classes], device=device)
             if split == judged_split:
                 scores.append(score)
     labels = np.stack([world.index.labels(entry) for entry in world.split(judged_split)])
@@ -182,7 +180,7 @@ def judge_segmenter(params: Params, world: World, *, seed: int | None, device: s
     total = np.zeros((len(world.class_names), 1 + len(world.class_names)), np.int64)
     for entry in world.split(params.settings(predictions.Settings).split):
         truth = world.truth(entry)
-        (probabilities,) = predictor.predict(network, [world.pictures[entry.id]], [PatchFeatures.empty()], device=device)
+        (probabilities,) = predictor.predict(network, [world.pictures[entry.id]], [()], device=device)
         predicted = probabilities.resize((truth.shape[0], truth.shape[1])).maps.argmax(axis=0).astype(np.uint8)
         total += metrics.confusion(truth, predicted, num_classes=len(world.index.class_names))
     return total

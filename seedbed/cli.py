@@ -415,9 +415,9 @@ def export_model(
     from seedbed.tools import export_model as program
     from seedbed.tools.predict import open_segmenter
 
-    trained, features = open_segmenter(Params.read(), "cpu")
+    trained, describers = open_segmenter(Params.read(), "cpu")
     program.check(file, size)
-    furthest = program.export(program.join(trained.load(), features), file, size=size)
+    furthest = program.export(program.join(trained.load(), describers), file, size=size)
     print(f"{file}: from RGB in [0, 1] (batch, 3, height, width) to logits of every pixel, within {furthest:.1g} of the network's")
 
 

@@ -82,6 +82,21 @@ class Patches:
 
 
 @dataclass(frozen=True)
+class Views:
+    """Features of images by every kind of them, for a method that may not use any."""
+
+    features: Sequence[Artifact]
+
+    def key(self, image_id: str) -> str:
+        """Identity of all features of an image; empty if there are none."""
+        return " ".join(each.key(image_id) for each in self.features)
+
+    def __getitem__(self, image_id: str) -> list[PatchFeatures]:
+        """Features of an image, by each kind."""
+        return [read_patches(each, image_id) for each in self.features]
+
+
+@dataclass(frozen=True)
 class TrainedHead:
     """The linear layer that a classifier has learned on features."""
 

@@ -6,7 +6,7 @@ from seedbed import cams, classifier
 from seedbed.images import Images
 from seedbed.networks.contracts import ClassifierNetwork
 from seedbed.networks.inference import TrainedNetwork
-from seedbed.reads import Labels, Patches, TrainedHead
+from seedbed.reads import Labels, TrainedHead, Views
 from seedbed.run import result_warnings
 from seedbed.run.slots import check_learned, check_slots
 from seedbed.run.stage import Run, run_stage
@@ -16,7 +16,7 @@ from seedbed.store.schemas import Columns
 def compute(
     method: cams.Method,
     pictures: Images,
-    patches: Patches,
+    patches: Views,
     labels: Labels,
     trained: TrainedNetwork[ClassifierNetwork] | TrainedHead,
     num_classes: int,
@@ -33,13 +33,14 @@ def main(run: Run) -> None:
     settings = run.params.settings(cams.Settings)
     method = run.params.method(cams.Method)
     check_slots(run.stage, settings, method)
-    data, trained, features = run.open("dataset"), run.open(settings.classifier), run.open_slot(settings.features)
+    data, trained = run.open("dataset"), run.open(settings.classifier)
     learned = run.rebuild_trained(classifier.Method, trained)
     check_learned(run.stage, method, settings.features, settings.classifier, learned, inputs=trained.made_by.inputs)
+    views = run.views(run.open_slot(settings.features), run.open_slots(settings.views))
     sees: TrainedNetwork[ClassifierNetwork] | TrainedHead = (
         TrainedHead(trained) if method.needs_features else TrainedNetwork(learned, (data.num_classes,), trained, run.device)
     )
-    reads = run.images(data), Patches(features), Labels(data), sees, data.num_classes
+    reads = run.images(data), Views(views), Labels(data), sees, data.num_classes
     made = run.per_image(method, compute, method, *reads, image_ids=data.labelled, extents=method.extents(data.max_size))
     result_warnings.warn_of_empty_class_maps(made)
 

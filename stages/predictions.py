@@ -6,7 +6,7 @@ from seedbed import predictions, segmenter
 from seedbed.images import Images
 from seedbed.networks.contracts import PatchSegmenter, SegmentationNetwork
 from seedbed.networks.inference import TrainedNetwork
-from seedbed.reads import Patches
+from seedbed.reads import Views
 from seedbed.run.slots import check_learned, check_slots
 from seedbed.run.stage import Run, run_stage
 from seedbed.store.schemas import Columns
@@ -15,7 +15,7 @@ from seedbed.store.schemas import Columns
 def predict(
     method: predictions.Method,
     pictures: Images,
-    patches: Patches,
+    patches: Views,
     trained: TrainedNetwork[SegmentationNetwork | PatchSegmenter],
     images: Sequence[str],
 ) -> Iterator[Columns]:
@@ -30,12 +30,13 @@ def main(run: Run) -> None:
     settings = run.params.settings(predictions.Settings)
     method = run.params.method(predictions.Method)
     check_slots(run.stage, settings, method)
-    data, trained, features = run.open("dataset"), run.open(settings.segmenter), run.open_slot(settings.features)
+    data, trained = run.open("dataset"), run.open(settings.segmenter)
     learned = run.rebuild_trained(segmenter.Method, trained)
     check_learned(run.stage, method, settings.features, settings.segmenter, learned, inputs=trained.made_by.inputs)
-    sizes = (data.num_classes,) if features is None else (data.num_classes, features.lengths["channel"])
+    views = run.views(run.open_slot(settings.features), run.open_slots(settings.views))
+    sizes = (data.num_classes, *(one.lengths["channel"] for one in views[:1]))
     network: TrainedNetwork[SegmentationNetwork | PatchSegmenter] = TrainedNetwork(learned, sizes, trained, run.device)
-    reads, extents = (run.images(data), Patches(features), network), method.extents(data.max_size)
+    reads, extents = (run.images(data), Views(views), network), method.extents(data.max_size)
     run.per_image(method, predict, method, *reads, image_ids=data.split(settings.split), extents=extents)
 
 

@@ -15,14 +15,11 @@ def main(run: Run) -> None:
     settings = run.params.settings(segmenter.Settings)
     method = run.params.method(segmenter.Method)
     check_slots(run.stage, settings, method)
-    data, start, features = run.open("dataset"), run.open_slot(settings.start), run.open_slot(settings.features)
-    maps, views, images = run.maps(method.wanted_maps, settings.maps), run.open_slots(settings.views), data.learnable(settings.split)
-    given = Given.start(method.trunk, start) if features is None else Given({"features": ChannelStatistics(features, images)})
-    samples = (
-        Samples(data, run.images(data), images, maps=maps)
-        if features is None
-        else DescribedSamples(data, [features, *views.values()], images, maps=maps)
-    )
+    data, start = run.open("dataset"), run.open_slot(settings.start)
+    views = run.views(run.open_slot(settings.features), run.open_slots(settings.views))
+    maps, images = run.maps(method.wanted_maps, settings.maps), data.learnable(settings.split)
+    given = Given({"features": ChannelStatistics(views[0], images)}) if views else Given.start(method.trunk, start)
+    samples = DescribedSamples(data, views, images, maps=maps) if views else Samples(data, run.images(data), images, maps=maps)
     made = run.training(method, learn, method, run.stage, data.num_classes, samples, given)
     export.write_training_log(made, PLOTS / f"{run.stage}.csv")
 

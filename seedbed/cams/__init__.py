@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from seedbed.methods import parameters
 from seedbed.run.slots import Slot
 from seedbed.types import ClassMaps, Image, PatchFeatures, Size, cells
 
+SCORES_FEATURES = "the selected method scores features"
 SMALLEST_MAXIMUM = 1e-5  # a class map with a lower maximum is only noise and is not scaled to 1
 
 
@@ -22,7 +23,8 @@ class Settings:
     """What class maps are computed with, beside images."""
 
     classifier: Annotated[str, Slot(("classifier",))]  # which sees the classes
-    features: Annotated[str, Slot(("features",), "the selected method scores features")]  # that the classifier learned from
+    features: Annotated[str, Slot(("features",), SCORES_FEATURES)]  # that the classifier learned from
+    views: Annotated[Mapping[str, str], Slot(("features",), SCORES_FEATURES)]  # the same of the images resized or mirrored, by any name
 
 
 class Method(methods.Method):
@@ -41,7 +43,7 @@ class Method(methods.Method):
 
     @property
     def unread(self) -> tuple[str, ...]:
-        return () if self.needs_features else ("features",)
+        return () if self.needs_features else ("features", "views")
 
     @staticmethod
     def scale(classes: tuple[int, ...], maps: npt.NDArray[np.float32]) -> ClassMaps:
@@ -53,7 +55,7 @@ class Method(methods.Method):
         self,
         classifier: Any,
         images: Sequence[Image],
-        patches: Sequence[PatchFeatures],
+        patches: Sequence[Sequence[PatchFeatures]],
         classes: Sequence[tuple[int, ...]],
         *,
         device: str,
@@ -63,6 +65,6 @@ class Method(methods.Method):
         The result for an image does not depend on the others in the batch.
 
         classifier: what sees the classes; a network is on the device, in evaluation mode.
-        patches: features of every image, without channels where the method needs none.
+        patches: features of every image, by each kind; none where the method needs none.
         classes: of every image.
         """

@@ -42,7 +42,7 @@ class Multiscale(cams.Method):
         self,
         classifier: ClassifierNetwork,
         images: Sequence[Image],
-        patches: Sequence[PatchFeatures],
+        patches: Sequence[Sequence[PatchFeatures]],
         classes: Sequence[tuple[int, ...]],
         *,
         device: str,

@@ -1,6 +1,7 @@
 """Class maps of a linear classifier on features: each patch's own scores, where they are positive, each class divided by its maximum.
 
-No network runs. Maps are as fine as the patches are.
+No network runs. Maps are as fine as the patches are. With several kinds of features (of the image resized, or mirrored) positive scores are
+added before they are divided, and the probability of a class is that of its mean score, as in `multiscale`.
 
 Paper: as in Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR 2016.
 
@@ -33,7 +34,7 @@ class PatchScores(cams.Method):
         self,
         classifier: Any,
         images: Sequence[Image],
-        patches: Sequence[PatchFeatures],
+        patches: Sequence[Sequence[PatchFeatures]],
         classes: Sequence[tuple[int, ...]],
         *,
         device: str,
@@ -41,12 +42,15 @@ class PatchScores(cams.Method):
         return [self._score(classifier, *each) for each in zip(images, patches, classes, strict=True)]
 
     def _score(
-        self, head: LinearHead, image: Image, patches: PatchFeatures, classes: tuple[int, ...]
+        self, head: LinearHead, image: Image, views: Sequence[PatchFeatures], classes: tuple[int, ...]
     ) -> tuple[ClassMaps, npt.NDArray[np.float32]]:
-        size = image.shape[0], image.shape[1]
-        logits = head.score(patches.values)
-        present = [one - 1 for one in classes]
-        scores = np.moveaxis(logits[..., present] - (0 if self.offset else head.offset[present]), -1, 0)
-        maps = patches.resample(np.maximum(scores, 0), size, cells(size, self.stride))
-        probabilities = special.expit(logits.mean(axis=(0, 1)))
+        size, present = (image.shape[0], image.shape[1]), [one - 1 for one in classes]
+        maps = np.zeros((len(classes), *cells(size, self.stride)), np.float32)
+        means = []
+        for patches in views:
+            logits = head.score(patches.values)
+            scores = np.moveaxis(logits[..., present] - (0 if self.offset else head.offset[present]), -1, 0)
+            maps += patches.resample(np.maximum(scores, 0), size, cells(size, self.stride))
+            means.append(logits.mean(axis=(0, 1)))
+        probabilities = special.expit(np.mean(means, axis=0))
         return self.scale(classes, maps), np.concatenate([np.zeros(1, np.float32), probabilities])

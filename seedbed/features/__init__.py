@@ -59,10 +59,10 @@ class Method(methods.Method):
         """
         return None
 
-    def exportable(self, network: Any) -> Any:
+    def exportable(self, network: Any, *, scale: float) -> Any:
         """The same within torch alone, as a module from images (B, C, Y, X) to vectors (B, D, y, x); None if it has no such form.
 
-        network: what `network` made.
+        network: what `network` made; scale: by which images are resized first.
         """
         return None
 

@@ -58,10 +58,10 @@ class Cnn(features.Method):
     def _build(self) -> JoinedStages:
         return JoinedStages(self.backbone.build(), stages=self.stages, unit=self.unit, patch_size=self.patch_size)
 
-    def exportable(self, network: JoinedStages) -> nn.Module | None:
+    def exportable(self, network: JoinedStages, *, scale: float) -> nn.Module | None:
         if self.components.count and network.components is None:
             return None  # components of each image by itself
-        return PatchVectors(network, patch_size=self.patch_size, centred=self.centred)
+        return PatchVectors(network, patch_size=self.patch_size, scale=scale, centred=self.centred)
 
     def describe(self, images: Sequence[Image], network: JoinedStages, *, device: str) -> list[PatchFeatures]:
         return describe_patches(

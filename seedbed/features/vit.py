@@ -64,10 +64,10 @@ class Vit(features.Method):
     def _build(self) -> Transformer:
         return Transformer(self.architecture, patch_size=self.patch_size, what=self.what, block=self.block)
 
-    def exportable(self, network: Transformer) -> nn.Module | None:
+    def exportable(self, network: Transformer, *, scale: float) -> nn.Module | None:
         if self.components.count and network.components is None:
             return None  # components of each image by itself
-        return PatchVectors(network, patch_size=self.patch_size, centred=self.centred)
+        return PatchVectors(network, patch_size=self.patch_size, scale=scale, centred=self.centred)
 
     def describe(self, images: Sequence[Image], network: Transformer, *, device: str) -> list[PatchFeatures]:
         return describe_patches(

@@ -82,9 +82,14 @@ class FeatureNetwork:
     def _turn(self, pixels: npt.NDArray[Entry]) -> npt.NDArray[Entry]:
         return np.ascontiguousarray(pixels[:, ::-1]) if self.mirrored else pixels
 
+    def exportable(self) -> Any:
+        """The same within torch alone, as a module from images (B, C, Y, X) to vectors (B, D, y, x); None if it has no such form."""
+        return None if self.mirrored else self.method.exportable(self.load(), scale=self.scale)
+
     def load(self) -> Any:
         """The network on its device, or None where the method runs none."""
-        place = json.dumps([type(self.method).__module__, identity(self.method), self.device, self.key("")])
+        weights = "" if self.pretraining is None else self.pretraining.weights_digest
+        place = json.dumps([type(self.method).__module__, identity(self.method), self.device, weights])
         if place not in _LOADED:
             network = self.method.network()
             if self.pretraining is not None:

@@ -102,16 +102,17 @@ class PatchVectors(nn.Module):
     origin: Tensor
     directions: Tensor
 
-    def __init__(self, network: PatchNetwork, *, patch_size: int, centred: bool) -> None:
+    def __init__(self, network: PatchNetwork, *, patch_size: int, scale: float, centred: bool) -> None:
+        """scale: by which images are resized first; a patch covers a whole number of their pixels."""
         super().__init__()
-        self.network, self.patch_size, self.centred = network, patch_size, centred
+        self.network, self.patch_size, self.covered, self.centred = network, patch_size, round(patch_size / scale), centred
         if network.components is not None:
             self.register_buffer("origin", torch.from_numpy(network.components.mean))
             self.register_buffer("directions", torch.from_numpy(network.components.directions))
 
     def forward(self, images_BCYX: Tensor) -> Tensor:
         """Vectors of an image's patches."""
-        rows, columns = cells((images_BCYX.shape[-2], images_BCYX.shape[-1]), self.patch_size)
+        rows, columns = cells((images_BCYX.shape[-2], images_BCYX.shape[-1]), self.covered)
         size = rows * self.patch_size, columns * self.patch_size
         resized = functional.interpolate(images_BCYX, size=size, mode="bicubic", align_corners=False).clamp(0, 1)
         values_ByxD: Tensor = self.network(resized)

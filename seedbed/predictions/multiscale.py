@@ -40,7 +40,7 @@ class Multiscale(predictions.Method):
 
     @torch.inference_mode()
     def predict(
-        self, network: SegmentationNetwork, images: Sequence[Image], patches: Sequence[PatchFeatures], *, device: str
+        self, network: SegmentationNetwork, images: Sequence[Image], patches: Sequence[Sequence[PatchFeatures]], *, device: str
     ) -> list[Probabilities]:
         made: dict[int, Probabilities] = {}
         for places in group_by_size(images, device=device):

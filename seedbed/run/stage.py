@@ -21,7 +21,7 @@ from typing import Any, NoReturn, TypeVar
 import cv2
 import numpy as np
 
-from seedbed.errors import USER_ERROR, ArtifactError, MachineError, SeedbedError, join_names, of_system
+from seedbed.errors import USER_ERROR, ArtifactError, MachineError, ParamsError, SeedbedError, join_names, of_system
 from seedbed.images import Images
 from seedbed.methods import Method, identity
 from seedbed.params import Params, rebuild
@@ -122,6 +122,23 @@ class Run:
     def open_slots(self, names: Mapping[str, str]) -> dict[str, Artifact]:
         """The artifacts that several slots name, but for those that say none."""
         return {slot: self.open(name) for slot, name in names.items() if name != NONE}
+
+    def views(self, features: Artifact | None, more: Mapping[str, Artifact]) -> list[Artifact]:
+        """Features, if there are any, and others that the same network made of the same images, shown to it in another way.
+
+        more: others, by their slot among the views.
+        """
+        if features is None:
+            return []
+        for slot, other in more.items():
+            if _made_by(other) != _made_by(features):
+                raise ParamsError(
+                    f"params.yaml: {self.stage}.views.{slot}",
+                    found=repr(other.name),
+                    expected=f"features of the method of {features.name}, with the same parameters",
+                    do="let the two sections differ in scale and mirrored alone",
+                )
+        return [features, *more.values()]
 
     def images(self, data: Artifact) -> Images:
         """Open the images of a data set."""
@@ -304,6 +321,11 @@ class Run:
     def _measure_speed(self, started: float, computed: int) -> dict[str, Any]:
         """What to remember about the speed of a run; empty if it computed nothing."""
         return {"computed": computed, "seconds": round(time.monotonic() - started, 3), "workers": self.workers} if computed else {}
+
+
+def _made_by(artifact: Artifact) -> list[Any]:
+    """The method that made an artifact, with its parameters."""
+    return [artifact.made_by.method, artifact.made_by.parameters]
 
 
 def _find_methods(reads: Sequence[Any]) -> list[Method]:

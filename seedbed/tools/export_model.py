@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +37,19 @@ class Exported(nn.Module):
         return nn.functional.interpolate(logits, size=images_BCYX.shape[-2:], mode="bilinear", align_corners=False)
 
 
-def join(network: Any, features: FeatureNetwork | None) -> SegmentationNetwork:
+def join(network: Any, describers: Sequence[FeatureNetwork]) -> SegmentationNetwork:
     """The whole network of a segmenter.
 
-    features: what describes patches, where the network labels those.
+    describers: what describes patches, in each way, where the network labels those; the whole has the first.
     """
-    if features is None:
+    if not describers:
         whole: SegmentationNetwork = network
         return whole
-    describes = features.method.exportable(features.load())
+    [first, *_] = describers
+    describes = first.exportable()
     if describes is None:
-        expected = "features of a network, without components that are fitted to each image"
-        raise ParamsError("seedbed export-model", found=f"features.{features.method.name}", expected=expected, do="use other features")
+        expected = "features of a network, neither mirrored nor with components that are fitted to each image"
+        raise ParamsError("seedbed export-model", found=f"features.{first.method.name}", expected=expected, do="use other features")
     return WholeSegmenter(describes, network).eval()
 
 

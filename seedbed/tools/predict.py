@@ -29,7 +29,8 @@ from seedbed.report.palette import Palette, make_palette
 from seedbed.run import memory
 from seedbed.store import files
 from seedbed.store.artifact import Artifact, open_artifact
-from seedbed.types import IGNORE, Image, LabelMap, PatchFeatures, Probabilities, Size
+from seedbed.store.schemas import NONE
+from seedbed.types import IGNORE, Image, LabelMap, Probabilities, Size
 
 MARK = ("Software", "seedbed predict")  # a note in every PNG file that is written; files without it are never overwritten
 HEAD = 128  # Pillow puts that note into the first bytes of a file
@@ -74,15 +75,15 @@ class Model:
     """The trained network, and the methods that turn its outputs into labels."""
 
     trained: TrainedNetwork[Any]
-    features: FeatureNetwork | None  # what describes patches, where the network labels those
+    describers: Sequence[FeatureNetwork]  # what describes patches, in each way, where the network labels those
     method: predictions.Method
     judge: evaluation.Method
 
     def load(self) -> None:
         """Load the networks, so that what is wrong with them is said before any picture is read."""
-        for network in (self.trained, self.features):
-            if network is not None:
-                network.load()
+        self.trained.load()
+        for describer in self.describers:
+            describer.load()
 
     def labels(self, image: Image, *, bound: Size, with_crf: bool) -> LabelMap:
         """Label every pixel.
@@ -92,8 +93,8 @@ class Model:
         size = (image.shape[0], image.shape[1])
         fitted = images.fit_size(size, bound)
         shrunk = image if fitted == size else np.asarray(cv2.resize(image, fitted[::-1], interpolation=cv2.INTER_AREA), np.uint8)
-        patches = [PatchFeatures.empty()] if self.features is None else self.features.describe([shrunk])
-        [predicted] = self.method.predict(self.trained.load(), [shrunk], patches, device=self.trained.device)
+        patches = [patches for each in self.describers for patches in each.describe([shrunk])]
+        [predicted] = self.method.predict(self.trained.load(), [shrunk], [patches], device=self.trained.device)
         if not with_crf:
             return find_likeliest(predicted, size)
         [made] = self.judge.from_probabilities([shrunk], [predicted.resize(fitted)])
@@ -104,24 +105,25 @@ class Model:
         return find_likeliest(Probabilities((labels == classes).astype(np.float32)), size)
 
 
-def open_segmenter(params: Params, device: str) -> tuple[TrainedNetwork[Any], FeatureNetwork | None]:
-    """Open the network that the pipeline predicts with, and what describes patches, where it labels those."""
+def open_segmenter(params: Params, device: str) -> tuple[TrainedNetwork[Any], list[FeatureNetwork]]:
+    """Open the network that the pipeline predicts with, and what describes patches, in each way, where it labels those."""
     settings, data = params.settings(predictions.Settings), open_artifact("dataset")
     artifact = open_artifact(settings.segmenter)
     method: segmenter.Method[Any] = _rebuild(segmenter.Method, artifact)
     if not method.needs_features:
-        return TrainedNetwork(method, (data.num_classes,), artifact, device), None
-    described = open_artifact(settings.features)
-    trained = TrainedNetwork[Any](method, (data.num_classes, described.lengths["channel"]), artifact, device)
-    return trained, _open_features(params.of_stage(settings.features), described, device)
+        return TrainedNetwork(method, (data.num_classes,), artifact, device), []
+    views = [name for name in (settings.features, *settings.views.values()) if name != NONE]
+    trained = TrainedNetwork[Any](method, (data.num_classes, open_artifact(views[0]).lengths["channel"]), artifact, device)
+    return trained, [_open_describer(name, params, device) for name in views]
 
 
-def _open_features(params: Params, described: Artifact, device: str) -> FeatureNetwork:
+def _open_describer(name: str, params: Params, device: str) -> FeatureNetwork:
     """What has described the patches of the images, for others.
 
-    params: of the stage that did.
+    name: of its artifact.
     """
-    method, settings = _rebuild(features.Method, described), params.settings(features.Settings)
+    described, settings = open_artifact(name), params.of_stage(name).settings(features.Settings)
+    method = _rebuild(features.Method, described)
     scale = method.patch_size / int(described.array("patch_size"))
     pretraining = open_artifact(settings.pretraining) if method.pretrained else None
     return FeatureNetwork(method, device, pretraining, scale, settings.mirrored)

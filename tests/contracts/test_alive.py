@@ -179,7 +179,7 @@ def classifier(method: Any, folder: Path) -> Any:
 
 def cams(method: Any, folder: Path) -> Any:
     sees = linear_head() if method.needs_features else LeaningClassifier(3).eval()
-    return method.compute(sees, [photograph()], [patches()], [(1, 3)], device="cpu")
+    return method.compute(sees, [photograph()], [[patches()]], [(1, 3)], device="cpu")
 
 
 def seeds(method: Any, folder: Path) -> Any:
@@ -204,7 +204,7 @@ def segmenter(method: Any, folder: Path) -> Any:
 
 def predictions(method: Any, folder: Path) -> Any:
     labels = PatchHead(4, 3, widths=(), kernel=1, coordinates=False).eval() if method.needs_features else LeaningSegmenter(3).eval()
-    return method.predict(labels, [photograph()], [patches()], device="cpu")
+    return method.predict(labels, [photograph()], [[patches()]], device="cpu")
 
 
 def evaluation(method: Any, folder: Path) -> Any:

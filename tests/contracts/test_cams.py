@@ -27,7 +27,7 @@ def compute(method: Any, picture: Image, classes: tuple[int, ...]) -> tuple[Clas
     grid = cells((picture.shape[0], picture.shape[1]), 8)
     values = np.random.default_rng(1).standard_normal((*grid, 4)).astype(np.float32)
     sees = linear_head() if method.needs_features else ToyClassifier(3).eval()
-    maps, scores = method.compute(sees, [picture], [PatchFeatures(values, 8, Alignment.PADDED)], [classes], device="cpu")[0]
+    maps, scores = method.compute(sees, [picture], [[PatchFeatures(values, 8, Alignment.PADDED)]], [classes], device="cpu")[0]
     return maps, scores
 
 

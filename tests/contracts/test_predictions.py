@@ -22,7 +22,7 @@ def test_probabilities_sum_to_one(name: str, size: Size, small_method: Callable[
     method = small_method("predictions", name)
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     values = np.random.default_rng(1).standard_normal((*cells(size, 8), 4)).astype(np.float32)
-    patches = PatchFeatures(values, 8, Alignment.PADDED) if method.needs_features else PatchFeatures.empty()
+    patches = [PatchFeatures(values, 8, Alignment.PADDED)] if method.needs_features else []
     labels = PatchHead(4, 3, widths=(5,), kernel=3, coordinates=True).eval() if method.needs_features else ToySegmenter(3).eval()
     first, second = (method.predict(labels, [image], [patches], device="cpu")[0].maps for _ in range(2))
     assert first.shape == (4, *cells(size, method.stride)) and first.dtype == np.float32

@@ -60,14 +60,14 @@ def test_what_is_exported_is_centred_and_reduced_as_well(tmp_path: Path) -> None
     for method in (cnn(), cnn(components=fitted), cnn(components=fitted, centred=False)):
         network = method.network().eval()
         [patches] = method.describe([image], network, device="cpu")
-        exported = method.exportable(network)
+        exported = method.exportable(network, scale=1)
         assert exported is not None
         with torch.inference_mode():
             found = exported(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255)
         assert found[0].permute(1, 2, 0).numpy() == pytest.approx(patches.values, abs=1e-4)
     own = cnn(components=Reduction(count=3, fit="image", file="", sha256=""))
     network = own.network()
-    assert own.exportable(network) is None
+    assert own.exportable(network, scale=1) is None
 
 
 def test_components_are_as_many_as_are_wanted() -> None:

@@ -20,7 +20,9 @@ from tests.stages.miniature import Project, new_project
 def without(tmp_path: Any, original: dict[str, Any]) -> Project:
     """A project without features."""
     project = new_project(tmp_path / "project", original)
-    project.write_params(project.params() | {"features": {"method": "none", "pretraining": "none", "none": {}}})
+    project.write_params(
+        project.params() | {"features": {"method": "none", "pretraining": "none", "scale": 1, "mirrored": False, "none": {}}}
+    )
     project.run("dataset", "pretraining", "features")
     return project
 

@@ -445,7 +445,13 @@ def test_a_second_stage_of_a_kind_keeps_the_laws(rounds: BrokenCopy) -> None:
             "data/${cams_second.classifier}.zarr",
             *(dep.replace("${cams.", "${cams_second.") for dep in rounds.tree.dvc["cams"]["deps"][2:]),
         ],
-        "params": ["cams_second.method", "cams_second.classifier", "cams_second.features", "cams_second.${cams_second.method}"],
+        "params": [
+            "cams_second.method",
+            "cams_second.classifier",
+            "cams_second.features",
+            "cams_second.views",
+            "cams_second.${cams_second.method}",
+        ],
         "outs": ["data/cams_second.zarr"],
     }
     assert "seedbed/cams/${cams_second.method}.py" in rounds.tree.dvc["cams_second"]["deps"]

@@ -17,7 +17,7 @@ from seedbed.types import PatchFeatures
 from tests.support.toys import LeaningSegmenter, ToySegmenter
 
 METHOD = Multiscale(scales=(1.0, 0.75, 1.25), flip=True, over_scales="mean_probability", stride=2)
-NOTHING = [PatchFeatures.empty()]  # in place of features
+NOTHING: list[list[PatchFeatures]] = [[]]  # in place of features
 IMAGE = np.random.default_rng(0).integers(0, 256, (13, 22, 3), dtype=np.uint8)
 
 

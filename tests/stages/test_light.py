@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from seedbed.images import Images
-from seedbed.networks.feature_network import FeatureNetwork
 from seedbed.params import Params
 from seedbed.reads import read_entry, read_patches, read_probabilities
 from seedbed.store.artifact import open_artifact
@@ -61,8 +60,7 @@ def test_an_exported_model_is_the_transformer_and_the_head(light: Project, tmp_p
     assert done.status == 0, done.error
     exported = torch.export.load(tmp_path / "model.pt2").module()
     monkeypatch.chdir(light.root)
-    trained, features = open_segmenter(Params.read(), "cpu")
-    assert isinstance(features, FeatureNetwork)
+    trained, [features] = open_segmenter(Params.read(), "cpu")
     data = open_artifact("dataset")
     picture = Images(light.raw, data)[data.ids[0]][:64, :64]
     picture = np.concatenate([picture, picture[:, :16]], axis=1)
@@ -81,8 +79,8 @@ def test_features_of_no_network_cannot_be_exported(light: Project, tmp_path: Pat
     project.run("features", "superpixels", "seeds", "segmenter")
     done = said(project, "export-model", str(tmp_path / "model.pt2"), "--size", "64", "80")
     expected = (
-        "error: seedbed export-model: found features.texture; expected features of a network, without components that are fitted to "
-        "each image; use other features\n"
+        "error: seedbed export-model: found features.texture; expected features of a network, neither mirrored nor with components that "
+        "are fitted to each image; use other features\n"
     )
     assert (done.status, done.error) == (2, expected) and not (tmp_path / "model.pt2").exists()
 
@@ -108,7 +106,7 @@ def test_other_views_of_the_images_are_learned_from_and_predicted_with(light: Pr
     after = open_artifact("segmenter", folder=project.data)
     assert (steps, len(after.array("log"))) == (2, 3), "half a pass over 6 samples, and over 12, two at a time"
     assert after.weights_digest != before.weights_digest and set(after.made_by.inputs) >= {"features", "features_other"}
-    change_params(project, "predictions", features="features_other")
+    change_params(project, "predictions", views={"other": "features_other"})
     project.run("predictions")
     check_predicted(project, tmp_path)
 
@@ -138,8 +136,7 @@ def test_predictions_want_what_the_segmenter_has_learned_from(light: Project, tm
 def test_learned_from_kept_features_it_predicts_what_it_would_from_computed_ones(light: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is kept has 16 bits."""
     monkeypatch.chdir(light.root)
-    trained, features = open_segmenter(Params.read(), "cpu")
-    assert features is not None
+    trained, [features] = open_segmenter(Params.read(), "cpu")
     data, kept = open_artifact("dataset"), open_artifact("features")
     image = data.ids[-1]
     [computed] = features.describe([Images(light.raw, data)[image]])
@@ -148,3 +145,19 @@ def test_learned_from_kept_features_it_predicts_what_it_would_from_computed_ones
         first, second = (trained.load()(one).softmax(dim=1) for one in values)
     assert 0 < (first - second).abs().max() < 1e-2
     assert read_entry(kept, "patches", image).dtype == np.float16
+
+
+def test_views_are_made_by_the_same_network(light: Project, tmp_path: Path) -> None:
+    project = light.copy_to(tmp_path / "project")
+    content = project.params()
+    content["features_other"] = content["features"] | {"vit": content["features"]["vit"] | {"what": "tokens"}}
+    project.write_params(content)
+    assert project.program("features", "--as", "features_other").returncode == 0
+    for stage in ("segmenter", "predictions"):
+        change_params(project, stage, views={"other": "features_other"})
+        done = project.command(stage)
+        expected = (
+            f"error: params.yaml: {stage}.views.other: found 'features_other'; expected features of the method of features, with the same "
+            "parameters; let the two sections differ in scale and mirrored alone"
+        )
+        assert done.returncode == 2 and expected in done.stderr

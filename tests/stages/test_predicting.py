@@ -256,7 +256,7 @@ def test_labels_after_the_crf_are_made_at_the_size_that_the_network_sees_and_enl
         device = "cpu"
 
     fake: Any = Method()
-    model = predicting.Model(fake, None, fake, fake)
+    model = predicting.Model(fake, (), fake, fake)
     assert model.labels(np.zeros((3, 4, 3), np.uint8), bound=(3, 4), with_crf=True).tolist() == half.tolist()
     enlarged = model.labels(np.zeros((9, 12, 3), np.uint8), bound=(3, 4), with_crf=True)
     assert enlarged.tolist() == np.repeat(np.repeat(half, 3, axis=0), 3, axis=1).tolist()

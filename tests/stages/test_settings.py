@@ -26,6 +26,7 @@ EXCUSED = {
 OTHER_VALUES: dict[str, list[Any]] = {
     "cams.classifier": ["classifier_second"],
     "cams.features": ["features"],
+    "cams.views": [{"views": {"other": "features"}}],
     "classifier.features": ["features"],
     "classifier.maps": [{"maps": {"labels": "none"}}],
     "classifier.split": ["val"],
@@ -40,6 +41,7 @@ OTHER_VALUES: dict[str, list[Any]] = {
     "features.pretraining": ["pretraining"],
     "features.scale": [2.0],
     "predictions.features": ["features"],
+    "predictions.views": [{"views": {"other": "features"}}],
     "predictions.segmenter": ["segmenter_second"],
     "predictions.split": ["train"],
     "pretraining.split": ["train"],
