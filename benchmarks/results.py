@@ -1,7 +1,7 @@
 """The pipeline's figures over several seeds, several values of one parameter, or several ways to train, as tables for docs/results.md.
 
 Every run is made by the stages themselves, one after another in a folder of its own where what a seed does not touch is not computed
-again. A seed is the one of every training; the data set stays.
+again. A seed is the one of every training, and of how images are divided to choose a weight decay; the data set stays.
 """
 
 from __future__ import annotations
@@ -132,11 +132,13 @@ def changed(params: dict[str, Any], address: str, value: Any) -> None:
 
 
 def seeded(params: dict[str, Any], seed: int) -> None:
-    """Let every training that is selected have a seed."""
+    """Let every training that is selected have a seed, and everything else that draws, but for the data set."""
     for family, section in params.items():
         block = section.get(section["method"]) or {}
         if "training" in block:
             changed(params, f"{family}.{section['method']}.training.seed", seed)
+        elif "seed" in block and family != "dataset":
+            changed(params, f"{family}.{section['method']}.seed", seed)
 
 
 def figure(content: Mapping[str, Any], address: str) -> float | None:
@@ -249,7 +251,7 @@ def compare_superpixels(place: Place, source: Path, seeds: Sequence[int], names:
             reports.append(run(place, params, chosen, name=f"seed {seed}, {name}"))
         found = [np.array([figure(report, address) for report in reports], np.float64) for _, address in OF_SUPERPIXELS]
         digits = [1, *[3] * (len(found) - 1)]
-        spreads = ["" if len(seeds) == 1 or not one.std() else f" ± {one.std(ddof=1):.3f}" for one in found]
+        spreads = ["" if len(seeds) == 1 or one.std(ddof=1) < 5e-4 else f" ± {one.std(ddof=1):.3f}" for one in found]
         lines.append([name, *(f"{one.mean():.{each}f}{spread}" for one, each, spread in zip(found, digits, spreads, strict=True))])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 

@@ -36,12 +36,16 @@ class Method(ABC):  # noqa: B024 (the families add the abstract verbs)
     """What every family's contract is made from."""
 
     name: ClassVar[str] = ""
-    remark: ClassVar[str] = ""  # what one should know before it runs, such as a cost that is not seen
     uses_gpu: ClassVar[bool] = False  # whether its verbs are quicker on one
     saves_memory: ClassVar[str] = "let images be smaller: dataset.max_size, with dataset.larger: shrink"
 
     def check(self) -> None:  # noqa: B027 (most methods have nothing to check)
         """Refuse what can be known to fail without any data, such as a network that does not exist. Quick: no weights are read."""
+
+    @property
+    def remark(self) -> str:
+        """What one should know before it runs, such as a cost that is not seen."""
+        return ""
 
     @property
     def unread(self) -> tuple[str, ...]:

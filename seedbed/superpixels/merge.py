@@ -28,8 +28,6 @@ from seedbed.types import Image, PatchFeatures, RegionMap
 
 @method
 class Merge(superpixels.Method):
-    remark: ClassVar[str] = "nearly all of its time goes into the dense CRF, as that of dino; crf.iterations: 0 skips it."
-
     uses_gpu: ClassVar[bool] = True  # for the dense CRF
 
     stop: Literal["count", "cost"]  # inferred; what ends the merging
@@ -37,6 +35,10 @@ class Merge(superpixels.Method):
     cost: Annotated[float, Field(ge=0, le=1)]  # inferred; of a merge: share of the squared error of all features, if stop is cost
     crf_certainty: Annotated[float, Field(gt=0, lt=1)]  # inferred; probability that the CRF gives to a pixel's region before inference
     crf: DenseCrf
+
+    @property
+    def remark(self) -> str:
+        return "nearly all of its time goes into the dense CRF, as that of dino; crf.iterations: 0 skips it." if self.crf.iterations else ""
 
     def memory(self, extents: Mapping[str, int]) -> int:
         patches = extents["patch_y"] * extents["patch_x"]

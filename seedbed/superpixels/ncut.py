@@ -33,8 +33,6 @@ Stop = Literal["count", "cut"]
 
 @method
 class Ncut(superpixels.Method):
-    remark: ClassVar[str] = "it takes some tenths of a second for each region of 3,000 patches, beside the dense CRF, as that of dino."
-
     uses_gpu: ClassVar[bool] = True  # for products of the weights, and for the dense CRF
 
     saves_memory: ClassVar[str] = "choose features with larger patches, or smaller images: dataset.max_size, with dataset.larger: shrink"
@@ -46,6 +44,11 @@ class Ncut(superpixels.Method):
     cut: Annotated[float, Field(ge=0, le=2)]  # inferred; largest value of a cut, as a share of weights of either side, if stop is cut
     crf_certainty: Annotated[float, Field(gt=0, lt=1)]  # probability that the CRF gives to a pixel's region before inference
     crf: DenseCrf
+
+    @property
+    def remark(self) -> str:
+        beside = ", beside the dense CRF, as that of dino" if self.crf.iterations else ""
+        return f"it takes some tenths of a second for each region of 3,000 patches{beside}."
 
     def memory(self, extents: Mapping[str, int]) -> int:
         patches = extents["patch_y"] * extents["patch_x"]

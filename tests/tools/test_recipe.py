@@ -16,7 +16,9 @@ from seedbed.params import Params
 from seedbed.tools.recipe_files import read_recipe
 from tests.support.recipes import FILES, RECIPES, recipe
 
-SWITCHES = {"voc6_quick": "classifier.linear.standardised"}  # a switch that a recipe selects, where it is not that of the others
+SWITCHES = dict.fromkeys(
+    ("quick", "voc6_quick"), "classifier.linear.standardised"
+)  # a switch that a recipe selects, where it is another than that of the others
 
 OWN = """\
 # Mine
