@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -60,3 +61,11 @@ def test_whether_features_are_read_is_what_the_method_says(name: str, small_meth
     _, others = example((37, 51), seed=1, alignment=Alignment.PADDED)
     reads = not np.array_equal(method.segment(image, patches), method.segment(image, others))
     assert method.needs_features is reads
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_time_of_a_crf_is_spoken_of_where_one_runs(name: str, small_method: Callable[[str, str], Any]) -> None:
+    method = small_method("superpixels", name)
+    without = dataclasses.replace(method, crf=dataclasses.replace(method.crf, iterations=0)) if hasattr(method, "crf") else method
+    assert "CRF" not in without.remark
+    assert ("CRF" in method.remark) == (name in ("dino", "merge", "ncut"))
