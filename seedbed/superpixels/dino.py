@@ -44,8 +44,8 @@ class Dino(superpixels.Method):
         if not self.crf.iterations:
             return ""
         return (
-            "nearly all of its time goes into the dense CRF: in a photograph of 375 x 500, at 20 iterations on one core, about 1.5 s for 10 "
-            "regions and 2.3 s for 100. crf.iterations: 0 skips the CRF."
+            "nearly all of its time goes into the dense CRF: in a photograph of 375 x 500, at 20 iterations on one core, about 1.5 s for "
+            "10 regions and 2.3 s for 100. crf.iterations: 0 skips the CRF."
         )
 
     def memory(self, extents: Mapping[str, int]) -> int:
