@@ -72,6 +72,7 @@ def described(method: Vit) -> list[npt.NDArray[np.float32]]:
         ("vit_tiny_patch16_224", 16),
         ("vit_small_patch14_reg4_dinov2", 14),
         ("vit_small_patch16_dinov3", 16),
+        ("vit_base_patch32_clip_quickgelu_224", 32),
         ("eva02_tiny_patch14_224", 14),
     ],
 )
@@ -129,7 +130,7 @@ def test_keys_of_an_image_of_any_size_are_those_of_its_patches_alone(architectur
 @pytest.mark.slow
 def test_every_name_on_the_page_is_one_that_timm_has_weights_for() -> None:
     rows = re.findall(r"\| `(\S+)` \| (\d+) \| (\d+) \|", (Path(__file__).parents[2] / "docs" / "weights.md").read_text(encoding="utf-8"))
-    assert len(rows) == 18
+    assert len(rows) == 21
     published = vars(transformer)["timm"].list_pretrained()
     for name, patch, width in rows:
         named = vit(architecture=name, patch_size=int(patch))

@@ -109,6 +109,11 @@ def dinov3(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return given
 
 
+def clip(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The image tower of CLIP in timm's names, with the projection that compares it with texts."""
+    return {**state, "head.weight": torch.rand(16, state["norm.weight"].numel())}
+
+
 PUBLISHED = {
     "vit_base_patch8_224.dino": dino,
     "vit_small_patch16_224.dino": dino,
@@ -116,6 +121,7 @@ PUBLISHED = {
     "vit_giant_patch14_dinov2.lvd142m": dinov2,
     "vit_small_patch14_reg4_dinov2.lvd142m": dinov2_registers,
     "vit_small_patch16_dinov3.lvd1689m": dinov3,
+    "vit_base_patch16_clip_quickgelu_224.openai": clip,
     "vit_small_patch16_dinov3_qkvb.lvd1689m": dinov3,
     "vit_small_plus_patch16_dinov3_qkvb.lvd1689m": dinov3,
 }
