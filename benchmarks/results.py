@@ -7,6 +7,7 @@ again. A seed is the one of every training, and of how images are divided to cho
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import re
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 from ruamel.yaml import YAML
 
-from seedbed.tools.recipe_files import find_block
+from seedbed.tools.recipe_files import find_block, read_recipe
 
 CHECKOUT = Path(__file__).parents[1]
 PAGE = CHECKOUT / "docs" / "results.md"
@@ -206,12 +207,12 @@ def run(place: Place, params: dict[str, Any], chosen: Sequence[str], *, name: st
     return report
 
 
-def compared(place: Place, source: Path, seeds: Sequence[int], sweep: Sequence[str], chosen: Sequence[str]) -> str:
+def compared(place: Place, source: Mapping[str, Any], seeds: Sequence[int], sweep: Sequence[str], chosen: Sequence[str]) -> str:
     """The table of several seeds or of several values."""
     reports, heads = [], []
     address, *values = sweep
     for given in values or seeds:
-        params: dict[str, Any] = YAML(typ="safe").load(source)
+        params = copy.deepcopy(dict(source))
         seeded(params, seeds[0] if values else int(given))
         if values:
             changed(params, address, YAML(typ="safe").load(str(given)))
@@ -220,12 +221,12 @@ def compared(place: Place, source: Path, seeds: Sequence[int], sweep: Sequence[s
     return markdown("what", heads, rows(reports), spread=not values and len(reports) > 1)
 
 
-def climbed(place: Place, source: Path, seeds: Sequence[int], chosen: Sequence[str]) -> str:
+def climbed(place: Place, source: Mapping[str, Any], seeds: Sequence[int], chosen: Sequence[str]) -> str:
     """The table of everything that a segmenter can learn from."""
     reports: dict[str, list[Mapping[str, Any]]] = {rung: [] for rung in LADDER}
     for seed in seeds:
         for rung, changes in LADDER.items():
-            params: dict[str, Any] = YAML(typ="safe").load(source)
+            params = copy.deepcopy(dict(source))
             params["segmenter"]["pseudo_masks"] = find_block(params, "segmenter.pseudo_masks", folder=CHECKOUT / "recipes")
             declared = figure(params, "evaluation.standard.threshold")
             for address, value in {**changes, "refinement.none.threshold": declared}.items():
@@ -235,14 +236,14 @@ def climbed(place: Place, source: Path, seeds: Sequence[int], chosen: Sequence[s
     return markdown("mIoU", [f"seed {seed}" for seed in seeds], rungs(reports), spread=len(seeds) > 1)
 
 
-def compare_superpixels(place: Place, source: Path, seeds: Sequence[int], names: Sequence[str], chosen: Sequence[str]) -> str:
+def compare_superpixels(place: Place, source: Mapping[str, Any], seeds: Sequence[int], names: Sequence[str], chosen: Sequence[str]) -> str:
     """The table of methods of superpixels: what they are like, and what a segmenter learns that grows its labels in them."""
     lines = [["superpixels", *(words for words, _ in OF_SUPERPIXELS)]]
     lines.append(["---"] * len(lines[0]))
     for name in names:
         reports = []
         for seed in seeds:
-            params: dict[str, Any] = YAML(typ="safe").load(source)
+            params = copy.deepcopy(dict(source))
             block = SUPERPIXELS[name]["superpixels.method"]
             params["superpixels"][block] = find_block(params, f"superpixels.{block}", folder=CHECKOUT / "recipes")
             for address, value in SUPERPIXELS[name].items():
@@ -259,7 +260,9 @@ def compare_superpixels(place: Place, source: Path, seeds: Sequence[int], names:
 def main() -> None:
     """Run and tell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--params", type=Path, default=CHECKOUT / "params.yaml", help="what to run")
+    sources = parser.add_mutually_exclusive_group()
+    sources.add_argument("--params", type=Path, default=CHECKOUT / "params.yaml", help="what to run")
+    sources.add_argument("--recipe", help="a recipe to run instead")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument("--sweep", nargs="+", metavar=("PARAMETER", "VALUE"), help="values of a parameter, with the first seed")
@@ -271,14 +274,16 @@ def main() -> None:
     options = parser.parse_args()
     if options.write:
         place_of(options.write)
-    place = Place(options.folder)
+    place, source = Place(options.folder), YAML(typ="safe").load(options.params)
+    if options.recipe:
+        source = read_recipe(options.recipe, folder=CHECKOUT / "recipes").plain()
     if options.ladder:
-        text = climbed(place, options.params, options.seeds, options.stages or stages())
+        text = climbed(place, source, options.seeds, options.stages or stages())
     elif options.superpixels is not None:
         names = options.superpixels or list(SUPERPIXELS)
-        text = compare_superpixels(place, options.params, options.seeds, names, options.stages or stages())
+        text = compare_superpixels(place, source, options.seeds, names, options.stages or stages())
     else:
-        text = compared(place, options.params, options.seeds, options.sweep or [""], options.stages or stages())
+        text = compared(place, source, options.seeds, options.sweep or [""], options.stages or stages())
     print(text)
     if options.write:
         written(options.write, text)

@@ -17,7 +17,7 @@ from seedbed.tools.recipe_files import read_recipe
 from tests.support.recipes import FILES, RECIPES, recipe
 
 SWITCHES = dict.fromkeys(
-    ("quick", "voc6_quick"), "classifier.linear.standardised"
+    ("quick", "shapes_quick", "voc6_quick"), "classifier.linear.standardised"
 )  # a switch that a recipe selects, where it is another than that of the others
 
 OWN = """\
@@ -83,7 +83,8 @@ def test_a_recipe_is_laid_once_and_leaves_what_it_does_not_name(checkout: Path, 
     before = comments(checkout), YAML(typ="safe").load(checkout)
     done = recipe(name)
     assert done.exit_code == 0, done.output
-    assert "dataset.method: shapes -> " in done.output and done.output.endswith("next: run `seedbed plan`, then `dvc repro`\n")
+    assert ("dataset.method: shapes -> " in done.output) == (name != "shapes_quick")
+    assert done.output.endswith("next: run `seedbed plan`, then `dvc repro`\n")
     Params.read(checkout).check()
     address = SWITCHES.get(name, "cams.multiscale.flip")
     switch = address.rpartition(".")[2]
