@@ -99,7 +99,7 @@ def faults(module: str) -> list[Fault]:
                 after = f"({after})"
             if _is_none(after, text[starts[node.lineno - 1] : begin], text[end:]):
                 continue
-            if ast.dump(ast.parse(after)) != ast.dump(ast.parse(before.strip() if isinstance(node, ast.expr) else before)):
+            if ast.dump(ast.parse(after)) != ast.dump(ast.parse(f"({before})" if isinstance(node, ast.expr) else before)):
                 found.append(Fault(module, node.lineno, begin, end, before, after, lines[node.lineno - 1].strip()))
     return list(dict.fromkeys(found))
 

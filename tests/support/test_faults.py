@@ -23,7 +23,7 @@ from tests.support.one_by_one import exchange
         ("seedbed/cams/multiscale.py", "self.flip", "(False)"),
         ("seedbed/cams/multiscale.py", "self.scales", "(self.scales[:1])"),
         ("seedbed/segmenter/region_growing.py", "method.foreground", "(method.background)"),
-        ("seedbed/segmenter/region_growing.py", "highest_R > thresholds_R", "(highest_R >= thresholds_R)"),
+        ("seedbed/algorithms/label_growing.py", "highest_R > thresholds_R", "(highest_R >= thresholds_R)"),
         ("seedbed/scoring/metrics.py", "true + predicted - hit", "(true + predicted + hit)"),
         ("seedbed/superpixels/dino.py", "left[members] = False", "pass"),
     ],
