@@ -281,6 +281,11 @@ def test_a_slot_without_a_dep_is_found(broken: BrokenCopy) -> None:
     assert broken.new(pipeline_laws.data_deps_are_complete) == ['stage classifier: add "- data/${classifier.maps.regions}.zarr" to deps']
 
 
+def test_another_view_without_a_dep_is_found(broken: BrokenCopy) -> None:
+    broken.replace("params.yaml", "views: {} # the same", "views: {mirrored: features} # the same")
+    assert broken.new(pipeline_laws.data_deps_are_complete) == ['stage cams: add "- data/${cams.views.mirrored}.zarr" to deps']
+
+
 def test_labels_without_a_dep_and_without_charts_are_found(broken: BrokenCopy) -> None:
     broken.replace("params.yaml", "labels: {seeds: seeds,", "labels: {first: seeds, seeds: seeds,")
     assert broken.new(pipeline_laws.data_deps_are_complete) == ['stage evaluation: add "- data/${evaluation.labels.first}.zarr" to deps']
