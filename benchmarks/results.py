@@ -80,6 +80,22 @@ SUPERPIXELS: dict[str, dict[str, Any]] = {  # methods with some 12 superpixels i
     "lsc": {"superpixels.method": "lsc", "superpixels.lsc.region_size": 60, **FEATURELESS},
     "felzenszwalb": {"superpixels.method": "felzenszwalb", "superpixels.felzenszwalb.scale": 600, **FEATURELESS},
 }
+ALONE = {"segmenter.light.foreground": 1, "segmenter.light.background": 1, "segmenter.maps.regions": "none"}  # nothing grows
+LIGHT: dict[str, dict[str, Any]] = {  # what a light segmenter can be, and the parameters that say so
+    "as in the recipe": {},
+    "linear": {"segmenter.light.head.widths": []},
+    "convolutions of 3 x 3": {"segmenter.light.head.kernel": 3, "segmenter.light.head.widths": [64]},
+    "told where patches lie": {"segmenter.light.head.coordinates": True},
+    "every cell weighs the same": {"segmenter.light.balanced": False},
+    "absent classes may grow": {"segmenter.light.present_only": False},
+    "nothing grows": ALONE,
+    "trained on masks": {**ALONE, "segmenter.light.balanced": False, "segmenter.maps.labels": "refinement"},
+}
+OF_LIGHT: tuple[tuple[str, str], ...] = (
+    ("predictions, mIoU", "predictions.miou"),
+    ("after the CRF, mIoU", "predictions_crf.miou"),
+    ("boundary mIoU", "predictions_crf.boundary_miou"),
+)
 OF_SUPERPIXELS: tuple[tuple[str, str], ...] = (  # what, in words, and the figure's address
     ("count", "superpixels.mean_count"),
     ("achievable accuracy", "superpixels.achievable_segmentation_accuracy"),
@@ -236,22 +252,33 @@ def climbed(place: Place, source: Mapping[str, Any], seeds: Sequence[int], chose
     return markdown("mIoU", [f"seed {seed}" for seed in seeds], rungs(reports), spread=len(seeds) > 1)
 
 
-def compare_superpixels(place: Place, source: Mapping[str, Any], seeds: Sequence[int], names: Sequence[str], chosen: Sequence[str]) -> str:
-    """The table of methods of superpixels: what they are like, and what a segmenter learns that grows its labels in them."""
-    lines = [["superpixels", *(words for words, _ in OF_SUPERPIXELS)]]
+def compare_variants(
+    place: Place,
+    source: Mapping[str, Any],
+    seeds: Sequence[int],
+    variants: Mapping[str, Mapping[str, Any]],
+    figures: Sequence[tuple[str, str]],
+    chosen: Sequence[str],
+) -> str:
+    """A line for every variant, with the mean and spread of its figures over seeds.
+
+    variants: by name, the parameters that make it; figures: what, in words, and the figure's address.
+    """
+    lines = [["", *(words for words, _ in figures)]]
     lines.append(["---"] * len(lines[0]))
-    for name in names:
+    for name, changes in variants.items():
         reports = []
         for seed in seeds:
             params = copy.deepcopy(dict(source))
-            block = SUPERPIXELS[name]["superpixels.method"]
-            params["superpixels"][block] = find_block(params, f"superpixels.{block}", folder=CHECKOUT / "recipes")
-            for address, value in SUPERPIXELS[name].items():
+            for address, value in changes.items():
+                family, _, setting = address.partition(".")
+                if setting == "method":
+                    params[family][value] = find_block(params, f"{family}.{value}", folder=CHECKOUT / "recipes")
                 changed(params, address, value)
             seeded(params, seed)
             reports.append(run(place, params, chosen, name=f"seed {seed}, {name}"))
-        found = [np.array([figure(report, address) for report in reports], np.float64) for _, address in OF_SUPERPIXELS]
-        digits = [1, *[3] * (len(found) - 1)]
+        found = [np.array([figure(report, address) for report in reports], np.float64) for _, address in figures]
+        digits = [1 if "count" in words else 3 for words, _ in figures]
         spreads = ["" if len(seeds) == 1 or one.std(ddof=1) < 5e-4 else f" ± {one.std(ddof=1):.3f}" for one in found]
         lines.append([name, *(f"{one.mean():.{each}f}{spread}" for one, each, spread in zip(found, digits, spreads, strict=True))])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -268,6 +295,7 @@ def main() -> None:
     kinds.add_argument("--sweep", nargs="+", metavar=("PARAMETER", "VALUE"), help="values of a parameter, with the first seed")
     kinds.add_argument("--ladder", action="store_true", help="train on class maps, on masks, and by region growing")
     kinds.add_argument("--superpixels", nargs="*", choices=list(SUPERPIXELS), help="grow in superpixels of these methods, or of all")
+    kinds.add_argument("--light", nargs="*", choices=list(LIGHT), help="light segmenters of these kinds, or of all; see --recipe")
     parser.add_argument("--stages", nargs="+", default=[], help="run these alone, where the others have been run")
     parser.add_argument("--folder", type=Path, default=CHECKOUT / "build" / "results", help="where to run")
     parser.add_argument("--write", default="", metavar="NAME", help="put the table between such marks in docs/results.md")
@@ -281,7 +309,11 @@ def main() -> None:
         text = climbed(place, source, options.seeds, options.stages or stages())
     elif options.superpixels is not None:
         names = options.superpixels or list(SUPERPIXELS)
-        text = compare_superpixels(place, source, options.seeds, names, options.stages or stages())
+        variants = {name: SUPERPIXELS[name] for name in names}
+        text = compare_variants(place, source, options.seeds, variants, OF_SUPERPIXELS, options.stages or stages())
+    elif options.light is not None:
+        variants = {name: LIGHT[name] for name in options.light or LIGHT}
+        text = compare_variants(place, source, options.seeds, variants, OF_LIGHT, options.stages or stages())
     else:
         text = compared(place, source, options.seeds, options.sweep or [""], options.stages or stages())
     print(text)
