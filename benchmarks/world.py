@@ -141,7 +141,6 @@ def judge_classifier(params: Params, world: World, *, seed: int | None, device: 
     method, maps_of = params.method(classifier.Method), params.method(cams.Method)
     settings, judged_split = params.settings(classifier.Settings), params.settings(predictions.Settings).split
     assert isinstance(method, classifier.NetworkMethod), "the world is learned from images"
-    assert isinstance(method, segmenter.NetworkMethod), "the world is learned from images"
     network = trained(
         partial(method.learner, len(world.index.class_names)),
         world.samples(settings.split, with_truth=False),

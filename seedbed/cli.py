@@ -419,6 +419,8 @@ def export_model(
     program.check(file, size)
     furthest = program.export(program.join(trained.load(), describers), file, size=size)
     print(f"{file}: from RGB in [0, 1] (batch, 3, height, width) to logits of every pixel, within {furthest:.1g} of the network's")
+    if len(describers) > 1:
+        print(f"of {len(describers)} views of an image, which `seedbed predict` averages, it has the first")
 
 
 @app.command()

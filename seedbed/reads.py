@@ -83,7 +83,7 @@ class Patches:
 
 @dataclass(frozen=True)
 class Views:
-    """Features of images by every kind of them, for a method that may not use any."""
+    """Features of images, one entry for each kind; none for a method that uses none."""
 
     features: Sequence[Artifact]
 

@@ -47,7 +47,7 @@ class PatchFeatures:
     """
 
     values: npt.NDArray[np.float32]  # (patch_y, patch_x, channel)
-    patch_size: int  # edge, in pixels of the image as it was resized or padded
+    patch_size: int  # edge, in pixels of the image, which may have been resized or padded to a whole number of patches
     alignment: Alignment
 
     @classmethod

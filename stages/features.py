@@ -23,7 +23,8 @@ def main(run: Run) -> None:
     check_slots(run.stage, settings, method)
     data, pretraining = run.open("dataset"), run.open_slot(settings.pretraining)
     network = FeatureNetwork(method, run.place(method).device, pretraining, settings.scale, settings.mirrored)
-    whole = {"patch_size": network.patch_size, "alignment": method.alignment}
+    network.check(run.stage)
+    whole = {"patch_size": network.patch_size, "alignment": method.alignment, "mirrored": settings.mirrored}
     images, extents = data.usable if method.describes_images else (), network.extents(data.max_size)
     run.per_image(method, describe, network, run.images(data), image_ids=images, extents=extents, whole=whole)
 

@@ -35,7 +35,7 @@ def main(run: Run) -> None:
     check_learned(run.stage, method, settings.features, settings.segmenter, learned, inputs=trained.made_by.inputs)
     views = run.views(run.open_slot(settings.features), run.open_slots(settings.views))
     sizes = (data.num_classes, *(one.lengths["channel"] for one in views[:1]))
-    network: TrainedNetwork[SegmentationNetwork | PatchSegmenter] = TrainedNetwork(learned, sizes, trained, run.device)
+    network: TrainedNetwork[SegmentationNetwork | PatchSegmenter] = TrainedNetwork(learned, sizes, trained, run.place(method).device)
     reads, extents = (run.images(data), Views(views), network), method.extents(data.max_size)
     run.per_image(method, predict, method, *reads, image_ids=data.split(settings.split), extents=extents)
 

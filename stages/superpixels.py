@@ -26,7 +26,7 @@ def main(run: Run) -> None:
     check_slots(run.stage, settings, method)
     data, features = run.open("dataset"), run.open_slot(settings.features)
     if features is not None:
-        check_features(method.name, features.name, method=features.made_by.method)
+        check_features(f"{run.kind}.{method.name}", features.name, method=features.made_by.method)
     made = run.per_image(method, segment, method, run.images(data), Patches(features), run.place(method), image_ids=data.usable)
     result_warnings.warn_of_single_superpixels(made)
 

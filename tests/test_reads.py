@@ -15,7 +15,7 @@ EXTENTS = {"y": 7, "x": 9, "class": 3, "map_y": 4, "map_x": 5, "patch_y": 2, "pa
 
 def test_features_that_are_not_wanted_are_one_patch_without_channels(tmp_path: Path) -> None:
     values = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
-    whole = {"patch_size": 4, "alignment": Alignment.RESIZED}
+    whole = {"patch_size": 4, "alignment": Alignment.RESIZED, "mirrored": False}
     features = published("features", tmp_path, [{"ids": "a", "size": (7, 9), "patches": values}], whole=whole, extents=EXTENTS)
     wanted, unwanted = Patches(features), Patches(None)
     assert np.array_equal(wanted["a"].values, values) and wanted.key("a") == features.key("a") != ""

@@ -57,8 +57,8 @@ class Batch:
 class PatchView:
     """The patches of one image, and its maps on a grid of cells."""
 
-    patches_1Dyx: Tensor
-    rows: npt.NDArray[np.float32]  # (Y, y): what each row of cells takes of rows of patches; no tensor, so that no precision lowers it
+    vectors: npt.NDArray[np.float32]  # (D, y, x); no tensor, as the next two, so that no lower precision rounds it before the network does
+    rows: npt.NDArray[np.float32]  # (Y, y): what each row of cells takes of rows of patches
     columns: npt.NDArray[np.float32]  # (X, x): the same for columns
     labels_1K: Tensor  # 0 or 1; background at index 0
     maps_1YX: Mapping[str, Tensor]  # int64, by name
@@ -74,7 +74,7 @@ class PatchView:
         rows, columns = sample.patches.interpolation((height, width), grid)
         maps = {name: cv2.resize(one, grid[::-1], interpolation=cv2.INTER_NEAREST_EXACT) for name, one in sample.maps.items()}
         return cls(
-            patches_1Dyx=torch.from_numpy(sample.patches.values).permute(2, 0, 1)[None],
+            vectors=np.moveaxis(sample.patches.values, -1, 0),
             rows=rows,
             columns=columns,
             labels_1K=torch.from_numpy(sample.labels)[None],
@@ -84,7 +84,7 @@ class PatchView:
     def to(self, device: torch.device) -> PatchView:
         """The same view on a device, in the types that networks and losses take."""
         return PatchView(
-            patches_1Dyx=self.patches_1Dyx.to(device),
+            vectors=self.vectors,
             rows=self.rows,
             columns=self.columns,
             labels_1K=self.labels_1K.to(device).float(),

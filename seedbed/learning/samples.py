@@ -65,7 +65,7 @@ class Described:
 
 
 class DescribedSamples(Entries[Described]):
-    """Features of images with their labels and maps, read one at a time. With several kinds of features, an image is a sample by each."""
+    """Features of images with their labels and maps, read one at a time. Each kind of features gives a sample of its own."""
 
     def __init__(self, data: Artifact, features: Sequence[Artifact], ids: Sequence[str], *, maps: Mapping[str, Artifact]) -> None:
         """maps: artifact that holds each map, by the name of its array."""

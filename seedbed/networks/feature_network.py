@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,9 +14,10 @@ from seedbed.algorithms.resizing import resize
 from seedbed.errors import ParamsError
 from seedbed.methods import identity
 from seedbed.store.artifact import Artifact
-from seedbed.types import Alignment, Entry, Image, PatchFeatures, Size
+from seedbed.types import Alignment, Entry, Image, PatchFeatures, Size, cells
 
 _LOADED: dict[str, Any] = {}
+TOLERANCE = 1e-4  # of the pixels that a patch covers, because a scale may be a rounded fraction
 
 
 @dataclass(frozen=True)
@@ -30,18 +30,24 @@ class FeatureNetwork:
     scale: float = 1.0  # by which images are resized first
     mirrored: bool = False  # whether they are mirrored first
 
-    def __post_init__(self) -> None:
+    def check(self, stage: str) -> None:
+        """Refuse ways of showing images that the method does not allow.
+
+        stage: whose parameters they are.
+        """
+        if not self.method.describes_images:
+            return
         covered = self.method.patch_size / self.scale
-        if covered % 1:
+        if abs(covered - round(covered)) > TOLERANCE * covered or covered < 1:
             raise ParamsError(
-                "params.yaml: features.scale",
+                f"params.yaml: {stage}.scale",
                 found=f"{self.scale:g}, with which a patch of {self.method.patch_size} covers {covered:.4g} pixels",
                 expected="a whole number of pixels",
                 do="correct one of the two",
             )
         if self.mirrored and self.method.alignment is not Alignment.RESIZED:
             raise ParamsError(
-                "params.yaml: features.mirrored",
+                f"params.yaml: {stage}.mirrored",
                 found=f"True for features.{self.method.name}, which pads images at one side",
                 expected="False, or a method that resizes them",
                 do="correct one of the two",
@@ -50,7 +56,7 @@ class FeatureNetwork:
     @property
     def patch_size(self) -> int:
         """Edge of a patch, in pixels of the image as it is."""
-        edge: int = round(self.method.patch_size / self.scale)
+        edge: int = max(1, round(self.method.patch_size / self.scale))
         return edge
 
     def extents(self, max_size: Size) -> dict[str, int]:
@@ -62,8 +68,13 @@ class FeatureNetwork:
         return extents
 
     def _resized(self, size: Size) -> Size:
-        """The size that images of a size are shown in; as large, at least, as patches that cover them."""
-        height, width = (math.ceil(length * self.scale) for length in size)
+        """The size that images of a size are shown in: that of whole patches, where the method would resize them to these anyway."""
+        if self.scale == 1:
+            return size
+        if self.method.alignment is Alignment.RESIZED:
+            rows, columns = cells(size, self.patch_size)
+            return rows * self.method.patch_size, columns * self.method.patch_size
+        height, width = (-(-length * self.method.patch_size // self.patch_size) for length in size)
         return height, width
 
     def key(self, image_id: str) -> str:

@@ -20,7 +20,7 @@ from seedbed.types import Image, Size
 
 N = TypeVar("N", bound=nn.Module)
 RGB_FLOATS = 3 * 4  # bytes
-_LOADED: dict[tuple[str, str], Any] = {}  # by artifact and device
+_LOADED: dict[tuple[str, tuple[int, ...], str], Any] = {}  # by artifact, sizes and device
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class TrainedNetwork(Generic[N]):
 
     def load(self) -> N:
         """The network on its device, in evaluation mode."""
-        place = (self.artifact.digest, self.device)
+        place = (self.artifact.digest, self.sizes, self.device)
         if place not in _LOADED:
             builder: Any = self.method
             _LOADED.clear()  # keep only one in memory

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from seedbed.methods import parameters
 from seedbed.networks.contracts import PatchSegmenter, SegmentationNetwork, State
 
-SMALLEST_DEVIATION = 1e-6  # a channel that varies less says nothing
+SMALLEST_DEVIATION = 1e-6  # a channel that varies less is left as it is: what is new in another image must not count a million times
 
 
 @parameters
@@ -65,7 +65,8 @@ class PatchHead(PatchSegmenter):
         channels: `mean` and `deviation` (D).
         """
         self.mean.copy_(channels["mean"])
-        self.deviation.copy_(channels["deviation"].clamp(min=SMALLEST_DEVIATION))
+        deviation = channels["deviation"]
+        self.deviation.copy_(deviation.where(deviation > SMALLEST_DEVIATION, 1.0))
 
     def forward(self, patches_BDyx: Tensor) -> Tensor:
         """Logits (B, 1 + K, y, x)."""
@@ -83,16 +84,16 @@ def _locate(values_BDyx: Tensor) -> Tensor:
     return torch.stack(torch.meshgrid(*axes, indexing="ij")).expand(batch, 2, rows, columns)
 
 
-class WholeSegmenter(SegmentationNetwork):
-    """What describes patches, and what labels them, as one network."""
+class JoinedSegmenter(SegmentationNetwork):
+    """What describes patches, and the head that labels them, as one network."""
 
-    def __init__(self, describes: nn.Module, labels: PatchSegmenter) -> None:
-        """describes: from images (B, C, Y, X) to vectors (B, D, y, x)."""
+    def __init__(self, describer: nn.Module, head: PatchSegmenter) -> None:
+        """describer: from images (B, C, Y, X) to vectors (B, D, y, x)."""
         super().__init__()
-        self.describes = describes
-        self.labels = labels
+        self.describer = describer
+        self.head = head
 
     def forward(self, images_BCYX: Tensor) -> Tensor:
         """Logits (B, 1 + K, y, x)."""
-        logits: Tensor = self.labels(self.describes(images_BCYX))
+        logits: Tensor = self.head(self.describer(images_BCYX))
         return logits

@@ -105,7 +105,7 @@ class PatchVectors(nn.Module):
     def __init__(self, network: PatchNetwork, *, patch_size: int, scale: float, centred: bool) -> None:
         """scale: by which images are resized first; a patch covers a whole number of their pixels."""
         super().__init__()
-        self.network, self.patch_size, self.covered, self.centred = network, patch_size, round(patch_size / scale), centred
+        self.network, self.patch_size, self.covered, self.centred = network, patch_size, max(1, round(patch_size / scale)), centred
         if network.components is not None:
             self.register_buffer("origin", torch.from_numpy(network.components.mean))
             self.register_buffer("directions", torch.from_numpy(network.components.directions))
@@ -114,7 +114,8 @@ class PatchVectors(nn.Module):
         """Vectors of an image's patches."""
         rows, columns = cells((images_BCYX.shape[-2], images_BCYX.shape[-1]), self.covered)
         size = rows * self.patch_size, columns * self.patch_size
-        resized = functional.interpolate(images_BCYX, size=size, mode="bicubic", align_corners=False).clamp(0, 1)
+        smooth = self.covered != self.patch_size  # as where images are resized before they are described
+        resized = functional.interpolate(images_BCYX, size=size, mode="bicubic", align_corners=False, antialias=smooth).clamp(0, 1)
         values_ByxD: Tensor = self.network(resized)
         if self.centred:
             values_ByxD = values_ByxD - values_ByxD.mean(dim=(1, 2), keepdim=True)

@@ -45,13 +45,13 @@ class InitialTrunk:
 
 
 class Part(Protocol):
-    """Something that a training is given."""
+    """One thing that a training is given."""
 
     def key(self, image_id: str) -> str:
         """Its identity, the same for all images."""
 
     def state(self) -> State:
-        """It itself."""
+        """Its tensors, by name."""
 
 
 @dataclass(frozen=True)

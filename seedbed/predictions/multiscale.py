@@ -28,6 +28,7 @@ from seedbed.types import Image, PatchFeatures, Probabilities, cells
 
 @method
 class Multiscale(predictions.Method):
+    uses_gpu: ClassVar[bool] = True
     saves_memory: ClassVar[str] = "lower its scales, or let images be smaller: dataset.max_size, with dataset.larger: shrink"
 
     scales: Annotated[tuple[Scale, ...], Field(min_length=1)]  # factors by which the image is resized for the network

@@ -14,8 +14,9 @@ from typing import Any, get_type_hints
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from seedbed.errors import ParamsError, join_names, nearest
+from seedbed.errors import ArtifactError, ParamsError, join_names, nearest
 from seedbed.methods import Method
+from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import NONE, SCHEMAS, find_kind
 
 CLASSIFIER = "classifier"
@@ -36,6 +37,8 @@ class Slot:
         return core_schema.no_info_after_validator_function(self._check, handler(source))
 
     def _check(self, named: str | Mapping[str, str]) -> str | Mapping[str, str]:
+        if isinstance(named, Mapping) and (odd := [slot for slot in named if not WORD.fullmatch(slot)]):
+            raise ValueError(f"names of small letters, digits and _, unlike {odd[0]!r}")
         for name in named.values() if isinstance(named, Mapping) else (named,):
             if name != NONE and find_kind(name) not in self.kinds:
                 raise ValueError(self.expected + (f", or {NONE!r}" if self.optional or self.when else ""))
@@ -135,17 +138,17 @@ def check_judged(slots: Mapping[str, str], labels: Mapping[str, str], *, taken: 
         )
 
 
-def check_features(superpixels: str, features: str, *, method: str) -> None:
+def check_features(needs: str, features: str, *, method: str) -> None:
     """Refuse features that describe nothing.
 
-    superpixels: the method that needs them; features: the stage that makes them; method: of that stage.
+    needs: the stage and method that need them; features: the stage that makes them; method: of that stage.
     """
     if method == NONE:
         raise ParamsError(
             f"params.yaml: {features}.method",
             found=repr(method),
-            expected=f"one that describes images, because superpixels.{superpixels} needs features",
-            do="select one, or superpixels that need none",
+            expected=f"one that describes images, because {needs} needs features",
+            do=f"select one, or a method of {needs.partition('.')[0]} that needs none",
         )
 
 
@@ -167,6 +170,51 @@ def check_learned(stage: str, method: Any, features: str, learner: str, learned:
         known = [name for name in inputs if name != NONE and find_kind(name) == "features"]
         expected = f"features that {learner} has learned from: {join_names(known)}"
         raise ParamsError(f"params.yaml: {stage}.features", found=repr(features), expected=expected, do="correct one of the two")
+
+
+def check_view(where: str, view: str, described: Sequence[Any], features: str, expected: Sequence[Any]) -> None:
+    """Refuse another view of the images that is not by the same network.
+
+    where: the slot; view: what it names; described: what made it; features: the features that it stands beside; expected: what made those.
+    """
+    if described != expected or view == features:
+        raise ParamsError(
+            where,
+            found=repr(view),
+            expected=f"other features than {features}, of the same method with the same parameters",
+            do="let the two sections differ in scale and mirrored alone",
+        )
+
+
+def join_views(stage: str, features: Artifact | None, more: Mapping[str, Artifact]) -> list[Artifact]:
+    """Features, if there are any, and others that the same network made of the same images, shown to it in another way.
+
+    more: others, by their slot among the views.
+    """
+    if features is None:
+        return []
+    for slot, other in more.items():
+        check_view(f"params.yaml: {stage}.views.{slot}", other.name, _made_by(other), features.name, _made_by(features))
+    return [features, *more.values()]
+
+
+def _made_by(artifact: Artifact) -> list[Any]:
+    """What made an artifact of features, but for how it was shown the images."""
+    made_by = artifact.made_by
+    return [made_by.method, made_by.parameters, {name: digest for name, digest in made_by.inputs.items() if name != "dataset"}]
+
+
+def check_versions(opened: Mapping[str, Artifact]) -> None:
+    """Refuse artifacts of which one was made from another version of another."""
+    for artifact in opened.values():
+        for source, digest in artifact.made_by.inputs.items():
+            if source in opened and opened[source].digest != digest:
+                raise ArtifactError(
+                    str(artifact.path),
+                    found=f"an artifact made from a different data/{source}.zarr",
+                    expected="the present one",
+                    do="run `dvc repro`",
+                )
 
 
 def find_wrong_splits(named: Mapping[str, str], labelled: Mapping[str, bool]) -> Iterator[ParamsError]:

@@ -21,7 +21,7 @@ from typing import Any, NoReturn, TypeVar
 import cv2
 import numpy as np
 
-from seedbed.errors import USER_ERROR, ArtifactError, MachineError, ParamsError, SeedbedError, join_names, of_system
+from seedbed.errors import USER_ERROR, MachineError, SeedbedError, join_names, of_system
 from seedbed.images import Images
 from seedbed.methods import Method, identity
 from seedbed.params import Params, rebuild
@@ -33,7 +33,7 @@ from seedbed.run.interruption import Interrupted
 from seedbed.run.machine import Machine, Place
 from seedbed.run.progress import Progress
 from seedbed.run.shards import Compute, Shard, Work
-from seedbed.run.slots import check_maps, find_wrong_splits
+from seedbed.run.slots import check_maps, check_versions, find_wrong_splits, join_views
 from seedbed.store import raw
 from seedbed.store.artifact import Artifact, MadeBy, open_artifact
 from seedbed.store.entries import Computation, put, put_weights, shard_name
@@ -102,17 +102,10 @@ class Run:
         return Machine(device, devices=self.devices or max(1, _count_gpus(device == "cuda")), readers=self.workers)
 
     def open(self, name: str) -> Artifact:
-        """Open an earlier stage's artifact; refused if it was made from another version of an artifact that is open already."""
+        """Open an earlier stage's artifact; refused if it or one that is open was made from another version of the other."""
         opened = open_artifact(name)
-        for source, digest in opened.made_by.inputs.items():
-            if source in self.opened and self.opened[source].digest != digest:
-                raise ArtifactError(
-                    str(opened.path),
-                    found=f"an artifact made from a different data/{source}.zarr",
-                    expected="the present one",
-                    do="run `dvc repro`",
-                )
         self.opened[name] = opened
+        check_versions(self.opened)
         return opened
 
     def open_slot(self, name: str) -> Artifact | None:
@@ -128,17 +121,7 @@ class Run:
 
         more: others, by their slot among the views.
         """
-        if features is None:
-            return []
-        for slot, other in more.items():
-            if _made_by(other) != _made_by(features):
-                raise ParamsError(
-                    f"params.yaml: {self.stage}.views.{slot}",
-                    found=repr(other.name),
-                    expected=f"features of the method of {features.name}, with the same parameters",
-                    do="let the two sections differ in scale and mirrored alone",
-                )
-        return [features, *more.values()]
+        return join_views(self.stage, features, more)
 
     def images(self, data: Artifact) -> Images:
         """Open the images of a data set."""
@@ -321,11 +304,6 @@ class Run:
     def _measure_speed(self, started: float, computed: int) -> dict[str, Any]:
         """What to remember about the speed of a run; empty if it computed nothing."""
         return {"computed": computed, "seconds": round(time.monotonic() - started, 3), "workers": self.workers} if computed else {}
-
-
-def _made_by(artifact: Artifact) -> list[Any]:
-    """The method that made an artifact, with its parameters."""
-    return [artifact.made_by.method, artifact.made_by.parameters]
 
 
 def _find_methods(reads: Sequence[Any]) -> list[Method]:

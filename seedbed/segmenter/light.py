@@ -5,7 +5,8 @@ superpixels in every step, as those of `region_growing` do. With thresholds of 1
 
 Paper: none; growing and the balanced loss are those of the Seoul National University dissertation of 2022, chapter 3.
 
-Differs from the paper: it has no such network; the learning rate, how many layers there are and what they see are parameters.
+Differs from the paper: there a whole network learns, from images. Where an image has several kinds of features (`segmenter.views`), each
+is a sample of its own, so `epochs` and `batch_size` count images once for each kind.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 @method
 class Light(segmenter.Method[Described]):
     needs_features: ClassVar[bool] = True
+    saves_memory: ClassVar[str] = "raise the micro_batches of its training, lower its batch_size, or raise its stride"
     maps: ClassVar[tuple[str, ...]] = ("labels", "regions", "confidence")
 
     head: Head
@@ -121,9 +123,10 @@ class LightLearner(Learner[PatchHead, PatchBatch]):
 
     def answer(self, view: PatchView) -> Tensor:
         """Logarithms of probabilities (1, 1 + K, Y, X) of cells."""
-        logits_1Kyx: Tensor = self.network(view.patches_1Dyx)
-        rows_Yy, columns_Xx = (torch.from_numpy(one).to(logits_1Kyx.device) for one in (view.rows, view.columns))
-        with torch.autocast(logits_1Kyx.device.type, enabled=False):
+        device = self.network.mean.device
+        vectors_Dyx, rows_Yy, columns_Xx = (torch.from_numpy(one).to(device) for one in (view.vectors, view.rows, view.columns))
+        logits_1Kyx: Tensor = self.network(vectors_Dyx[None])
+        with torch.autocast(device.type, enabled=False):
             return (rows_Yy @ logits_1Kyx.float() @ columns_Xx.T).log_softmax(dim=1)
 
     def _labels(self, view: PatchView) -> Tensor:

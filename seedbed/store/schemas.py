@@ -142,7 +142,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "pretraining": Schema(1, "Weights of a transformer that learned from the images alone, or none.", LOG, weights=True),
     "features": Schema(
-        3,
+        4,
         "One vector per patch of every image.",
         {
             **PER_IMAGE,
@@ -152,6 +152,7 @@ SCHEMAS: dict[str, Schema] = {
             "alignment": Array(
                 (), "str", "", "resized: patches cover equal parts of the image; padded: the last row and column reach beyond its border"
             ),
+            "mirrored": Array((), "bool", False, "whether the network saw the image mirrored; patches lie where they do without"),
         },
     ),
     "superpixels": Schema(

@@ -14,7 +14,7 @@ from seedbed.errors import ParamsError, WeightsError
 from seedbed.images import LARGEST_SIDE, SMALLEST_SIDE
 from seedbed.networks.contracts import SegmentationNetwork
 from seedbed.networks.feature_network import FeatureNetwork
-from seedbed.networks.patch_head import WholeSegmenter
+from seedbed.networks.patch_head import JoinedSegmenter
 from seedbed.store import files
 from seedbed.types import Size
 
@@ -46,11 +46,12 @@ def join(network: Any, describers: Sequence[FeatureNetwork]) -> SegmentationNetw
         whole: SegmentationNetwork = network
         return whole
     [first, *_] = describers
-    describes = first.exportable()
-    if describes is None:
-        expected = "features of a network, neither mirrored nor with components that are fitted to each image"
-        raise ParamsError("seedbed export-model", found=f"features.{first.method.name}", expected=expected, do="use other features")
-    return WholeSegmenter(describes, network).eval()
+    describer = first.exportable()
+    if describer is None:
+        found = f"{'mirrored images' if first.mirrored else 'patches'} that features.{first.method.name} describes"
+        expected = "features of a network, of images that are not mirrored, and without components that are fitted to each image"
+        raise ParamsError("seedbed export-model", found=found, expected=expected, do="use other features")
+    return JoinedSegmenter(describer, network).eval()
 
 
 def check(file: Path, size: Size | None) -> None:

@@ -153,7 +153,7 @@ def describe_first_run(plan: list[StagePlan], params: Params) -> str:
     trained = [one.stage for one in plan if SCHEMAS[find_kind(one.stage)].weights and hasattr(_load_method(one.stage, params), "training")]
     drawn = params.method_name("dataset") == "shapes" and not any(one.other_parameters for one in plan)
     took = f"With these parameters that took {TOOK}." if drawn else "How long that takes is known when it has run once."
-    trains = f"; {' and '.join(trained)} train a network" if trained else ""
+    trains = f"; {' and '.join(trained)} train{'s' if len(trained) == 1 else ''} a network" if trained else ""
     return f"Nothing has run here yet. `dvc repro` runs {len(plan)} stages{images}{trains}. {took}"
 
 

@@ -27,9 +27,10 @@ from seedbed.report import drawing
 from seedbed.report.export import encode_mask, encode_png
 from seedbed.report.palette import Palette, make_palette
 from seedbed.run import memory
+from seedbed.run.slots import check_learned, check_slots, check_versions, join_views
 from seedbed.store import files
 from seedbed.store.artifact import Artifact, open_artifact
-from seedbed.store.schemas import NONE
+from seedbed.store.schemas import NONE, find_kind
 from seedbed.types import IGNORE, Image, LabelMap, Probabilities, Size
 
 MARK = ("Software", "seedbed predict")  # a note in every PNG file that is written; files without it are never overwritten
@@ -107,26 +108,26 @@ class Model:
 
 def open_segmenter(params: Params, device: str) -> tuple[TrainedNetwork[Any], list[FeatureNetwork]]:
     """Open the network that the pipeline predicts with, and what describes patches, in each way, where it labels those."""
-    settings, data = params.settings(predictions.Settings), open_artifact("dataset")
+    settings, chosen, data = params.settings(predictions.Settings), params.method(predictions.Method), open_artifact("dataset")
+    check_slots("predictions", settings, chosen)
     artifact = open_artifact(settings.segmenter)
     method: segmenter.Method[Any] = _rebuild(segmenter.Method, artifact)
-    if not method.needs_features:
-        return TrainedNetwork(method, (data.num_classes,), artifact, device), []
-    views = [name for name in (settings.features, *settings.views.values()) if name != NONE]
-    trained = TrainedNetwork[Any](method, (data.num_classes, open_artifact(views[0]).lengths["channel"]), artifact, device)
-    return trained, [_open_describer(name, params, device) for name in views]
+    check_learned("predictions", chosen, settings.features, settings.segmenter, method, inputs=artifact.made_by.inputs)
+    more = {slot: open_artifact(name) for slot, name in settings.views.items() if name != NONE}
+    views = join_views("predictions", None if settings.features == NONE else open_artifact(settings.features), more)
+    check_versions({one.name: one for one in (data, artifact, *views)})
+    trained = TrainedNetwork[Any](method, (data.num_classes, *(one.lengths["channel"] for one in views[:1])), artifact, device)
+    return trained, [_open_describer(one, device) for one in views]
 
 
-def _open_describer(name: str, params: Params, device: str) -> FeatureNetwork:
-    """What has described the patches of the images, for others.
-
-    name: of its artifact.
-    """
-    described, settings = open_artifact(name), params.of_stage(name).settings(features.Settings)
+def _open_describer(described: Artifact, device: str) -> FeatureNetwork:
+    """What has described the patches of the images, for others."""
     method = _rebuild(features.Method, described)
-    scale = method.patch_size / int(described.array("patch_size"))
-    pretraining = open_artifact(settings.pretraining) if method.pretrained else None
-    return FeatureNetwork(method, device, pretraining, scale, settings.mirrored)
+    pretraining = next((open_artifact(name) for name in described.made_by.inputs if find_kind(name) == "pretraining"), None)
+    if pretraining is not None:
+        check_versions({one.name: one for one in (described, pretraining)})
+    scale, mirrored = method.patch_size / int(described.array("patch_size")), bool(described.array("mirrored"))
+    return FeatureNetwork(method, device, pretraining, scale, mirrored)
 
 
 def _rebuild(contract: type[M], artifact: Artifact) -> M:

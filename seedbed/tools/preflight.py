@@ -14,7 +14,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from seedbed import cams, classifier, dataset, evaluation, features, predictions, pretraining, segmenter, superpixels
+from seedbed import cams, classifier, dataset, evaluation, features, predictions, pretraining, segmenter
 from seedbed.dataset import Preview
 from seedbed.errors import ArtifactError, ParamsError, SeedbedError, nearest
 from seedbed.learning.contract import LabelledMethod
@@ -22,7 +22,7 @@ from seedbed.methods import Method, blocks, identity
 from seedbed.networks.feature_network import FeatureNetwork
 from seedbed.params import Params
 from seedbed.run import memory, slots
-from seedbed.run.slots import CLASSIFIER, check_features, check_judged, check_learned, check_maps, find_wrong_splits, list_named
+from seedbed.run.slots import CLASSIFIER, check_features, check_judged, check_learned, check_maps, check_view, find_wrong_splits, list_named
 from seedbed.scoring.judgement import TAKEN
 from seedbed.store.artifact import Artifact, open_artifact
 from seedbed.store.records import FOLDER
@@ -77,6 +77,7 @@ def check_slots(params: Params) -> None:
         slots.check_slots(section, settings, method)
         if isinstance(method, LabelledMethod):
             check_maps(section, method.wanted_maps, getattr(settings, "maps", {}))
+        _check_described(section, settings, method, params)
         if (kind := find_kind(section)) in CHECKS:
             CHECKS[kind](section, params)
 
@@ -93,11 +94,28 @@ def _read_settings(stage: str, params: Params) -> Any:
     return params.of_stage(stage).settings(module.Settings) if hasattr(module, "Settings") else None
 
 
+def _check_described(section: str, settings: Any, method: Method, params: Params) -> None:
+    """Refuse features that describe nothing, and other views that are not by the same network."""
+    named = list_named(settings) if settings is not None else {}
+    own = named.get("features", NONE)
+    for slot, name in named.items():
+        if name in params.sections() and find_kind(name) == "features":
+            check_features(f"{find_kind(section)}.{method.name}", name, method=params.method_name(name))
+            if slot != "features" and own in params.sections():
+                views = [
+                    (one.method(features.Method), one.settings(features.Settings).pretraining) for one in map(params.of_stage, (name, own))
+                ]
+                described, expected = ([one.name, identity(one), pretrained] for one, pretrained in views)
+                check_view(f"params.yaml: {section}.{slot}", name, described, own, expected)
+
+
 def _read_describer(stage: str, params: Params) -> FeatureNetwork:
     """What describes images, without weights; refused where images cannot be shown to it as they are to be."""
     own = params.of_stage(stage)
     settings = own.settings(features.Settings)
-    return FeatureNetwork(own.method(features.Method), "cpu", None, settings.scale, settings.mirrored)
+    describer = FeatureNetwork(own.method(features.Method), "cpu", None, settings.scale, settings.mirrored)
+    describer.check(stage)
+    return describer
 
 
 def _check_segmenter(stage: str, params: Params) -> None:
@@ -116,13 +134,6 @@ def _check_segmenter(stage: str, params: Params) -> None:
 def _check_evaluation(stage: str, params: Params) -> None:
     settings = params.of_stage(stage).settings(evaluation.Settings)
     check_judged(settings.slots, settings.labels, taken=TAKEN)
-
-
-def _check_superpixels(stage: str, params: Params) -> None:
-    own = params.of_stage(stage)
-    described = own.settings(superpixels.Settings).features
-    if described in params.sections():
-        check_features(own.method(superpixels.Method).name, described, method=params.method_name(described))
 
 
 def _check_features(stage: str, params: Params) -> None:
@@ -165,7 +176,6 @@ def _check_predictions(stage: str, params: Params) -> None:
 CHECKS: Mapping[str, Callable[[str, Params], None]] = {  # by kind; each is called with a section and all
     "segmenter": _check_segmenter,
     "evaluation": _check_evaluation,
-    "superpixels": _check_superpixels,
     "features": _check_features,
     "cams": _check_cams,
     "predictions": _check_predictions,

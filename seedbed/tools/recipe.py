@@ -6,6 +6,7 @@ A recipe gives every value of what it selects, so the previous content of params
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from seedbed.errors import ParamsError, join_names, nearest
@@ -124,7 +125,7 @@ def _say_weights(recipe: Recipe) -> Iterator[str]:
     sources = list(dict.fromkeys(_find_weights(recipe.sections)))  # each once
     if downloaded := [name for source, name in sources if source == "hub"]:
         yield f"weights are downloaded when they are first used: {join_names(downloaded)}; docs/weights.md says how to use files instead"
-    for file in (name for source, name in sources if source == "file"):
+    for file in (name for source, name in sources if source == "file" and not Path(name).exists()):
         yield f"set initial_weights.file to your copy of {file}, and initial_weights.sha256 to its digest"
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from seedbed import methods
+from seedbed.networks.feature_network import FeatureNetwork
 from seedbed.types import Alignment, Image, PatchFeatures, cells
 
 AVAILABLE = methods.list_available("features")
@@ -93,18 +94,18 @@ def test_drawn_weights_are_the_same_in_every_process_and_cost_no_draws(name: str
     assert all(torch.equal(value, drawn[1][key]) for key, value in drawn[0].items())
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.5, 2.0])
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_exported_describes_alike(name: str, small_method: Callable[[str, str], Any]) -> None:
+def test_what_is_exported_describes_alike(name: str, scale: float, small_method: Callable[[str, str], Any]) -> None:
     """An image of whole patches exactly; of others, bytes are not rounded when the image is resized."""
-    method = small_method("features", name)
-    network = method.network()
-    exported = method.exportable(network, scale=1)
-    assert (exported is None) == (network is None)
+    describer = FeatureNetwork(small_method("features", name), "cpu", None, scale)
+    exported = describer.exportable()
+    assert (exported is None) == (describer.load() is None)
     if exported is None:
         return
-    for image, patches in zip(images(), method.describe(images(), network.eval(), device="cpu"), strict=True):
+    for image, patches in zip(images(), describer.describe(images()), strict=True):
         with torch.inference_mode():
-            found = exported(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255)
-        whole = all(length % method.patch_size == 0 for length in image.shape[:2])
-        scale = float(np.abs(patches.values).max())
-        assert found[0].permute(1, 2, 0).numpy() == pytest.approx(patches.values, abs=(1e-5 if whole else 2e-2) * scale)
+            found = exported(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255)[0].permute(1, 2, 0).numpy()
+        whole = scale == 1 and all(length % describer.patch_size == 0 for length in image.shape[:2])
+        differs = np.linalg.norm(found - patches.values) / np.linalg.norm(patches.values)
+        assert differs < (1e-5 if whole else 0.1), (name, scale, image.shape, differs)

@@ -166,7 +166,7 @@ def describe(tmp_path: Path, write_dataset: Callable[..., Artifact]) -> Callable
             rows.append({"ids": image, "patches": vectors, "patch_grid": cells(size, 8), "size": size})
             of_pixels.append({"ids": image, "size": size, "labels": np.full(size, values[image])})
         extents = {**data.extents, "patch_y": 5, "patch_x": 4, "channel": 3}
-        features = published("features", folder, rows, extents=extents, whole={"patch_size": 8, "alignment": "padded"})
+        features = published("features", folder, rows, extents=extents, whole={"patch_size": 8, "alignment": "padded", "mirrored": False})
         return Described(data, features, published("seeds", folder, of_pixels, extents=data.extents))
 
     return make

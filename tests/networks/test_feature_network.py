@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import torch
 from seedbed.algorithms.resizing import resize
 from seedbed.errors import ParamsError
 from seedbed.networks.feature_network import FeatureNetwork
-from seedbed.types import Alignment
+from seedbed.types import Alignment, cells
 from tests.support.learning import published
 from tests.support.oracles import photograph
 
@@ -63,7 +62,7 @@ def test_patches_of_resized_images_cover_less_or_more(
     assert (patches.patch_size, patches.values.shape[:2], patches.alignment) == (edge, grid, Alignment.RESIZED)
     assert network.extents((37, 58)) == {"patch_y": grid[0], "patch_x": grid[1], "channel": method.num_channels}
     assert network.patch_size == edge
-    size = (math.ceil(37 * scale), math.ceil(58 * scale))
+    size = (37, 58) if scale == 1 else (16 * grid[0], 16 * grid[1])  # whole patches, at once
     shown = resize(image, size, interpolation="antialiased_cubic")
     [expected] = method.describe([shown], network.load(), device="cpu")
     assert np.array_equal(patches.values, expected.values)
@@ -84,8 +83,22 @@ def test_how_images_cannot_be_shown(small_method: Callable[[str, str], Any]) -> 
     method, padded = small_method("features", "vit"), small_method("features", "texture")
     expected = r"features.scale: found 0.75, with which a patch of 16 covers 21.33 pixels; expected a whole number of pixels; correct one"
     with pytest.raises(ParamsError, match=expected):
-        FeatureNetwork(method, "cpu", None, 0.75)
-    expected = "features.mirrored: found True for features.texture, which pads images at one side; expected False, or a method that resizes"
+        FeatureNetwork(method, "cpu", None, 0.75).check("features")
+    expected = (
+        "features_other.mirrored: found True for features.texture, which pads images at one side; expected False, or a method that resizes"
+    )
     with pytest.raises(ParamsError, match=expected):
-        FeatureNetwork(padded, "cpu", None, 1.0, True)
-    FeatureNetwork(padded, "cpu", None, 2.0)
+        FeatureNetwork(padded, "cpu", None, 1.0, True).check("features_other")
+    FeatureNetwork(padded, "cpu", None, 2.0).check("features")
+    FeatureNetwork(small_method("features", "none"), "cpu", None, 2.0, True).check("features")
+
+
+@pytest.mark.parametrize(("scale", "edge"), [(2.3333333, 6), (0.56, 25), (14.0, 1)])
+def test_a_scale_may_be_a_rounded_fraction(scale: float, edge: int, small_method: Callable[[str, str], Any]) -> None:
+    method = dataclasses.replace(small_method("features", "vit"), patch_size=14)
+    network = FeatureNetwork(method, "cpu", None, scale)
+    network.check("features")
+    assert network.patch_size == edge
+    for length in range(1, 200):
+        grid = cells((length, 3 * length), edge)
+        assert network.extents((length, 3 * length)) == {"patch_y": grid[0], "patch_x": grid[1], "channel": method.num_channels}

@@ -70,7 +70,7 @@ def from_classifier(content: dict[str, Any], *, network: str = "test_resnet", st
         (
             lambda content: content["features"].update(method="none"),
             "params.yaml: features.method: found 'none'; expected one that describes images, because superpixels.dino needs features; "
-            "select one, or superpixels that need none",
+            "select one, or a method of superpixels that needs none",
         ),
         (
             lambda content: content["classifier"].update(maps={"regions": "superpixels"}),
@@ -272,4 +272,49 @@ def test_views_are_features_too_and_only_for_who_learns_from_them() -> None:
         content["segmenter"]["views"] = {"mirrored": "superpixels"}
 
     with pytest.raises(ParamsError, match=r"params.yaml: segmenter.views: found .*; expected an artifact of the kind features, or 'none'"):
+        check_slots(params(edit))
+
+
+@pytest.mark.parametrize("section", ["classifier", "cams", "segmenter", "predictions"])
+def test_features_that_describe_nothing_are_refused_whoever_needs_them(section: str) -> None:
+    def edit(content: dict[str, Any]) -> None:
+        of_features(content)
+        content["superpixels"] |= {"method": "slic", "features": "none", "slic": block("superpixels", "slic")}
+        content["features"]["method"] = "none"
+        only(content, "dataset", "features", section)
+
+    with pytest.raises(
+        ParamsError, match=rf"features.method: found 'none'; expected one that describes images, because {section}\.\w+ needs"
+    ):
+        check_slots(params(edit))
+
+
+def test_another_view_is_by_the_same_network_and_has_a_name_that_dvc_can_read() -> None:
+    def edit(content: dict[str, Any], *, name: str = "other", **changes: Any) -> None:
+        of_features(content)
+        content["features_other"] = copy.deepcopy(content["features"]) | changes
+        content["cams"]["views"] = {name: "features_other"}
+
+    check_slots(params(partial(edit, scale=2)))
+    with pytest.raises(
+        ParamsError, match=r"cams.views.other: found 'features_other'; expected other features than features, of the same method"
+    ):
+        check_slots(params(partial(edit, texture={"patch_size": 8, "num_directions": 8, "reach": 0.5, "texture_weight": 0})))
+
+    def twice(content: dict[str, Any]) -> None:
+        of_features(content)
+        content["cams"]["views"] = {"other": "features"}
+
+    with pytest.raises(ParamsError, match=r"cams.views.other: found 'features'; expected other features than features"):
+        check_slots(params(twice))
+    with pytest.raises(ParamsError, match=r"cams.views: found .*; expected names of small letters, digits and _, unlike 'a.b'"):
+        check_slots(params(partial(edit, name="a.b")))
+
+
+@pytest.mark.parametrize(("setting", "value"), [("scale", 0.75), ("mirrored", True)])
+def test_how_images_cannot_be_shown_is_told_of_its_own_section(setting: str, value: Any) -> None:
+    def edit(content: dict[str, Any]) -> None:
+        content["features_other"] = copy.deepcopy(content["features"]) | {setting: value}
+
+    with pytest.raises(ParamsError, match=rf"^params.yaml: features_other.{setting}: found {value}"):
         check_slots(params(edit))

@@ -79,8 +79,8 @@ def test_features_of_no_network_cannot_be_exported(light: Project, tmp_path: Pat
     project.run("features", "superpixels", "seeds", "segmenter")
     done = said(project, "export-model", str(tmp_path / "model.pt2"), "--size", "64", "80")
     expected = (
-        "error: seedbed export-model: found features.texture; expected features of a network, neither mirrored nor with components that "
-        "are fitted to each image; use other features\n"
+        "error: seedbed export-model: found patches that features.texture describes; expected features of a network, of images that are "
+        "not mirrored, and without components that are fitted to each image; use other features\n"
     )
     assert (done.status, done.error) == (2, expected) and not (tmp_path / "model.pt2").exists()
 
@@ -157,7 +157,36 @@ def test_views_are_made_by_the_same_network(light: Project, tmp_path: Path) -> N
         change_params(project, stage, views={"other": "features_other"})
         done = project.command(stage)
         expected = (
-            f"error: params.yaml: {stage}.views.other: found 'features_other'; expected features of the method of features, with the same "
-            "parameters; let the two sections differ in scale and mirrored alone"
+            f"error: params.yaml: {stage}.views.other: found 'features_other'; expected other features than features, of the same method "
+            "with the same parameters; let the two sections differ in scale and mirrored alone"
         )
         assert done.returncode == 2 and expected in done.stderr
+
+
+def test_features_that_are_newer_than_the_segmenter_are_refused(light: Project, tmp_path: Path) -> None:
+    project = light.copy_to(tmp_path / "project")
+    change_params(project, "features", mirrored=True)
+    said_before = said(project, "predict", "data/raw/shapes/images/val_0000.png", "--to", str(tmp_path / "one"), "--device", "cpu")
+    assert said_before.status == 0, "what was made counts, not what is wanted"
+    project.run("features")
+    found = "found an artifact made from a different data/features.zarr; expected the present one; run `dvc repro`"
+    expected = f"error: data/segmenter.zarr: {found}\n"
+    done = project.command("predictions")
+    assert done.returncode == 2 and done.stderr.endswith(expected)
+    for command in (["predict", "data/raw/shapes/images/val_0000.png", "--device", "cpu"], ["export-model", str(tmp_path / "a.pt2")]):
+        done_again = said(project, *command)
+        assert (done_again.status, done_again.error) == (2, expected)
+
+
+def test_who_predicts_what_is_checked_by_commands_too(light: Project, tmp_path: Path) -> None:
+    project = light.copy_to(tmp_path / "project")
+    change_params(project, "predictions", features="none")
+    expected = (
+        "error: params.yaml: predictions.features: found 'none'; expected an artifact of the kind features, because the selected method "
+        "labels features; correct one of the two\n"
+    )
+    command = ["predict", "data/raw/shapes/images/val_0000.png", "--device", "cpu"]
+    assert (said(project, *command).status, said(project, *command).error) == (2, expected)
+    change_params(project, "predictions", method="multiscale")
+    done = said(project, *command)
+    assert done.status == 2 and "found 'multiscale'; expected one for features, from which segmenter.light has learned" in done.error

@@ -183,7 +183,7 @@ def test_maps_of_absent_classes_take_no_room(tmp_path: Path) -> None:
 def test_patches_know_their_grid_and_how_it_lies_on_the_image(tmp_path: Path, alignment: Alignment) -> None:
     values = np.arange(2 * 1 * 2, dtype=np.float32).reshape(2, 1, 2)
     rows = [{"ids": "tall", "size": (7, 3), "patches": values}, {"ids": "wide", "size": (3, 9), "patches": np.ones((1, 3, 2))}]
-    whole = {"patch_size": 4, "alignment": alignment}
+    whole = {"patch_size": 4, "alignment": alignment, "mirrored": False}
     features = published("features", tmp_path / "data", rows, whole=whole, extents=EXTENTS)
     assert read_patches(features, "tall").patch_size == 4 and read_patches(features, "tall").alignment is alignment
     assert np.array_equal(read_patches(features, "tall").values, values)

@@ -105,7 +105,7 @@ def write_run(
         "features": ([{**row, **grid} for row in rows], {"patch_y": 3, "patch_x": 4, "channel": 5}),
     }
     for name in only:
-        whole = {"patch_size": 2, "alignment": "resized"} if name == "features" else None
+        whole = {"patch_size": 2, "alignment": "resized", "mirrored": False} if name == "features" else None
         published(name, folder, columns[name][0], whole=whole, extents=columns[name][1])
     return root
 

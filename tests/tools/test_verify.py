@@ -346,7 +346,7 @@ def test_an_artifact_that_was_made_from_another(finished: Project, tmp_path: Pat
 EXTENTS = {"y": 40, "x": 48, "class": 3, "map_y": 4, "map_x": 5, "patch_y": 3, "patch_x": 4, "channel": 2}
 EXTENTS |= {"predicted": 4, "kind": 2, "other_kind": 2, "threshold": 1, "thing_size": 2, "size_bound": 1}
 SIZES = {"a": (5, 7), "b": (6, 4)}  # a: cat, b: dog
-ALIGNED = {"patch_size": 3, "alignment": "padded"}
+ALIGNED = {"patch_size": 3, "alignment": "padded", "mirrored": False}
 Small = Callable[..., list[str]]
 
 
