@@ -19,7 +19,7 @@ from PIL import Image as PillowImage
 
 from seedbed import evaluation, features, images, predictions, segmenter
 from seedbed.errors import DataError, MachineError, ParamsError, SeedbedError
-from seedbed.methods import Method
+from seedbed.methods import Method, identity
 from seedbed.networks.feature_network import FeatureNetwork
 from seedbed.networks.inference import TrainedNetwork
 from seedbed.params import Params, rebuild
@@ -117,12 +117,17 @@ def open_segmenter(params: Params, device: str) -> tuple[TrainedNetwork[Any], li
     views = join_views("predictions", None if settings.features == NONE else open_artifact(settings.features), more)
     check_versions({one.name: one for one in (data, artifact, *views)})
     trained = TrainedNetwork[Any](method, (data.num_classes, *(one.lengths["channel"] for one in views[:1])), artifact, device)
-    return trained, [_open_describer(one, device) for one in views]
+    return trained, [_open_describer(one, params.of_stage(one.name), device) for one in views]
 
 
-def _open_describer(described: Artifact, device: str) -> FeatureNetwork:
-    """What has described the patches of the images, for others."""
-    method = _rebuild(features.Method, described)
+def _open_describer(described: Artifact, params: Params, device: str) -> FeatureNetwork:
+    """What has described the patches of the images, for others.
+
+    params: of the stage that did, which say where files of weights lie.
+    """
+    method, present = _rebuild(features.Method, described), params.method(features.Method)
+    if present.name == method.name and identity(present) == identity(method):
+        method = present
     pretraining = next((open_artifact(name) for name in described.made_by.inputs if find_kind(name) == "pretraining"), None)
     if pretraining is not None:
         check_versions({one.name: one for one in (described, pretraining)})

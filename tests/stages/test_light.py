@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from seedbed.images import Images
+from seedbed.networks.transformer import Tokens
 from seedbed.params import Params
 from seedbed.reads import read_entry, read_patches, read_probabilities
 from seedbed.store.artifact import open_artifact
@@ -190,3 +193,15 @@ def test_who_predicts_what_is_checked_by_commands_too(light: Project, tmp_path: 
     change_params(project, "predictions", method="multiscale")
     done = said(project, *command)
     assert done.status == 2 and "found 'multiscale'; expected one for features, from which segmenter.light has learned" in done.error
+
+
+def test_weights_of_features_lie_where_the_parameters_say(light: Project, tmp_path: Path) -> None:
+    """What lies in an artifact says which weights they are, not where."""
+    project, file = light.copy_to(tmp_path / "project"), tmp_path / "weights.safetensors"
+    torch.manual_seed(1)
+    safetensors.torch.save_file(Tokens("test_vit", patch_size=16).trunk.state_dict(), file)
+    block = project.params()["features"]["vit"]
+    weights = {"source": "file", "file": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    change_params(project, "features", vit=block | {"initial_weights": weights})
+    project.run("features", "superpixels", "seeds", "segmenter", "predictions")
+    check_predicted(project, tmp_path)
