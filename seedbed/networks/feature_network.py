@@ -38,7 +38,7 @@ class FeatureNetwork:
         if not self.method.describes_images:
             return
         covered = self.method.patch_size / self.scale
-        if abs(covered - round(covered)) > TOLERANCE * covered or covered < 1:
+        if abs(covered - round(covered)) > TOLERANCE * covered:
             raise ParamsError(
                 f"params.yaml: {stage}.scale",
                 found=f"{self.scale:g}, with which a patch of {self.method.patch_size} covers {covered:.4g} pixels",

@@ -93,7 +93,14 @@ def test_how_images_cannot_be_shown(small_method: Callable[[str, str], Any]) -> 
     FeatureNetwork(small_method("features", "none"), "cpu", None, 2.0, True).check("features")
 
 
-@pytest.mark.parametrize(("scale", "edge"), [(2.3333333, 6), (0.56, 25), (14.0, 1)])
+@pytest.mark.parametrize("scale", [0.56007, 14.002, 16.0])
+def test_a_scale_is_no_other_fraction(scale: float, small_method: Callable[[str, str], Any]) -> None:
+    method = dataclasses.replace(small_method("features", "vit"), patch_size=14)
+    with pytest.raises(ParamsError, match="expected a whole number of pixels"):
+        FeatureNetwork(method, "cpu", None, scale).check("features")
+
+
+@pytest.mark.parametrize(("scale", "edge"), [(2.3333333, 6), (0.56, 25), (0.56003, 25), (14.0, 1)])
 def test_a_scale_may_be_a_rounded_fraction(scale: float, edge: int, small_method: Callable[[str, str], Any]) -> None:
     method = dataclasses.replace(small_method("features", "vit"), patch_size=14)
     network = FeatureNetwork(method, "cpu", None, scale)
