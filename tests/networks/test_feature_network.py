@@ -109,3 +109,15 @@ def test_a_scale_may_be_a_rounded_fraction(scale: float, edge: int, small_method
     for length in range(1, 200):
         grid = cells((length, 3 * length), edge)
         assert network.extents((length, 3 * length)) == {"patch_y": grid[0], "patch_x": grid[1], "channel": method.num_channels}
+
+
+def test_padded_images_of_half_the_size_keep_their_grid(small_method: Callable[[str, str], Any]) -> None:
+    method = dataclasses.replace(small_method("features", "texture"), patch_size=4)
+    [patches] = FeatureNetwork(method, "cpu", None, 0.5).describe([photograph((37, 58))])
+    assert (patches.patch_size, patches.values.shape[:2], patches.alignment) == (8, (5, 8), Alignment.PADDED)
+
+
+def test_mirrored_images_are_described_but_not_exported(small_method: Callable[[str, str], Any]) -> None:
+    network = FeatureNetwork(small_method("features", "vit"), "cpu", None, 1.0, True)
+    network.check("features")
+    assert network.exportable() is None

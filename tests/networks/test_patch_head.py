@@ -59,3 +59,7 @@ def test_the_whole_describes_and_then_labels() -> None:
     describes, labels = nn.Conv2d(3, 3, kernel_size=2, stride=2), head()
     images = torch.rand(1, 3, 8, 6)
     assert torch.equal(JoinedSegmenter(describes, labels)(images), labels(describes(images)))
+
+
+def test_whatever_the_kernel_every_patch_is_labelled() -> None:
+    assert {tuple(head(kernel=kernel)(torch.rand(1, 3, 4, 5)).shape) for kernel in (1, 3, 5, 7)} == {(1, 3, 4, 5)}
