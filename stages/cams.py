@@ -8,7 +8,7 @@ from seedbed.networks.contracts import ClassifierNetwork
 from seedbed.networks.inference import TrainedNetwork
 from seedbed.reads import Labels, TrainedHead, Views
 from seedbed.run import result_warnings
-from seedbed.run.slots import check_learned, check_slots
+from seedbed.run.slots import check_learned, check_slots, join_views
 from seedbed.run.stage import Run, run_stage
 from seedbed.store.schemas import Columns
 
@@ -36,7 +36,7 @@ def main(run: Run) -> None:
     data, trained = run.open("dataset"), run.open(settings.classifier)
     learned = run.rebuild_trained(classifier.Method, trained)
     check_learned(run.stage, method, settings.features, settings.classifier, learned, inputs=trained.made_by.inputs)
-    views = run.views(run.open_slot(settings.features), run.open_slots(settings.views))
+    views = join_views(run.stage, run.open_slot(settings.features), run.open_slots(settings.views))
     sees: TrainedNetwork[ClassifierNetwork] | TrainedHead = (
         TrainedHead(trained) if method.needs_features else TrainedNetwork(learned, (data.num_classes,), trained, run.device)
     )

@@ -7,7 +7,7 @@ from seedbed.images import Images
 from seedbed.networks.contracts import PatchSegmenter, SegmentationNetwork
 from seedbed.networks.inference import TrainedNetwork
 from seedbed.reads import Views
-from seedbed.run.slots import check_learned, check_slots
+from seedbed.run.slots import check_learned, check_slots, join_views
 from seedbed.run.stage import Run, run_stage
 from seedbed.store.schemas import Columns
 
@@ -33,7 +33,7 @@ def main(run: Run) -> None:
     data, trained = run.open("dataset"), run.open(settings.segmenter)
     learned = run.rebuild_trained(segmenter.Method, trained)
     check_learned(run.stage, method, settings.features, settings.segmenter, learned, inputs=trained.made_by.inputs)
-    views = run.views(run.open_slot(settings.features), run.open_slots(settings.views))
+    views = join_views(run.stage, run.open_slot(settings.features), run.open_slots(settings.views))
     sizes = (data.num_classes, *(one.lengths["channel"] for one in views[:1]))
     network: TrainedNetwork[SegmentationNetwork | PatchSegmenter] = TrainedNetwork(learned, sizes, trained, run.place(method).device)
     reads, extents = (run.images(data), Views(views), network), method.extents(data.max_size)

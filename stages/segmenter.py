@@ -6,7 +6,7 @@ from seedbed.learning.samples import ChannelStatistics, DescribedSamples, Sample
 from seedbed.networks.start import Given
 from seedbed.report import export
 from seedbed.report.export import PLOTS
-from seedbed.run.slots import check_slots
+from seedbed.run.slots import check_slots, join_views
 from seedbed.run.stage import Run, run_stage
 
 
@@ -16,7 +16,7 @@ def main(run: Run) -> None:
     method = run.params.method(segmenter.Method)
     check_slots(run.stage, settings, method)
     data, start = run.open("dataset"), run.open_slot(settings.start)
-    views = run.views(run.open_slot(settings.features), run.open_slots(settings.views))
+    views = join_views(run.stage, run.open_slot(settings.features), run.open_slots(settings.views))
     maps, images = run.maps(method.wanted_maps, settings.maps), data.learnable(settings.split)
     given = Given({"features": ChannelStatistics(views[0], images)}) if views else Given.start(method.trunk, start)
     samples = DescribedSamples(data, views, images, maps=maps) if views else Samples(data, run.images(data), images, maps=maps)

@@ -22,7 +22,7 @@ from seedbed import features
 from seedbed.methods import method
 from seedbed.networks.backbones import check_source, initialise
 from seedbed.networks.convolutional import FrozenTrunk, JoinedStages
-from seedbed.networks.patch_vectors import PatchVectors, Reduction, describe_patches
+from seedbed.networks.patch_vectors import Reduction, describe_patches, export_vectors
 from seedbed.types import Alignment, Image, PatchFeatures
 
 
@@ -59,9 +59,7 @@ class Cnn(features.Method):
         return JoinedStages(self.backbone.build(), stages=self.stages, unit=self.unit, patch_size=self.patch_size)
 
     def exportable(self, network: JoinedStages, *, scale: float) -> nn.Module | None:
-        if self.components.count and network.components is None:
-            return None  # components of each image by itself
-        return PatchVectors(network, patch_size=self.patch_size, scale=scale, centred=self.centred)
+        return export_vectors(network, patch_size=self.patch_size, scale=scale, centred=self.centred, components=self.components)
 
     def describe(self, images: Sequence[Image], network: JoinedStages, *, device: str) -> list[PatchFeatures]:
         return describe_patches(

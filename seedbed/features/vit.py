@@ -23,7 +23,7 @@ from torch import nn
 from seedbed import features
 from seedbed.methods import method
 from seedbed.networks.backbones import check_source
-from seedbed.networks.patch_vectors import PatchVectors, Reduction, describe_patches
+from seedbed.networks.patch_vectors import Reduction, describe_patches, export_vectors
 from seedbed.networks.transformer import Transformer, find_width
 from seedbed.networks.weights import InitialWeights
 from seedbed.types import Alignment, Image, PatchFeatures
@@ -65,9 +65,7 @@ class Vit(features.Method):
         return Transformer(self.architecture, patch_size=self.patch_size, what=self.what, block=self.block)
 
     def exportable(self, network: Transformer, *, scale: float) -> nn.Module | None:
-        if self.components.count and network.components is None:
-            return None  # components of each image by itself
-        return PatchVectors(network, patch_size=self.patch_size, scale=scale, centred=self.centred)
+        return export_vectors(network, patch_size=self.patch_size, scale=scale, centred=self.centred, components=self.components)
 
     def describe(self, images: Sequence[Image], network: Transformer, *, device: str) -> list[PatchFeatures]:
         return describe_patches(

@@ -124,6 +124,13 @@ class PatchVectors(nn.Module):
         return values_ByxD.permute(0, 3, 1, 2)
 
 
+def export_vectors(network: PatchNetwork, *, patch_size: int, scale: float, centred: bool, components: Reduction) -> PatchVectors | None:
+    """The module that describes as `describe_patches` does; None where components are those of each image by itself."""
+    if components.count and network.components is None:
+        return None
+    return PatchVectors(network, patch_size=patch_size, scale=scale, centred=centred)
+
+
 def _resize(image: Image, patch_size: int) -> Image:
     rows, columns = cells((image.shape[0], image.shape[1]), patch_size)
     size = columns * patch_size, rows * patch_size

@@ -33,7 +33,7 @@ from seedbed.run.interruption import Interrupted
 from seedbed.run.machine import Machine, Place
 from seedbed.run.progress import Progress
 from seedbed.run.shards import Compute, Shard, Work
-from seedbed.run.slots import check_maps, check_versions, find_wrong_splits, join_views
+from seedbed.run.slots import check_maps, check_versions, find_wrong_splits
 from seedbed.store import raw
 from seedbed.store.artifact import Artifact, MadeBy, open_artifact
 from seedbed.store.entries import Computation, put, put_weights, shard_name
@@ -115,13 +115,6 @@ class Run:
     def open_slots(self, names: Mapping[str, str]) -> dict[str, Artifact]:
         """The artifacts that several slots name, but for those that say none."""
         return {slot: self.open(name) for slot, name in names.items() if name != NONE}
-
-    def views(self, features: Artifact | None, more: Mapping[str, Artifact]) -> list[Artifact]:
-        """Features, if there are any, and others that the same network made of the same images, shown to it in another way.
-
-        more: others, by their slot among the views.
-        """
-        return join_views(self.stage, features, more)
 
     def images(self, data: Artifact) -> Images:
         """Open the images of a data set."""

@@ -1,4 +1,4 @@
-"""A small network over features that are computed already: it is trained in a minute, and the network behind the features never runs.
+"""A small network over features that are computed already: it is trained in minutes, and the network behind the features never runs.
 
 It labels patches; their logits are brought to a grid of cells, where the labels are. These are masks, or seeds that grow into whole
 superpixels in every step, as those of `region_growing` do. With thresholds of 1 nothing grows, nor are superpixels read.
@@ -87,7 +87,8 @@ class Light(segmenter.Method[Described]):
         return LightLearner(network, self)
 
 
-def _view(sample: Described, random: np.random.Generator, *, stride: int) -> PatchView:  # noqa: ARG001 (an image has one view)
+def _view(sample: Described, _: np.random.Generator, *, stride: int) -> PatchView:
+    """The one view that there is of a sample."""
     return PatchView.of(sample, stride)
 
 

@@ -10,11 +10,10 @@ from torch import nn
 from seedbed.networks.patch_head import JoinedSegmenter, PatchHead
 
 
-def head(**changes: object) -> PatchHead:
+def head(*, widths: tuple[int, ...] = (6,), kernel: int = 1, coordinates: bool = False) -> PatchHead:
     """A network of 3 channels and 2 classes."""
     torch.manual_seed(0)
-    options: dict[str, object] = {"widths": (6,), "kernel": 1, "coordinates": False, **changes}
-    return PatchHead(3, 2, **options).eval()  # type: ignore[arg-type]
+    return PatchHead(3, 2, widths=widths, kernel=kernel, coordinates=coordinates).eval()
 
 
 def test_without_hidden_layers_it_is_a_linear_layer_of_standardised_channels() -> None:

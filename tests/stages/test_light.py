@@ -13,13 +13,15 @@ import torch
 from seedbed.images import Images
 from seedbed.networks.transformer import Tokens
 from seedbed.params import Params
-from seedbed.reads import read_entry, read_patches, read_probabilities
+from seedbed.reads import read_entry, read_patches
 from seedbed.store.artifact import open_artifact
 from seedbed.tools.predict import open_segmenter
 from tests.stages.commands import said
 from tests.stages.miniature import Project, tree
 from tests.stages.surviving import change_params, heard
-from tests.stages.test_predicting import labels_in
+from tests.stages.test_predicting import check_predicted
+
+ROUNDED = 0.02  # features are kept in 16 bits, and what is predicted is rounded to a 255th
 
 
 @pytest.fixture(scope="module")
@@ -44,18 +46,7 @@ def test_what_is_kept_is_the_head_alone(light: Project) -> None:
 
 
 def test_a_picture_of_the_data_set_is_segmented_as_in_the_pipeline(light: Project, tmp_path: Path) -> None:
-    check_predicted(light, tmp_path)
-
-
-def check_predicted(project: Project, tmp_path: Path) -> None:
-    predicted = open_artifact("predictions", folder=project.data)
-    image = predicted.ids[0]
-    done = said(project, "predict", f"data/raw/shapes/images/{image}.png", "--to", str(tmp_path), "--device", "cpu")
-    assert done.status == 0, done.error
-    labels = labels_in(tmp_path / f"{image}.png")
-    kept = read_probabilities(predicted, image).resize(predicted.size(image)).maps
-    said_of = np.take_along_axis(kept, labels[None].astype(np.int64), axis=0)[0]
-    assert (said_of > kept.max(axis=0) - 0.02).all(), "features are kept in 16 bits, and what is predicted is rounded to a 255th"
+    check_predicted(light, tmp_path, within=ROUNDED)
 
 
 def test_an_exported_model_is_the_transformer_and_the_head(light: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +102,7 @@ def test_other_views_of_the_images_are_learned_from_and_predicted_with(light: Pr
     assert after.weights_digest != before.weights_digest and set(after.made_by.inputs) >= {"features", "features_other"}
     change_params(project, "predictions", views={"other": "features_other"})
     project.run("predictions")
-    check_predicted(project, tmp_path)
+    check_predicted(project, tmp_path, within=ROUNDED)
 
 
 def test_predictions_want_what_the_segmenter_has_learned_from(light: Project, tmp_path: Path) -> None:
@@ -204,4 +195,4 @@ def test_weights_of_features_lie_where_the_parameters_say(light: Project, tmp_pa
     weights = {"source": "file", "file": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
     change_params(project, "features", vit=block | {"initial_weights": weights})
     project.run("features", "superpixels", "seeds", "segmenter", "predictions")
-    check_predicted(project, tmp_path)
+    check_predicted(project, tmp_path, within=ROUNDED)
