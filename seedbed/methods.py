@@ -17,6 +17,7 @@ from abc import ABC
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, dataclass_transform, get_type_hints
 
@@ -76,6 +77,17 @@ def method(cls: type[M]) -> type[M]:
     """Mark the one class of a file that is its method; its name is the file's."""
     cls.name = cls.__module__.rpartition(".")[2]
     return parameters(cls)
+
+
+def check_preset(block: Any, published: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse parameters that are not those of the published set that their `preset` names; own allows any.
+
+    published: parameters of every set, by its name; `walk.power` is one of the block `walk`.
+    """
+    wanted = published.get(block.preset, {})
+    if any(attrgetter(name)(block) != value for name, value in wanted.items()):
+        numbers = ", ".join(f"{name}: {value}" for name, value in wanted.items())
+        raise ValueError(f"the numbers of the preset {block.preset} ({numbers}), or preset: own")
 
 
 def identity(block: object) -> dict[str, Any]:

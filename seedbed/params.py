@@ -23,7 +23,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from seedbed import methods
 from seedbed.errors import MethodError, ParamsError, join_names, nearest
 from seedbed.store import raw
-from seedbed.store.schemas import ONLY, find_kind
+from seedbed.store.schemas import NONE, ONLY, find_kind
 
 T = TypeVar("T")
 M = TypeVar("M", bound=methods.Method)
@@ -159,9 +159,10 @@ class Params:
         return Path(root)
 
     def splits(self) -> dict[str, str]:
-        """The split that each stage works on, of those that have such a setting. Says nothing of what is wrong with them."""
+        """The split that each stage works on, of those that have such a setting and do anything. It says nothing of what is wrong there."""
         known = methods.list_families()
-        declared = {one: methods.read_settings_declaration(find_kind(one)) for one in self._sections if find_kind(one) in known}
+        working = [one for one in self._sections if find_kind(one) in known and self._section(one).get("method") != NONE]
+        declared = {one: methods.read_settings_declaration(find_kind(one)) for one in working}
         named = {one: self._section(one).get(SPLIT) for one, settings in declared.items() if settings and SPLIT in settings.names()}
         return {section: split for section, split in named.items() if isinstance(split, str)}
 

@@ -12,10 +12,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from seedbed.images import Images
 from seedbed.store import schemas
 from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import SPATIAL, Array, Columns
-from seedbed.types import BACKGROUND, Alignment, ClassMaps, LinearHead, PatchFeatures, Probabilities, RegionMap, Size
+from seedbed.types import (
+    BACKGROUND,
+    Alignment,
+    CellEdges,
+    ClassMaps,
+    Evidence,
+    Image,
+    LinearHead,
+    PatchFeatures,
+    Probabilities,
+    RegionMap,
+    Size,
+)
 
 # For writing.
 
@@ -128,6 +141,63 @@ class Regions:
         size: of the image.
         """
         return np.zeros(size, np.int32) if self.superpixels is None else read_entry(self.superpixels, "regions", image_id)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images, for a method that may not look at them."""
+
+    images: Images | None
+
+    def key(self, image_id: str) -> str:
+        """Identity of an image; empty if it is not looked at."""
+        return "" if self.images is None else self.images.key(image_id)
+
+    def __getitem__(self, image_id: str) -> Image:
+        """An image; without pixels if it is not looked at."""
+        return np.zeros((0, 0, 3), np.uint8) if self.images is None else self.images[image_id]
+
+
+@dataclass(frozen=True)
+class Edges:
+    """What links cells of images, for a method that may not use it."""
+
+    edges: Artifact | None
+
+    def key(self, image_id: str) -> str:
+        """Identity of an image's edges; empty if there are none."""
+        return "" if self.edges is None else self.edges.key(image_id)
+
+    def __getitem__(self, image_id: str) -> CellEdges:
+        """Edges of an image; of one cell if there are none."""
+        if self.edges is None:
+            return CellEdges.empty()
+        boundaries, displacement, distances = (
+            read_entry(self.edges, name, image_id).astype(np.float32) for name in ("boundaries", "displacement", "distances")
+        )
+        return CellEdges(boundaries, displacement, distances, int(self.edges.array("cell_size")))
+
+
+@dataclass(frozen=True)
+class AllEvidence:
+    """What is known of images whose pixels are to be labelled."""
+
+    images: Pictures
+    class_maps: Artifact
+    regions: Regions
+    patches: Patches
+    edges: Edges
+
+    def key(self, image_id: str) -> str:
+        """Identity of all that is known of an image."""
+        parts = (self.images, self.class_maps, self.regions, self.patches, self.edges)
+        return " ".join(one.key(image_id) for one in parts)
+
+    def __getitem__(self, image_id: str) -> Evidence:
+        """What is known of an image."""
+        size = self.class_maps.size(image_id)
+        maps, regions = read_class_maps(self.class_maps, image_id), self.regions.of(image_id, size)
+        return Evidence(self.images[image_id], maps, regions, self.patches[image_id], self.edges[image_id])
 
 
 def read_class_maps(artifact: Artifact, image_id: str) -> ClassMaps:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import TypeAlias, TypeVar
 
 import cv2
@@ -114,6 +115,11 @@ class ClassMaps:
     classes: tuple[int, ...]  # in the data set's numbering, ascending, never 0
     maps: npt.NDArray[np.float32]  # (class, y, x), one map per entry of classes
 
+    @property
+    def names(self) -> npt.NDArray[np.uint8]:
+        """Background and the classes."""
+        return np.array([BACKGROUND, *self.classes], np.uint8)
+
     def resize(self, size: Size) -> ClassMaps:
         """The same maps at another size, bilinear."""
         height, width = size
@@ -123,6 +129,11 @@ class ClassMaps:
         for index, single in enumerate(self.maps):
             maps[index] = cv2.resize(single, (width, height), interpolation=cv2.INTER_LINEAR)
         return ClassMaps(classes=self.classes, maps=maps)
+
+    def add_background(self, power: float) -> npt.NDArray[np.float32]:
+        """Scores of background and the classes: background is 1 minus the strongest map, to a power."""
+        background = (1.0 - self.maps.max(axis=0)) ** power
+        return np.concatenate([background[None], self.maps]).astype(np.float32)
 
     def present(self, num_classes: int) -> npt.NDArray[np.bool_]:
         """For every class, whether there is a map."""
@@ -136,6 +147,42 @@ class ClassMaps:
 
 
 @dataclass(frozen=True)
+class CellEdges:
+    """How strongly neighbouring cells of an image belong together; cells are squares, of which the last may reach beyond its border."""
+
+    boundaries: npt.NDArray[np.float32]  # (y, x), in [0, 1]: how surely something ends at the cell
+    displacement: npt.NDArray[np.float32]  # (2, y, x): rows and columns from the cell to the middle of its thing; 0 if not learned
+    distances: npt.NDArray[np.float32]  # (pair, y, x): of the cell's features from those at each of `list_offsets`; no pair if not learned
+    stride: int  # pixels per cell
+
+    @classmethod
+    def empty(cls) -> CellEdges:
+        """Nothing of one cell, for a method that does not look at edges."""
+        return cls(np.zeros((1, 1), np.float32), np.zeros((2, 1, 1), np.float32), np.zeros((0, 1, 1), np.float32), 1)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of an image whose pixels are to be labelled. Methods say what they do not look at, which is then left out."""
+
+    image: Image  # without pixels if it is left out
+    class_maps: ClassMaps  # as they are stored, at a lower resolution
+    regions: RegionMap  # of the image's size; all of it is one if they are left out
+    patches: PatchFeatures  # without channels if they are left out
+    edges: CellEdges  # of one cell if they are left out
+
+    @property
+    def size(self) -> Size:
+        """Of the image."""
+        return self.regions.shape[0], self.regions.shape[1]
+
+    @cached_property
+    def maps(self) -> ClassMaps:
+        """Class maps of the image's size."""
+        return self.class_maps.resize(self.size)
+
+
+@dataclass(frozen=True)
 class PseudoMask:
     """A label for every pixel, and its confidence."""
 
@@ -146,6 +193,11 @@ class PseudoMask:
     def of(cls, labels: LabelMap, probabilities: npt.NDArray[np.float32]) -> PseudoMask:
         """From labels and their probabilities (y, x), in [0, 1]."""
         return cls(labels, np.asarray(np.where(labels == IGNORE, 0, np.rint(PARTS * probabilities)), np.uint8))
+
+    @classmethod
+    def likeliest(cls, class_maps: ClassMaps, probabilities: npt.NDArray[np.float32]) -> PseudoMask:
+        """The likeliest of background and an image's classes, from their probabilities (label, y, x)."""
+        return cls.of(class_maps.names[probabilities.argmax(axis=0)], probabilities.max(axis=0))
 
     @classmethod
     def empty(cls, size: Size) -> PseudoMask:

@@ -3,26 +3,17 @@
 from collections.abc import Iterator, Sequence
 
 from seedbed import refinement
-from seedbed.images import Images
-from seedbed.reads import Patches, Regions, read_class_maps
-from seedbed.refinement import Evidence
+from seedbed.reads import AllEvidence, Edges, Patches, Pictures, Regions
 from seedbed.run.machine import Place
-from seedbed.run.slots import check_slots
+from seedbed.run.slots import check_edges, check_slots
 from seedbed.run.stage import Run, run_stage
-from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import Columns
 
 
-def refine(
-    method: refinement.Method, pictures: Images, maps: Artifact, regions: Regions, patches: Patches, place: Place, images: Sequence[str]
-) -> Iterator[Columns]:
+def refine(method: refinement.Method, known: AllEvidence, place: Place, images: Sequence[str]) -> Iterator[Columns]:
     """Pseudo masks of images."""
     for group in place.group(images):
-        known = [
-            Evidence(pictures[one], read_class_maps(maps, one).resize(maps.size(one)), regions.of(one, maps.size(one)), patches[one])
-            for one in group
-        ]
-        for made in method.refine(known, device=place.device):
+        for made in method.refine([known[image] for image in group], device=place.device):
             yield {"labels": made.labels, "confidence": made.confidence}
 
 
@@ -33,7 +24,11 @@ def main(run: Run) -> None:
     check_slots(run.stage, settings, method)
     data, maps = run.open("dataset"), run.open(settings.class_maps)
     regions, patches = Regions(run.open_slot(settings.superpixels)), Patches(run.open_slot(settings.features))
-    run.per_image(method, refine, method, run.images(data), maps, regions, patches, run.place(method), image_ids=data.labelled)
+    edges = run.open_slot(settings.edges)
+    if edges is not None:
+        check_edges(run.stage, method, edges.name, found_by=edges.made_by.method, pairs=edges.lengths["pair"])
+    known = AllEvidence(Pictures(run.images(data)), maps, regions, patches, Edges(edges))
+    run.per_image(method, refine, method, known, run.place(method), image_ids=data.labelled)
 
 
 if __name__ == "__main__":

@@ -482,7 +482,7 @@ def test_an_image_size_has_two_numbers_in_their_range(content: dict[str, Any]) -
 
 def test_splits_are_those_that_settings_name(content: dict[str, Any]) -> None:
     content["predictions"]["split"] = "test"
-    expected = {"pretraining": "", "classifier": "train", "segmenter": "train", "predictions": "test", "evaluation": "train"}
+    expected = {"classifier": "train", "segmenter": "train", "predictions": "test", "evaluation": "train"}
     assert Params(content).splits() == expected
     content["predictions"]["split"] = ["val"]
     assert "predictions" not in Params(content).splits()
@@ -547,7 +547,7 @@ def test_a_stage_reads_the_section_that_is_called_like_it(content: dict[str, Any
         (
             "seeds_second",
             {"method": "kmeans"},
-            "seeds_second.method: found 'kmeans'; expected one of: superpixel_background, superpixel_means, threshold",
+            "seeds_second.method: found 'kmeans'; expected one of: irn, psa, superpixel_background, superpixel_means, threshold",
         ),
         ("seeds_second", {"threshold": {"foreground": 2}}, "seeds_second.threshold.foreground: found 2; expected"),
         ("seed_second", {}, "seed_second: found a name that nothing reads; expected one of: "),

@@ -14,7 +14,7 @@ import pydensecrf.densecrf
 from pydantic import Field, model_validator
 
 from seedbed.algorithms.label_channels import Channels
-from seedbed.methods import parameters
+from seedbed.methods import check_preset, parameters
 from seedbed.types import Image
 
 Floats = npt.NDArray[np.float32]
@@ -53,10 +53,7 @@ class DenseCrf:
 
     @model_validator(mode="after")
     def _what_it_says(self) -> Self:
-        given = tuple(getattr(self, name) for name in NUMBERS)
-        if self.preset != "own" and given != PRESETS[self.preset]:
-            wanted = ", ".join(f"{name}: {number}" for name, number in zip(NUMBERS, PRESETS[self.preset], strict=True))
-            raise ValueError(f"the numbers of the preset {self.preset} ({wanted}), or preset: own")
+        check_preset(self, {name: dict(zip(NUMBERS, numbers, strict=True)) for name, numbers in PRESETS.items()})
         return self
 
     def memory(self, labels: int, extents: Mapping[str, int]) -> int:

@@ -22,7 +22,7 @@ from seedbed.run.slots import CLASSIFIER
 
 Norms = Literal["none", "statistics", "all"]  # the parts of batch norms that do not learn
 PUBLISHED = ("url", "file", "hf_hub_id")  # keys under which timm names published weights
-READ_BY = {"pretraining": "features.vit", CLASSIFIER: "segmenter"}  # stage that trains weights -> who may start from them
+READ_BY = {"pretraining": ("features.vit",), CLASSIFIER: ("segmenter", "affinity")}  # stage that trains weights -> who may start from them
 
 
 @parameters
@@ -120,6 +120,17 @@ class Backbone(nn.Module):
         """Features (B, D, y, x) of the last stage."""
         return self.maps(images_BCYX, count=1)[-1]
 
+    def widths(self, count: int, *, asked_by: str) -> list[int]:
+        """Channels of the last maps, in order.
+
+        asked_by: the parameter that asks for so many.
+        """
+        known = [int(one["num_chs"]) for one in self.trunk.feature_info]
+        if count > len(known):
+            expected = f"at most {len(known)}, counted from the end"
+            raise ParamsError(f"params.yaml: {asked_by}", found=f"{count} maps of the network", expected=expected, do="correct it")
+        return known[-count:]
+
     def maps(self, images_BCYX: Tensor, *, count: int) -> list[Tensor]:
         """Features (B, D, y, x) of the last stages, or of a transformer's last blocks, in order.
 
@@ -214,11 +225,12 @@ def check_source(trunk: Any, weights: InitialWeights, owner: str = "") -> None:
     owner: stage or method to which the network belongs, if that may read the weights of another stage.
     """
     where = "params.yaml: initial_weights.source"
-    if weights.source in READ_BY and READ_BY[weights.source] != owner:
+    if weights.source in READ_BY and owner not in READ_BY[weights.source]:
+        who = " and ".join(f"`{one}`" for one in READ_BY[weights.source])
         raise ParamsError(
             where,
             found=repr(weights.source),
-            expected=f"none, hub or file, because only `{READ_BY[weights.source]}` can start from the weights of that stage",
+            expected=f"none, hub or file, because only {who} can start from the weights of that stage",
             do="correct it",
         )
     if weights.source == "hub" and not any(trunk.pretrained_cfg.get(name) for name in PUBLISHED):

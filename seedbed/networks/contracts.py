@@ -32,3 +32,24 @@ class PatchSegmenter(nn.Module, ABC):
     @abstractmethod
     def forward(self, patches_BDyx: Tensor) -> Tensor:
         """Logits (B, 1 + K, y, x); background is at index 0."""
+
+
+class PairNetwork(nn.Module, ABC):
+    """Features of the cells of an image: the more alike, the surer two cells are of one class."""
+
+    stride: int  # pixels per cell
+    radius: int  # cells nearer to each other than this are compared
+
+    @abstractmethod
+    def forward(self, images_BCYX: Tensor) -> Tensor:
+        """Features (B, D, y, x)."""
+
+
+class BoundaryNetwork(nn.Module, ABC):
+    """Where something ends in an image, and where the middle of each thing is."""
+
+    stride: int  # pixels per cell
+
+    @abstractmethod
+    def forward(self, images_BCYX: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of boundaries (B, y, x), and displacement (B, 2, y, x): rows and columns to the middle of the cell's thing."""

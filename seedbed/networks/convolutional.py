@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seedbed.algorithms.principal_components import PrincipalComponents
-from seedbed.errors import ParamsError
 from seedbed.methods import parameters
 from seedbed.networks.backbones import Backbone
 from seedbed.networks.weights import InitialWeights
@@ -43,11 +42,8 @@ class JoinedStages(nn.Module):
         self.backbone = backbone
         self.stages, self.unit, self.patch_size = tuple(stages), unit, patch_size
         self.components: PrincipalComponents | None = None  # to reduce its vectors with, if they were fitted beforehand
-        known = self.backbone.trunk.feature_info
-        if max(stages) > len(known):
-            expected = f"1..{len(known)}, counted from the end"
-            raise ParamsError("params.yaml: stages", found=str(max(stages)), expected=expected, do="correct it")
-        self.width = sum(int(known[-stage]["num_chs"]) for stage in stages)
+        widths = self.backbone.widths(max(stages), asked_by="stages")
+        self.width = sum(widths[-stage] for stage in stages)
 
     def forward(self, images_BCYX: Tensor) -> Tensor:
         """Vectors (B, y, x, D) of images whose sides are multiples of the patch size."""

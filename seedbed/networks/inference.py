@@ -57,6 +57,11 @@ def group_by_size(images: Sequence[Image], *, device: str) -> list[list[int]]:
     return list(by_size.values())
 
 
+def stack_images(images: Sequence[Image], device: str) -> Tensor:
+    """Images of one size as networks take them: (B, C, Y, X), RGB in [0, 1]."""
+    return torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float() / 255
+
+
 def estimate_memory(extents: Mapping[str, int], *, scales: Sequence[float], flip: bool) -> int:
     """An estimate of the bytes that `combine_views` holds at once for an image of the largest size: its largest view, and a copy.
 
@@ -87,8 +92,8 @@ def combine_views(
     total: Tensor | None = None
     for scale in scales:
         height, width = (max(1, round(length * scale)) for length in images[0].shape[:2])
-        scaled = np.stack([resize(image, (height, width), interpolation=interpolation) for image in images])
-        views_BCYX = torch.from_numpy(scaled).to(device).permute(0, 3, 1, 2).float() / 255
+        scaled = [resize(image, (height, width), interpolation=interpolation) for image in images]
+        views_BCYX = stack_images(scaled, device)
         both_BCYX = torch.cat([views_BCYX, views_BCYX.flip(-1)]) if flip else views_BCYX
         maps = functional.interpolate(run(both_BCYX).float(), size=size, mode="bilinear", align_corners=False)
         both = by(maps[: len(images)], maps[len(images) :].flip(-1)) if flip else maps

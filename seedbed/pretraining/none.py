@@ -7,10 +7,12 @@ Differs from the paper: not applicable.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from seedbed import pretraining
 from seedbed.methods import method
 
 
 @method
 class Nothing(pretraining.Method):
-    pass
+    learns: ClassVar[bool] = False

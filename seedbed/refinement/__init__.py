@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar
+
+import numpy as np
+import numpy.typing as npt
 
 from seedbed import methods
+from seedbed.algorithms.crf import SMALLEST_PROBABILITY, DenseCrf
+from seedbed.algorithms.random_walk import Links, Walk
 from seedbed.methods import parameters
 from seedbed.run.slots import Slot
-from seedbed.types import ClassMaps, Image, PatchFeatures, PseudoMask, RegionMap
+from seedbed.types import CellEdges, Evidence, PseudoMask
 
 
 @parameters
@@ -20,24 +24,22 @@ class Settings:
     class_maps: Annotated[str, Slot(("cams",))]  # that are refined
     superpixels: Annotated[str, Slot(("superpixels",), "the selected method needs regions")]  # which get one label each
     features: Annotated[str, Slot(("features",), "the selected method compares regions")]  # by which regions resemble each other
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What is known of an image."""
-
-    image: Image
-    class_maps: ClassMaps  # of the image's size
-    regions: RegionMap  # all of the image is one where the method needs none
-    patches: PatchFeatures  # without channels where the method compares none
+    edges: Annotated[str, Slot(("edges",), "the selected method walks over cells")]  # by which cells are linked
 
 
 class Method(methods.Method):
     """From class maps to a pseudo mask."""
 
+    needs_edges: ClassVar[bool] = False  # then those of the method of `edges` that is called as this one
+
     @property
     def unread(self) -> tuple[str, ...]:
-        return ("superpixels", "features")
+        return ("superpixels", "features", "edges")
+
+    @property
+    def num_pairs(self) -> int:
+        """Pairs of each cell whose distances it reads."""
+        return 0
 
     @abstractmethod
     def refine(self, known: Sequence[Evidence], *, device: str = "cpu") -> list[PseudoMask]:
@@ -45,3 +47,47 @@ class Method(methods.Method):
 
         The result for an image does not depend on the others.
         """
+
+
+class WalkingMethod(Method):
+    """Scores spread in a random walk over the cells of an image, or over its superpixels; a CRF may follow."""
+
+    uses_gpu: ClassVar[bool] = True
+    needs_edges: ClassVar[bool] = True
+
+    walk: Walk
+    crf: DenseCrf
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        return ("superpixels", "features") if self.walk.over == "cells" else ("features",)
+
+    def memory(self, extents: Mapping[str, int]) -> int:
+        return self.crf.memory(2, extents)  # background and one class at the least
+
+    def refine(self, known: Sequence[Evidence], *, device: str = "cpu") -> list[PseudoMask]:
+        masks = [PseudoMask.empty(one.size) for one in known]
+        places = [place for place, one in enumerate(known) if one.class_maps.classes]
+        labelled = [known[place] for place in places]
+        values, links = [self.score_cells(one) for one in labelled], [self.link_cells(one.edges) for one in labelled]
+        regions, strides = [one.regions for one in labelled], [one.edges.stride for one in labelled]
+        beliefs = [self.believe(one) for one in self.walk.diffuse(values, links, regions, strides=strides, device=device)]
+        if self.crf.iterations:
+            probabilities = self.crf.probabilities([one.image for one in labelled], beliefs, device=device)
+        else:
+            probabilities = [one / np.maximum(one.sum(axis=0), SMALLEST_PROBABILITY) for one in beliefs]
+        for place, one in zip(places, probabilities, strict=True):
+            masks[place] = PseudoMask.likeliest(known[place].class_maps, one)
+        return masks
+
+    @abstractmethod
+    def link_cells(self, edges: CellEdges) -> Links:
+        """Links between the cells of an image."""
+
+    @abstractmethod
+    def score_cells(self, known: Evidence) -> npt.NDArray[np.float32]:
+        """What spreads: scores of cells (map, y, x)."""
+
+    @abstractmethod
+    def believe(self, walked: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Scores of background and the image's classes (label, y, x) after the walk, not negative."""

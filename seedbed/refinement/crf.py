@@ -13,15 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from seedbed import refinement
 from seedbed.algorithms.crf import DenseCrf
 from seedbed.methods import method
-from seedbed.refinement import Evidence
-from seedbed.types import BACKGROUND, ClassMaps, PseudoMask
+from seedbed.types import Evidence, PseudoMask
 
 
 @method
@@ -36,14 +33,9 @@ class Crf(refinement.Method):
 
     def refine(self, known: Sequence[Evidence], *, device: str = "cpu") -> list[PseudoMask]:
         places = [place for place, one in enumerate(known) if one.class_maps.classes]
-        beliefs = [self._add_background(known[place].class_maps) for place in places]
+        beliefs = [known[place].maps.add_background(self.background_power) for place in places]
         inferred = self.crf.probabilities([known[place].image for place in places], beliefs, device=device)
-        masks = [PseudoMask.empty((one.image.shape[0], one.image.shape[1])) for one in known]
+        masks = [PseudoMask.empty(one.size) for one in known]
         for place, probabilities in zip(places, inferred, strict=True):
-            classes = np.array([BACKGROUND, *known[place].class_maps.classes], np.uint8)
-            masks[place] = PseudoMask.of(classes[probabilities.argmax(axis=0)], probabilities.max(axis=0))
+            masks[place] = PseudoMask.likeliest(known[place].class_maps, probabilities)
         return masks
-
-    def _add_background(self, class_maps: ClassMaps) -> npt.NDArray[np.float32]:
-        background = (1.0 - class_maps.maps.max(axis=0)) ** self.background_power
-        return np.concatenate([background[None], class_maps.maps]).astype(np.float32)

@@ -17,8 +17,7 @@ from pydantic import Field
 
 from seedbed import refinement
 from seedbed.methods import method
-from seedbed.refinement import Evidence
-from seedbed.types import BACKGROUND, ClassMaps, PseudoMask, Size
+from seedbed.types import BACKGROUND, ClassMaps, Evidence, PseudoMask, Size
 
 
 @method
@@ -26,7 +25,7 @@ class Nothing(refinement.Method):
     threshold: Annotated[float, Field(ge=0, lt=1)]  # class maps above it become labels
 
     def refine(self, known: Sequence[Evidence], *, device: str = "cpu") -> list[PseudoMask]:
-        return [self._cut(one.class_maps, (one.image.shape[0], one.image.shape[1])) for one in known]
+        return [self._cut(one.maps, one.size) for one in known]
 
     def _cut(self, class_maps: ClassMaps, size: Size) -> PseudoMask:
         if not class_maps.classes:

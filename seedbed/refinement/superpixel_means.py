@@ -25,8 +25,7 @@ from seedbed import refinement
 from seedbed.algorithms.crf import DenseCrf
 from seedbed.algorithms.region_means import Propagation
 from seedbed.methods import method
-from seedbed.refinement import Evidence
-from seedbed.types import BACKGROUND, PseudoMask
+from seedbed.types import Evidence, PseudoMask
 
 
 @method
@@ -40,29 +39,29 @@ class SuperpixelMeans(refinement.Method):
 
     @property
     def unread(self) -> tuple[str, ...]:
-        return () if self.propagation.share else ("features",)
+        return ("edges",) if self.propagation.share else ("features", "edges")
 
     def memory(self, extents: Mapping[str, int]) -> int:
         return self.crf.memory(2, extents)  # background and one class at the least
 
     def refine(self, known: Sequence[Evidence], *, device: str = "cpu") -> list[PseudoMask]:
-        masks = [PseudoMask.empty((one.image.shape[0], one.image.shape[1])) for one in known]
+        masks = [PseudoMask.empty(one.size) for one in known]
         labelled = [place for place, one in enumerate(known) if one.class_maps.classes]
         labels = dict[int, npt.NDArray[np.intp]]()
         for place in labelled:
             labels[place], confidence = self._label(known[place])
-            masks[place] = PseudoMask.of(_classes(known[place])[labels[place]], confidence)
+            masks[place] = PseudoMask.of(known[place].class_maps.names[labels[place]], confidence)
         if not self.crf.iterations:
             return masks
         beliefs = [self._believe(labels[place], len(known[place].class_maps.classes)) for place in labelled]
         inferred = self.crf.probabilities([known[place].image for place in labelled], beliefs, device=device)
         for place, probabilities in zip(labelled, inferred, strict=True):
-            masks[place] = PseudoMask.of(_classes(known[place])[probabilities.argmax(axis=0)], probabilities.max(axis=0))
+            masks[place] = PseudoMask.likeliest(known[place].class_maps, probabilities)
         return masks
 
     def _label(self, one: Evidence) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
         """For every pixel, the place of its label among background and the image's classes, and the label's confidence."""
-        means = self.propagation.score(one.class_maps.maps, one.regions, one.patches)
+        means = self.propagation.score(one.maps.maps, one.regions, one.patches)
         highest = means.max(axis=0)
         above = highest > self.threshold
         labels, confidence = np.where(above, 1 + means.argmax(axis=0), 0), np.where(above, highest, 1 - highest)
@@ -76,8 +75,3 @@ class SuperpixelMeans(refinement.Method):
         beliefs = np.full((1 + count, *labels.shape), (1 - self.crf_certainty) / count, np.float32)
         np.put_along_axis(beliefs, labels[None], np.float32(self.crf_certainty), axis=0)
         return beliefs
-
-
-def _classes(one: Evidence) -> npt.NDArray[np.uint8]:
-    """Background and the classes of an image."""
-    return np.array([BACKGROUND, *one.class_maps.classes], np.uint8)

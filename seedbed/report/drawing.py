@@ -84,7 +84,7 @@ def draw_layer(
     match shown:
         case "regions":
             return draw_regions(make_palette(REGION_COLOURS)[1 + content % REGION_COLOURS] if image is None else image, content)
-        case "features":
+        case "features" | "ways":
             return np.asarray(content if image is None else cv2.addWeighted(image, 1 - COVER, content, COVER, 0), np.uint8)
         case "labels" | "probabilities" if classes is None:
             return draw_labels(content, palette) if image is None else draw_overlay(image, content, palette)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -61,6 +62,10 @@ def read_layer(artifact: Artifact, layer: Layer, image_id: str, *, class_id: int
             return probabilities.labels if class_id is None else probabilities.parts[class_id]
         case "features":
             return colour_features(artifact, image_id, size)
+        case "light":
+            return _spread_cells(artifact, np.rint(PARTS * read_entry(artifact, layer.array, image_id).astype(np.float32)), size)
+        case "ways":
+            return _spread_cells(artifact, colour_ways(read_entry(artifact, layer.array, image_id).astype(np.float32)), size)
         case _:
             return read_entry(artifact, layer.array, image_id)
 
@@ -71,6 +76,21 @@ def read_maps(artifact: Artifact, layer: Layer, image_id: str, classes: Sequence
         return read_layer(artifact, layer, image_id)
     maps = [read_layer(artifact, layer, image_id, class_id=one) for one in classes]
     return np.stack(maps) if maps else np.zeros((0, *artifact.size(image_id)), np.uint8)
+
+
+def _spread_cells(artifact: Artifact, content: npt.NDArray[Any], size: Size) -> npt.NDArray[np.uint8]:
+    """Bytes of cells (y, x, ...) at the size of the image."""
+    edge = int(artifact.array("cell_size"))
+    return content.astype(np.uint8).repeat(edge, axis=0)[: size[0]].repeat(edge, axis=1)[:, : size[1]]
+
+
+def colour_ways(ways: npt.NDArray[np.float32]) -> Image:
+    """Rows and columns to go (2, y, x) as colours: the hue is the direction, and the longer the way, the brighter it is."""
+    length, angle = np.hypot(*ways), np.arctan2(*ways)
+    longest = max(float(np.percentile(length, 100 - OUTERMOST)), float(np.finfo(np.float32).tiny))
+    hue, bright = (angle / (2 * np.pi)) % 1, np.clip(length / longest, 0, 1)
+    hsv = np.stack([hue, np.ones_like(hue), bright], axis=-1)
+    return np.asarray(cv2.cvtColor(np.rint(PARTS * hsv).astype(np.uint8), cv2.COLOR_HSV2RGB_FULL), np.uint8)
 
 
 def colour_features(artifact: Artifact, image_id: str, size: Size) -> Image:

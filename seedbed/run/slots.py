@@ -22,7 +22,7 @@ from seedbed.store.schemas import NONE, SCHEMAS, find_kind
 CLASSIFIER = "classifier"
 TAKES_ALL = "pretraining"  # takes all images where no split is named
 WORD = re.compile("[a-z][a-z0-9_]*")  # which a file and an address of params.yaml can have in their names
-NEED_LABELS = ("classifier", "segmenter", "evaluation")  # of their split, only images with labels are of use to these
+NEED_LABELS = ("classifier", "affinity", "segmenter", "evaluation")  # of their split, only images with labels are of use to these
 
 
 @dataclass(frozen=True)
@@ -170,6 +170,37 @@ def check_learned(stage: str, method: Any, features: str, learner: str, learned:
         known = [name for name in inputs if name != NONE and find_kind(name) == "features"]
         expected = f"features that {learner} has learned from: {join_names(known)}"
         raise ParamsError(f"params.yaml: {stage}.features", found=repr(features), expected=expected, do="correct one of the two")
+
+
+def check_affinity(stage: str, method: Method, learner: str, learned: Method) -> None:
+    """Refuse to run a network that another method has trained.
+
+    method: of the stage; learner: the stage that trained the network; learned: its method.
+    """
+    if method.name != learned.name:
+        raise ParamsError(
+            f"params.yaml: {stage}.method",
+            found=repr(method.name),
+            expected=f"{learned.name!r}, as which {learner} has learned",
+            do=f"correct it, or select {learner}.{method.name}",
+        )
+
+
+def check_edges(stage: str, method: Any, edges: str, *, found_by: str, pairs: int) -> None:
+    """Refuse edges that another method has found, or that know fewer pairs of cells.
+
+    method: of the stage, which reads them; edges: the artifact; found_by: the method that found them; pairs: of each cell, that they know.
+    """
+    if found_by != method.name:
+        expected, do = f"{found_by!r}, for which {edges} is made", f"correct it, or select {edges}.{method.name}"
+        raise ParamsError(f"params.yaml: {stage}.method", found=repr(method.name), expected=expected, do=do)
+    if pairs < method.num_pairs:
+        raise ParamsError(
+            f"params.yaml: {stage}.{method.name}.walk.radius",
+            found=f"one that needs {method.num_pairs} pairs of each cell",
+            expected=f"at most the radius that affinity has learned with, which gives {pairs}",
+            do="lower it, or let affinity learn with a larger one",
+        )
 
 
 def check_view(where: str, view: str, described: Sequence[Any], features: str, expected: Sequence[Any]) -> None:

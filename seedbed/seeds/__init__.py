@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from seedbed import methods
 from seedbed.methods import parameters
 from seedbed.run.slots import Slot
-from seedbed.types import ClassMaps, LabelMap, PatchFeatures, RegionMap
+from seedbed.types import Evidence, LabelMap
 
 
 @parameters
@@ -21,21 +21,19 @@ class Settings:
 
 
 class Method(methods.Method):
-    """From class maps and regions to partial labels."""
+    """From class maps to partial labels."""
 
     needs_regions: ClassVar[bool] = True  # else it gets each image as one region
+    sees_images: ClassVar[bool] = False  # else it gets no pixels
 
     @property
     def unread(self) -> tuple[str, ...]:
         return ("features",) if self.needs_regions else ("superpixels", "features")
 
     @abstractmethod
-    def label(self, class_maps: ClassMaps, regions: RegionMap, patches: PatchFeatures) -> LabelMap:
-        """Labels of the image's classes and background; 255 where nothing is certain. Maps have the image's size.
+    def label(self, known: Evidence, *, device: str = "cpu") -> LabelMap:
+        """Labels of the image's classes and background; 255 where nothing is certain."""
 
-        patches: without channels where the method compares no regions.
-        """
-
-    def explain(self, class_maps: ClassMaps, regions: RegionMap, patches: PatchFeatures) -> list[str]:
+    def explain(self, known: Evidence) -> list[str]:
         """Why each region became what it is, in words, in the order of their numbers; empty where regions play no part."""
         return []

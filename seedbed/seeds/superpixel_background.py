@@ -16,14 +16,15 @@ from pydantic import Field
 from seedbed import seeds
 from seedbed.algorithms.region_means import average_within
 from seedbed.methods import method
-from seedbed.types import BACKGROUND, IGNORE, ClassMaps, LabelMap, PatchFeatures, RegionMap
+from seedbed.types import BACKGROUND, IGNORE, Evidence, LabelMap
 
 
 @method
 class SuperpixelBackground(seeds.Method):
     threshold: Annotated[float, Field(ge=0, lt=1)]  # paper: alpha; class maps above it are confident
 
-    def label(self, class_maps: ClassMaps, regions: RegionMap, patches: PatchFeatures) -> LabelMap:
+    def label(self, known: Evidence, *, device: str = "cpu") -> LabelMap:
+        class_maps, regions = known.maps, known.regions
         labels = np.full(regions.shape, IGNORE, np.uint8)
         strongest = class_maps.maps.max(axis=0, initial=0.0)  # paper: F
         labels[regions == np.argmin(average_within(strongest[None], regions))] = BACKGROUND  # paper: of z
@@ -33,9 +34,9 @@ class SuperpixelBackground(seeds.Method):
             labels[confident] = best[confident]
         return labels
 
-    def explain(self, class_maps: ClassMaps, regions: RegionMap, patches: PatchFeatures) -> list[str]:
-        strongest = class_maps.maps.max(axis=0, initial=0.0)
-        means, confident = average_within(np.stack([strongest, strongest > self.threshold]), regions)
+    def explain(self, known: Evidence) -> list[str]:
+        strongest = known.maps.maps.max(axis=0, initial=0.0)
+        means, confident = average_within(np.stack([strongest, strongest > self.threshold]), known.regions)
         weakest = int(np.argmin(means))
         return [
             f"{'background' if number == weakest else 'not background'}: the mean of its strongest scores is {mean:.4f}, "

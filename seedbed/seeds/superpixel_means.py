@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 from seedbed import seeds
 from seedbed.algorithms.region_means import Propagation
 from seedbed.methods import method
-from seedbed.types import BACKGROUND, IGNORE, ClassMaps, LabelMap, PatchFeatures, RegionMap
+from seedbed.types import BACKGROUND, IGNORE, Evidence, LabelMap
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -39,24 +39,23 @@ class SuperpixelMeans(seeds.Method):
     def unread(self) -> tuple[str, ...]:
         return () if self.propagation.share else ("features",)
 
-    def label(self, class_maps: ClassMaps, regions: RegionMap, patches: PatchFeatures) -> LabelMap:
-        return self._judge(class_maps, regions, patches)[1][regions]
+    def label(self, known: Evidence, *, device: str = "cpu") -> LabelMap:
+        return self._judge(known)[1][known.regions]
 
-    def explain(self, class_maps: ClassMaps, regions: RegionMap, patches: PatchFeatures) -> list[str]:
+    def explain(self, known: Evidence) -> list[str]:
         because = {
             BACKGROUND: f"background, because it is no more than {self.background:g}",
             IGNORE: f"no label, because it is above {self.background:g}, but not above {self.foreground:g}",
         }
         return [
             f"the highest mean of its scores is {mean:.4f}: {because.get(label, f'foreground, because it is above {self.foreground:g}')}"
-            for mean, label in zip(*(one.tolist() for one in self._judge(class_maps, regions, patches)), strict=True)
+            for mean, label in zip(*(one.tolist() for one in self._judge(known)), strict=True)
         ]
 
-    def _judge(
-        self, class_maps: ClassMaps, regions: RegionMap, patches: PatchFeatures
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8]]:
+    def _judge(self, known: Evidence) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8]]:
         """For every region, its highest score and its label."""
-        means = self.propagation.score(class_maps.maps, regions, patches)
+        class_maps = known.maps
+        means = self.propagation.score(class_maps.maps, known.regions, known.patches)
         highest = means.max(axis=0, initial=0.0)
         labels = np.where(highest <= self.background, BACKGROUND, IGNORE).astype(np.uint8)
         if class_maps.classes:

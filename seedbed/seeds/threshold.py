@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from seedbed import seeds
 from seedbed.methods import method
-from seedbed.types import BACKGROUND, IGNORE, ClassMaps, LabelMap, PatchFeatures, RegionMap
+from seedbed.types import BACKGROUND, IGNORE, Evidence, LabelMap
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -33,9 +33,10 @@ class Threshold(seeds.Method):
             raise ValueError(f"no more than foreground, which is {self.foreground}")
         return self
 
-    def label(self, class_maps: ClassMaps, regions: RegionMap, patches: PatchFeatures) -> LabelMap:
+    def label(self, known: Evidence, *, device: str = "cpu") -> LabelMap:
+        class_maps = known.maps
         strongest = class_maps.maps.max(axis=0, initial=0.0)
-        labels = np.full(strongest.shape if class_maps.classes else regions.shape, IGNORE, np.uint8)
+        labels = np.full(known.size, IGNORE, np.uint8)
         labels[strongest <= self.background] = BACKGROUND
         if class_maps.classes:
             best = np.asarray(class_maps.classes, np.uint8)[class_maps.maps.argmax(axis=0)]

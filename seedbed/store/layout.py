@@ -51,7 +51,7 @@ def create_array(
     shards = None
     if spec.large:
         inner = spec.cells(extents)
-        chunks, shards = [1, *((1, *inner[1:]) if spec.apart else inner)], (per_shard, *inner)
+        chunks, shards = [1, *((1, *inner[1:]) if spec.apart else inner)], (per_shard, *(max(1, n) for n in inner))
     elif chunks:
         chunks[0] = min(SMALL_ENTRIES, chunks[0])
     return group.create_array(

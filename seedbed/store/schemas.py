@@ -34,6 +34,7 @@ DIMENSIONS = {
     "patch_y": "rows of the patch grid, padded",
     "patch_x": "columns of the patch grid, padded",
     "channel": "entries of a feature vector",
+    "pair": "cells near each cell, in the order of `list_offsets`",
     "height_width": "height, width",
     "step": "steps of a training",
     "figure": "what is known of every step",
@@ -54,6 +55,8 @@ SHOWN = {  # how arrays of pixels are looked at
     "scores": "a map in [0, 1] for each class that is present, as light",
     "probabilities": "a share of 255 for every class, background first: the likeliest class, or one of them as light",
     "features": "vectors, by the colours that their three main directions give",
+    "light": "a map in [0, 1], as light",
+    "ways": "which way, by the colour, and how far, by its strength",
 }
 FIXED = {"height_width": 2, "thing": 2, "intersection_union": 2, "overlap": 3, "boundary": 4}  # lengths that follow from the meaning
 
@@ -187,6 +190,30 @@ SCHEMAS: dict[str, Schema] = {
         },
     ),
     "seeds": Schema(2, "Partial labels: confident pixels only.", {**PER_IMAGE, "labels": LABELS}),
+    "affinity": Schema(1, "Weights of a network that says which cells of an image belong together, or none.", LOG, weights=True),
+    "edges": Schema(
+        1,
+        "What links neighbouring cells of each image, and what parts them. What the method does not find is 0, or of no length.",
+        {
+            **PER_IMAGE,
+            "map_size": MAP_SIZE,
+            "cell_size": Array((), "int32", 0, "edge of a cell in pixels"),
+            "boundaries": Array(
+                ("image", "map_y", "map_x"), "float16", 0.0, "how surely something ends at the cell, in [0, 1]", "map_size", "light"
+            ),
+            "displacement": Array(
+                ("image", "height_width", "map_y", "map_x"),
+                "float16",
+                0.0,
+                "rows and columns from the cell to the middle of its thing",
+                "map_size",
+                "ways",
+            ),
+            "distances": Array(
+                ("image", "pair", "map_y", "map_x"), "float16", 0.0, "of the cell's features from those of a cell near it", "map_size"
+            ),
+        },
+    ),
     "refinement": Schema(
         3,
         "Pseudo masks: a label for every pixel, or 255 where the method declines.",

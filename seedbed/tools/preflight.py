@@ -14,10 +14,9 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from seedbed import cams, classifier, dataset, evaluation, features, predictions, pretraining, segmenter
+from seedbed import affinity, cams, classifier, dataset, edges, evaluation, features, predictions, pretraining, refinement, segmenter
 from seedbed.dataset import Preview
 from seedbed.errors import ArtifactError, ParamsError, SeedbedError, nearest
-from seedbed.learning.contract import LabelledMethod
 from seedbed.methods import Method, blocks, identity
 from seedbed.networks.feature_network import FeatureNetwork
 from seedbed.params import Params
@@ -75,8 +74,8 @@ def check_slots(params: Params) -> None:
     for section in params.sections():
         settings, method = _read_settings(section, params), _read_method(section, params)
         slots.check_slots(section, settings, method)
-        if isinstance(method, LabelledMethod):
-            check_maps(section, method.wanted_maps, getattr(settings, "maps", {}))
+        if hasattr(settings, "maps"):
+            check_maps(section, getattr(method, "wanted_maps", ()), settings.maps)
         _check_described(section, settings, method, params)
         if (kind := find_kind(section)) in CHECKS:
             CHECKS[kind](section, params)
@@ -120,7 +119,16 @@ def _read_describer(stage: str, params: Params) -> FeatureNetwork:
 
 def _check_segmenter(stage: str, params: Params) -> None:
     own = params.of_stage(stage)
-    start = own.settings(segmenter.Settings).start
+    _check_start(stage, own.method(segmenter.Method), own.settings(segmenter.Settings).start, params)
+
+
+def _check_affinity(stage: str, params: Params) -> None:
+    own = params.of_stage(stage)
+    _check_start(stage, own.method(affinity.Method), own.settings(affinity.Settings).start, params)
+
+
+def _check_start(stage: str, method: Method, start: str, params: Params) -> None:
+    """Refuse a classifier that a network cannot start from."""
     if start in params.sections():
         trained = params.of_stage(start).method(classifier.Method)
         if not isinstance(trained, classifier.NetworkMethod):
@@ -128,7 +136,7 @@ def _check_segmenter(stage: str, params: Params) -> None:
             raise ParamsError(f"params.yaml: {stage}.start", found=repr(start), expected=expected, do="correct one of the two")
         network = trained.backbone.network
         whose = "the classifier's" if start == CLASSIFIER else f"that of {start}"
-        _check_same(stage, own.method(segmenter.Method), "backbone.network", network, whose, CLASSIFIER)
+        _check_same(stage, method, "backbone.network", network, whose, CLASSIFIER)
 
 
 def _check_evaluation(stage: str, params: Params) -> None:
@@ -173,8 +181,26 @@ def _check_predictions(stage: str, params: Params) -> None:
         check_learned(stage, own.method(predictions.Method), settings.features, seen, learned, inputs=inputs)
 
 
+def _check_edges(stage: str, params: Params) -> None:
+    own = params.of_stage(stage)
+    if (learner := own.settings(edges.Settings).affinity) in params.sections():
+        slots.check_affinity(stage, own.method(edges.Method), learner, params.of_stage(learner).method(affinity.Method))
+
+
+def _check_refinement(stage: str, params: Params) -> None:
+    own = params.of_stage(stage)
+    if (found := own.settings(refinement.Settings).edges) in params.sections():
+        finder = params.of_stage(found)
+        method, learner = finder.method(edges.Method), finder.settings(edges.Settings).affinity
+        pairs = params.of_stage(learner).method(affinity.Method).num_pairs if learner in params.sections() else 0
+        slots.check_edges(stage, own.method(refinement.Method), found, found_by=method.name, pairs=pairs)
+
+
 CHECKS: Mapping[str, Callable[[str, Params], None]] = {  # by kind; each is called with a section and all
     "segmenter": _check_segmenter,
+    "affinity": _check_affinity,
+    "edges": _check_edges,
+    "refinement": _check_refinement,
     "evaluation": _check_evaluation,
     "features": _check_features,
     "cams": _check_cams,
@@ -242,8 +268,15 @@ def find_own_extents(stage: str, params: Params, size: Size) -> dict[str, int]:
     size: of the largest image.
     """
     extents: dict[str, int] = {}
-    blocks = (_read_method(stage, params), _read_settings(stage, params))
-    for block in (_read_describer(stage, params),) if find_kind(stage) == "features" else blocks:
+    blocks: tuple[Any, ...] = (_read_method(stage, params), _read_settings(stage, params))
+    if find_kind(stage) == "features":
+        blocks = (_read_describer(stage, params),)
+    if find_kind(stage) == "edges":
+        learner = blocks[1].affinity
+        if learner not in params.sections():
+            return dict(edges.NOTHING)
+        blocks = (params.of_stage(learner).method(affinity.Method),)
+    for block in blocks:
         own: Any = getattr(block, "extents", {})
         extents |= own(size) if callable(own) else own
     return extents

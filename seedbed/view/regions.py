@@ -11,7 +11,7 @@ from seedbed.algorithms.region_means import average_within
 from seedbed.params import Params
 from seedbed.reads import Patches, read_class_maps, read_entry
 from seedbed.store.schemas import NONE, find_kind
-from seedbed.types import IGNORE
+from seedbed.types import IGNORE, CellEdges, Evidence
 from seedbed.view.library import Library
 
 DIGITS = 4  # of a score
@@ -37,7 +37,8 @@ def describe(library: Library, params: Params, name: str, image_id: str) -> dict
         method = params.of_stage(stage).method(seeds.Method)
         features = read[stage].features
         patches = Patches(None if features == NONE else library.artifact(features))[image_id]
-        for one, why in zip(described, method.explain(class_maps, regions, patches), strict=False):
+        known = Evidence(library.photo(image_id), class_maps, regions, patches, CellEdges.empty())
+        for one, why in zip(described, method.explain(known), strict=False):
             one["why"] = why
     made = library.find(stage)
     if made is not None and image_id in made:

@@ -17,10 +17,10 @@ from seedbed import evaluation, refinement, seeds, superpixels
 from seedbed.errors import ParamsError, join_names, nearest
 from seedbed.methods import Declaration, Method, identity, read_declaration
 from seedbed.params import Params, rebuild
-from seedbed.reads import Patches, Regions, read_class_maps
+from seedbed.reads import AllEvidence, Edges, Patches, Pictures, Regions, read_class_maps
 from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import NONE, find_kind
-from seedbed.types import ClassMaps, PatchFeatures, RegionMap
+from seedbed.types import ClassMaps, Evidence
 from seedbed.view.library import Library
 
 PLACE = re.compile(r"\$\{([\w.]+)\}")  # of a value in dvc.yaml
@@ -32,27 +32,25 @@ def _class_maps(name: str, library: Library, image_id: str) -> ClassMaps:
     return read_class_maps(maps, image_id).resize(maps.size(image_id))
 
 
-def _regions(name: str, library: Library, image_id: str) -> RegionMap:
-    return Regions(_open_slot(name, library)).of(image_id, library.data.size(image_id))
-
-
-def _patches(name: str, library: Library, image_id: str) -> PatchFeatures:
-    return Patches(_open_slot(name, library))[image_id]
+def _evidence(settings: seeds.Settings | refinement.Settings, library: Library, image_id: str, *, edges: str = NONE) -> Evidence:
+    maps, regions, patches, links = (
+        _open_slot(name, library) for name in (settings.class_maps, settings.superpixels, settings.features, edges)
+    )
+    assert maps is not None, "no method does without class maps"
+    known = AllEvidence(Pictures(None), maps, Regions(regions), Patches(patches), Edges(links))
+    return dataclasses.replace(known[image_id], image=library.photo(image_id))
 
 
 def _superpixels(method: superpixels.Method, settings: superpixels.Settings, library: Library, image_id: str) -> npt.NDArray[Any]:
-    return method.partition(library.photo(image_id), _patches(settings.features, library, image_id))
+    return method.partition(library.photo(image_id), Patches(_open_slot(settings.features, library))[image_id])
 
 
 def _seeds(method: seeds.Method, settings: seeds.Settings, library: Library, image_id: str) -> npt.NDArray[Any]:
-    class_maps, regions = _class_maps(settings.class_maps, library, image_id), _regions(settings.superpixels, library, image_id)
-    return method.label(class_maps, regions, _patches(settings.features, library, image_id))
+    return method.label(_evidence(settings, library, image_id))
 
 
 def _refinement(method: refinement.Method, settings: refinement.Settings, library: Library, image_id: str) -> npt.NDArray[Any]:
-    class_maps, regions = _class_maps(settings.class_maps, library, image_id), _regions(settings.superpixels, library, image_id)
-    patches = _patches(settings.features, library, image_id)
-    [made] = method.refine([refinement.Evidence(library.photo(image_id), class_maps, regions, patches)])
+    [made] = method.refine([_evidence(settings, library, image_id, edges=settings.edges)])
     return made.labels
 
 

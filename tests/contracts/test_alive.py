@@ -30,21 +30,26 @@ from seedbed.networks.backbones import Backbone
 from seedbed.networks.patch_head import PatchHead
 from seedbed.networks.start import Given
 from seedbed.networks.transformer import Tokens
-from seedbed.refinement import Evidence
 from seedbed.scoring.judgement import Judge
+from seedbed.seeds import irn as seeds_irn
+from seedbed.seeds import psa as seeds_psa
 from seedbed.tools.components import save_components
-from seedbed.types import Alignment, ClassMaps, LabelMap, PatchFeatures, Probabilities, Size
+from seedbed.types import Alignment, ClassMaps, Evidence, LabelMap, PatchFeatures, Probabilities, Size
 from tests.support.layouts import LAYOUTS
 from tests.support.learning import CHANNELS, CPU, NUM_CLASSES, described, linear_head, samples, trained
 from tests.support.leaves import Plain, Trial, leaves, with_values
-from tests.support.oracles import photograph
+from tests.support.oracles import cell_edges, photograph
 from tests.support.small import shrunk
-from tests.support.toys import LeaningClassifier, LeaningSegmenter
+from tests.support.toys import LEANING_AFFINITIES, LeaningClassifier, LeaningSegmenter
 
 # Parameters that change no result, by their place in the family or by the class of the block that they stand in. They are tried all the
 # same: one that does change a result is no excuse.
 EXCUSED = {
     "pretraining.dino.training.micro_batches": "a batch in micro-batches is the same training where no norm depends on batches",
+    **{
+        f"{one}.preset": "the name of the numbers beside it, with which it is checked"
+        for one in ("seeds.psa", "seeds.irn", "refinement.psa", "refinement.irn")
+    },
     "DenseCrf.preset": "the name of the numbers beside it, with which it is checked",
     "InitialWeights.file": "where weights lie; which they are is said by their digest",
     "Reduction.file": "where components lie; which they are is said by their digest",
@@ -89,6 +94,8 @@ LIVELY: dict[str, Any] = {
     "segmenter.region_growing.background": 0.24,
     "segmenter.light.foreground": 0.26,
     "segmenter.light.background": 0.24,
+    "affinity.psa.radius": 3,  # of 8 x 8 cells
+    "affinity.irn.radius": 3,
     "pretraining.dino.patch_size": 8,
     "Crops.edge": 16,
     "Crops.count": 2,
@@ -184,12 +191,31 @@ def cams(method: Any, folder: Path) -> Any:
 
 def seeds(method: Any, folder: Path) -> Any:
     regions = np.arange(35, dtype=np.int32).reshape(5, 7).repeat(8, axis=0).repeat(8, axis=1)
-    return method.label(class_maps(), regions, patches())
+    return method.label(Evidence(photograph(), class_maps(), regions, patches(), cell_edges((40, 56), 4, radius=24)))
 
 
 def refinement(method: Any, folder: Path) -> Any:
     regions = np.arange(35, dtype=np.int32).reshape(5, 7).repeat(8, axis=0).repeat(8, axis=1)
-    return method.refine([Evidence(photograph(), class_maps(), regions, patches())])
+    return method.refine([Evidence(photograph(), class_maps(), regions, patches(), cell_edges((40, 56), 4, radius=24))])
+
+
+def affinity(method: Any, folder: Path) -> Any:
+    if not method.learns:
+        return None
+    start = safetensors.torch.load_file("test_resnet_one.safetensors") if method.backbone.initial_weights.source == "classifier" else {}
+    left = trained(method, partial(method.learner, 0, given={"start": start}), examples(method.maps), folder)
+    found = left.network(torch.from_numpy(photograph()).permute(2, 0, 1)[None].float() / 255)
+    return (
+        left.log,
+        left.network.state_dict(),
+        [one.detach() for one in (found if isinstance(found, tuple) else (found,))],
+        method.num_pairs,
+    )
+
+
+def edges(method: Any, folder: Path) -> Any:
+    found = method.find(LEANING_AFFINITIES[method.name](), [photograph()], device="cpu") if method.looks_at_images else []
+    return [(one.boundaries, one.displacement, one.distances) for one in found]
 
 
 def segmenter(method: Any, folder: Path) -> Any:
@@ -219,7 +245,21 @@ def evaluation(method: Any, folder: Path) -> Any:
 
 RESULTS: Mapping[str, Callable[[Any, Path], Any]] = {
     one.__name__: one
-    for one in (dataset, pretraining, features, superpixels, classifier, cams, seeds, refinement, segmenter, predictions, evaluation)
+    for one in (
+        dataset,
+        pretraining,
+        features,
+        superpixels,
+        classifier,
+        cams,
+        seeds,
+        affinity,
+        edges,
+        refinement,
+        segmenter,
+        predictions,
+        evaluation,
+    )
 }
 
 
@@ -253,6 +293,7 @@ def pinned(file: str) -> Plain:
 NO_WEIGHTS = {"source": "none", "file": "", "sha256": ""}
 OF_STAGES = {
     "segmenter": ["classifier"],
+    "affinity": ["classifier"],
     "features.vit": ["pretraining"],
 }  # sources of initial weights that only some families or methods have; the hub is left out, for it has to be asked over the network
 
@@ -278,7 +319,14 @@ def other_values(family: str, name: str) -> dict[str, list[Any]]:
         "Crops.edge": [32],
         "Augmentation.scale_steps": [3],
         "Augmentation.padding": [[], [121, 60, 30], [120, 61, 30], [120, 60, 31]],
+        "seeds.psa.preset": ["psa"],  # the numbers of each are held against those published in tests/seeds and tests/refinement
+        "seeds.irn.preset": ["irn"],
+        "refinement.psa.preset": ["psa"],
+        "refinement.psa.background": [{"background": "constant", "background_value": 0.39}],
+        "refinement.irn.preset": ["irn"],
         "Trunk.network": ["test_byobnet"],
+        "affinity.irn.displacement_channels": [[16, 16, 16, 16], [64, 128, 256, 256, 128]],
+        "affinity.psa.channels": [[16, 32], [16, 32, 32]],
         "Trunk.output_stride": [8, 16],
         "InitialWeights.source": [
             NO_WEIGHTS,
@@ -302,7 +350,15 @@ def situations(family: str, name: str) -> dict[str, list[Plain]]:
     """By class of a block: other values of it, with which parameters can show that cannot with the usual ones."""
     network = network_of(family, name)
     psa = {"smooth_distance": 3, "smooth_weight": 3, "colour_distance": 80, "colour_difference": 13, "colour_weight": 10, "iterations": 10}
+    walk = {"over": "cells", "radius": 5, "power": 8, "squarings": 8}
+    published: dict[str, list[Plain]] = {
+        "seeds.psa": [seeds_psa.PRESETS["psa"]],
+        "seeds.irn": [seeds_irn.PRESETS["irn"]],
+        "refinement.psa": [{"background": "power", "background_value": 16, "walk": walk}],
+        "refinement.irn": [{"threshold": 0.25, "walk": {**walk, "power": 10}}],
+    }
     return {
+        **({name.title(): own} if (own := published.get(f"{family}.{name}")) else {}),
         "InitialWeights": [{"source": "file", **pinned(f"test_{network}_one.safetensors")}],
         "Reduction": [{"count": 3}, {"count": 3, "fit": "file", **pinned(f"components_{network}_one.safetensors")}],
         "DenseCrf": [psa],

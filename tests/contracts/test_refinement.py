@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from seedbed import methods
-from seedbed.refinement import Evidence
-from seedbed.types import Alignment, ClassMaps, PatchFeatures, Size, cells
+from seedbed.types import Alignment, CellEdges, ClassMaps, Evidence, PatchFeatures, Size, cells
 from tests.support.devices import answer_on_cpu
+from tests.support.oracles import cell_edges
 
 NAMES = methods.list_available("refinement")
 CLASSES: list[tuple[int, ...]] = [(), (2,), (1, 3), (1, 2, 3)]
@@ -27,7 +27,8 @@ def example(classes: tuple[int, ...], size: Size = (12, 20)) -> Evidence:
     regions = random.integers(0, 4, (12, 20))[:height, :width]
     values = random.standard_normal((*cells(size, 4), 3)).astype(np.float32)
     numbered = np.unique(regions, return_inverse=True)[1].reshape(size).astype(np.int32)
-    return Evidence(image, ClassMaps(classes=classes, maps=maps), numbered, PatchFeatures(values, 4, Alignment.PADDED))
+    patches = PatchFeatures(values, 4, Alignment.PADDED)
+    return Evidence(image, ClassMaps(classes=classes, maps=maps), numbered, patches, cell_edges(size, 2))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -81,9 +82,11 @@ def test_company_changes_nothing(name: str, device: str, small_method: Callable[
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_read_is_what_the_method_says(name: str, small_method: Callable[[str, str], Any]) -> None:
     method, known = small_method("refinement", name), example((1, 3))
+    edges = known.edges
     others = {
         "superpixels": dataclasses.replace(known, regions=np.zeros_like(known.regions)),
         "features": dataclasses.replace(known, patches=PatchFeatures(-known.patches.values[::-1], 4, Alignment.PADDED)),
+        "edges": dataclasses.replace(known, edges=CellEdges(edges.boundaries[::-1], edges.displacement, edges.distances[:, ::-1], 2)),
     }
     [made] = method.refine([known])
     for slot, other in others.items():

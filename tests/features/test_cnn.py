@@ -77,7 +77,9 @@ def test_components_are_as_many_as_are_wanted() -> None:
 def test_stages_are_counted_from_the_end() -> None:
     assert cnn(stages=(1,)).num_channels + cnn(stages=(3,)).num_channels == cnn().num_channels
     cnn(stages=(5,)).check()
-    with pytest.raises(ParamsError, match=r"params.yaml: stages: found 6; expected 1..5, counted from the end; correct it"):
+    with pytest.raises(
+        ParamsError, match=r"params.yaml: stages: found 6 maps of the network; expected at most 5, counted from the end; correct it"
+    ):
         cnn(stages=(6,)).check()
 
 

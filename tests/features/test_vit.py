@@ -290,5 +290,5 @@ def test_the_whole_with_components_of_each_image_and_with_those_of_a_file(tmp_pa
 
 def test_weights_of_a_classifier_are_refused_before_anything_runs() -> None:
     vit(initial_weights=InitialWeights(source="pretraining", file="", sha256="")).check()
-    with pytest.raises(ParamsError, match="because only `segmenter` can start from the weights of that stage"):
+    with pytest.raises(ParamsError, match="because only `segmenter` and `affinity` can start from the weights of that stage"):
         vit(initial_weights=InitialWeights(source="classifier", file="", sha256="")).check()

@@ -261,12 +261,14 @@ def test_the_initial_weights_of_a_trunk_are_checked_with_it() -> None:
         frozen_stages=0,
     )
     trunk.check("segmenter")
-    with pytest.raises(ParamsError, match="because only `segmenter` can start from the weights of that stage"):
+    with pytest.raises(ParamsError, match="because only `segmenter` and `affinity` can start from the weights of that stage"):
         trunk.check("classifier")
 
 
-def test_weights_of_the_classifier_are_for_segmenters_alone() -> None:
-    with pytest.raises(ParamsError, match="found 'classifier'; expected none, hub or file, because only `segmenter` can start"):
+def test_weights_of_the_classifier_are_for_segmenters_and_affinities_alone() -> None:
+    with pytest.raises(
+        ParamsError, match="found 'classifier'; expected none, hub or file, because only `segmenter` and `affinity` can start"
+    ):
         trunk(norms="none", stages=0, source="classifier").initialise(start={})
 
 

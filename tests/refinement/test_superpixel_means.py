@@ -80,5 +80,5 @@ def test_the_whole_written_down_superpixel_by_superpixel(share: float) -> None:
 
 
 def test_features_are_read_where_scores_spread() -> None:
-    assert METHOD.unread == ("features",)
-    assert dataclasses.replace(METHOD, propagation=Propagation(share=0.1, temperature=1)).unread == ()
+    assert METHOD.unread == ("features", "edges")
+    assert dataclasses.replace(METHOD, propagation=Propagation(share=0.1, temperature=1)).unread == ("edges",)

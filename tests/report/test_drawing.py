@@ -146,6 +146,8 @@ CONTENT: dict[str, np.ndarray[Any, np.dtype[Any]]] = {
     "scores": np.array([[[0, 51, 255], [0, 0, 0]], [[0, 0, 255], [0, 0, 0]]], np.uint8),
     "probabilities": np.array([[0, 1, 2], [0, 1, 2]], np.uint8),
     "features": np.full((2, 3, 3), (10, 20, 30), np.uint8),
+    "light": np.array([[0, 51, 255], [0, 0, 0]], np.uint8),
+    "ways": np.full((2, 3, 3), (10, 20, 30), np.uint8),
 }
 
 
@@ -163,8 +165,8 @@ def test_layers_alone_have_their_colours() -> None:
         return [pixel.tolist() for pixel in drawing.draw_layer(CONTENT[shown], shown, PALETTE, **given)[0]]
 
     assert draw("labels") == draw("probabilities") == PALETTE[[0, 1, 2]].tolist()
-    assert draw("confidence") == [[0, 0, 0], [51, 51, 51], [255, 255, 255]]
-    assert draw("features") == [[10, 20, 30]] * 3
+    assert draw("confidence") == draw("light") == [[0, 0, 0], [51, 51, 51], [255, 255, 255]]
+    assert draw("features") == draw("ways") == [[10, 20, 30]] * 3
     both = np.minimum(PALETTE[1].astype(int) + PALETTE[2], 255).tolist()
     assert draw("scores", classes=(1, 2)) == [[0, 0, 0], (PALETTE[1] / 5).astype(int).tolist(), both]
     single = drawing.draw_layer(CONTENT["confidence"][None], "probabilities", PALETTE, classes=(2,))

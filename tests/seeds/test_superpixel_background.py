@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from seedbed.seeds.superpixel_background import SuperpixelBackground
 from seedbed.types import ClassMaps
-from tests.support.evidence import NO_FEATURES
+from tests.support.evidence import scored
 
 REGIONS = np.array([[0, 0, 1, 1, 2], [0, 0, 1, 1, 2]], np.int32)
 
 
 def label(maps: ClassMaps, *, threshold: float = 0.5, regions: npt.NDArray[np.int32] = REGIONS) -> npt.NDArray[np.uint8]:
-    return SuperpixelBackground(threshold=threshold).label(maps, regions, NO_FEATURES)
+    return SuperpixelBackground(threshold=threshold).label(scored(maps, regions))
 
 
 @st.composite
@@ -58,7 +58,7 @@ def test_of_equally_weak_superpixels_the_first_is_background() -> None:
 
 def test_every_superpixel_says_why() -> None:
     maps = np.array([[[0.9, 0.1, 0.2, 0.2, 0.4], [0.1, 0.1, 0.2, 0.2, 0.8]]], np.float32)
-    assert SuperpixelBackground(threshold=0.5).explain(ClassMaps(classes=(1,), maps=maps), REGIONS, NO_FEATURES) == [
+    assert SuperpixelBackground(threshold=0.5).explain(scored(ClassMaps(classes=(1,), maps=maps), REGIONS)) == [
         "not background: the mean of its strongest scores is 0.3000, the lowest is 0.2000, of superpixel 1; "
         "25.0% of its pixels are above the threshold of 0.5, which makes them seeds",
         "background: the mean of its strongest scores is 0.2000, the lowest of 3; "
@@ -123,4 +123,4 @@ def test_the_whole_written_down_pixel_by_pixel(example: tuple[ClassMaps, npt.NDA
             expected[y, x] = 0
         if strongest[y, x] > 0.62:
             expected[y, x] = maps.classes[[float(one[y, x]) for one in maps.maps].index(float(strongest[y, x]))]
-    assert np.array_equal(SuperpixelBackground(threshold=0.62).label(maps, regions, NO_FEATURES), expected)
+    assert np.array_equal(SuperpixelBackground(threshold=0.62).label(scored(maps, regions)), expected)

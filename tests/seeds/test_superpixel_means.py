@@ -12,7 +12,7 @@ from seedbed.algorithms.region_means import Propagation
 from seedbed.seeds.superpixel_means import SuperpixelMeans
 from seedbed.types import Alignment, ClassMaps, PatchFeatures
 from tests.algorithms.test_region_means import spread_in_rounds
-from tests.support.evidence import NO_FEATURES
+from tests.support.evidence import scored
 
 METHOD = SuperpixelMeans(foreground=0.5, background=0.25, propagation=Propagation(share=0, temperature=0.2))
 REGIONS = np.array([[0, 0, 1, 1, 2], [3, 3, 1, 1, 4]], np.int32)
@@ -24,11 +24,11 @@ MAPS = ClassMaps(
 
 def test_superpixels_of_a_class_of_none_and_between() -> None:
     # highest means: .75 of class 2, .5, .25, .75 of class 5, .26
-    assert METHOD.label(MAPS, REGIONS, NO_FEATURES).tolist() == [[2, 2, 255, 255, 0], [5, 5, 255, 255, 255]]
+    assert METHOD.label(scored(MAPS, REGIONS)).tolist() == [[2, 2, 255, 255, 0], [5, 5, 255, 255, 255]]
 
 
 def test_reasons_are_told_of_each() -> None:
-    assert METHOD.explain(MAPS, REGIONS, NO_FEATURES) == [
+    assert METHOD.explain(scored(MAPS, REGIONS)) == [
         "the highest mean of its scores is 0.7500: foreground, because it is above 0.5",
         "the highest mean of its scores is 0.5000: no label, because it is above 0.25, but not above 0.5",
         "the highest mean of its scores is 0.2500: background, because it is no more than 0.25",
@@ -39,8 +39,8 @@ def test_reasons_are_told_of_each() -> None:
 
 def test_an_image_without_classes_is_background() -> None:
     nothing = ClassMaps(classes=(), maps=np.zeros((0, 2, 5), np.float32))
-    assert not METHOD.label(nothing, REGIONS, NO_FEATURES).any()
-    assert METHOD.explain(nothing, REGIONS, NO_FEATURES)[0].endswith("background, because it is no more than 0.25")
+    assert not METHOD.label(scored(nothing, REGIONS)).any()
+    assert METHOD.explain(scored(nothing, REGIONS))[0].endswith("background, because it is no more than 0.25")
 
 
 def test_thresholds_are_in_order() -> None:
@@ -65,7 +65,7 @@ def test_the_whole_written_down_superpixel_by_superpixel(share: float) -> None:
     for pixels, scores in zip(inside, means.T, strict=True):
         expected[pixels] = (1, 4)[scores.argmax()] if scores.max() > 0.57 else 0 if scores.max() <= 0.49 else 255
     assert set(np.unique(expected)) == {0, 1, 4, 255}
-    assert np.array_equal(method.label(maps, regions, patches), expected)
+    assert np.array_equal(method.label(scored(maps, regions, patches)), expected)
 
 
 def test_features_are_read_where_scores_spread() -> None:

@@ -8,14 +8,14 @@ from pydantic import ValidationError
 
 from seedbed.seeds.threshold import Threshold
 from seedbed.types import ClassMaps
-from tests.support.evidence import NO_FEATURES
+from tests.support.evidence import scored
 
 MAPS = ClassMaps(classes=(2, 5), maps=np.array([[[0.9, 0.3, 0.1, 0.5]], [[0.2, 0.6, 0.1, 0.5]]], np.float32))
 NOWHERE = np.zeros((1, 4), np.int32)
 
 
 def label(foreground: float, background: float, maps: ClassMaps = MAPS) -> list[int]:
-    labels: list[int] = Threshold(foreground=foreground, background=background).label(maps, NOWHERE, NO_FEATURES)[0].tolist()
+    labels: list[int] = Threshold(foreground=foreground, background=background).label(scored(maps, NOWHERE))[0].tolist()
     return labels
 
 
@@ -30,7 +30,7 @@ def test_a_higher_threshold_leaves_a_subset() -> None:
     maps = ClassMaps(classes=(1, 3), maps=random.random((2, 9, 11), np.float32))
     before = np.ones((9, 11), bool)
     for foreground in (0.3, 0.6, 0.9, 0.999):
-        labels = Threshold(foreground=foreground, background=0.2).label(maps, np.zeros((9, 11), np.int32), NO_FEATURES)
+        labels = Threshold(foreground=foreground, background=0.2).label(scored(maps, np.zeros((9, 11), np.int32)))
         confident = (labels != 255) & (labels != 0)
         assert not (confident & ~before).any()
         before = confident
@@ -58,4 +58,4 @@ def test_the_whole_written_down_pixel_by_pixel() -> None:
         elif max(values) <= 0.23:
             expected[y, x] = 0
     assert set(np.unique(expected).tolist()) == {0, 1, 4, 6, 255}
-    assert np.array_equal(Threshold(foreground=0.64, background=0.23).label(maps, np.zeros((9, 11), np.int32), NO_FEATURES), expected)
+    assert np.array_equal(Threshold(foreground=0.64, background=0.23).label(scored(maps, np.zeros((9, 11), np.int32))), expected)

@@ -24,6 +24,9 @@ EXCUSED = {
     "dataset.root": "where the raw data lie; which they are is said by their digests",
 }
 OTHER_VALUES: dict[str, list[Any]] = {
+    "affinity.maps": [{"maps": {"labels": "refinement"}}],
+    "affinity.split": ["val"],
+    "affinity.start": ["classifier"],
     "cams.classifier": ["classifier_second"],
     "cams.features": ["features"],
     "cams.views": [{"views": {"other": "features"}}],
@@ -32,6 +35,7 @@ OTHER_VALUES: dict[str, list[Any]] = {
     "classifier.split": ["val"],
     "dataset.classes": [["cat"], ["dog"], ["dog", "cat"]],
     "dataset.root": ["data/raw/copy"],
+    "edges.affinity": ["affinity"],
     "evaluation.split": ["val"],
     "evaluation.class_maps": ["none"],
     "evaluation.labels": [{"labels": one} for one in ({"seeds": "seeds", "masks": "none"}, {"seeds": "seeds", "others": "refinement"})],
@@ -46,6 +50,7 @@ OTHER_VALUES: dict[str, list[Any]] = {
     "predictions.split": ["train"],
     "pretraining.split": ["train"],
     "refinement.class_maps": ["cams_second"],
+    "refinement.edges": ["edges"],
     "refinement.features": ["features"],
     "refinement.superpixels": ["superpixels"],
     "seeds.class_maps": ["cams_second"],
@@ -73,6 +78,8 @@ def test_settings_of_the_family_change_what_its_stage_leaves(finished: Project, 
         shutil.copytree(raw, raw.with_name("copy"))
     if family == "pretraining":
         content["pretraining"]["method"] = "dino"
+    if family == "affinity":
+        content["affinity"] |= {"method": "psa", "maps": {"labels": "seeds"}}
     settings = importlib.import_module(f"seedbed.{family}").Settings
     section = content[family]
     declared = methods.read_settings_declaration(family)

@@ -26,7 +26,18 @@ from seedbed.classifier.cam import CamNetwork
 from seedbed.errors import DataError
 from seedbed.images import Images
 from seedbed.params import Params
-from seedbed.reads import Labels, Patches, Regions, read_class_maps, read_entry, read_patches, read_probabilities
+from seedbed.reads import (
+    AllEvidence,
+    Edges,
+    Labels,
+    Patches,
+    Pictures,
+    Regions,
+    read_class_maps,
+    read_entry,
+    read_patches,
+    read_probabilities,
+)
 from seedbed.report import drawing
 from seedbed.report.drawing import TITLE_HEIGHT
 from seedbed.run.machine import Place
@@ -334,9 +345,10 @@ def test_on_a_gpu_images_go_through_a_crf_together(finished: Project, monkeypatc
     asked = answer_on_cpu(monkeypatch)
     maps, predictions, data = (opened(finished, name) for name in ("cams", "predictions", "dataset"))
     pictures, params = Images(finished.raw, data), Params(finished.params())
+    known = AllEvidence(Pictures(pictures), maps, Regions(None), Patches(None), Edges(None))
     crf_of_masks, judge = params.method(refinement.Method), params.method(family.Method)
     for place in (Place("cpu"), Place("cuda")):
-        masks = [row["labels"] for row in refine(crf_of_masks, pictures, maps, Regions(None), Patches(None), place, IDS[:3])]
+        masks = [row["labels"] for row in refine(crf_of_masks, known, place, IDS[:3])]
         for image, mask in zip(IDS[:3], masks, strict=True):
             assert np.array_equal(mask, read_entry(opened(finished, "refinement"), "labels", image))
         labels = label_predictions(judge, pictures, predictions, place, IDS)
@@ -406,7 +418,12 @@ def test_a_stage_that_is_run_again_computes_nothing_and_leaves_the_same(
     for stage, line in zip(STAGES, said, strict=True):
         images = 3 if stage == "predictions" else 9
         learned = f"{stage}: reused, because nothing that it learns from has changed"
-        assert line == learned or re.fullmatch(rf"{stage}: {images} images in .* s \(0 computed, {images} reused, 0 removed\)", line)
+        nothing = rf"{stage}: 0 images in .* s \(0 computed, 0 reused, 0 removed\)"
+        assert (
+            line == learned
+            or (stage == "edges" and re.fullmatch(nothing, line))
+            or re.fullmatch(rf"{stage}: {images} images in .* s \(0 computed, {images} reused, 0 removed\)", line)
+        )
     assert tree(again.data) == tree(finished.data)
 
 

@@ -11,10 +11,21 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from seedbed.algorithms.cell_pairs import list_offsets
 from seedbed.networks.deeplab import DeepLab
-from seedbed.types import Image, Size, cells
+from seedbed.types import CellEdges, Image, Size, cells
 
 Floats = npt.NDArray[np.floating[Any]]
+
+
+def cell_edges(size: Size, stride: int, radius: int = 5) -> CellEdges:
+    """Random boundaries, ways to the middle and distances of pairs of cells.
+
+    size: of the image.
+    """
+    random, grid = np.random.default_rng(5), cells(size, stride)
+    boundaries, displacement = random.random(grid, np.float32), random.standard_normal((2, *grid), np.float32)
+    return CellEdges(boundaries, displacement, random.random((len(list_offsets(radius)), *grid), np.float32), stride)
 
 
 def photograph(size: Size = (40, 56), *, seed: int = 0) -> Image:

@@ -20,7 +20,7 @@ from seedbed.learning.learner import Learner, Trained
 from seedbed.learning.loop import fit
 from seedbed.learning.optimisers import Descent, Scheduled
 from seedbed.learning.training import Sampling, Training
-from seedbed.networks.contracts import ClassifierNetwork, SegmentationNetwork
+from seedbed.networks.contracts import BoundaryNetwork, ClassifierNetwork, PairNetwork, SegmentationNetwork
 from seedbed.run.machine import Machine
 
 
@@ -100,6 +100,40 @@ class LeaningSegmenter(SegmentationNetwork):
     def forward(self, images_BCYX: Tensor) -> Tensor:
         logits: Tensor = self.leaning(images_BCYX)
         return logits
+
+
+class LeaningPairs(PairNetwork):
+    """Features of cells to which it matters on which side things are."""
+
+    stride = 4
+    radius = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.leaning = Leaning(5)
+
+    def forward(self, images_BCYX: Tensor) -> Tensor:
+        return functional.avg_pool2d(self.leaning(images_BCYX), self.stride, ceil_mode=True)
+
+
+class LeaningBoundaries(BoundaryNetwork):
+    """Boundaries and displacement to which it matters on which side things are."""
+
+    stride = 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.leaning = Leaning(3)
+
+    def forward(self, images_BCYX: Tensor) -> tuple[Tensor, Tensor]:
+        cells = functional.avg_pool2d(self.leaning(images_BCYX), self.stride, ceil_mode=True)
+        return cells[:, 0], cells[:, 1:]
+
+
+LEANING_AFFINITIES: dict[str, Callable[[], nn.Module]] = {
+    "psa": LeaningPairs,
+    "irn": LeaningBoundaries,
+}  # by the method that would learn them
 
 
 # --- Networks that learn something of an image's mean colour ---

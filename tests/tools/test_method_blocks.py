@@ -54,7 +54,9 @@ def test_a_block_is_laid_in_with_its_comments_and_selects_nothing(checkout: Path
     assert "\n".join(["", *added, ""]) in checkout.read_text()
     assert "".join(lines_without(checkout.read_text(), family, name)) == text
     said = done.output.splitlines()
-    assert said[: len(values(block))] == [f"{family}.{name}.{key}: nothing -> {written(value)}" for key, value in values(block).items()]
+    assert said[: len(values(block))] == [
+        f"{'.'.join(filter(None, (family, name, key)))}: nothing -> {written(value)}" for key, value in values(block).items()
+    ]
     assert said[len(values(block))] == f"next: to select it, set {family}.method: {name}"
     assert said[-1] == "next: run `seedbed plan`, then `dvc repro`"
 

@@ -16,7 +16,7 @@ from seedbed.seeds.superpixel_background import SuperpixelBackground
 from seedbed.seeds.threshold import Threshold
 from seedbed.store.artifact import open_artifact
 from seedbed.view.app import Pending
-from tests.support.evidence import NO_FEATURES
+from tests.support.evidence import scored
 from tests.view.conftest import CLASSES, IDS, KINDS, SIZE, TRUTHS, Page, make_maps, make_regions
 
 Look = Callable[..., Page]
@@ -135,7 +135,7 @@ def test_a_photograph_is_sent_as_the_stages_see_it(page: Page, tmp_path: Path) -
 def test_a_trial_is_what_the_method_makes(page: Page) -> None:
     tried = page.array("try", stage="seeds", id=IDS[1], set__threshold="0.15")
     maps = read_class_maps(open_artifact("cams", folder=page.root / "data"), IDS[1])
-    assert np.array_equal(tried, SuperpixelBackground(threshold=0.15).label(maps, make_regions(), NO_FEATURES))
+    assert np.array_equal(tried, SuperpixelBackground(threshold=0.15).label(scored(maps, make_regions())))
     assert not np.array_equal(tried, page.array("try", stage="seeds", id=IDS[1]))
     above = page.array("try", stage="evaluation", id=IDS[1], set__threshold="0.5")
     assert np.array_equal(above > 0, maps.maps.max(axis=0) > 0.5)
@@ -207,7 +207,7 @@ def test_a_second_round_is_tried_and_told_by_what_its_slots_name(finished: Path,
     assert np.array_equal(first, second)
     maps = read_class_maps(open_artifact("cams", folder=root / "data"), IDS[1])
     third = page.array("try", stage="seeds_third", id=IDS[1], set__foreground="0.6")
-    assert np.array_equal(third, Threshold(foreground=0.6, background=0.1).label(maps, make_regions(), NO_FEATURES))
+    assert np.array_equal(third, Threshold(foreground=0.6, background=0.1).label(scored(maps, make_regions())))
     assert page.json("try", stage="seeds_third", set__foreground="0.6")["params"] == "seeds_third:\n  threshold:\n    foreground: 0.6\n"
     told = page.json("regions", id=IDS[0], artifact="superpixels_second")["regions"]
     assert told == page.json("regions", id=IDS[0], artifact="superpixels")["regions"]

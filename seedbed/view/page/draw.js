@@ -89,7 +89,7 @@ function errors(pixels, layer, { errors: meaning }) {
   }
 }
 
-const WAYS = { labels, regions, confidence: light, scores: light, probabilities: labels, features: colours, errors };
+const WAYS = { labels, regions, confidence: light, scores: light, probabilities: labels, features: colours, light, ways: colours, errors };
 
 /** Draw layers over a photograph; pixels of a canvas. */
 export function compose(photo, layers, look) {

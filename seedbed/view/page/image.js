@@ -204,7 +204,7 @@ class View {
       if (layer.shown === ERRORS) {
         rows.push(make("span"), make("strong", {}, `errors of ${layer.of}`), make("span"));
         for (const [meaning, colour] of this.run.errors) rows.push(chip(colour), make("span", {}, meaning), make("span"));
-      } else if (["scores", "confidence"].includes(layer.shown) && layer.classId === null) {
+      } else if (["scores", "confidence", "light"].includes(layer.shown) && layer.classId === null) {
         rows.push(make("span"), make("strong", {}, layer.name), make("span", { class: "faint" }, "0 to 1"), ramp());
       } else if (layer.classId !== null && layer.classId !== undefined) {
         rows.push(chip(this.run.palette[layer.classId]), make("bdi", {}, `${layer.name}, ${this.run.classes[layer.classId]}`), make("span", { class: "faint" }, "0 to 1"));

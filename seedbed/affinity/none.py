@@ -1,0 +1,19 @@
+"""No affinities are learned, for pipelines whose masks need none.
+
+Paper: none.
+
+Differs from the paper: not applicable.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from seedbed import affinity
+from seedbed.methods import method
+
+
+@method
+class Nothing(affinity.Method):
+    learns: ClassVar[bool] = False
+    stride = 1

@@ -1,0 +1,57 @@
+"""A random walk over cells between which no boundary lies: class maps spread up to the boundaries that IRNet sees.
+
+The confidence of a label is its share of the scores of background and the image's classes, or its probability after a CRF.
+
+Paper: Ahn et al., "Weakly Supervised Learning of Instance Segmentation with Inter-pixel Relations" (IRN), CVPR 2019. The preset `rib` is of
+Lee et al., "Reducing Information Bottleneck for Weakly Supervised Semantic Segmentation", NeurIPS 2021.
+
+Differs from the paper: the transition matrix stays sparse (see `seedbed/algorithms/random_walk.py`). Class maps of another stride than that
+of the boundaries are resized. The walk between superpixels and the CRF are additions of ours.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, model_validator
+
+from seedbed import refinement
+from seedbed.algorithms.cell_pairs import find_margin, measure_barriers
+from seedbed.algorithms.crf import DenseCrf
+from seedbed.algorithms.random_walk import Links, Walk
+from seedbed.methods import check_preset, method
+from seedbed.types import CellEdges, Evidence
+
+PRESETS = {
+    "irn": {"threshold": 0.25, "walk.radius": 5, "walk.power": 10, "walk.squarings": 8},
+    "rib": {"threshold": 0.27, "walk.radius": 5, "walk.power": 10, "walk.squarings": 8},
+}
+
+
+@method
+class Irn(refinement.WalkingMethod):
+    preset: Literal["own", "irn", "rib"]  # published set of the next number and of those of the walk, or own
+    threshold: Annotated[float, Field(gt=0, lt=1)]  # score of background; the highest of all classes and pixels is 1
+    walk: Walk
+    crf: DenseCrf  # afterwards; the paper has none: 0 iterations
+
+    @model_validator(mode="after")
+    def _check_preset(self) -> Self:
+        check_preset(self, PRESETS)
+        return self
+
+    def link_cells(self, edges: CellEdges) -> Links:
+        margin = find_margin(self.walk.radius)
+        padded = np.pad(edges.boundaries, ((0, margin), (margin, margin)), constant_values=1)  # so that every cell has all its pairs
+        return self.walk.link(1 - np.stack(measure_barriers(padded, self.walk.radius, np.maximum)))
+
+    def score_cells(self, known: Evidence) -> npt.NDArray[np.float32]:
+        boundaries = known.edges.boundaries
+        maps = known.class_maps.resize((boundaries.shape[0], boundaries.shape[1])).maps
+        return np.asarray(maps * (1 - boundaries), np.float32)
+
+    def believe(self, walked: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        relative = walked / np.maximum(walked.max(), np.finfo(np.float32).tiny)
+        return np.pad(np.maximum(relative, 0), ((1, 0), (0, 0), (0, 0)), constant_values=self.threshold)
