@@ -126,6 +126,16 @@ def test_three_stages_are_all_deep(irn: Irn) -> None:
     assert network.displacement.join[0][0].weight.shape[1] == 144
 
 
+def test_what_is_surely_wrong_costs_no_more_than_a_logarithm_can_say(irn: Irn) -> None:
+    learner: Any = irn.learner(3, given={})
+    torch.nn.init.zeros_(learner.network.boundaries.join.weight)
+    for boundary, right, wrong in ((-40.0, "same", "different"), (40.0, "different", "same")):
+        torch.nn.init.constant_(learner.network.boundaries.join.bias, boundary)
+        found = learner(random_batch(), 0.0)
+        assert found[wrong].item() == pytest.approx(-math.log(1e-5) / 2, rel=1e-3)
+        assert found[right].item() == pytest.approx(-math.log(1 + 1e-5) / 2, abs=1e-6)
+
+
 def test_gradients_reach_everything_that_learns(irn: Irn) -> None:
     learner = made_alive(irn.learner(3, given={}))
     torch.stack(list(learner(random_batch(), 0.0).values())).sum().backward()
@@ -180,6 +190,7 @@ def test_a_boundary_comes_to_lie_between_two_colours(irn: Irn) -> None:
 
 def test_the_network_is_built_without_classes(irn: Irn) -> None:
     network, learner = irn.network().eval(), irn.learner(3, given={}).eval()
+    assert network.mean_displacement.tolist() == [0, 0]
     network.load_state_dict(learner.network.state_dict())
     images = random_batch().images_BCYX
     assert all(torch.equal(one, other) for one, other in zip(network(images), learner.network(images), strict=True))

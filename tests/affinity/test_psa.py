@@ -141,6 +141,14 @@ def test_what_no_pair_says_costs_nothing(psa: Psa) -> None:
         assert [name for name, one in found.items() if one.item()] == ([kind] if kind else [])
 
 
+def test_what_is_surely_wrong_costs_no_more_than_a_logarithm_can_say(psa: Psa) -> None:
+    learner: Any = psa.learner(3, given={})
+    torch.nn.init.zeros_(learner.network.mix.weight)  # all cells are the same
+    found = {name: one.item() for name, one in learner(random_batch(), 0.0).items()}
+    little, much = pytest.approx(-math.log(1 + 1e-5) / 4, abs=1e-6), pytest.approx(-math.log(1e-5) / 2, rel=1e-3)
+    assert found == {"background": little, "foreground": little, "different": much}
+
+
 def test_gradients_reach_everything_that_learns(psa: Psa) -> None:
     learner = without_zeros(psa.learner(3, given={}))
     torch.stack(list(learner(random_batch(), 0.0).values())).sum().backward()

@@ -188,6 +188,7 @@ REGIONS = np.array([[0, 0, 1, 1, 1], [0, 0, 1, 1, 1], [0, 2, 2, 2, 2]], np.int32
 def test_pixels_beyond_the_image_are_in_no_superpixel() -> None:
     expected = [[1, 0, 0], [0, 1, 0], [0, 0.5, 0], [0.25, 0, 0.25], [0, 0, 0.5], [0, 0, 0.25]]
     assert share_cells(REGIONS, 2).toarray().tolist() == expected
+    assert np.allclose(share_cells(REGIONS, 3).toarray() * 9, [[5, 2, 2], [0, 4, 2]])
 
 
 def test_links_of_superpixels_are_sums_of_those_of_their_cells() -> None:

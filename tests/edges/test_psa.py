@@ -45,6 +45,13 @@ def test_hand_made_features() -> None:
     assert np.allclose(found.boundaries, 1 - np.array(expected) / [[2, 3, 2], [2, 3, 2]], atol=1e-6)
 
 
+def test_a_cell_at_the_end_of_a_row_has_one_beside_it() -> None:
+    [found] = Psa().find(Given([[0, 1, 3]], 3), [photograph((2, 11))], device="cpu")
+    affinities = np.exp([-1.0, -2.0])
+    assert np.allclose(found.boundaries, [[1 - affinities[0], 1 - affinities.mean(), 1 - affinities[1]]], atol=1e-6)
+    assert found.distances[[0, 4]].tolist() == [[[1, 2, 0]], [[3, 0, 0]]] and not np.delete(found.distances, [0, 4], axis=0).any()
+
+
 def test_a_lone_cell_has_no_boundary() -> None:
     [found] = Psa().find(Given([[3]], 5), [photograph((3, 4))], device="cpu")
     assert found.boundaries.tolist() == [[0]] and found.distances.shape == (34, 1, 1) and not found.distances.any()

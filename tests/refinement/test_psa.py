@@ -187,7 +187,7 @@ def test_a_constant_background_is_no_more_than_one() -> None:
 
 
 def test_superpixels_are_read_where_it_walks_between_them() -> None:
-    assert METHOD.needs_edges and METHOD.unread == ("superpixels", "features")
+    assert METHOD.needs_edges and METHOD.uses_gpu and METHOD.unread == ("superpixels", "features")
     assert dataclasses.replace(METHOD, walk=dataclasses.replace(METHOD.walk, over="superpixels")).unread == ("features",)
 
 

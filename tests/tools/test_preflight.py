@@ -386,3 +386,31 @@ def test_a_sweep_that_fills_the_memory(content: Content, monkeypatch: pytest.Mon
     at("evaluation.standard.sweep.count", 10_000)(content)
     (said,) = preflight.find_shortages(["evaluation"], Params(content))
     assert said == f"evaluation: warning: needs about 2.2 MB of memory, but there are 1.0 MB: {SMALLER}"
+
+
+def test_affinities_edges_and_walks_that_do_not_fit_together(content: Content) -> None:
+    content["affinity"] |= {"method": "psa", "maps": {"labels": "seeds"}, "start": "classifier"}
+    content["edges"] |= {"method": "irn", "affinity": "affinity"}
+    with pytest.raises(ParamsError, match=r"edges.method: found 'irn'; expected 'psa', as which affinity has learned"):
+        preflight.check_slots(Params(content))
+    content["edges"]["method"] = "psa"
+    content["refinement"] |= {"method": "irn", "edges": "edges"}
+    with pytest.raises(ParamsError, match=r"refinement.method: found 'irn'; expected 'psa', for which edges is made"):
+        preflight.check_slots(Params(content))
+    content["refinement"]["method"] = "psa"
+    preflight.check_slots(Params(content))
+    content["affinity"]["psa"]["radius"] = 4
+    with pytest.raises(
+        ParamsError, match=r"refinement.psa.walk.radius: found one that needs 34 pairs of each cell; expected at most .* 22;"
+    ):
+        preflight.check_slots(Params(content))
+    content["affinity"]["maps"] = {"labels": "none"}
+    with pytest.raises(ParamsError, match=r"affinity.maps.labels: found 'none'; expected an artifact with `labels`"):
+        preflight.check_slots(Params(content))
+
+
+def test_an_affinity_that_starts_from_another_network_than_the_classifier_s(content: Content) -> None:
+    content["affinity"] |= {"method": "psa", "maps": {"labels": "seeds"}, "start": "classifier"}
+    content["affinity"]["psa"]["backbone"] |= {"network": "test_byobnet", "initial_weights": weights("classifier")}
+    with pytest.raises(ParamsError, match=r"affinity.psa.backbone.network: found 'test_byobnet'; expected 'test_resnet', the classifier's"):
+        preflight.check_slots(Params(content))

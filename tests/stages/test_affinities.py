@@ -1,0 +1,106 @@
+"""Masks by learned affinities, from sure labels to the walk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seedbed.reads import Edges, read_entry
+from seedbed.store.artifact import open_artifact
+from seedbed.types import cells
+from tests.stages.miniature import CHECKOUT, Project, tree
+from tests.stages.surviving import change_params
+
+CHAIN = ("seeds", "affinity", "edges", "refinement")
+
+
+@pytest.fixture(scope="module", params=["psa", "irn"])
+def walked(finished: Project, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Project:
+    """A project whose masks come from a random walk."""
+    project = finished.copy_to(tmp_path_factory.mktemp(request.param) / "project")
+    change_params(project, "seeds", method=request.param, superpixels="none")
+    change_params(project, "affinity", method=request.param, maps={"labels": "seeds"})
+    change_params(project, "edges", method=request.param, affinity="affinity")
+    change_params(project, "refinement", method=request.param, edges="edges")
+    project.run(*CHAIN)
+    return project
+
+
+def test_every_stage_leaves_what_the_next_one_reads(walked: Project) -> None:
+    seeds, affinity, edges, masks = (open_artifact(name, folder=walked.data) for name in CHAIN)
+    method = edges.made_by.method
+    assert {one.made_by.method for one in (seeds, affinity, edges, masks)} == {method}
+    assert len(affinity.array("log")) and affinity.weights()
+    for image_id in edges.ids:
+        found, size = Edges(edges)[image_id], edges.size(image_id)
+        assert found.stride == 4 and found.boundaries.shape == cells(size, 4)
+        assert 0 <= found.boundaries.min() < found.boundaries.max() <= 1
+        assert found.displacement.any() == (method == "irn") and found.distances.any() == (method == "psa")
+        assert read_entry(masks, "labels", image_id).shape == size
+
+
+def test_another_walk_runs_no_network(walked: Project, tmp_path: Path) -> None:
+    """Not even if it wanted to: there are no weights, and no torch."""
+    project = walked.copy_to(tmp_path / "project", without=["affinity.zarr", "classifier.zarr", "segmenter.zarr"])
+    content = project.params()
+    method = content["refinement"]["method"]
+    content["refinement"][method]["walk"]["squarings"] = 1
+    project.write_params(content)
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without" / "torch.py").write_text("raise ImportError('a network was asked for')")
+    done = project.program("refinement", environment={"PYTHONPATH": f"{tmp_path / 'without'}{os.pathsep}{CHECKOUT}"})
+    assert done.returncode == 0, done.stderr
+    before, after = (open_artifact("refinement", folder=one.data).entry("confidence", slice(None)) for one in (walked, project))
+    assert not np.array_equal(before, after)
+
+
+def test_a_walk_between_superpixels_labels_them_as_a_whole(walked: Project, tmp_path: Path) -> None:
+    project = walked.copy_to(tmp_path / "project")
+    content = project.params()
+    block = content["refinement"][content["refinement"]["method"]]
+    block["walk"]["over"], block["crf"]["iterations"] = "superpixels", 0
+    content["refinement"]["superpixels"] = "superpixels"
+    project.write_params(content)
+    project.run("refinement")
+    masks, superpixels = (open_artifact(name, folder=project.data) for name in ("refinement", "superpixels"))
+    for image_id in masks.ids[:3]:
+        labels, regions = read_entry(masks, "labels", image_id), read_entry(superpixels, "regions", image_id)
+        assert all(len(np.unique(labels[regions == one])) == 1 for one in range(regions.max() + 1))
+
+
+def test_edges_of_another_method_are_refused(walked: Project, tmp_path: Path) -> None:
+    project = walked.copy_to(tmp_path / "project")
+    method = project.params()["edges"]["method"]
+    other = {"psa": "irn", "irn": "psa"}[method]
+    change_params(project, "refinement", method=other)
+    done = project.command("refinement")
+    assert done.returncode == 2
+    expected = f"params.yaml: refinement.method: found '{other}'; expected '{method}', for which edges is made"
+    assert done.stderr == f"error: {expected}; correct it, or select edges.{other}\n"
+    change_params(project, "edges", method=other)
+    done = project.command("edges")
+    assert done.returncode == 2 and f"edges.method: found '{other}'; expected '{method}', as which affinity has learned" in done.stderr
+
+
+def test_a_walk_that_needs_more_pairs_than_were_learned_is_refused(walked: Project, tmp_path: Path) -> None:
+    if walked.params()["edges"]["method"] != "psa":
+        pytest.skip("boundaries know no pairs")
+    project = walked.copy_to(tmp_path / "project")
+    content = project.params()
+    content["refinement"]["psa"]["walk"]["radius"] = 9
+    project.write_params(content)
+    done = project.command("refinement")
+    assert done.returncode == 2 and "refinement.psa.walk.radius: found one that needs 124 pairs of each cell" in done.stderr
+
+
+def test_where_nothing_is_learned_no_torch_is_imported(finished: Project, tmp_path: Path) -> None:
+    project = finished.copy_to(tmp_path / "project")
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without" / "torch.py").write_text("raise ImportError('a network was asked for')")
+    for stage in ("pretraining", "affinity", "edges"):
+        done = project.program(stage, environment={"PYTHONPATH": f"{tmp_path / 'without'}{os.pathsep}{CHECKOUT}"})
+        assert done.returncode == 0, done.stderr
+    assert tree(project.data / "edges.zarr") == tree(finished.data / "edges.zarr")
