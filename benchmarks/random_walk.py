@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -59,13 +60,14 @@ def square(strengths: Floats, kind: type[np.floating]) -> npt.NDArray[np.floatin
     return links
 
 
-def measure_peak(work: Callable[[], object]) -> float:
-    """Bytes that arrays take at most, in MiB."""
+def measure(work: Callable[[], object]) -> tuple[float, float]:
+    """Seconds of one run, and the bytes that arrays take in it at most, in MiB."""
     tracemalloc.start()
+    started = time.perf_counter()
     work()
-    peak = tracemalloc.get_traced_memory()[1]
+    seconds, peak = time.perf_counter() - started, tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    return peak / 2**20
+    return seconds, peak / 2**20
 
 
 if __name__ == "__main__":
@@ -75,15 +77,14 @@ if __name__ == "__main__":
     strengths = find_strengths(stride)
     values = np.random.default_rng(0).random((MAPS, strengths[0].size), np.float32)
     ways = {"sparse": lambda: walk_sparse(values, strengths), "dense": lambda: walk_dense(values, strengths)}
-    size = f"{HEIGHT} x {WIDTH} at stride {stride}, {strengths[0].size:,} cells, {2**SQUARINGS} steps, {MAPS} maps"
+    measured = {name: measure(way) for name, way in ways.items()}
+    title = f"random walk, {HEIGHT} x {WIDTH} at stride {stride}, {strengths[0].size:,} cells, {2**SQUARINGS} steps, {MAPS} maps"
     if stride >= QUICK:
         exact = values.astype(np.float64) @ square(strengths, np.float64)
-        differing = abs(walk_sparse(values, strengths) - exact).max()
-        report(f"random walk, {size}; differs by {differing:.1e} at most from float64", medians(ways, rounds=3), base="sparse")
+        title += f"; differs by {abs(walk_sparse(values, strengths) - exact).max():.1e} at most from float64"
+        seconds = medians(ways, rounds=3)
     else:
-        print(f"random walk, {size}")
-        seconds = medians({"sparse": ways["sparse"]}) | medians({"dense": ways["dense"]}, rounds=1, unmeasured=0)
-        report("time", seconds, base="sparse")
-    peaks = {name: measure_peak(way) for name, way in ways.items()}
-    for name, peak in peaks.items():
-        print(f"  {name:42} {peak:9.1f} MiB  {peak / peaks['sparse']:6.1f} x sparse")
+        seconds = medians({"sparse": ways["sparse"]}) | {"dense": measured["dense"][0]}
+    report(title, seconds, base="sparse")
+    for name, (_, peak) in measured.items():
+        print(f"  {name:42} {peak:9.1f} MiB  {peak / measured['sparse'][1]:6.1f} x sparse")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Annotated, Any, Literal
 
@@ -29,6 +29,7 @@ from seedbed.types import RegionMap, cells
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Links: Any = scipy.sparse.csr_array  # (node, node) of strengths, symmetric, 1 or more on the diagonal; scipy has no types
+BYTES_PER_LINK = 8 + 4  # its strength and its place
 TOLERANCE = 1e-7  # sum of the coefficients that are left out
 
 
@@ -40,6 +41,13 @@ class Walk:
     radius: Annotated[int, Field(ge=2, le=64)]  # cells nearer to each other than this are linked
     power: Annotated[float, Field(ge=0, le=1000)]  # paper: beta; of strengths
     squarings: Annotated[int, Field(ge=0, le=12)]  # paper: log t; of the transition matrix, so that there are 2 to this power steps
+
+    def memory(self, extents: Mapping[str, int]) -> int:
+        """An estimate of the bytes that the links of the largest image take: the matrix, what it is made from, and what it becomes.
+
+        extents: lengths of dimensions by name; before there are edges, those of cells are not among them.
+        """
+        return 3 * BYTES_PER_LINK * 2 * len(list_offsets(self.radius)) * extents.get("map_y", 0) * extents.get("map_x", 0)
 
     def link(self, strengths: Floats, *, border: bool = True) -> Links:
         """Links between the cells of an image: see `link_cells`."""
@@ -82,11 +90,11 @@ def link_cells(strengths: Floats, *, radius: int, border: bool) -> Links:
     offsets = list_offsets(radius)
     kept = np.stack([np.where(mask_sources(grid, offset, margin=margin), one, 0) for offset, one in zip(offsets, strengths, strict=False)])
     steps, places = np.unique([down * grid[1] + across for down, across in offsets], return_inverse=True)
-    diagonals = np.zeros((len(steps), count))
+    diagonals = np.zeros((len(steps), count), np.float32)
     np.add.at(diagonals, places, kept.reshape(len(offsets), count))  # in a narrow image several offsets are as many cells away
     lower = scipy.sparse.dia_array((diagonals, -steps), shape=(count, count)).tocsr()
     lower.eliminate_zeros()
-    return (lower + lower.T + scipy.sparse.eye_array(count, format="csr")).tocsr()
+    return (lower + lower.T + scipy.sparse.eye_array(count, dtype=np.float32, format="csr")).tocsr()
 
 
 def share_cells(regions: RegionMap, stride: int) -> Any:
@@ -109,7 +117,7 @@ def walk(values: Sequence[Floats], links: Sequence[Links], steps: int, *, device
 
     On a GPU all graphs are walked on together, as one graph in several pieces. Single precision would be wrong by 2e-4 after 256 steps.
     """
-    roots = [np.sqrt(one.sum(axis=0)) for one in links]
+    roots = [np.sqrt(np.bincount(one.indices, weights=one.data)) for one in links]  # the diagonal is full, so every node occurs
     scaled = [_scale(one, np.reciprocal(root)) for one, root in zip(links, roots, strict=True)]
     starts = [value * root for value, root in zip(values, roots, strict=True)]
     if device == "cpu":
@@ -122,9 +130,9 @@ def walk(values: Sequence[Floats], links: Sequence[Links], steps: int, *, device
 def _scale(links: Links, factors: Doubles) -> Links:
     """Links whose rows and columns are both multiplied by factors."""
     lengths = np.diff(links.indptr)
-    data = factors[links.indices]
+    data = np.repeat(factors, lengths)
     data *= links.data
-    data *= np.repeat(factors, lengths)
+    data *= factors[links.indices]
     return scipy.sparse.csr_array((data, links.indices, links.indptr), shape=links.shape)
 
 

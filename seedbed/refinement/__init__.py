@@ -24,13 +24,11 @@ class Settings:
     class_maps: Annotated[str, Slot(("cams",))]  # that are refined
     superpixels: Annotated[str, Slot(("superpixels",), "the selected method needs regions")]  # which get one label each
     features: Annotated[str, Slot(("features",), "the selected method compares regions")]  # by which regions resemble each other
-    edges: Annotated[str, Slot(("edges",), "the selected method walks over cells")]  # by which cells are linked
+    edges: Annotated[str, Slot(("edges",), "the selected method walks over cells")]  # by which cells are linked, found by its namesake
 
 
 class Method(methods.Method):
     """From class maps to a pseudo mask."""
-
-    needs_edges: ClassVar[bool] = False  # then those of the method of `edges` that is called as this one
 
     @property
     def unread(self) -> tuple[str, ...]:
@@ -53,7 +51,6 @@ class WalkingMethod(Method):
     """Scores spread in a random walk over the cells of an image, or over its superpixels; a CRF may follow."""
 
     uses_gpu: ClassVar[bool] = True
-    needs_edges: ClassVar[bool] = True
 
     walk: Walk
     crf: DenseCrf
@@ -63,7 +60,7 @@ class WalkingMethod(Method):
         return ("superpixels", "features") if self.walk.over == "cells" else ("features",)
 
     def memory(self, extents: Mapping[str, int]) -> int:
-        return self.crf.memory(2, extents)  # background and one class at the least
+        return max(self.crf.memory(2, extents), self.walk.memory(extents))  # background and one class at the least
 
     def refine(self, known: Sequence[Evidence], *, device: str = "cpu") -> list[PseudoMask]:
         masks = [PseudoMask.empty(one.size) for one in known]

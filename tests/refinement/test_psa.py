@@ -187,10 +187,11 @@ def test_a_constant_background_is_no_more_than_one() -> None:
 
 
 def test_superpixels_are_read_where_it_walks_between_them() -> None:
-    assert METHOD.needs_edges and METHOD.uses_gpu and METHOD.unread == ("superpixels", "features")
+    assert METHOD.uses_gpu and METHOD.unread == ("superpixels", "features")
     assert dataclasses.replace(METHOD, walk=dataclasses.replace(METHOD.walk, over="superpixels")).unread == ("features",)
 
 
 def test_it_needs_the_memory_of_its_crf() -> None:
     extents = {"y": 30, "x": 50}
     assert METHOD.memory(extents) == CRF.memory(2, extents) > 0
+    assert METHOD.memory({**extents, "map_y": 500, "map_x": 500}) == 3 * 12 * 2 * METHOD.num_pairs * 250_000
