@@ -119,7 +119,7 @@ def walk(values: Sequence[Floats], links: Sequence[Links], steps: int, *, device
     """
     roots = [np.sqrt(np.bincount(one.indices, weights=one.data)) for one in links]  # the diagonal is full, so every node occurs
     scaled = [_scale(one, np.reciprocal(root)) for one, root in zip(links, roots, strict=True)]
-    starts = [value * root for value, root in zip(values, roots, strict=True)]
+    starts = [value.astype(np.float64) * root for value, root in zip(values, roots, strict=True)]
     if device == "cpu":
         walked = [_apply_power(partial(_multiply, one), start, steps) for one, start in zip(scaled, starts, strict=True)]
     else:
