@@ -202,9 +202,10 @@ def test_more_maps_than_the_network_has_are_refused(irn: Irn) -> None:
         dataclasses.replace(irn, displacement_channels=(8,) * 6).network()
 
 
-@pytest.mark.parametrize("count", [8, 16, 24, 128, 136, 160, 256])
-def test_any_number_of_channels_that_is_allowed_has_its_groups(irn: Irn, count: int) -> None:
-    network = dataclasses.replace(irn, boundary_channels=count).network()
+@pytest.mark.parametrize(("channels", "groups"), [(8, 1), (24, 3), (32, 4), (64, 8), (128, 16), (136, 8), (160, 16), (256, 16)])
+def test_channels_are_in_as_many_groups_of_eight_or_more_as_there_can_be_up_to_sixteen(irn: Irn, channels: int, groups: int) -> None:
+    network: Any = dataclasses.replace(irn, boundary_channels=channels).network()
+    assert network.boundaries.stages[0][1].num_groups == groups
     assert network(random_batch().images_BCYX)[0].shape == (2, *GRID)
 
 
