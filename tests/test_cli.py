@@ -198,4 +198,4 @@ def test_plan_misses_a_section_in_our_words(tmp_path: Path) -> None:
     shutil.copy(PROJECT / "dvc.yaml", tmp_path)
     done = seedbed("plan", folder=tmp_path)
     assert done.exit_code == 2
-    assert re.match(r"error: params.yaml: evaluation: found nothing; expected a section for this stage; .*\n$", done.stderr)
+    assert re.match(r"error: params.yaml: affinity: found nothing; expected a section for this stage; .*\n$", done.stderr)

@@ -180,6 +180,6 @@ def expand_power(steps: int) -> tuple[float, ...]:
     for degree in range(steps % 2, steps + 1, 2):
         coefficients[degree] = math.comb(steps, (steps - degree) // 2) / 2 ** (steps - (degree > 0))
     tail = 0.0
-    while len(coefficients) > 2 and tail + coefficients[-1] < TOLERANCE:
+    while tail + coefficients[-1] < TOLERANCE:
         tail += coefficients.pop()
     return tuple(coefficients)

@@ -92,7 +92,7 @@ def test_sizes_of_crops_are_in_order() -> None:
 
 def test_weights_of_a_classifier_are_refused_before_anything_runs(dino: Dino) -> None:
     dino.check()
-    with pytest.raises(ParamsError, match="because only `segmenter` can start from the weights of that stage"):
+    with pytest.raises(ParamsError, match="because only `segmenter` and `affinity` can start from the weights of that stage"):
         dataclasses.replace(dino, initial_weights=InitialWeights(source="classifier", file="", sha256="")).check()
 
 
