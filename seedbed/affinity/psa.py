@@ -11,10 +11,10 @@ mean probabilities. Weight decay is weight decay: in that code it is passed in t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -26,7 +26,7 @@ from seedbed.learning.contract import AugmentedMethod
 from seedbed.learning.footprint import estimate_memory
 from seedbed.learning.learner import Learner
 from seedbed.learning.optimisers import Descent, Scheduled
-from seedbed.learning.pair_labels import EPSILON, PairLabels, average_over
+from seedbed.learning.pair_labels import EPSILON, PairLabels, average_over, check_views
 from seedbed.learning.training import Training
 from seedbed.methods import method
 from seedbed.networks.backbones import Backbone, Trunk
@@ -48,6 +48,11 @@ class Psa(AugmentedMethod, affinity.Method):
     augmentation: Augmentation
     training: Training
     descent: Descent
+
+    @model_validator(mode="after")
+    def _check_views(self) -> Self:
+        check_views(self.augmentation.crop, self.stride, self.radius)
+        return self
 
     @property
     def trunk(self) -> Trunk:

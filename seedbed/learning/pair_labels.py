@@ -12,9 +12,20 @@ from torch import Tensor
 from torch.nn import functional
 
 from seedbed.algorithms.cell_pairs import find_margin, list_offsets, shift_window
-from seedbed.types import BACKGROUND, IGNORE
+from seedbed.types import BACKGROUND, IGNORE, cells
 
 EPSILON = 1e-5  # the published codes', in logarithms and in the number of pairs
+
+
+def check_views(crop: int, stride: int, radius: int) -> None:
+    """Refuse views in which no cell has all its pairs, so that nothing would be learned.
+
+    crop: edge of a view, in pixels.
+    """
+    columns = cells((crop, crop), stride)[1]
+    if columns <= 2 * find_margin(radius):
+        most = (columns + 1) // 2
+        raise ValueError(f"a radius of at most {most}, because a view of {crop} pixels has {columns} cells in a row, or a larger crop")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from seedbed.algorithms.cell_pairs import list_offsets
-from seedbed.learning.pair_labels import PairLabels, average_over
+from seedbed.learning.pair_labels import PairLabels, average_over, check_views
 
 
 def test_hand_made_labels() -> None:
@@ -68,3 +68,17 @@ def test_an_average_is_over_the_pairs_alone() -> None:
     assert average_over(losses, torch.tensor([[True, False, False], [True, True, False]])).item() == pytest.approx(10 / 3, rel=1e-5)
     assert average_over(losses, losses == 1).item() == pytest.approx(1 / (1 + 1e-5), rel=1e-6)
     assert average_over(losses, losses > 99).item() == 0
+
+
+@pytest.mark.parametrize(("crop", "radius", "most"), [(32, 4, None), (32, 5, 4), (35, 5, None), (33, 6, 5), (16, 3, 2)])
+def test_views_in_which_no_cell_has_all_its_pairs_are_refused(crop: int, radius: int, most: int | None) -> None:
+    columns = -(-crop // 4)
+    pairs = PairLabels.of(torch.zeros(1, crop, crop, dtype=torch.int64), (columns, columns), radius)
+    if most is None:
+        check_views(crop, 4, radius)
+        assert pairs.background.any()
+    else:
+        assert not pairs.background.numel()
+        with pytest.raises(ValueError, match=f"a radius of at most {most}, because a view of {crop} pixels has {columns} cells in a row"):
+            check_views(crop, 4, radius)
+        check_views(crop, 4, most)

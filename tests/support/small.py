@@ -18,6 +18,7 @@ SMALL = {
     "components": {"count": 0, "fit": "image", "file": "", "sha256": ""},
     "initial_weights": {"source": "none", "file": "", "sha256": ""},
     "crop": 32,
+    "radius": 3,
     "kernel": 3,
     "epochs": 0.5,
     "batch_size": 2,
