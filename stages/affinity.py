@@ -1,7 +1,6 @@
 """Stage `affinity`: learns which neighbouring cells of an image belong together, or nothing."""
 
 from seedbed import affinity
-from seedbed.learning.nothing import learn_nothing
 from seedbed.report import export
 from seedbed.report.export import PLOTS
 from seedbed.run.slots import check_slots
@@ -16,7 +15,7 @@ def main(run: Run) -> None:
     check_slots(run.stage, settings, method)
     data, start = run.open("dataset"), run.open_slot(settings.start)
     maps = run.maps(method.wanted_maps, settings.maps)
-    made = train(run, method, data, start, maps, settings.split) if method.learns else run.training(method, learn_nothing)
+    made = train(run, method, data, start, maps, settings.split) if method.learns else run.training(method, None)
     export.write_training_log(made, PLOTS / f"{run.stage}.csv")
 
 

@@ -21,11 +21,6 @@ def find(method: edges.Method, pictures: Images, trained: TrainedNetwork[Any], i
         yield {"boundaries": found.boundaries, "displacement": found.displacement, "distances": found.distances}
 
 
-def find_nothing(images: Sequence[str]) -> Iterator[Columns]:  # noqa: ARG001 (as whatever finds edges is called)
-    """Edges of no image."""
-    yield from ()
-
-
 def main(run: Run) -> None:
     """Run the stage."""
     settings = run.params.settings(edges.Settings)
@@ -33,7 +28,7 @@ def main(run: Run) -> None:
     check_slots(run.stage, settings, method)
     data, trained = run.open("dataset"), run.open_slot(settings.affinity)
     if trained is None:
-        run.per_image(method, find_nothing, image_ids=(), extents=edges.NOTHING, whole={"cell_size": 1})
+        run.per_image(method, find, image_ids=(), extents=edges.NOTHING, whole={"cell_size": 1})
         return
     from seedbed.networks.inference import TrainedNetwork  # with torch, for which nobody pays where nothing is found
 

@@ -1,7 +1,6 @@
 """Stage `pretraining`: a transformer learns from the images alone what belongs together, or nothing is done."""
 
 from seedbed import pretraining
-from seedbed.learning.nothing import learn_nothing
 from seedbed.report import export
 from seedbed.report.export import PLOTS
 from seedbed.run.stage import Run, run_stage
@@ -13,7 +12,7 @@ def main(run: Run) -> None:
     settings = run.params.settings(pretraining.Settings)
     method = run.params.method(pretraining.Method)
     data = run.open("dataset")
-    made = train(run, method, data, settings.split) if method.learns else run.training(method, learn_nothing)
+    made = train(run, method, data, settings.split) if method.learns else run.training(method, None)
     export.write_training_log(made, PLOTS / f"{run.stage}.csv")
 
 

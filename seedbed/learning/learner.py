@@ -112,8 +112,6 @@ class Solved:
         return self.state.items()
 
 
-def collect_columns(found: Trained[N] | Solved | None) -> dict[str, Any]:
-    """What an artifact has of a training; empty where there was none."""
-    if found is None:
-        return {"log": np.zeros((0, 0)), "figures": [], "weights": ()}
+def collect_columns(found: Trained[N] | Solved) -> dict[str, Any]:
+    """What an artifact has of a training."""
     return {"log": np.stack(list(found.log.values()), axis=1), "figures": list(found.log), "weights": found.weights}

@@ -38,7 +38,6 @@ from seedbed.learning.learner import TOTAL, Learner, N, Trained, collect_columns
 from seedbed.learning.optimisers import clip_gradients, learned_parameters
 from seedbed.learning.state import TrainingState
 from seedbed.learning.training import B, S, Sampling, Training, V
-from seedbed.methods import Method
 from seedbed.networks.start import Given
 from seedbed.run import fingerprint, interruption
 from seedbed.run.machine import Machine
@@ -72,7 +71,7 @@ class _Job(Generic[N, B, S, V]):
 
 
 def learn(
-    method: Method,
+    method: SolvedMethod[Any] | TrainableMethod[Any],
     stage: str,
     num_classes: int,
     samples: Sequence[Any],
@@ -82,14 +81,12 @@ def learn(
     checkpoint: Path,
     seconds: float,
 ) -> Columns:
-    """Train a network, or solve at once, if the method does either. Returns a log and weights, as an artifact has them.
+    """Train a network, or solve at once. Returns a log and weights, as an artifact has them.
 
     stage: for what it says; num_classes: without background; 0 where samples say nothing of classes.
     """
     if isinstance(method, SolvedMethod):
         return collect_columns(method.solve(num_classes, samples))
-    if not isinstance(method, TrainableMethod):
-        return collect_columns(None)
     build, checkpoints = partial(method.learner, num_classes, given=given.states()), Checkpoints(checkpoint, seconds=seconds)
     return collect_columns(fit(build, samples, method.sampling, machine=machine, name=stage, checkpoints=checkpoints))
 

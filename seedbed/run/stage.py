@@ -44,6 +44,7 @@ M = TypeVar("M", bound=Method)
 T = TypeVar("T")
 DEVICES = ("auto", "cpu", "cuda")
 Learn = Callable[..., Columns]  # (inputs, machine, checkpoint, seconds) -> a log and weights
+NOT_TRAINED: Columns = {"log": np.zeros((0, 0)), "figures": [], "weights": ()}
 
 
 @dataclass(frozen=True)
@@ -197,10 +198,11 @@ class Run:
         self.summary[:] = [f"{self.stage}: {len(image_ids)} images (0 computed, {len(image_ids)} reused, 0 removed)"]
         return artifact
 
-    def training(self, method: Method, learn: Learn, *reads: Any) -> Artifact:
+    def training(self, method: Method, learn: Learn | None, *reads: Any) -> Artifact:
         """Train this stage's network, unless the store has it, and publish it.
 
         learn: called with the reads, the machine to use, and where and how often to write checkpoints; returns a log and weights.
+            None where the method learns nothing: there is no log then, and there are no weights.
         """
         code = self._code(learn, reads)
         recipe = self._recipe(method, code, reads)
@@ -210,9 +212,11 @@ class Run:
         with self.hold_lock():
             steps = 0
             if not store.sound([name]):
-                self._warn_of_shortage(method, {}, device=self.device)
-                checkpoint = store.checkpoint(name)
-                trained = learn(*reads, machine=self.machine, checkpoint=checkpoint, seconds=self.checkpoint_seconds)
+                trained = NOT_TRAINED
+                if learn is not None:
+                    self._warn_of_shortage(method, {}, device=self.device)
+                    checkpoint = store.checkpoint(name)
+                    trained = learn(*reads, machine=self.machine, checkpoint=checkpoint, seconds=self.checkpoint_seconds)
                 for artifact in self.opened.values():
                     artifact.check_unchanged()  # the entry's name stands for these inputs, and no others
                 fingerprint.check_running(code)
@@ -257,12 +261,13 @@ class Run:
             self.inputs.check()
             yield
 
-    def _code(self, compute: Callable[..., Any], reads: Sequence[Any]) -> Code:
-        """The code that computes, and its packages."""
-        if not isinstance(compute, FunctionType) or compute.__closure__:
-            raise TypeError(f"stage {self.stage}: {compute!r} is not a plain function, so the code that it depends on cannot be found")
-        named = compute.__module__.replace("__main__", f"stages.{self.kind}")
-        modules = {f"stages.{self.kind}", named, fingerprint.DECODER, *(type(one).__module__ for one in (*reads, *_find_methods(reads)))}
+    def _code(self, compute: Callable[..., Any] | None, reads: Sequence[Any]) -> Code:
+        """The code that computes, if any does, and its packages."""
+        modules = {f"stages.{self.kind}", fingerprint.DECODER, *(type(one).__module__ for one in (*reads, *_find_methods(reads)))}
+        if compute is not None:
+            if not isinstance(compute, FunctionType) or compute.__closure__:
+                raise TypeError(f"stage {self.stage}: {compute!r} is not a plain function, so the code that it depends on cannot be found")
+            modules.add(compute.__module__.replace("__main__", f"stages.{self.kind}"))
         code = fingerprint.running(tuple(sorted(one for one in modules if one.startswith(("seedbed.", "stages.")))))
         self.inputs.codes.add(code)
         return code

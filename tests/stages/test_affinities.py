@@ -17,16 +17,21 @@ from tests.stages.surviving import change_params
 CHAIN = ("seeds", "affinity", "edges", "refinement")
 
 
-@pytest.fixture(scope="module", params=["psa", "irn"])
-def walked(finished: Project, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Project:
+def walk(finished: Project, root: Path, method: str) -> Project:
     """A project whose masks come from a random walk."""
-    project = finished.copy_to(tmp_path_factory.mktemp(request.param) / "project")
-    change_params(project, "seeds", method=request.param, superpixels="none")
-    change_params(project, "affinity", method=request.param, maps={"labels": "seeds"})
-    change_params(project, "edges", method=request.param, affinity="affinity")
-    change_params(project, "refinement", method=request.param, edges="edges")
+    project = finished.copy_to(root / "project")
+    change_params(project, "seeds", method=method, superpixels="none")
+    change_params(project, "affinity", method=method, maps={"labels": "seeds"})
+    change_params(project, "edges", method=method, affinity="affinity")
+    change_params(project, "refinement", method=method, edges="edges")
     project.run(*CHAIN)
     return project
+
+
+@pytest.fixture(scope="module", params=["psa", "irn"])
+def walked(finished: Project, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Project:
+    """One for each method."""
+    return walk(finished, tmp_path_factory.mktemp(request.param), request.param)
 
 
 def test_every_stage_leaves_what_the_next_one_reads(walked: Project) -> None:
@@ -85,10 +90,8 @@ def test_edges_of_another_method_are_refused(walked: Project, tmp_path: Path) ->
     assert done.returncode == 2 and f"edges.method: found '{other}'; expected '{method}', as which affinity has learned" in done.stderr
 
 
-def test_a_walk_that_needs_more_pairs_than_were_learned_is_refused(walked: Project, tmp_path: Path) -> None:
-    if walked.params()["edges"]["method"] != "psa":
-        pytest.skip("boundaries know no pairs")
-    project = walked.copy_to(tmp_path / "project")
+def test_a_walk_that_needs_more_pairs_than_were_learned_is_refused(finished: Project, tmp_path: Path) -> None:
+    project = walk(finished, tmp_path, "psa")
     content = project.params()
     content["refinement"]["psa"]["walk"]["radius"] = 9
     project.write_params(content)
@@ -103,4 +106,8 @@ def test_where_nothing_is_learned_no_torch_is_imported(finished: Project, tmp_pa
     for stage in ("pretraining", "affinity", "edges"):
         done = project.program(stage, environment={"PYTHONPATH": f"{tmp_path / 'without'}{os.pathsep}{CHECKOUT}"})
         assert done.returncode == 0, done.stderr
-    assert tree(project.data / "edges.zarr") == tree(finished.data / "edges.zarr")
+        assert tree(project.data / f"{stage}.zarr") == tree(finished.data / f"{stage}.zarr")
+    for stage in ("pretraining", "affinity"):
+        made = open_artifact(stage, folder=project.data)
+        assert made.array("log").shape == (0, 0) and not len(made.array("figures")) and not made.weights()
+    assert not len(open_artifact("edges", folder=project.data))
