@@ -14,27 +14,24 @@ weight decay: in that code it is passed in the place of momentum.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, Self
+from typing import Annotated
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seedbed import affinity
+from seedbed.affinity._network_method import NetworkMethod
 from seedbed.algorithms.cell_pairs import find_margin, list_offsets, measure_barriers, shift_window
 from seedbed.learning.augmentation import Augmentation
 from seedbed.learning.batches import Batch
-from seedbed.learning.contract import AugmentedMethod
-from seedbed.learning.footprint import estimate_memory
 from seedbed.learning.learner import Learner
 from seedbed.learning.optimisers import Descent, Scheduled, learned_parameters
-from seedbed.learning.pair_labels import EPSILON, PairLabels, average_over, check_views
+from seedbed.learning.pair_labels import EPSILON, PairLabels, average_over
 from seedbed.learning.training import Training
 from seedbed.methods import method
 from seedbed.networks.backbones import Backbone, Trunk
 from seedbed.networks.contracts import BoundaryNetwork, State
-from seedbed.run.slots import CLASSIFIER
 from seedbed.types import Size, cells
 
 Channels = Annotated[int, Field(ge=8, le=100_000, multiple_of=8)]
@@ -43,9 +40,7 @@ DEEP = 3  # stages whose displacement is joined before the others'
 
 
 @method
-class Irn(AugmentedMethod, affinity.Method):
-    maps: ClassVar[tuple[str, ...]] = ("labels",)
-
+class Irn(NetworkMethod):
     backbone: Trunk
     stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell
     boundary_channels: Channels  # that the map of each stage is reduced to for boundaries
@@ -56,27 +51,6 @@ class Irn(AugmentedMethod, affinity.Method):
     augmentation: Augmentation
     training: Training
     descent: Descent
-
-    @model_validator(mode="after")
-    def _check_views(self) -> Self:
-        check_views(self.augmentation.crop, self.stride, self.radius)
-        return self
-
-    @property
-    def trunk(self) -> Trunk:
-        return self.backbone
-
-    @property
-    def unread(self) -> tuple[str, ...]:
-        return () if self.backbone.initial_weights.source == CLASSIFIER else ("start",)
-
-    def check(self) -> None:
-        self.backbone.check("affinity")
-
-    def memory(self, extents: Mapping[str, int]) -> int:
-        with torch.device("meta"):
-            network = self.network()
-        return estimate_memory(network, self.training, [self.augmentation.crop])
 
     def network(self) -> RelationNetwork:
         return RelationNetwork(self.backbone.build(), self)

@@ -11,36 +11,31 @@ mean probabilities. Weight decay is weight decay: in that code it is passed in t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, Self
+from typing import Annotated
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seedbed import affinity
+from seedbed.affinity._network_method import NetworkMethod
 from seedbed.algorithms.cell_pairs import find_margin, list_offsets, shift_window
 from seedbed.learning.augmentation import Augmentation
 from seedbed.learning.batches import Batch
-from seedbed.learning.contract import AugmentedMethod
-from seedbed.learning.footprint import estimate_memory
 from seedbed.learning.learner import Learner
 from seedbed.learning.optimisers import Descent, Scheduled
-from seedbed.learning.pair_labels import EPSILON, PairLabels, average_over, check_views
+from seedbed.learning.pair_labels import EPSILON, PairLabels, average_over
 from seedbed.learning.training import Training
 from seedbed.methods import method
 from seedbed.networks.backbones import Backbone, Trunk
 from seedbed.networks.contracts import PairNetwork, State
-from seedbed.run.slots import CLASSIFIER
-from seedbed.types import Size, cells
+from seedbed.types import cells
 
 Channels = Annotated[int, Field(ge=1, le=100_000)]
 
 
 @method
-class Psa(AugmentedMethod, affinity.Method):
-    maps: ClassVar[tuple[str, ...]] = ("labels",)
-
+class Psa(NetworkMethod):
     backbone: Trunk
     stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell
     channels: Annotated[tuple[Channels, ...], Field(min_length=1)]  # that each map of the last stages is reduced to
@@ -49,30 +44,9 @@ class Psa(AugmentedMethod, affinity.Method):
     training: Training
     descent: Descent
 
-    @model_validator(mode="after")
-    def _check_views(self) -> Self:
-        check_views(self.augmentation.crop, self.stride, self.radius)
-        return self
-
-    @property
-    def trunk(self) -> Trunk:
-        return self.backbone
-
-    @property
-    def unread(self) -> tuple[str, ...]:
-        return () if self.backbone.initial_weights.source == CLASSIFIER else ("start",)
-
     @property
     def num_pairs(self) -> int:
         return len(list_offsets(self.radius))
-
-    def check(self) -> None:
-        self.backbone.check("affinity")
-
-    def memory(self, extents: Mapping[str, int]) -> int:
-        with torch.device("meta"):
-            network = self.network()
-        return estimate_memory(network, self.training, [self.augmentation.crop])
 
     def network(self) -> AffinityNetwork:
         return AffinityNetwork(self.backbone.build(), self.channels, self.stride, self.radius)
@@ -99,16 +73,11 @@ class AffinityNetwork(PairNetwork):
         nn.init.xavier_uniform_(self.mix.weight, gain=4)
 
     def forward(self, images_BCYX: Tensor) -> Tensor:
-        grid = find_grid(images_BCYX, self.stride)
+        grid = cells((images_BCYX.shape[-2], images_BCYX.shape[-1]), self.stride)
         maps = self.backbone.maps(images_BCYX, count=len(self.reduce))
         reduced = [functional.elu(layer(one)) for layer, one in zip(self.reduce, maps, strict=True)]
         joined = torch.cat([functional.interpolate(one, size=grid, mode="bilinear", align_corners=False) for one in reduced], dim=1)
         return functional.elu(self.mix(joined))
-
-
-def find_grid(images_BCYX: Tensor, stride: int) -> Size:
-    """Rows and columns of the cells of images."""
-    return cells((images_BCYX.shape[-2], images_BCYX.shape[-1]), stride)
 
 
 class PairLearner(Learner[PairNetwork, Batch]):
