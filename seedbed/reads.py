@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,8 @@ from seedbed.types import (
     RegionMap,
     Size,
 )
+
+K = TypeVar("K", bound="Keyed")
 
 # For writing.
 
@@ -79,19 +81,30 @@ def read_patches(artifact: Artifact, image_id: str) -> PatchFeatures:
     return PatchFeatures(values, int(artifact.array("patch_size")), Alignment(str(artifact.array("alignment"))))
 
 
-@dataclass(frozen=True)
-class Patches:
-    """Features of images, for a method that may not use them."""
-
-    features: Artifact | None
+class Keyed(Protocol):
+    """What is known of images, each of which has an identity."""
 
     def key(self, image_id: str) -> str:
-        """Identity of an image's features; empty if there are none."""
-        return "" if self.features is None else self.features.key(image_id)
+        """Identity of what is known of an image."""
+
+
+@dataclass(frozen=True)
+class MaybeRead(Generic[K]):
+    """Something of images that a method may not look at; then there is no source."""
+
+    source: K | None
+
+    def key(self, image_id: str) -> str:
+        """Identity of what is read of an image; empty where nothing is."""
+        return "" if self.source is None else self.source.key(image_id)
+
+
+class Patches(MaybeRead[Artifact]):
+    """Features of images."""
 
     def __getitem__(self, image_id: str) -> PatchFeatures:
         """Features of an image; without channels if there are none."""
-        return PatchFeatures.empty() if self.features is None else read_patches(self.features, image_id)
+        return PatchFeatures.empty() if self.source is None else read_patches(self.source, image_id)
 
 
 @dataclass(frozen=True)
@@ -125,57 +138,36 @@ class TrainedHead:
         return LinearHead(**self.classifier.weights())
 
 
-@dataclass(frozen=True)
-class Regions:
-    """Superpixels of images, for a method that may not use them."""
-
-    superpixels: Artifact | None
-
-    def key(self, image_id: str) -> str:
-        """Identity of an image's superpixels; empty if there are none."""
-        return "" if self.superpixels is None else self.superpixels.key(image_id)
+class Regions(MaybeRead[Artifact]):
+    """Superpixels of images."""
 
     def of(self, image_id: str, size: Size) -> RegionMap:
         """Superpixels of an image; all of it is one if there are none.
 
         size: of the image.
         """
-        return np.zeros(size, np.int32) if self.superpixels is None else read_entry(self.superpixels, "regions", image_id)
+        return np.zeros(size, np.int32) if self.source is None else read_entry(self.source, "regions", image_id)
 
 
-@dataclass(frozen=True)
-class Pictures:
-    """Images, for a method that may not look at them."""
-
-    images: Images | None
-
-    def key(self, image_id: str) -> str:
-        """Identity of an image; empty if it is not looked at."""
-        return "" if self.images is None else self.images.key(image_id)
+class Pictures(MaybeRead[Images]):
+    """Images themselves."""
 
     def __getitem__(self, image_id: str) -> Image:
         """An image; without pixels if it is not looked at."""
-        return np.zeros((0, 0, 3), np.uint8) if self.images is None else self.images[image_id]
+        return np.zeros((0, 0, 3), np.uint8) if self.source is None else self.source[image_id]
 
 
-@dataclass(frozen=True)
-class Edges:
-    """What links cells of images, for a method that may not use it."""
-
-    edges: Artifact | None
-
-    def key(self, image_id: str) -> str:
-        """Identity of an image's edges; empty if there are none."""
-        return "" if self.edges is None else self.edges.key(image_id)
+class Edges(MaybeRead[Artifact]):
+    """What links the cells of images."""
 
     def __getitem__(self, image_id: str) -> CellEdges:
         """Edges of an image; of one cell if there are none."""
-        if self.edges is None:
+        if self.source is None:
             return CellEdges.empty()
         boundaries, displacement, distances = (
-            read_entry(self.edges, name, image_id).astype(np.float32) for name in ("boundaries", "displacement", "distances")
+            read_entry(self.source, name, image_id).astype(np.float32) for name in ("boundaries", "displacement", "distances")
         )
-        return CellEdges(boundaries, displacement, distances, int(self.edges.array("cell_size")))
+        return CellEdges(boundaries, displacement, distances, int(self.source.array("cell_size")))
 
 
 @dataclass(frozen=True)
