@@ -32,7 +32,7 @@ def random_maps(grid: Size, count: int = 3, *, seed: int = 0) -> Floats:
     return np.random.default_rng(seed).random((count, *grid), np.float32)
 
 
-def dense_links(strengths: Floats, radius: int, *, border: bool = True) -> Doubles:
+def dense_links(strengths: Floats | Doubles, radius: int, *, border: bool = True) -> Doubles:
     """Cell by cell."""
     height, width = strengths.shape[1:]
     margin = 0 if border else radius - 1
@@ -92,7 +92,7 @@ def test_without_border_links_cells_near_the_left_right_and_lower_border_are_rea
 
 def test_strengths_are_taken_to_a_power() -> None:
     strengths, rules = random_strengths(GRID, 3), Walk(over="cells", radius=3, power=2.5, squarings=1)
-    expected = dense_links(strengths.astype(np.float64) ** 2.5, 3)  # type: ignore[arg-type]
+    expected = dense_links(strengths.astype(np.float64) ** 2.5, 3)
     assert np.allclose(rules.link(strengths).toarray(), expected, atol=1e-6)
     assert np.array_equal(rules.link(strengths, border=False).toarray() > 0, dense_links(strengths, 3, border=False) > 0)
 

@@ -13,7 +13,7 @@ from seedbed.algorithms.cell_pairs import list_offsets, trace_path
 from seedbed.algorithms.random_walk import Walk
 from seedbed.refinement.irn import PRESETS, Irn
 from seedbed.types import CellEdges, ClassMaps, Evidence
-from tests.refinement.test_psa import CRF, Doubles, agrees, inferred, known, resized, transition, walked
+from tests.refinement.test_psa import CRF, Doubles, check_masks, resized, transition, walked
 from tests.support.evidence import evidence
 from tests.support.oracles import photograph
 
@@ -57,17 +57,7 @@ def believed(method: Irn, one: Evidence) -> Doubles:
 @pytest.mark.parametrize("over", ["cells", "superpixels"])
 def test_the_whole_written_down_with_dense_matrices(over: Any) -> None:
     method = dataclasses.replace(METHOD, walk=dataclasses.replace(METHOD.walk, over=over))
-    several = [known((22, 33)), known((24, 17), ()), known((15, 40), (1, 3, 4), seed=1)]
-    made, refined = method.refine(several), dataclasses.replace(method, crf=CRF).refine(several)
-    for one, mask, after in zip(several, made, refined, strict=True):
-        if one.class_maps.classes:
-            beliefs = believed(method, one)
-            agrees(mask, beliefs / beliefs.sum(axis=0), one.class_maps.classes)
-            agrees(after, inferred(one.image, beliefs), one.class_maps.classes)
-            assert len(np.unique(mask.labels)) > 1 and not np.array_equal(mask.labels, after.labels)
-        else:
-            assert not mask.labels.any() and not after.labels.any() and mask.labels.shape == (24, 17)
-            assert (mask.confidence == 255).all() and (after.confidence == 255).all()
+    check_masks(method, believed)
 
 
 def test_a_wall_stops_the_walk() -> None:

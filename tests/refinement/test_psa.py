@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -102,17 +103,8 @@ def believed(method: Psa, one: Evidence) -> Doubles:
     return walked(values, transition(strengths, (rows, columns)), 4, regions, one.size)
 
 
-@pytest.mark.parametrize("over", ["cells", "superpixels"])
-@pytest.mark.parametrize("border_links", [True, False])
-@pytest.mark.parametrize("background", ["power", "constant"])
-def test_the_whole_written_down_with_dense_matrices(over: Any, border_links: bool, background: Any) -> None:
-    method = dataclasses.replace(
-        METHOD,
-        border_links=border_links,
-        background=background,
-        background_value=2.2 if background == "power" else 0.33,
-        walk=dataclasses.replace(METHOD.walk, over=over),
-    )
+def check_masks(method: Any, believed: Callable[[Any, Evidence], Doubles]) -> None:
+    """Hold masks of several images, with a CRF and without, against what is to be believed of their pixels after the walk."""
     several = [known((22, 33)), known((24, 17), ()), known((15, 40), (1, 3, 4), seed=1)]
     made, refined = method.refine(several), dataclasses.replace(method, crf=CRF).refine(several)
     for one, mask, after in zip(several, made, refined, strict=True):
@@ -124,6 +116,20 @@ def test_the_whole_written_down_with_dense_matrices(over: Any, border_links: boo
         else:
             assert not mask.labels.any() and not after.labels.any() and mask.labels.shape == (24, 17)
             assert (mask.confidence == 255).all() and (after.confidence == 255).all()
+
+
+@pytest.mark.parametrize("over", ["cells", "superpixels"])
+@pytest.mark.parametrize("border_links", [True, False])
+@pytest.mark.parametrize("background", ["power", "constant"])
+def test_the_whole_written_down_with_dense_matrices(over: Any, border_links: bool, background: Any) -> None:
+    method = dataclasses.replace(
+        METHOD,
+        border_links=border_links,
+        background=background,
+        background_value=2.2 if background == "power" else 0.33,
+        walk=dataclasses.replace(METHOD.walk, over=over),
+    )
+    check_masks(method, believed)
 
 
 def test_a_wall_stops_the_walk() -> None:
