@@ -207,15 +207,3 @@ def test_channels_are_in_as_many_groups_of_eight_or_more_as_there_can_be_up_to_s
     network: Any = dataclasses.replace(irn, boundary_channels=channels).network()
     assert network.boundaries.stages[0][1].num_groups == groups
     assert network(random_batch().images_BCYX)[0].shape == (2, *GRID)
-
-
-def test_weights_of_a_stage_that_it_cannot_start_from_are_refused(irn: Irn) -> None:
-    other = InitialWeights(source="pretraining", file="", sha256="")
-    irn.check()
-    with pytest.raises(ParamsError, match=r"initial_weights.source: found 'pretraining'"):
-        dataclasses.replace(irn, backbone=dataclasses.replace(irn.backbone, initial_weights=other)).check()
-
-
-def test_what_it_holds_grows_with_the_crop(irn: Irn) -> None:
-    larger = dataclasses.replace(irn, augmentation=dataclasses.replace(irn.augmentation, crop=128))
-    assert 0 < irn.memory({}) < larger.memory({})

@@ -206,15 +206,3 @@ def test_the_network_is_built_without_classes(psa: Psa) -> None:
 def test_more_maps_than_the_network_has_are_refused(psa: Psa) -> None:
     with pytest.raises(ParamsError, match=r"params.yaml: channels: found 6 maps of the network; expected at most 5"):
         dataclasses.replace(psa, channels=(4,) * 6).network()
-
-
-def test_weights_of_a_stage_that_it_cannot_start_from_are_refused(psa: Psa) -> None:
-    other = InitialWeights(source="pretraining", file="", sha256="")
-    psa.check()
-    with pytest.raises(ParamsError, match=r"initial_weights.source: found 'pretraining'"):
-        dataclasses.replace(psa, backbone=dataclasses.replace(psa.backbone, initial_weights=other)).check()
-
-
-def test_what_it_holds_grows_with_the_crop(psa: Psa) -> None:
-    larger = dataclasses.replace(psa, augmentation=dataclasses.replace(psa.augmentation, crop=128))
-    assert 0 < psa.memory({}) < larger.memory({})

@@ -13,7 +13,9 @@ import pytest
 import torch
 
 from seedbed import methods
+from seedbed.errors import ParamsError
 from seedbed.learning.contract import TrainableMethod
+from seedbed.networks.weights import InitialWeights
 from seedbed.refinement import WalkingMethod
 from seedbed.types import cells
 from tests.support.learning import samples, trained
@@ -57,3 +59,20 @@ def test_the_same_labels_give_the_same_network(name: str, small_method: Callable
     state, again = first.network.state_dict(), second.network.state_dict()
     assert state and all(torch.equal(value, again[entry]) and value.isfinite().all() for entry, value in state.items())
     assert first.log == second.log and not first.network.training
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_weights_of_a_stage_that_it_cannot_start_from_are_refused(name: str, small_method: Callable[[str, str], Any]) -> None:
+    method = small_method("affinity", name)
+    method.check()
+    weights = InitialWeights(source="pretraining", file="", sha256="")
+    other = dataclasses.replace(method, backbone=dataclasses.replace(method.backbone, initial_weights=weights))
+    with pytest.raises(ParamsError, match=r"initial_weights.source: found 'pretraining'"):
+        other.check()
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_what_a_training_holds_grows_with_the_crop(name: str, small_method: Callable[[str, str], Any]) -> None:
+    method = small_method("affinity", name)
+    larger = dataclasses.replace(method, augmentation=dataclasses.replace(method.augmentation, crop=128))
+    assert 0 < method.memory({}) < larger.memory({})
