@@ -162,6 +162,15 @@ class CellEdges:
 
 
 @dataclass(frozen=True)
+class Instances:
+    """Things of an image, told apart. None of them overlap."""
+
+    things: npt.NDArray[np.uint8]  # (y, x): number of the thing that the pixel is of, from 1; 0 is of none
+    classes: tuple[int, ...]  # of each thing, in the order of their numbers
+    scores: tuple[float, ...]  # how sure each is, descending
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What is known of an image whose pixels are to be labelled. Methods say what they do not look at, which is then left out."""
 
