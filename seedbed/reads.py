@@ -23,6 +23,7 @@ from seedbed.types import (
     ClassMaps,
     Evidence,
     Image,
+    Instances,
     LinearHead,
     PatchFeatures,
     Probabilities,
@@ -201,6 +202,24 @@ def read_class_maps(artifact: Artifact, image_id: str) -> ClassMaps:
     for index, one in enumerate(classes):
         maps[index] = _cut(artifact, "maps", row, artifact.entry("maps", (row, one)))
     return ClassMaps(classes=classes, maps=maps)
+
+
+def read_instances(artifact: Artifact, image_id: str) -> Instances:
+    """Things of an image."""
+    row = artifact.row(image_id)
+    count = int(artifact.array("thing_count")[row])
+    classes, scores = (artifact.array(name)[row, :count].tolist() for name in ("classes", "scores"))
+    return Instances(read_entry(artifact, "things", image_id), tuple(classes), tuple(scores))
+
+
+def list_columns(made: Instances, *, most: int) -> dict[str, Any]:
+    """Columns of an image's things.
+
+    most: things that an image has at most, to which lists of them are padded.
+    """
+    classes, scores = np.zeros(most, np.uint8), np.zeros(most, np.float32)
+    classes[: len(made.classes)], scores[: len(made.scores)] = made.classes, made.scores
+    return {"things": made.things, "thing_count": len(made.classes), "classes": classes, "scores": scores}
 
 
 def read_probabilities(artifact: Artifact, image_id: str) -> Probabilities:

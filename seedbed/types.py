@@ -169,6 +169,11 @@ class Instances:
     classes: tuple[int, ...]  # of each thing, in the order of their numbers
     scores: tuple[float, ...]  # how sure each is, descending
 
+    @classmethod
+    def empty(cls, size: Size) -> Instances:
+        """No thing, for an image that contains no class."""
+        return cls(np.zeros(size, np.uint8), (), ())
+
 
 @dataclass(frozen=True)
 class Evidence:

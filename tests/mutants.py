@@ -41,7 +41,7 @@ ROOMS, WORDS = ("algorithms", "learning", "networks", "scoring"), ("reads", "typ
 OF_STAGES = "tests/stages/test_stages.py"  # for what only stages use
 APART = ("laws", "pipeline", "stages")  # tests of the whole, which belong to no module
 SLOW = ("torch", "timm", "lightning_fabric", "zarr", "skimage.segmentation", "scipy.ndimage", "hypothesis.extra.numpy", "matplotlib.pyplot")
-WITH_GPU = ("superpixels", "refinement", "evaluation")  # families of which the tests of devices are
+WITH_GPU = ("superpixels", "refinement", "instances", "evaluation")  # families of which the tests of devices are
 LONG = "killed"  # a test that starts programs again and again; others notice the same
 
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from seedbed import refinement
-from seedbed.algorithms.cell_pairs import find_margin, measure_barriers
+from seedbed.algorithms.boundary_walk import keep_within, link_within, measure_relative
 from seedbed.algorithms.crf import DenseCrf
 from seedbed.algorithms.random_walk import Links, Walk
 from seedbed.methods import check_preset, method
@@ -43,15 +43,10 @@ class Irn(refinement.WalkingMethod):
         return self
 
     def link_cells(self, edges: CellEdges) -> Links:
-        margin = find_margin(self.walk.radius)
-        padded = np.pad(edges.boundaries, ((0, margin), (margin, margin)), constant_values=1)  # so that every cell has all its pairs
-        return self.walk.link(1 - np.stack(measure_barriers(padded, self.walk.radius, np.maximum)))
+        return link_within(edges.boundaries, self.walk)
 
     def score_cells(self, known: Evidence) -> npt.NDArray[np.float32]:
-        boundaries = known.edges.boundaries
-        maps = known.class_maps.resize((boundaries.shape[0], boundaries.shape[1])).maps
-        return np.asarray(maps * (1 - boundaries), np.float32)
+        return keep_within(known.class_maps, known.edges.boundaries)
 
     def believe(self, walked: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        relative = walked / np.maximum(walked.max(), np.finfo(np.float32).tiny)
-        return np.pad(np.maximum(relative, 0), ((1, 0), (0, 0), (0, 0)), constant_values=self.threshold)
+        return np.pad(measure_relative(walked), ((1, 0), (0, 0), (0, 0)), constant_values=self.threshold)

@@ -203,6 +203,20 @@ def check_edges(stage: str, method: Any, edges: str, *, found_by: str, pairs: in
         )
 
 
+def check_displacement(stage: str, method: Method, edges: str, *, found_by: str) -> None:
+    """Refuse edges of another method, which do not say where the middle of a thing is.
+
+    method: of the stage, which follows the displacement of cells; edges: the artifact; found_by: the method that found them.
+    """
+    if found_by != method.name:
+        raise ParamsError(
+            f"params.yaml: {stage}.edges",
+            found=f"{edges!r}, found by {found_by!r}",
+            expected=f"edges found by {method.name!r}, because others do not say where the middle of a thing is",
+            do=f"select {edges}.{method.name}, or another method of {stage}",
+        )
+
+
 def check_view(where: str, view: str, described: Sequence[Any], features: str, expected: Sequence[Any]) -> None:
     """Refuse another view of the images that is not by the same network.
 

@@ -237,7 +237,9 @@ SCHEMAS: dict[str, Schema] = {
         "Things of each image, told apart: where each is, its class and how sure that is. None of them overlap.",
         {
             **PER_IMAGE,
-            "things": Array(("image", "y", "x"), "uint8", 0, "number of the thing that the pixel is of, from 1; 0 is of none", "size", "things"),
+            "things": Array(
+                ("image", "y", "x"), "uint8", 0, "number of the thing that the pixel is of, from 1; 0 is of none", "size", "things"
+            ),
             "thing_count": Array(("image",), "int32", 0, "things of the image"),
             "classes": Array(("image", "instance"), "uint8", 0, "class of each thing, in the order of their numbers"),
             "scores": Array(("image", "instance"), "float32", 0.0, "how sure the thing is, the surest first"),

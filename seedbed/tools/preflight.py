@@ -14,7 +14,20 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from seedbed import affinity, cams, classifier, dataset, edges, evaluation, features, predictions, pretraining, refinement, segmenter
+from seedbed import (
+    affinity,
+    cams,
+    classifier,
+    dataset,
+    edges,
+    evaluation,
+    features,
+    instances,
+    predictions,
+    pretraining,
+    refinement,
+    segmenter,
+)
 from seedbed.dataset import Preview
 from seedbed.errors import ArtifactError, ParamsError, SeedbedError, nearest
 from seedbed.methods import Method, blocks, identity
@@ -196,11 +209,18 @@ def _check_refinement(stage: str, params: Params) -> None:
         slots.check_edges(stage, own.method(refinement.Method), found, found_by=method.name, pairs=pairs)
 
 
+def _check_instances(stage: str, params: Params) -> None:
+    own = params.of_stage(stage)
+    if (found := own.settings(instances.Settings).edges) in params.sections():
+        slots.check_displacement(stage, own.method(instances.Method), found, found_by=params.method_name(found))
+
+
 CHECKS: Mapping[str, Callable[[str, Params], None]] = {  # by kind; each is called with a section and all
     "segmenter": _check_segmenter,
     "affinity": _check_affinity,
     "edges": _check_edges,
     "refinement": _check_refinement,
+    "instances": _check_instances,
     "evaluation": _check_evaluation,
     "features": _check_features,
     "cams": _check_cams,

@@ -89,6 +89,10 @@ LIVELY: dict[str, Any] = {
     "superpixels.energy_seeds.num_iterations": 2,
     "superpixels.felzenszwalb.scale": 100,
     "superpixels.felzenszwalb.smallest": 20,
+    "instances.irn.steps": 2,  # of ways that are random
+    "instances.irn.weak_displacement": 1,
+    "instances.irn.smallest": 0.02,
+    "instances.irn.most": 3,
     "segmenter.pseudo_masks.least_confidence": 0.5,
     "segmenter.region_growing.foreground": 0.26,  # a network that has learned nothing gives a quarter to each of four classes
     "segmenter.region_growing.background": 0.24,
@@ -199,6 +203,11 @@ def refinement(method: Any, folder: Path) -> Any:
     return method.refine([Evidence(photograph(), class_maps(), regions, patches(), cell_edges((40, 56), 4, radius=24))])
 
 
+def instances(method: Any, folder: Path) -> Any:
+    regions = np.arange(35, dtype=np.int32).reshape(5, 7).repeat(8, axis=0).repeat(8, axis=1)
+    return method.part([Evidence(photograph(), class_maps(), regions, patches(), cell_edges((40, 56), 4))])
+
+
 def affinity(method: Any, folder: Path) -> Any:
     if not method.learns:
         return None
@@ -256,6 +265,7 @@ RESULTS: Mapping[str, Callable[[Any, Path], Any]] = {
         affinity,
         edges,
         refinement,
+        instances,
         segmenter,
         predictions,
         evaluation,

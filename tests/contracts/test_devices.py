@@ -13,7 +13,7 @@ from seedbed.types import Alignment, ClassMaps, Evidence, PatchFeatures, Probabi
 from tests.support.devices import answer_on_cpu
 from tests.support.oracles import cell_edges, photograph
 
-FAMILIES = ("superpixels", "seeds", "refinement", "evaluation")
+FAMILIES = ("superpixels", "seeds", "refinement", "instances", "evaluation")
 NAMES = [(family, name) for family in FAMILIES for name in methods.list_available(family)]
 SIZE = (16, 24)
 RANDOM = np.random.default_rng(1)
@@ -33,6 +33,8 @@ def work(family: str, method: Any, **options: str) -> list[Any]:
         return [method.label(known, **options)]
     if family == "refinement":
         return [one.labels for one in method.refine([known], **options)]
+    if family == "instances":
+        return [one.things for one in method.part([known], **options)]
     [labels] = method.from_probabilities([IMAGE], [Probabilities(maps=MAPS / MAPS.sum(axis=0))], **options)
     return [*labels.values()]
 

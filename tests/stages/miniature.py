@@ -35,6 +35,7 @@ STAGES = (
     "affinity",
     "edges",
     "refinement",
+    "instances",
     "segmenter",
     "predictions",
     "evaluation",
@@ -50,6 +51,7 @@ SETTINGS = {
     "affinity": {"split": "train", "maps": {"labels": "none"}, "start": "none"},
     "edges": {"affinity": "none"},
     "refinement": {"class_maps": "cams"},
+    "instances": {"class_maps": "none"},
     "segmenter": {"split": "train", "maps": {"labels": "seeds", "regions": "superpixels", "confidence": "none"}, "start": "none"},
     "predictions": {"split": "val", "segmenter": "segmenter"},
     "evaluation": {
