@@ -322,7 +322,7 @@ def export_test_server(
 @exports.command("coco")
 @one_line_errors
 def export_coco(folder: ToFolder, artifact: From, array: InArray = "", split: InSplit = "", run: InRun = "") -> None:
-    """Results in COCO's JSON with packed run lengths, which pycocotools reads: one for each class of each image."""
+    """Results in COCO's JSON with packed run lengths, which pycocotools reads: one for each class of each image, or for each thing."""
     from seedbed.tools import export_coco as results
     from seedbed.tools.export_source import Wanted
 

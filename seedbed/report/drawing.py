@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from skimage.segmentation import mark_boundaries
 
-from seedbed.report.palette import UNLABELLED, WHITE, Colour, Palette, make_palette
+from seedbed.report.palette import UNLABELLED, WHITE, Colour, Palette, make_palette, make_thing_colours
 from seedbed.types import BACKGROUND, IGNORE, PARTS, ClassMaps, Image, LabelMap, RegionMap
 
 GAP, TITLE_HEIGHT, PAPER, INK = 6, 22, 255, (0, 0, 0)
@@ -72,6 +72,18 @@ def draw_regions(image: Image, region_map: RegionMap) -> Image:
     return np.asarray(np.rint(mark_boundaries(image, region_map, color=(1, 1, 0)) * 255), np.uint8)
 
 
+def draw_things(things: npt.NDArray[np.uint8], num_classes: int, *, image: Image | None = None) -> Image:
+    """Things that are told apart, each in a colour of its own; over an image, each with a border, or alone.
+
+    num_classes: without background, whose colours no thing has.
+    """
+    colours = make_thing_colours(num_classes)[things]
+    if image is None:
+        return colours
+    light = np.where((things > 0)[..., None], 0.5 * image + 0.5 * colours, image)
+    return draw_regions(np.asarray(np.rint(light), np.uint8), things.astype(np.int32))
+
+
 def draw_layer(
     content: npt.NDArray[Any], shown: str, palette: Palette, *, image: Image | None = None, classes: Sequence[int] | None = None
 ) -> Image:
@@ -84,6 +96,8 @@ def draw_layer(
     match shown:
         case "regions":
             return draw_regions(make_palette(REGION_COLOURS)[1 + content % REGION_COLOURS] if image is None else image, content)
+        case "things":
+            return draw_things(content, len(palette) - 1, image=image)
         case "features" | "ways":
             return np.asarray(content if image is None else cv2.addWeighted(image, 1 - COVER, content, COVER, 0), np.uint8)
         case "labels" | "probabilities" if classes is None:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seedbed.algorithms.principal_components import PrincipalComponents
-from seedbed.reads import read_class_maps, read_entry, read_patches, read_probabilities
+from seedbed.reads import read_class_maps, read_entry, read_instances, read_patches, read_probabilities
 from seedbed.store.artifact import Artifact
 from seedbed.types import PARTS, Image, Size
 
@@ -30,6 +30,7 @@ class Layer:
     array: str
     shown: str  # as of schemas.SHOWN
     classes: tuple[int, ...] = ()  # that have a map of their own
+    things: tuple[tuple[int, float], ...] = ()  # class and score of each, in the order of their numbers
 
 
 def list_layers(artifact: Artifact, image_id: str) -> list[Layer]:
@@ -37,7 +38,10 @@ def list_layers(artifact: Artifact, image_id: str) -> list[Layer]:
     arrays = {name: spec.shown for name, spec in artifact.schema.arrays.items() if spec.shown}
     if not arrays or image_id not in artifact:
         return []
-    return [Layer(artifact.name, name, shown, _classes(artifact, image_id, shown)) for name, shown in arrays.items()]
+    return [
+        Layer(artifact.name, name, shown, _classes(artifact, image_id, shown), _things(artifact, image_id, shown))
+        for name, shown in arrays.items()
+    ]
 
 
 def _classes(artifact: Artifact, image_id: str, shown: str) -> tuple[int, ...]:
@@ -46,8 +50,15 @@ def _classes(artifact: Artifact, image_id: str, shown: str) -> tuple[int, ...]:
     return tuple(range(artifact.lengths["class"])) if shown == "probabilities" else ()
 
 
+def _things(artifact: Artifact, image_id: str, shown: str) -> tuple[tuple[int, float], ...]:
+    if shown != "things":
+        return ()
+    found = read_instances(artifact, image_id)
+    return tuple(zip(found.classes, found.scores, strict=True))
+
+
 def read_layer(artifact: Artifact, layer: Layer, image_id: str, *, class_id: int | None = None) -> npt.NDArray[Any]:
-    """A layer at the size of the image: classes (y, x), regions (y, x), shares of 255 (y, x), or colours (y, x, rgb).
+    """A layer at the size of the image: classes, regions or things (y, x), shares of 255 (y, x), or colours (y, x, rgb).
 
     class_id: whose map is wanted; None takes the likeliest class of probabilities, and the strongest of all scores.
     """

@@ -18,6 +18,8 @@ Palette = npt.NDArray[np.uint8]  # (class, rgb), background first
 BLACK, WHITE, UNLABELLED = (0, 0, 0), (255, 255, 255), (128, 128, 128)
 VOC_BORDER = (224, 224, 192)  # of pixels that count nowhere, in masks of Pascal VOC
 FIRST = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167))
+THING_COLOURS = 12  # that are told apart; further things have the same again
+MOST_THINGS = 255  # that a byte can number
 LEVELS = range(0, 256, 17)  # of each channel of the further ones
 EYES = np.array(  # from linear light to the linear light that looks the same: all cones; without the first, the second, the third
     [
@@ -35,6 +37,15 @@ def make_palette(num_classes: int) -> Palette:
     num_classes: without background.
     """
     return np.array([BLACK, *_class_colours(num_classes)], np.uint8)
+
+
+def make_thing_colours(num_classes: int) -> Palette:
+    """A colour for every number of a thing, black for 0: some that no class has, in turn.
+
+    num_classes: without background.
+    """
+    own = make_palette(num_classes + THING_COLOURS)[1 + num_classes :]
+    return np.concatenate([np.array([BLACK], np.uint8), own[np.arange(MOST_THINGS) % THING_COLOURS]])
 
 
 @cache

@@ -1,19 +1,23 @@
-"""The command `export`: labels as results in COCO's JSON, one entry for each class of each image, in packed run lengths."""
+"""The command `export`: labels as results in COCO's JSON, one entry for each class of each image, or for each thing, in packed run lengths.
+
+No entry has a box: COCO's tool makes it from the run lengths. If it is given one, it takes the area of the box for that of the thing.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from seedbed.report.outlining import measure_runs, pack_runs
 from seedbed.store.artifact import Artifact
 from seedbed.tools.export_folder import ExportFolder, Hashed, check_ids
-from seedbed.tools.export_source import LABELLED, Source, Wanted, describe_left_out, mask_values, open_source
+from seedbed.tools.export_source import LABELLED, TOLD_APART, Source, Wanted, describe_left_out, mask_values, open_source
 from seedbed.types import BACKGROUND, IGNORE, LabelMap
 
 RESULTS, IMAGES = "results.json", "images.json"
@@ -50,7 +54,7 @@ def encode_json(content: Any) -> str:
 
 def export_coco(wanted: Wanted, folder: Path) -> str:
     """Write results, and images and categories that they are of. Returns what was done."""
-    with open_source(wanted, shown=LABELLED) as source:
+    with open_source(wanted, shown=(*LABELLED, TOLD_APART)) as source:
         check_ids(source.image_ids)
         values, count = mask_values(source.data), 0
         numbers, told = number_images(source.data, source.image_ids)
@@ -58,22 +62,33 @@ def export_coco(wanted: Wanted, folder: Path) -> str:
             found = JsonList(results)
             head = f'{{"categories":{encode_json(describe_categories(source))},\n"images":['
             listed = JsonList(images, before=head, after='],"annotations":[]}\n')
-            for one in source.labelled():
-                listed.add(describe_image(source, one.image_id, numbers[one.image_id]))
-                for class_id in list_classes(one.labels):
-                    shape = one.labels == class_id
+            for image_id, shapes in list_shapes(source):
+                listed.add(describe_image(source, image_id, numbers[image_id]))
+                for class_id, score, shape in shapes:
                     found.add(
                         {
-                            "image_id": numbers[one.image_id],
+                            "image_id": numbers[image_id],
                             "category_id": int(values[class_id]),
                             "segmentation": {"size": list(shape.shape), "counts": pack_runs(measure_runs(shape))},
-                            "score": round(one.certainty.get(class_id, 1.0), 4),
+                            "score": round(score, 4),
                         }
                     )
                 count += 1
             found.end()
             listed.end()
         return f"{describe_left_out(source, count)}; image_id is {told}"
+
+
+def list_shapes(source: Source) -> Iterator[tuple[str, Iterator[tuple[int, float, npt.NDArray[np.bool_]]]]]:
+    """Images, with the class, score and pixels of whatever is an entry."""
+    if source.shown == TOLD_APART:
+        for image_id, made in source.told_apart():
+            told = enumerate(zip(made.classes, made.scores, strict=True), 1)
+            yield image_id, ((class_id, score, made.things == number) for number, (class_id, score) in told)
+    else:
+        for one in source.labelled():
+            present = list_classes(one.labels)
+            yield one.image_id, ((class_id, one.certainty.get(class_id, 1.0), one.labels == class_id) for class_id in present)
 
 
 def number_images(data: Artifact, image_ids: Sequence[str]) -> tuple[dict[str, int], str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 import cv2
@@ -12,14 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from seedbed.errors import ArtifactError, ParamsError, join_names
-from seedbed.reads import read_entry, read_probabilities
+from seedbed.reads import read_entry, read_instances, read_probabilities
 from seedbed.report.palette import Palette, make_palette
 from seedbed.store.artifact import Artifact
 from seedbed.store.runs import open_run
 from seedbed.tools.show import open_named
-from seedbed.types import BACKGROUND, IGNORE, PARTS, LabelMap, Size
+from seedbed.types import BACKGROUND, IGNORE, PARTS, Instances, LabelMap, Size
 
 LABELLED = ("labels", "probabilities")  # ways of being shown that give a class for every pixel
+TOLD_APART = "things"  # that gives things, each with a class
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,12 @@ class Source:
                 present = np.unique(labels)
                 certainty = {} if certain is None else {int(one): float(certain[labels == one].mean() / PARTS) for one in present}
                 yield Labelled(image_id, resize_labels(labels, self.file_size(image_id)), certainty)
+
+    def told_apart(self) -> Iterator[tuple[str, Instances]]:
+        """Things of one image after the other, at the size of its file."""
+        for image_id in self.image_ids:
+            found = read_instances(self.artifact, image_id)
+            yield image_id, replace(found, things=resize_labels(found.things, self.file_size(image_id)))
 
     def _read(self, image_id: str) -> tuple[LabelMap, npt.NDArray[np.uint8] | None]:
         """Labels of an image as the stages see it, and how probable they are, in 255ths."""

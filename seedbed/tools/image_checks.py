@@ -131,6 +131,31 @@ def _check_confidence(row: Row) -> Iterator[str]:
         yield f"confidence: {count} unlabelled pixels with a confidence above 0"
 
 
+def _check_instances(row: Row) -> Iterator[str]:
+    count, things = int(row["thing_count"]), row["things"]
+    classes, scores = row["classes"], row["scores"]
+    if not 0 <= count <= len(classes):
+        yield f"thing_count is {count}, but an image has at most {len(classes)}"
+        return
+    found = np.unique(things[things > 0])
+    if missing := sorted({*range(1, 1 + count)} - {*found.tolist()}):
+        yield f"things: no pixel is of {_list_some(np.array(missing))} of the {count} that thing_count declares"
+    if len(found) and found[-1] > count:
+        yield f"things: numbers go up to {found[-1]}, but thing_count is {count}"
+    if classes[count:].any() or scores[count:].any():
+        yield f"classes and scores: of more things than the {count} that thing_count declares"
+    named, known = np.unique(classes[:count]), len(row.classes)
+    if (odd := named[(named == BACKGROUND) | (named >= known)]).size:
+        yield f"classes: {_list_some(odd)}, which no thing can be of"
+    named = named[(named != BACKGROUND) & (named < known)]
+    if (absent := named[~row.classes[named]]).size:
+        yield f"classes: {row.name_classes(absent)}, which the image does not contain"
+    if ((scores < 0) | (scores > 1)).any():
+        yield f"scores: values from {np.nanmin(scores):g} to {np.nanmax(scores):g}, not within [0, 1]"
+    if (np.diff(scores[:count]) > 0).any():
+        yield "scores: not descending"
+
+
 def _check_probabilities(row: Row) -> Iterator[str]:
     total = row["probabilities"].sum(axis=0, dtype=np.int64)
     rounding = len(row["probabilities"]) / 2
@@ -191,6 +216,7 @@ OF_AN_IMAGE: Mapping[str, tuple[ImageCheck, ...]] = {
     "cams": (_check_class_maps,),
     "seeds": (_check_any_label, _check_labels),
     "refinement": (_check_any_label, _check_labels, _check_confidence),
+    "instances": (_check_instances,),
     "predictions": (_check_probabilities,),
     "evaluation": (_check_counts, _check_refined),
 }

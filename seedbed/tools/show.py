@@ -13,7 +13,7 @@ from seedbed.report.drawing import draw_layer
 from seedbed.report.export import encode_png
 from seedbed.report.layers import Layer, list_layers, read_maps
 from seedbed.report.lettering import Entry, draw_legend
-from seedbed.report.palette import UNLABELLED, make_palette
+from seedbed.report.palette import UNLABELLED, make_palette, make_thing_colours
 from seedbed.store.artifact import Artifact
 from seedbed.store.runs import Snapshot, open_run
 from seedbed.tools.photographs import find_raw_root
@@ -68,6 +68,9 @@ def draw_picture(wanted: Wanted) -> Drawn:
     legend = [Entry(data.class_names[number], colours[number], number) for number in numbers]
     if layer.shown == "labels" and (content == IGNORE).any():
         legend.append(Entry("no label", UNLABELLED))
+    own = [(int(red), int(green), int(blue)) for red, green, blue in make_thing_colours(data.num_classes)]
+    for number, (class_id, score) in enumerate(layer.things, 1):
+        legend.append(Entry(f"{number}: {data.class_names[class_id]} {score:.2f}", own[number], class_id))
     remarks += [f"{entry.text}: {entry.name}" for entry in legend if entry.text != entry.name]
     return Drawn(picture, tuple(legend), tuple(remarks))
 

@@ -26,7 +26,7 @@ from seedbed.errors import ParamsError, SeedbedError
 from seedbed.params import Params
 from seedbed.report import drawing
 from seedbed.report.layers import Layer, read_layer
-from seedbed.report.palette import UNLABELLED, make_palette
+from seedbed.report.palette import UNLABELLED, make_palette, make_thing_colours
 from seedbed.view import regions, trying
 from seedbed.view.catalogue import Catalogue, Question
 from seedbed.view.library import EVALUATION, Library
@@ -190,6 +190,7 @@ def describe_run(viewer: Viewer, request: Request) -> Response:
             "images": len(data),
             "classes": data.class_names,
             "palette": make_palette(data.num_classes).tolist(),
+            "things": make_thing_colours(data.num_classes).tolist(),
             "unlabelled": UNLABELLED,
             "errors": [[meaning, colour] for meaning, colour in drawing.LEGEND.items()],
             "splits": [str(one) for one in data.array("split_names")],

@@ -14,6 +14,7 @@ from PIL import Image as PillowImage
 
 from seedbed.report import drawing, export
 from seedbed.report.drawing import GAP, TITLE_HEIGHT
+from seedbed.report.palette import make_thing_colours
 from seedbed.store.schemas import SHOWN
 from seedbed.types import ClassMaps
 
@@ -145,6 +146,7 @@ CONTENT: dict[str, np.ndarray[Any, np.dtype[Any]]] = {
     "confidence": np.array([[0, 51, 255], [0, 0, 0]], np.uint8),
     "scores": np.array([[[0, 51, 255], [0, 0, 0]], [[0, 0, 255], [0, 0, 0]]], np.uint8),
     "probabilities": np.array([[0, 1, 2], [0, 1, 2]], np.uint8),
+    "things": np.array([[0, 1, 2], [0, 13, 255]], np.uint8),
     "features": np.full((2, 3, 3), (10, 20, 30), np.uint8),
     "light": np.array([[0, 51, 255], [0, 0, 0]], np.uint8),
     "ways": np.full((2, 3, 3), (10, 20, 30), np.uint8),
@@ -167,6 +169,7 @@ def test_layers_alone_have_their_colours() -> None:
     assert draw("labels") == draw("probabilities") == PALETTE[[0, 1, 2]].tolist()
     assert draw("confidence") == draw("light") == [[0, 0, 0], [51, 51, 51], [255, 255, 255]]
     assert draw("features") == draw("ways") == [[10, 20, 30]] * 3
+    assert draw("things") == make_thing_colours(len(PALETTE) - 1)[[0, 1, 2]].tolist()
     both = np.minimum(PALETTE[1].astype(int) + PALETTE[2], 255).tolist()
     assert draw("scores", classes=(1, 2)) == [[0, 0, 0], (PALETTE[1] / 5).astype(int).tolist(), both]
     single = drawing.draw_layer(CONTENT["confidence"][None], "probabilities", PALETTE, classes=(2,))
@@ -179,6 +182,9 @@ def test_layers_over_an_image_let_it_through() -> None:
     assert np.array_equal(
         drawing.draw_layer(CONTENT["labels"], "labels", PALETTE, image=photo), drawing.draw_overlay(photo, CONTENT["labels"], PALETTE)
     )
+    over = drawing.draw_things(CONTENT["things"].repeat(5, axis=0).repeat(5, axis=1), 2, image=flat(10, 15, (100, 100, 100)))
+    assert over[0, 0].tolist() == [100, 100, 100] and over[0, 4].tolist() == [255, 255, 0], "a border"
+    assert over[2, 7].tolist() == np.rint(50 + make_thing_colours(2)[1] / 2).astype(int).tolist()
     light = drawing.draw_layer(CONTENT["confidence"], "confidence", PALETTE, image=photo)
     assert light[0, :, 0].tolist() == [20, 36, 100]
     maps = ClassMaps(classes=(1, 2), maps=np.asarray(CONTENT["scores"] / 255, np.float32))

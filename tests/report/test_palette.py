@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from seedbed.report import palette
-from seedbed.report.palette import BLACK, UNLABELLED, WHITE, distance, make_palette
+from seedbed.report.palette import BLACK, UNLABELLED, WHITE, distance, make_palette, make_thing_colours
 
 
 def test_background_is_black_and_more_classes_change_no_colour() -> None:
@@ -17,6 +17,14 @@ def test_background_is_black_and_more_classes_change_no_colour() -> None:
     assert np.array_equal(large[:21], make_palette(20))
     assert len({tuple(one) for one in large.tolist()}) == 255
     assert make_palette(0).tolist() == [[0, 0, 0]]
+
+
+def test_things_have_colours_that_no_class_has_in_turn() -> None:
+    colours = make_thing_colours(20)
+    assert colours.shape == (256, 3) and colours[0].tolist() == [0, 0, 0]
+    own = {tuple(one) for one in colours[1:].tolist()}
+    assert len(own) == 12 and not own & {tuple(one) for one in make_palette(20).tolist()}
+    assert np.array_equal(colours[1:13], colours[13:25]) and colours[255].tolist() == colours[3].tolist()
 
 
 def test_distances_are_those_of_the_eye_that_tells_worst() -> None:

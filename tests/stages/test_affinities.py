@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seedbed.reads import Edges, read_entry
+from seedbed.reads import Edges, Labels, read_entry, read_instances
 from seedbed.store.artifact import open_artifact
+from seedbed.tools.verify import verify
 from seedbed.types import cells
 from tests.stages.miniature import CHECKOUT, Project, tree
 from tests.stages.surviving import change_params
@@ -99,15 +100,39 @@ def test_a_walk_that_needs_more_pairs_than_were_learned_is_refused(finished: Pro
     assert done.returncode == 2 and "refinement.psa.walk.radius: found one that needs 124 pairs of each cell" in done.stderr
 
 
+def test_things_are_told_apart_by_edges_that_say_where_middles_are(walked: Project, tmp_path: Path) -> None:
+    project = walked.copy_to(tmp_path / "project")
+    change_params(project, "instances", method="irn", class_maps="cams", edges="edges")
+    done = project.command("instances")
+    if project.params()["edges"]["method"] == "psa":
+        expected = "edges found by 'irn', because others do not say where the middle of a thing is"
+        told = f"params.yaml: instances.edges: found 'edges', found by 'psa'; expected {expected}"
+        assert (done.returncode, done.stderr) == (2, f"error: {told}; select edges.irn, or another method of instances\n")
+        return
+    assert done.returncode == 0, done.stderr
+    data, made = (open_artifact(name, folder=project.data) for name in ("dataset", "instances"))
+    assert made.ids == data.labelled and set(made.made_by.inputs) == {"dataset", "cams", "edges"}
+    assert made.lengths["instance"] == project.params()["instances"]["irn"]["most"]
+    labels = Labels(data)
+    for image_id in made.ids:
+        found = read_instances(made, image_id)
+        assert found.things.shape == data.size(image_id) and {*found.classes} <= {*labels[image_id]}
+        assert np.unique(found.things[found.things > 0]).tolist() == [*range(1, 1 + len(found.classes))]
+        assert list(found.scores) == sorted(found.scores, reverse=True) and len(found.scores) == len(found.classes)
+    assert made.array("thing_count").any()
+    assert verify("instances", folder=project.data).sound
+
+
 def test_where_nothing_is_learned_no_torch_is_imported(finished: Project, tmp_path: Path) -> None:
     project = finished.copy_to(tmp_path / "project")
     (tmp_path / "without").mkdir()
     (tmp_path / "without" / "torch.py").write_text("raise ImportError('a network was asked for')")
-    for stage in ("pretraining", "affinity", "edges"):
+    for stage in ("pretraining", "affinity", "edges", "instances"):
         done = project.program(stage, environment={"PYTHONPATH": f"{tmp_path / 'without'}{os.pathsep}{CHECKOUT}"})
         assert done.returncode == 0, done.stderr
         assert tree(project.data / f"{stage}.zarr") == tree(finished.data / f"{stage}.zarr")
     for stage in ("pretraining", "affinity"):
         made = open_artifact(stage, folder=project.data)
         assert made.array("log").shape == (0, 0) and not len(made.array("figures")) and not made.weights()
-    assert not len(open_artifact("edges", folder=project.data))
+    for stage in ("edges", "instances"):
+        assert not len(open_artifact(stage, folder=project.data))

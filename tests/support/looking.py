@@ -23,6 +23,8 @@ LABELS[0, 2, 2] = 2
 LABELS[0, 5, :] = 255
 LABELS[1, 0:3, 4:] = 2
 CONFIDENCE = np.where(LABELS == 1, 204, np.where(LABELS == 255, 0, 255)).astype(np.uint8)
+THINGS = np.zeros((2, *SIZE), np.uint8)
+THINGS[0, 1:5, 1:3], THINGS[0, 2:6, 4:7] = 2, 1
 REGIONS = (np.arange(8) // 4 + np.zeros((6, 1))).astype(np.int32)
 LIKELIEST = np.array([[0, 1], [2, 0]])
 PARTS_OF_CLASSES = np.where(np.arange(3)[:, None, None] == LIKELIEST, 155, 50).astype(np.uint8)
@@ -95,6 +97,13 @@ def write_run(
     grid = {"patches": np.random.default_rng(1).normal(size=(3, 4, 5)), "patch_grid": (3, 4)}
     columns: dict[str, tuple[list[dict[str, Any]], dict[str, int]]] = {
         "refinement": ([{**row, "labels": LABELS[k], "confidence": CONFIDENCE[k]} for k, row in enumerate(rows)], pixels),
+        "instances": (
+            [
+                {**first, "things": THINGS[0], "thing_count": 2, "classes": [2, 1, 0], "scores": [1, 0.625, 0]},
+                {**second, "things": THINGS[1], "thing_count": 0, "classes": [0, 0, 0], "scores": [0, 0, 0]},
+            ],
+            {**pixels, "instance": 3},
+        ),
         "seeds": ([{**first, "labels": LABELS[0]}, {**second, "labels": np.full(SIZE, 255)}], pixels),
         "superpixels": ([{**row, "regions": REGIONS, "region_count": 2} for row in rows], pixels),
         "cams": (

@@ -12,7 +12,7 @@ from pycocotools.coco import COCO
 from seedbed.tools.export_coco import export_coco
 from seedbed.tools.export_source import Wanted
 from seedbed.types import LabelMap
-from tests.support.looking import LABELS, enlarge, predicted_labels, write_run
+from tests.support.looking import LABELS, THINGS, enlarge, predicted_labels, write_run
 
 
 def read_back(folder: Path, image_number: int, classes: dict[int, int]) -> LabelMap:
@@ -41,6 +41,21 @@ def test_cocos_tool_reads_the_same_labels(tmp_path: Path, capsys: pytest.Capture
     images = json.loads((tmp_path / "out/images.json").read_text())
     assert images["images"][1] == {"id": 42, "file_name": "images/1 ü.png", "height": 12, "width": 16}
     assert [(one["id"], one["name"]) for one in images["categories"]] == [(17, "cat"), (90, "dog")]
+
+
+def test_cocos_tool_reads_every_thing_with_its_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = write_run(tmp_path / "run", reader="coco", values=(0, 17, 90), only=["instances"])
+    assert export_coco(Wanted("instances", str(run)), tmp_path / "out").startswith("2 images; image_id is the number")
+    content = json.loads((tmp_path / "out/results.json").read_text())
+    assert [(one["image_id"], one["category_id"], one["score"]) for one in content] == [(9, 90, 1.0), (9, 17, 0.625)]
+    assert all("bbox" not in one for one in content), "with which COCO's tool would measure things by their boxes"
+    results = COCO(str(tmp_path / "out/images.json")).loadRes(str(tmp_path / "out/results.json"))
+    for number, annotation in results.anns.items():
+        shape = enlarge(THINGS[0]) == number
+        assert np.array_equal(results.annToMask(annotation), shape) and annotation["area"] == shape.sum()
+        rows, columns = np.nonzero(shape)
+        assert [*annotation["bbox"]] == [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
+    assert len(json.loads((tmp_path / "out/images.json").read_text())["images"]) == 2
 
 
 def test_images_that_have_no_number_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -409,6 +409,30 @@ def test_affinities_edges_and_walks_that_do_not_fit_together(content: Content) -
         preflight.check_slots(Params(content))
 
 
+def test_things_that_edges_do_not_tell_apart(content: Content) -> None:
+    content["affinity"] |= {"method": "psa", "maps": {"labels": "seeds"}, "start": "classifier"}
+    content["edges"] |= {"method": "psa", "affinity": "affinity"}
+    content["instances"] |= {"method": "irn", "class_maps": "cams"}
+    with pytest.raises(ParamsError) as refused:
+        preflight.check_slots(Params(content))
+    assert str(refused.value) == (
+        "params.yaml: instances.edges: found 'none'; expected an artifact of the kind edges, because the selected method follows their "
+        "displacement; correct one of the two"
+    )
+    content["instances"]["edges"] = "edges"
+    with pytest.raises(ParamsError, match=r"instances.edges: found 'edges', found by 'psa'; expected edges found by 'irn', because others"):
+        preflight.check_slots(Params(content))
+    content["affinity"]["method"] = content["edges"]["method"] = "irn"
+    preflight.check_slots(Params(content))
+    content["instances"]["superpixels"] = "superpixels"
+    with pytest.raises(
+        ParamsError, match=r"superpixels: found 'superpixels'; expected 'none', unless the selected method walks between them"
+    ):
+        preflight.check_slots(Params(content))
+    content["instances"]["irn"]["walk"]["over"] = "superpixels"
+    preflight.check_slots(Params(content))
+
+
 def test_an_affinity_that_starts_from_another_network_than_the_classifier_s(content: Content) -> None:
     content["affinity"] |= {"method": "psa", "maps": {"labels": "seeds"}, "start": "classifier"}
     content["affinity"]["psa"]["backbone"] |= {"network": "test_byobnet", "initial_weights": weights("classifier")}

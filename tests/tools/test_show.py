@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from seedbed import cli
 from seedbed.errors import SeedbedError
 from seedbed.report import drawing
-from seedbed.report.palette import make_palette
+from seedbed.report.palette import make_palette, make_thing_colours
 from seedbed.tools.show import Wanted, draw_picture
-from tests.support.looking import CONFIDENCE, IDS, LABELS, REGIONS, write_run
+from tests.support.looking import CONFIDENCE, IDS, LABELS, REGIONS, THINGS, write_run
 
 PALETTE = make_palette(2)
 
@@ -46,6 +46,17 @@ def test_everything_that_a_schema_shows_is_drawn(inside: str) -> None:
     assert draw_picture(Wanted("features", IDS[0], plain=True)).picture.shape == (6, 8, 3)
     likeliest = draw_picture(Wanted("predictions", IDS[1], plain=True))
     assert [one.name for one in likeliest.legend] == ["background", "cat", "猫"]
+
+
+def test_things_have_colours_of_their_own_with_class_and_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(write_run(tmp_path / "run", only=["instances"]))
+    drawn = draw_picture(Wanted("instances", IDS[0], plain=True))
+    assert [(one.name, one.number) for one in drawn.legend] == [("1: dog 1.00", 2), ("2: cat 0.62", 1)]
+    assert [one.colour for one in drawn.legend] == [tuple(one) for one in make_thing_colours(2)[1:3].tolist()]
+    assert np.array_equal(drawn.picture, make_thing_colours(2)[THINGS[0]])
+    over = draw_picture(Wanted("instances", IDS[0]))
+    assert over.legend == drawn.legend and not np.array_equal(over.picture, drawn.picture)
+    assert draw_picture(Wanted("instances", IDS[1])).legend == ()
 
 
 def test_a_map_of_one_class(inside: str) -> None:

@@ -344,7 +344,7 @@ def test_an_artifact_that_was_made_from_another(finished: Project, tmp_path: Pat
 # --- Content: right checksums, wrong numbers ---
 
 EXTENTS = {"y": 40, "x": 48, "class": 3, "map_y": 4, "map_x": 5, "patch_y": 3, "patch_x": 4, "channel": 2}
-EXTENTS |= {"predicted": 4, "kind": 2, "other_kind": 2, "threshold": 1, "thing_size": 2, "size_bound": 1}
+EXTENTS |= {"instance": 3, "predicted": 4, "kind": 2, "other_kind": 2, "threshold": 1, "thing_size": 2, "size_bound": 1}
 SIZES = {"a": (5, 7), "b": (6, 4)}  # a: cat, b: dog
 ALIGNED = {"patch_size": 3, "alignment": "padded", "mirrored": False}
 Small = Callable[..., list[str]]
@@ -512,6 +512,40 @@ def regions(size: tuple[int, int], *values: int, count: int) -> dict[str, Any]:
 )  # fmt: skip
 def test_regions(small: Small, values: tuple[int, ...], count: int, expected: list[str]) -> None:
     assert small("superpixels", regions(SIZES["a"], 0, count=1), regions(SIZES["b"], *values, count=count)) == expected
+
+
+def things(
+    size: tuple[int, int], *values: int, classes: tuple[int, ...] = (), scores: tuple[float, ...] = (), count: int | None = None
+) -> dict[str, Any]:
+    """Things with their numbers in the first pixels."""
+    made = np.zeros(size, np.uint8)
+    made.flat[: len(values)] = values
+    told = {"classes": np.resize(np.append(classes, np.zeros(3)), 3), "scores": np.resize(np.append(scores, np.zeros(3)), 3)}
+    return {"things": made, "thing_count": len(classes) if count is None else count, **told}
+
+
+@pytest.mark.parametrize(
+    ("bad", "expected"),
+    [
+        (things(SIZES["b"]), []),
+        (things(SIZES["b"], 2, 1, 1, classes=(2, 2), scores=(1, 0.5)), []),
+        (things(SIZES["b"], 2, classes=(2, 2, 2), scores=(1, 1, 0)),
+         ["things: no pixel is of 1, 3 of the 3 that thing_count declares"]),
+        (things(SIZES["b"], 1, 2, classes=(2,), scores=(1,)), ["things: numbers go up to 2, but thing_count is 1"]),
+        (things(SIZES["b"], 1, classes=(2, 2), scores=(1, 0.5), count=1),
+         ["classes and scores: of more things than the 1 that thing_count declares"]),
+        (things(SIZES["b"], count=4), ["thing_count is 4, but an image has at most 3"]),
+        (things(SIZES["b"], count=-2), ["thing_count is -2, but an image has at most 3"]),
+        (things(SIZES["b"], 1, 2, classes=(1, 2), scores=(1, 1)), ["classes: cat, which the image does not contain"]),
+        (things(SIZES["b"], 1, 2, 3, classes=(2, 0, 9), scores=(1, 1, 1)), ["classes: 0, 9, which no thing can be of"]),
+        (things(SIZES["b"], 1, 2, classes=(2, 2), scores=(1.5, -1)), ["scores: values from -1 to 1.5, not within [0, 1]"]),
+        (things(SIZES["b"], 1, 2, classes=(2, 2), scores=(0.5, 0.75)), ["scores: not descending"]),
+        (things(SIZES["b"], 1, classes=(2,), scores=(np.nan,)), ["scores: 1 of 3 values are NaN or infinite"]),
+    ],
+)  # fmt: skip
+def test_things(small: Small, bad: dict[str, Any], expected: list[str]) -> None:
+    good = things(SIZES["a"], 1, classes=(1,), scores=(0.5,))
+    assert small("instances", good, bad) == expected
 
 
 def maps(size: tuple[int, int], *present: int, **values: float) -> dict[str, Any]:

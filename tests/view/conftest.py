@@ -87,6 +87,10 @@ def write_run(root: Path, *, worse: bool = False) -> None:
     published("seeds", folder, [{**row, "labels": one} for row, one in zip(rows, seeds, strict=True)], extents=padded)
     refined = [{**row, "labels": one, "confidence": np.full(SIZE, 200, np.uint8)} for row, one in zip(rows, masks, strict=True)]
     published("refinement", folder, refined, extents=padded)
+    things = np.zeros(SIZE, np.uint8)
+    things[4:12, 4:12], things[4:12, 12:20] = 1, 2
+    told = {"things": things, "thing_count": 2, "classes": [1, 1, 0], "scores": [1, 0.25 if worse else 0.5, 0]}
+    published("instances", folder, [{**rows[0], **told}], extents={**padded, "instance": 3})
     parts = np.zeros((3, *SIZE), np.uint8)
     parts[0], parts[1, :, 18:] = 100, 155
     predicted = [{**rows[2], "map_size": SIZE, "probabilities": parts}]

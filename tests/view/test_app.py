@@ -40,10 +40,12 @@ def test_the_run_is_described(page: Page) -> None:
         "seeds.labels",
         "refinement.labels",
         "refinement.confidence",
+        "instances.things",
         "predictions.probabilities",
         "evaluation.refined",
     ]
     assert run["tried"] == ["superpixels", "seeds", "refinement", "evaluation"] and run["problems"] == []
+    assert len(run["things"]) == 256 and run["things"][1] not in run["palette"]
     assert len(run["palette"]) == 3 and run["palette"][0] == [0, 0, 0]
 
 
@@ -99,7 +101,9 @@ def test_an_image_tells_its_layers(page: Page) -> None:
     assert (image["size"], image["labelled"], image["classes"], image["splits"]) == (list(SIZE), True, [1, 2], ["train"])
     layers = {f"{one['artifact']}.{one['array']}": one for one in image["a"]["layers"]}
     assert layers["cams.maps"]["classes"] == [1, 2] and "predictions.probabilities" not in layers
-    assert image["a"]["problems"] == []
+    assert image["a"]["problems"] == [] and "instances.things" not in layers
+    layers = {f"{one['artifact']}.{one['array']}": one for one in page.json("image", id=IDS[0])["a"]["layers"]}
+    assert layers["instances.things"]["things"] == [[1, 1], [1, 0.5]] and layers["cams.maps"]["things"] == []
     assert image["figures"]["mIoU of masks"] == 1
 
 
@@ -108,6 +112,7 @@ def test_layers_are_sent_as_they_are(page: Page) -> None:
     assert np.array_equal(page.array("layer", **asked, array="labels"), TRUTHS[0])
     assert np.unique(page.array("layer", **asked, array="confidence")).tolist() == [200]
     assert np.array_equal(page.array("layer", id=IDS[0], artifact="superpixels", array="regions"), make_regions())
+    assert np.unique(page.array("layer", id=IDS[0], artifact="instances", array="things")[4:12]).tolist() == [0, 1, 2]
     maps = page.array("layer", id=IDS[1], artifact="cams", array="maps", **{"class": 2})
     assert np.abs(maps / 255 - make_maps(1).maps[1]).max() < 0.003 and maps.shape == SIZE
     strongest = page.array("layer", id=IDS[1], artifact="cams", array="maps")

@@ -15,12 +15,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seedbed.report.palette import make_palette
+from seedbed.report.palette import make_palette, make_thing_colours
 from tests.view.conftest import CLASSES, IDS, PROJECT, SIZE, TRUTHS
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 REQUIRED = "SEEDBED_BROWSER"  # where it is set, a missing browser is a failure
 SECONDS = 20.0
+POINT = """
+    const one = document.getElementById("canvas-a"), box = one.getBoundingClientRect();
+    const scale = Math.min(box.width / one.width, box.height / one.height);
+    const left = box.left + (box.width - one.width * scale) / 2, top = box.top + (box.height - one.height * scale) / 2;
+    const [x, y] = arguments;
+    one.dispatchEvent(new PointerEvent("pointermove", {clientX: left + x * scale, clientY: top + y * scale, bubbles: true}))
+"""
 
 
 class Browser:
@@ -192,6 +199,18 @@ def test_keys_toggle_layers_and_the_address_tells_them(browser: Browser) -> None
     browser.wait(lambda: np.array_equal(browser.pixels(), photo))
 
 
+def test_things_are_told_apart_by_colour_with_class_and_score(browser: Browser) -> None:
+    go_to(browser, 0, "&layers=instances.things&opacity=100")
+    drawn, colours = browser.settle(), make_thing_colours(2)
+    assert np.array_equal(drawn[6, 6], colours[1]) and np.array_equal(drawn[6, 18], colours[2])
+    legend = browser.text("#legend")
+    assert f"1: {CLASSES[0]}1.000" in legend and f"2: {CLASSES[0]}0.500" in legend
+    browser.script(POINT, 18.5, 6.5)
+    browser.wait(lambda: f"instances: things: 2, {CLASSES[0]}, score 0.500" in browser.text("#about"))
+    browser.script(POINT, 30.5, 6.5)
+    browser.wait(lambda: "instances: things: none" in browser.text("#about"))
+
+
 def test_arrows_go_through_the_list_and_g_back_to_it(browser: Browser) -> None:
     go_to(browser, 1, "&sort=smallest:seeds&view=swipe")
     browser.press("\ue014")
@@ -235,13 +254,7 @@ def test_a_slider_shows_what_a_parameter_would_make_and_what_to_write(browser: B
 def test_what_lies_under_the_pointer_is_told(browser: Browser) -> None:
     go_to(browser, 0, "&layers=superpixels.regions,refinement.labels&view=swipe")
     browser.settle()
-    point = """
-        const one = document.getElementById("canvas-a"), box = one.getBoundingClientRect();
-        const scale = Math.min(box.width / one.width, box.height / one.height);
-        const left = box.left + (box.width - one.width * scale) / 2, top = box.top + (box.height - one.height * scale) / 2;
-        one.dispatchEvent(new PointerEvent("pointermove", {clientX: left + 10.5 * scale, clientY: top + 6.5 * scale, bubbles: true}))
-    """
-    browser.script(point)
+    browser.script(POINT, 10.5, 6.5)
     browser.wait(lambda: "superpixel 0" in browser.text("#about"))
     told = browser.text("#about")
     assert "row 6, column 10" in told and f"refinement: {CLASSES[0]}" in told and f"mean score of {CLASSES[0]}: " in told

@@ -20,11 +20,12 @@ function ramp(value) {
 
 const LIGHT = Array.from({ length: 256 }, (_, value) => ramp(value));
 
-function labels(pixels, layer, { palette }) {
+/** Numbers in colours, each with a border; `none` is what no pixel is of. */
+function paintNumbers(pixels, layer, palette, none) {
   const { values, width } = layer.array;
   for (let index = 0; index < values.length; index++) {
     const label = values[index];
-    if (label === IGNORE) continue;
+    if (label === none) continue;
     if (label === 0) {
       blend(pixels, 4 * index, DARK, 0.7 * layer.opacity);
       continue;
@@ -35,6 +36,14 @@ function labels(pixels, layer, { palette }) {
       (index + width < values.length && values[index + width] !== label) || (index >= width && values[index - width] !== label);
     blend(pixels, 4 * index, palette[label] ?? BORDER, edge ? 1 : layer.opacity);
   }
+}
+
+function labels(pixels, layer, { palette }) {
+  paintNumbers(pixels, layer, palette, IGNORE);
+}
+
+function things(pixels, layer, look) {
+  paintNumbers(pixels, layer, look.things, null);
 }
 
 function regions(pixels, layer) {
@@ -89,7 +98,7 @@ function errors(pixels, layer, { errors: meaning }) {
   }
 }
 
-const WAYS = { labels, regions, confidence: light, scores: light, probabilities: labels, features: colours, light, ways: colours, errors };
+const WAYS = { labels, regions, confidence: light, scores: light, probabilities: labels, things, features: colours, light, ways: colours, errors };
 
 /** Draw layers over a photograph; pixels of a canvas. */
 export function compose(photo, layers, look) {

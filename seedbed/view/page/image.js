@@ -159,7 +159,8 @@ class View {
     const asked = { id: this.image.id, run: side };
     const loading = this.layers.filter((layer) => layer.on && layer.key !== ERRORS).map(async (layer) => {
       const values = layer.key === TRUTH ? await array("truth", asked) : await array("layer", { ...asked, artifact: layer.artifact, array: layer.array, class: layer.classId });
-      return { ...layer, opacity, array: values };
+      const own = this.image[side].layers.find((one) => one.artifact === layer.artifact && one.array === layer.array);
+      return { ...layer, things: own?.things ?? [], opacity, array: values };
     });
     const done = await Promise.allSettled(loading);
     const layers = done.filter((one) => one.status === "fulfilled").map((one) => one.value);
@@ -208,6 +209,11 @@ class View {
         rows.push(make("span"), make("strong", {}, layer.name), make("span", { class: "faint" }, "0 to 1"), ramp());
       } else if (layer.classId !== null && layer.classId !== undefined) {
         rows.push(chip(this.run.palette[layer.classId]), make("bdi", {}, `${layer.name}, ${this.run.classes[layer.classId]}`), make("span", { class: "faint" }, "0 to 1"));
+      } else if (layer.shown === "things") {
+        rows.push(make("span"), make("strong", {}, layer.name), make("span", { class: "faint" }, "score"));
+        layer.things.forEach(([label, score], place) => {
+          rows.push(chip(this.run.things[place + 1]), make("bdi", {}, `${place + 1}: ${this.run.classes[label]}`), make("span", { class: "number faint" }, score.toFixed(3)));
+        });
       } else if (["labels", "probabilities"].includes(layer.shown)) {
         rows.push(make("span"), make("strong", {}, layer.name), make("span"));
         for (const [label, share] of shares(layer.array)) {
@@ -233,10 +239,16 @@ class View {
       const value = layer.array.values[y * width + x];
       if (layer.array.channels > 1 || layer.shown === ERRORS) continue;
       if (layer.shown === "regions") lines.push(...(await this.describeRegion(side, layer.artifact, value)));
+      else if (layer.shown === "things") lines.push(`${layer.name}: ${this.describeThing(layer, value)}`);
       else if (["labels", "probabilities"].includes(layer.shown) && layer.classId === null) lines.push(`${layer.name}: ${value === IGNORE ? "no label" : this.run.classes[value]}`);
       else lines.push(`${layer.name}: ${(value / 255).toFixed(3)}`);
     }
     this.about.replaceChildren(...lines.map((line) => make("div", {}, line)));
+  }
+
+  describeThing(layer, number) {
+    const [label, score] = layer.things[number - 1] ?? [];
+    return score === undefined ? "none" : `${number}, ${this.run.classes[label]}, score ${score.toFixed(3)}`;
   }
 
   async describeRegion(side, artifact, number) {
