@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from seedbed import refinement
+from seedbed.algorithms.cell_pairs import find_radius
 from seedbed.reads import AllEvidence, Edges, Patches, Pictures, Regions
 from seedbed.run.machine import Place
 from seedbed.run.slots import check_edges, check_slots
@@ -26,7 +27,8 @@ def main(run: Run) -> None:
     regions, patches = Regions(run.open_slot(settings.superpixels)), Patches(run.open_slot(settings.features))
     edges = run.open_slot(settings.edges)
     if edges is not None:
-        check_edges(run.stage, method, edges.name, found_by=edges.made_by.method, pairs=edges.lengths["pair"])
+        compared = find_radius(edges.lengths["pair"])
+        check_edges(run.stage, method, edges.name, found_by=edges.made_by.method, compared=compared)
     known = AllEvidence(Pictures(run.images(data)), maps, regions, patches, Edges(edges))
     run.per_image(method, refine, method, known, run.place(method), image_ids=data.labelled)
 

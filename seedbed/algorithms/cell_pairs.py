@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, reduce
+from itertools import count
 from typing import Any, TypeVar
 
 import numpy as np
@@ -25,6 +26,11 @@ def list_offsets(radius: int) -> tuple[Offset, ...]:
     reach = range(1 - radius, radius)
     found = [(y, x) for y in range(radius) for x in reach if (y or x > 0) and y * y + x * x < radius * radius]
     return tuple(sorted(found, key=lambda offset: (offset[0] ** 2 + offset[1] ** 2, offset)))
+
+
+def find_radius(pairs: int) -> int:
+    """The radius from which so many offsets follow; 0 of none."""
+    return next(radius for radius in count(2) if len(list_offsets(radius)) >= pairs) if pairs else 0
 
 
 @cache

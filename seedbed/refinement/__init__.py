@@ -35,8 +35,8 @@ class Method(methods.Method):
         return ("superpixels", "features", "edges")
 
     @property
-    def num_pairs(self) -> int:
-        """Pairs of each cell whose distances it reads."""
+    def compared(self) -> int:
+        """The radius within which edges must say how far cells are from each other; 0 where they need not."""
         return 0
 
     @abstractmethod

@@ -20,7 +20,6 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from seedbed import refinement
-from seedbed.algorithms.cell_pairs import list_offsets
 from seedbed.algorithms.crf import DenseCrf
 from seedbed.algorithms.random_walk import Links, Walk
 from seedbed.methods import check_preset, method
@@ -50,8 +49,8 @@ class Psa(refinement.WalkingMethod):
         return self
 
     @property
-    def num_pairs(self) -> int:
-        return len(list_offsets(self.walk.radius))
+    def compared(self) -> int:
+        return self.walk.radius
 
     def link_cells(self, edges: CellEdges) -> Links:
         return self.walk.link(np.exp(-edges.distances), border=self.border_links)

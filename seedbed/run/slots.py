@@ -186,19 +186,20 @@ def check_affinity(stage: str, method: Method, learner: str, learned: Method) ->
         )
 
 
-def check_edges(stage: str, method: Any, edges: str, *, found_by: str, pairs: int) -> None:
-    """Refuse edges that another method has found, or that know fewer pairs of cells.
+def check_edges(stage: str, method: Any, edges: str, *, found_by: str, compared: int) -> None:
+    """Refuse edges that another method has found, or that know nothing of cells as far from each other as are to be linked.
 
-    method: of the stage, which reads them; edges: the artifact; found_by: the method that found them; pairs: of each cell, that they know.
+    method: of the stage, which reads them; edges: the artifact; found_by: the method that found them.
+    compared: the radius within which they know how far cells are from each other; 0 if they know something else.
     """
     if found_by != method.name:
         expected, do = f"{found_by!r}, for which {edges} is made", f"correct it, or select {edges}.{method.name}"
         raise ParamsError(f"params.yaml: {stage}.method", found=repr(method.name), expected=expected, do=do)
-    if pairs < method.num_pairs:
+    if compared < method.compared:
         raise ParamsError(
             f"params.yaml: {stage}.{method.name}.walk.radius",
-            found=f"one that needs {method.num_pairs} pairs of each cell",
-            expected=f"at most the radius that affinity has learned with, which gives {pairs}",
+            found=str(method.compared),
+            expected=f"at most {compared}, within which affinity has compared cells",
             do="lower it, or let affinity learn with a larger one",
         )
 

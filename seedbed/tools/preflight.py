@@ -28,6 +28,7 @@ from seedbed import (
     refinement,
     segmenter,
 )
+from seedbed.algorithms.cell_pairs import find_radius
 from seedbed.dataset import Preview
 from seedbed.errors import ArtifactError, ParamsError, SeedbedError, nearest
 from seedbed.methods import Method, blocks, identity
@@ -205,8 +206,8 @@ def _check_refinement(stage: str, params: Params) -> None:
     if (found := own.settings(refinement.Settings).edges) in params.sections():
         finder = params.of_stage(found)
         method, learner = finder.method(edges.Method), finder.settings(edges.Settings).affinity
-        pairs = params.of_stage(learner).method(affinity.Method).num_pairs if learner in params.sections() else 0
-        slots.check_edges(stage, own.method(refinement.Method), found, found_by=method.name, pairs=pairs)
+        compared = find_radius(params.of_stage(learner).method(affinity.Method).num_pairs) if learner in params.sections() else 0
+        slots.check_edges(stage, own.method(refinement.Method), found, found_by=method.name, compared=compared)
 
 
 def _check_instances(stage: str, params: Params) -> None:

@@ -10,7 +10,16 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from seedbed.algorithms.cell_pairs import find_margin, list_offsets, mask_sources, measure_barriers, shift_window, split_pairs, trace_path
+from seedbed.algorithms.cell_pairs import (
+    find_margin,
+    find_radius,
+    list_offsets,
+    mask_sources,
+    measure_barriers,
+    shift_window,
+    split_pairs,
+    trace_path,
+)
 
 GRIDS = [(5, 9), (9, 5), (3, 7), (2, 5), (1, 1), (1, 6), (6, 1)]  # of some, no cell has all its pairs
 Offset = tuple[int, int]
@@ -119,3 +128,7 @@ def test_a_barrier_is_the_highest_boundary_on_the_way(grid: tuple[int, int], rad
         ]
         shape = max(0, height - margin), max(0, width - 2 * margin)
         assert one.shape == shape and np.array_equal(one, np.reshape(expected, shape)) and np.array_equal(one, tensor[0])
+
+
+def test_a_radius_follows_from_the_number_of_pairs() -> None:
+    assert [find_radius(len(list_offsets(radius))) for radius in range(2, 12)] == list(range(2, 12)) and find_radius(0) == 0

@@ -111,5 +111,5 @@ def test_presets_are_those_that_were_published() -> None:
 
 
 def test_superpixels_are_read_where_it_walks_between_them() -> None:
-    assert METHOD.unread == ("superpixels", "features") and METHOD.num_pairs == 0
+    assert METHOD.unread == ("superpixels", "features") and METHOD.compared == 0
     assert dataclasses.replace(METHOD, walk=dataclasses.replace(METHOD.walk, over="superpixels")).unread == ("features",)

@@ -178,7 +178,7 @@ def test_presets_are_those_that_were_published() -> None:
     assert numbers == {"psa": ("power", 16, 5, 8, 8), "seam": ("power", 6, 5, 8, 6), "mctformer": ("constant", 0.39, 5, 8, 6)}
     walk = Walk(over="superpixels", radius=5, power=8, squarings=6)
     seam = dataclasses.replace(METHOD, preset="seam", background_value=6, walk=walk)
-    assert seam.num_pairs == 34 and METHOD.num_pairs == 12
+    assert seam.compared == 5 and METHOD.compared == 3
     message = r"preset seam \(background: power, background_value: 6, walk.radius: 5, walk.power: 8, walk.squarings: 6\), or preset: own"
     others: list[dict[str, Any]] = [{"background_value": 7}, {"walk": dataclasses.replace(walk, squarings=8)}, {"background": "constant"}]
     for other in others:
@@ -200,4 +200,4 @@ def test_superpixels_are_read_where_it_walks_between_them() -> None:
 def test_it_needs_the_memory_of_its_crf() -> None:
     extents = {"y": 30, "x": 50}
     assert METHOD.memory(extents) == CRF.memory(2, extents) > 0
-    assert METHOD.memory({**extents, "map_y": 500, "map_x": 500}) == 3 * 12 * 2 * METHOD.num_pairs * 250_000
+    assert METHOD.memory({**extents, "map_y": 500, "map_x": 500}) == 3 * 12 * 2 * 12 * 250_000

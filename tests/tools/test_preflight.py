@@ -401,7 +401,7 @@ def test_affinities_edges_and_walks_that_do_not_fit_together(content: Content) -
     preflight.check_slots(Params(content))
     content["affinity"]["psa"]["radius"] = 4
     with pytest.raises(
-        ParamsError, match=r"refinement.psa.walk.radius: found one that needs 34 pairs of each cell; expected at most .* 22;"
+        ParamsError, match=r"refinement.psa.walk.radius: found 5; expected at most 4, within which affinity has compared cells;"
     ):
         preflight.check_slots(Params(content))
     content["affinity"]["maps"] = {"labels": "none"}
