@@ -28,6 +28,7 @@ from seedbed.methods import method
 from seedbed.types import Evidence, Instances, RegionMap
 
 BESIDE = 4  # cells and pixels are connected with those beside, above and below them, not with those at their corners
+TOGETHER = 64  # maps that are walked on at once, which bounds the memory: a network that has learned little gives many middles
 
 
 @method
@@ -63,15 +64,21 @@ class Irn(instances.Method):
         if not classes:
             return Instances.empty(known.size)
         links = link_within(edges.boundaries, self.walk)
-        [walked] = self.walk.diffuse([scores], [links], [known.regions], strides=[edges.stride], device=device)
-        relative = measure_relative(walked)
-        winners = np.where(relative.max(axis=0) > self.background, 1 + relative.argmax(axis=0), 0).astype(np.int32)
-        return self._gather(winners, relative, classes)
+        best, winners = np.zeros(known.size, np.float32), np.zeros(known.size, np.int32)
+        for first in range(0, len(scores), TOGETHER):
+            cut = scores[first : first + TOGETHER]
+            [walked] = self.walk.diffuse([cut], [links], [known.regions], strides=[edges.stride], device=device)
+            highest = walked.max(axis=0)
+            winners = np.where(highest > best, 1 + first + walked.argmax(axis=0), winners).astype(np.int32)
+            best = np.maximum(best, highest)
+        relative = measure_relative(best)
+        return self._gather(np.where(relative > self.background, winners, 0).astype(np.int32), relative, classes)
 
     def _gather(self, winners: RegionMap, relative: npt.NDArray[np.float32], classes: Sequence[int]) -> Instances:
         """Connected pixels of one map as things.
 
-        winners: number of the map that the pixel is of, from 1; 0 is background. classes: of each map.
+        winners: number of the map that the pixel is of, from 1; 0 is background.
+        relative: what that map says (y, x). classes: of each map.
         """
         found: list[tuple[float, int, npt.NDArray[np.bool_]]] = []
         for number in np.unique(winners[winners > 0]).tolist():
@@ -79,7 +86,7 @@ class Irn(instances.Method):
             for part in np.flatnonzero(about[:, cv2.CC_STAT_AREA] >= self.smallest * winners.size):
                 if part:  # 0 is what is not of the map
                     shape = parts == part
-                    found.append((float(relative[number - 1][shape].max()), classes[number - 1], shape))
+                    found.append((float(relative[shape].max()), classes[number - 1], shape))
         found.sort(key=lambda one: -one[0])
         things = np.zeros(winners.shape, np.uint8)
         for number, (_, _, shape) in enumerate(found[: self.most], 1):

@@ -13,6 +13,7 @@ import skimage.measure
 
 from seedbed.algorithms.cell_pairs import list_offsets, trace_path
 from seedbed.algorithms.random_walk import Walk
+from seedbed.instances import irn
 from seedbed.instances.irn import Irn, cut_maps, find_middles, follow_displacement
 from seedbed.types import CellEdges, ClassMaps, Evidence, Instances
 from tests.refinement.test_psa import known, resized, transition, walked
@@ -81,8 +82,9 @@ def to_middles(grid: tuple[int, int], middles: list[tuple[int, int]], seed: int)
     return displacement + np.random.default_rng(seed).normal(0, 0.25, displacement.shape).astype(np.float32)
 
 
-@pytest.mark.parametrize("over", ["cells", "superpixels"])
-def test_the_whole_written_down_with_dense_matrices(over: Any) -> None:
+@pytest.mark.parametrize(("over", "together"), [("cells", 64), ("superpixels", 64), ("cells", 2)])
+def test_the_whole_written_down_with_dense_matrices(over: Any, together: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(irn, "TOGETHER", together)
     method = dataclasses.replace(METHOD, walk=dataclasses.replace(METHOD.walk, over=over))
     several = [known((22, 33)), known((24, 17), ()), known((15, 40), (1, 3, 4), seed=1), known((40, 31), (5,), seed=2)]
     for seed, one in enumerate(several):
