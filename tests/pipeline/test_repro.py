@@ -345,6 +345,7 @@ def test_a_scale_of_class_maps_trains_no_classifier(checkout: Checkout) -> None:
         "classifier",
         "affinity",
         "edges",
+        "instances",
     ]
     assert plan["cams"] == "runs: params.yaml: cams.multiscale changed"
 
