@@ -15,6 +15,7 @@ from seedbed.dataset._things import ANIMALS, CLUTTER, HOMES, Points, Thing, draw
 from seedbed.types import BACKGROUND, Image, LabelMap, Size
 
 Visible: TypeAlias = npt.NDArray[np.bool_]  # (y, x)
+ThingMap: TypeAlias = npt.NDArray[np.uint8]  # (y, x)
 
 CANVAS = 3.0  # side of the square on which a thing is drawn, in units of its frame
 OVERSAMPLING = 2  # canvas pixels per image pixel
@@ -72,12 +73,12 @@ class Cutout:
         return bool(body >= max(MIN_PIXELS, MIN_BODY * self.body_size) and mark >= MIN_MARK * self.mark_size)
 
 
-def draw_image(generator: Generator, *, min_side: int, max_side: int) -> tuple[Image, LabelMap]:
-    """An image of the world, and the class of each of its pixels."""
+def draw_image(generator: Generator, *, min_side: int, max_side: int) -> tuple[Image, LabelMap, ThingMap]:
+    """An image of the world, the class of each of its pixels, and which animal it is of, by number: from 1, and 0 is of none."""
     height, width = (int(side) for side in generator.choice(np.arange(min_side, max_side + 1), size=2, replace=False))
     cast = choose_cast(generator)
     picture = choose_ground(generator, cast).paint(generator, (height, width))
-    mask = np.full((height, width), BACKGROUND, np.uint8)
+    mask, numbers = np.full((height, width), BACKGROUND, np.uint8), np.zeros((height, width), np.uint8)
     animals: list[Cutout] = []
     clutter = [BACKGROUND] * int(generator.integers(1, 3))
     for number in generator.permutation(cast + clutter):  # later things lie over earlier ones
@@ -90,8 +91,9 @@ def draw_image(generator: Generator, *, min_side: int, max_side: int) -> tuple[I
                 animals = in_view
                 picture = paste(generator, picture, cutout)
                 mask[cutout.body] = number
+                numbers[cutout.body] = 0 if is_clutter else len(animals)
                 break
-    return photograph(generator, picture), mask
+    return photograph(generator, picture), mask, numbers
 
 
 def choose_cast(generator: Generator) -> list[int]:

@@ -43,9 +43,9 @@ from seedbed.methods import method
 from seedbed.store import raw
 from seedbed.types import LabelMap
 
-DRAWING_VERSION = 3  # raise it whenever what is drawn changes, so that worlds on disk are drawn again
+DRAWING_VERSION = 4  # raise it whenever what is drawn changes, so that worlds on disk are drawn again
 SPLITS = ("train", "val")
-FOLDERS = ("images", "masks")
+FOLDERS = ("images", "masks", "instances")
 RECORD = "world.json"
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)  # writing is not permitted
 IN_THE_WAY = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR)  # something else is in that place
@@ -107,9 +107,10 @@ class Shapes(dataset.Method):
             table = csv.writer(stream, lineterminator="\n")
             table.writerow(COLUMNS)
             for name, split, generator in self._images():
-                image, mask = draw_image(generator, min_side=self.min_side, max_side=self.max_side)
+                image, mask, numbers = draw_image(generator, min_side=self.min_side, max_side=self.max_side)
                 _write_png(drawing / "images" / name, image[..., ::-1])
                 _write_mask(drawing / "masks" / name, mask)
+                _write_mask(drawing / "instances" / name, numbers)
                 labels = [species for number, species in enumerate(SPECIES, start=1) if (mask == number).any()]
                 table.writerow([name, " ".join(labels), split])
         (drawing / RECORD).write_bytes(self._record(drawing))
@@ -164,7 +165,7 @@ def _write_png(path: Path, pixels: npt.NDArray[np.uint8]) -> None:
 
 
 def _write_mask(path: Path, mask: LabelMap) -> None:
-    """Write classes as palette entries, so that viewers show them in colour."""
+    """Write classes, or numbers of animals, as palette entries, so that viewers show them in colour."""
     picture = PillowImage.frombytes("P", mask.shape[::-1], mask.tobytes())
     picture.putpalette([0, 0, 0, *(level for number in range(len(SPECIES)) for level in _colour(number))])
     picture.save(path)
