@@ -71,13 +71,21 @@ def label(image_ids: Sequence[str]) -> Iterator[Columns]:
 
 def judge(image_ids: Sequence[str]) -> Iterator[Columns]:
     """What stage `evaluation` would count of images; of few different ones, so that it does not take an hour."""
-    how = Judge(KINDS, CLASSES, Boundaries(distance=2, share=0.02), np.array([0.3]), (0.1,))
+    how = Judge(KINDS, CLASSES, Boundaries(distance=2, share=0.02), np.array([0.3]), (0.1,), 0)
     known: dict[int, Columns] = {}
     for image_id in image_ids:
         number = int(image_id) % (16 * CLASSES)
         if number not in known:
             seeds, masks = draw(str(number)), draw(str(number + 1))
-            known[number] = how.columns(draw(str(number)), {"seeds": seeds, "masks": masks}, contained=None, class_maps=None, regions=None)
+            known[number] = how.columns(
+                draw(str(number)),
+                {"seeds": seeds, "masks": masks},
+                contained=None,
+                class_maps=None,
+                regions=None,
+                instances=None,
+                true_instances=None,
+            )
         yield known[number]
 
 
@@ -108,7 +116,7 @@ def make(folder: Path, count: int) -> None:
         run.per_image(Drawn(), label, image_ids=ids)
         run = Run("evaluation", Params({}))
         run.open("dataset")
-        lengths = {"kind": len(KINDS), "other_kind": len(KINDS), "threshold": 1, "thing_size": 2, "size_bound": 1}
+        lengths = {"kind": len(KINDS), "other_kind": len(KINDS), "threshold": 1, "thing_size": 2, "size_bound": 1, "instance": 0}
         whole = {"kinds": KINDS, "thresholds": [0.3], "threshold": 0.3, "size_bounds": [0.1]}
         run.per_image(Drawn(), judge, image_ids=ids, extents=lengths, whole=whole)
 

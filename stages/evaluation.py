@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 
 from seedbed import evaluation
 from seedbed.images import Images
-from seedbed.reads import Labels, read_class_maps, read_entry, read_probabilities
+from seedbed.reads import Labels, read_class_maps, read_entry, read_instances, read_probabilities
 from seedbed.report import overview as report
 from seedbed.run.machine import Place
 from seedbed.run.slots import check_judged
 from seedbed.run.stage import Run, run_stage
 from seedbed.scoring import judgement
+from seedbed.scoring.instance_truth import InstanceTruth
 from seedbed.scoring.judgement import CLASS_MAPS, PREDICTIONS, REFINED, TAKEN, Judge, Judged, Scores, Selection
 from seedbed.scoring.truth import Truth
 from seedbed.store.artifact import Artifact
@@ -40,6 +41,7 @@ def judge(
     chosen: Selection,
     pictures: Images,
     truth: Truth,
+    true_instances: InstanceTruth,
     contained: Labels,
     judged: Judged,
     num_classes: int,
@@ -47,11 +49,11 @@ def judge(
     images: Sequence[str],
 ) -> Iterator[Columns]:
     """Hold labels against their truth, and against the classes that images contain: those of training images, and what is predicted."""
-    how = Judge(kinds, num_classes, method.boundaries, method.sweep.thresholds, method.size_bounds)
+    how = Judge(kinds, num_classes, method.boundaries, method.sweep.thresholds, method.size_bounds, judged.most_instances)
     for group in place.group(images):
         predicted = label_predictions(method, pictures, judged.predictions, place, group)
         for image in group:
-            labels, class_maps, regions = {}, None, None
+            labels, class_maps, regions, instances, true = {}, None, None, None, None
             if image in chosen:
                 if judged.class_maps is not None:
                     class_maps = read_class_maps(judged.class_maps, image).resize(judged.class_maps.size(image))
@@ -59,8 +61,18 @@ def judge(
                 if judged.superpixels is not None:
                     regions = read_entry(judged.superpixels, "regions", image)
                 labels |= {name: read_entry(artifact, "labels", image) for name, artifact in judged.labels.items()}
+                if judged.instances is not None and image in judged.instances:
+                    instances, true = read_instances(judged.instances, image), true_instances[image]
             labels |= predicted.get(image, {})
-            yield how.columns(truth[image], labels, contained=contained.get(image), class_maps=class_maps, regions=regions)
+            yield how.columns(
+                truth[image],
+                labels,
+                contained=contained.get(image),
+                class_maps=class_maps,
+                regions=regions,
+                instances=instances,
+                true_instances=true,
+            )
 
 
 def main(run: Run) -> None:
@@ -73,15 +85,17 @@ def main(run: Run) -> None:
         run.open_slot(settings.class_maps),
         run.open_slots(settings.labels),
         run.open_slot(settings.superpixels),
+        run.open_slot(settings.instances),
         run.open_slot(settings.predictions),
     )
     pictures = run.images_watching_raw_data(data)
     truth, training = Truth.of_images(pictures), data.learnable(settings.split) if settings.needs_training_images else []
     chosen = Selection(frozenset(training))
-    reads = (settings.kinds, chosen, pictures, truth, Labels(data), judged, data.num_classes, run.place(method))
+    things = InstanceTruth.unread(truth) if judged.instances is None else InstanceTruth.of(truth, data.made_by.method)
+    reads = (settings.kinds, chosen, pictures, truth, things, Labels(data), judged, data.num_classes, run.place(method))
     predicted = set(judged.predicted)
     images = [image for image in data.usable if image in chosen or image in predicted]
-    extents = {**settings.extents, **method.extents(data.max_size)}
+    extents = {**settings.extents, **method.extents(data.max_size), "instance": judged.most_instances}
     whole = {
         "kinds": settings.kinds,
         "thresholds": method.sweep.thresholds,

@@ -15,17 +15,18 @@ import numpy.typing as npt
 from seedbed.reads import read_total
 from seedbed.scoring import metrics
 from seedbed.scoring.boundaries import Boundaries, FilledTruth
+from seedbed.scoring.mask_ap import Findings, TrueThings, find
 from seedbed.scoring.metrics import Counts, figure
 from seedbed.scoring.things import find_smallest, find_things, hide_void, measure_by_size, measure_disagreement
 from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import FIXED
-from seedbed.types import IGNORE, ClassMaps, LabelMap, RegionMap
+from seedbed.types import IGNORE, ClassMaps, Instances, LabelMap, RegionMap
 
 CLASS_MAPS = "class_maps"  # the kind of labels whose threshold is swept
 PREDICTIONS = "predictions"
 REFINED = "predictions_crf"  # the kind of labels that is kept, since no other artifact has it
-CLASSIFIER, SUPERPIXELS = "classifier", "superpixels"  # of which there are figures, though they are no labels
-TAKEN = (CLASSIFIER, CLASS_MAPS, SUPERPIXELS, PREDICTIONS, REFINED, "image", "truth")  # names in figures and pictures
+CLASSIFIER, SUPERPIXELS, INSTANCES = "classifier", "superpixels", "instances"  # of which there are figures, though they are no labels
+TAKEN = (CLASSIFIER, CLASS_MAPS, SUPERPIXELS, INSTANCES, PREDICTIONS, REFINED, "image", "truth")  # names in figures and pictures
 UNLABELLED = "unlabelled"  # the last column of a confusion matrix
 DECLARED, ORACLE = "declared", "oracle"  # marks of thresholds
 
@@ -55,17 +56,24 @@ class Judged:
     class_maps: Artifact | None
     labels: Mapping[str, Artifact]  # by what they are called in the figures
     superpixels: Artifact | None
+    instances: Artifact | None
     predictions: Artifact | None
 
     def key(self, image: str) -> str:
         """Identity of all that there is of an image."""
-        slots = {CLASS_MAPS: self.class_maps, SUPERPIXELS: self.superpixels, PREDICTIONS: self.predictions, **self.labels}
+        slots = {CLASS_MAPS: self.class_maps, SUPERPIXELS: self.superpixels, INSTANCES: self.instances, PREDICTIONS: self.predictions}
+        slots |= self.labels
         return json.dumps({name: artifact.key(image) for name, artifact in slots.items() if artifact is not None})
 
     @property
     def predicted(self) -> list[str]:
         """Images of which there is a prediction."""
         return [] if self.predictions is None else self.predictions.ids
+
+    @property
+    def most_instances(self) -> int:
+        """Things of an image that there is room for, where they are told apart; 0 where they are not judged."""
+        return 0 if self.instances is None else int(self.instances.array("classes").shape[1])
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,7 @@ class Judge:
     boundaries: Boundaries
     thresholds: npt.NDArray[np.float64]  # of class maps
     size_bounds: Sequence[float]  # of things
+    most_instances: int  # of an image, that there is room for
 
     def columns(
         self,
@@ -86,15 +95,19 @@ class Judge:
         contained: Sequence[int] | None,
         class_maps: ClassMaps | None,
         regions: RegionMap | None,
+        instances: Instances | None,
+        true_instances: TrueThings | None,
     ) -> dict[str, Any]:
         """Count one image: its columns in the evaluation's artifact.
 
-        kinds: labels by the name under which they are reported; at least one, or regions.
+        kinds: labels by the name under which they are reported; at least one, or regions or instances.
         contained: classes of the image; None where nobody knows them.
         class_maps: of the image's size.
+        true_instances: None where they are not known, which is no matter of masks.
         """
         there = [(index, kinds[name]) for index, name in enumerate(self.names) if name in kinds]
-        size = next(one.shape for one in (*kinds.values(), regions) if one is not None)
+        told_apart = Instances.empty((0, 0)) if instances is None else instances
+        size = next((one.shape for one in (*kinds.values(), regions) if one is not None), told_apart.things.shape)
         classes = 1 + self.num_classes
         confusion = np.zeros((len(self.names), classes, 1 + classes), np.int64)
         boundary_overlap = np.zeros((len(self.names), classes, FIXED["intersection_union"]), np.int64)
@@ -138,6 +151,9 @@ class Judge:
             "region_count": 0 if regions is None else int(regions.max()) + 1,
             "region_overlap": region_overlap,
             "region_boundary": region_boundary,
+            "instances_judged": instances is not None,
+            "instances_with_truth": instances is not None and true_instances is not None,
+            **find(told_apart, true_instances, num_classes=self.num_classes).columns(most=self.most_instances),
             "refined": kinds[REFINED] if REFINED in kinds else np.full(size, IGNORE, np.uint8),
         }
 
@@ -187,7 +203,7 @@ class Scores:
             report[kind] |= self._of_violations(index)
             if kind == CLASS_MAPS and kind in self.confusions:
                 report[kind] |= {ORACLE: self.oracle}
-        return report | self._of_regions()
+        return report | self._of_regions() | self._of_instances()
 
     @cached_property
     def swept(self) -> list[float]:
@@ -281,6 +297,20 @@ class Scores:
         if report["images_with_truth"]:
             report |= metrics.region_figures(overlaps, boundaries)
         return {SUPERPIXELS: report}
+
+    def _of_instances(self) -> dict[str, Any]:
+        there = self.judged.array("instances_judged")
+        if not there.any():
+            return {}
+        with_truth = self.judged.array("instances_with_truth")
+        report = {
+            "images": int(there.sum()),
+            "images_with_truth": int(with_truth.sum()),
+            "things": int(np.count_nonzero(self.judged.array("instance_class"))),
+        }
+        if with_truth.any():
+            report |= Findings.of(self.judged).figures(self.class_names)
+        return {INSTANCES: report}
 
 
 def read_figures(judged: Artifact, name: str) -> metrics.Shares:

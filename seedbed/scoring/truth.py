@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ class Pictures:
     root: Path
     images: str
     folders: tuple[str, ...]
+    what: str = "a mask"  # for messages
 
     def file(self, image_file: str) -> Path | None:
         """The mask of an image: a PNG at the same place below another folder, the first that has one."""
@@ -51,6 +53,11 @@ class Pictures:
         name = (image.relative_to(self.images) if image.is_relative_to(self.images) else image).with_suffix(".png")
         # Whatever lies there is meant to be the mask, though it may turn out not to be a file.
         return next((file for folder in self.folders if os.path.lexists(file := self.root / folder / name)), None)
+
+    @property
+    def all_used(self) -> bool:
+        """Whether every mask is of an image; a devkit may have masks of images that are in no list."""
+        return len(self.folders) == 1
 
     def only(self, image_files: Sequence[str]) -> Pictures:
         """Those of some images."""
@@ -66,7 +73,7 @@ class Pictures:
 
     def strays(self, image_files: Iterable[str]) -> list[str]:
         """Files among masks that belong to none of the images, in layouts where every mask should."""
-        if len(self.folders) != 1:  # a devkit may have masks of images that are in no list
+        if not self.all_used:
             return []
         used = {self.file(one) for one in image_files}
         there = (file for file in raw.below(self.root / self.folders[0]) if not file.name.startswith("."))
@@ -85,20 +92,20 @@ class Pictures:
         content = raw.read(file) if file else b""
         if digest != (hashlib.sha256(content).hexdigest() if file else ""):
             where = str(file or self.root / image_file)
-            raise DataError(where, found="a mask that is changing", expected="a file that stays as it is", do=AGAIN)
+            raise DataError(where, found=f"{self.what} that is changing", expected="a file that stays as it is", do=AGAIN)
         if file is None:
             return None
         if found := images.find_damage(content) if content.startswith(images.PNG) else "no PNG file":
-            raise DataError(str(file), found=found, expected="a mask", do="replace the file")
+            raise DataError(str(file), found=found, expected=self.what, do="replace the file")
         announced = images.read_announced_size(io.BytesIO(content))
         if announced and announced != size:  # before it is unpacked
-            raise DataError(str(file), found=f"a mask of {announced}", expected=f"{size}, as its image", do="correct the mask")
+            raise DataError(str(file), found=f"{self.what} of {announced}", expected=f"{size}, as its image", do="correct the mask")
         try:
             with PillowImage.open(io.BytesIO(content), formats=("PNG",)) as opened:
                 mask = np.asarray(opened)
         except images.HEADER_ERRORS as error:
             found = f"a PNG file that cannot be read: {error}"
-            raise DataError(str(file), found=found, expected="a mask", do="replace the file") from error
+            raise DataError(str(file), found=found, expected=self.what, do="replace the file") from error
         if mask.ndim != 2 or mask.dtype != np.uint8:
             found = f"{mask.dtype} pixels of shape {mask.shape}"
             raise DataError(str(file), found=found, expected="one 8-bit class per pixel", do="save it as grey or palette")
@@ -106,13 +113,23 @@ class Pictures:
 
 
 @dataclass(frozen=True)
-class Instances:
+class Annotated:
+    """A thing, or a crowd, that is annotated."""
+
+    category: int
+    shape: npt.NDArray[np.bool_]  # (y, x)
+    crowd: bool
+    area: float  # as annotated
+
+
+@dataclass(frozen=True)
+class Outlines:
     """True masks as COCO keeps them: outlines of things, which are drawn when they are asked for."""
 
     things: Mapping[str, tuple[Size, tuple[dict[str, Any], ...]]]  # by image file; size of the image, and what is annotated
 
     @classmethod
-    def of(cls, root: Path, image_files: Sequence[str]) -> Instances:
+    def of(cls, root: Path, image_files: Sequence[str]) -> Outlines:
         """Those of some images below a folder."""
         found: dict[str, tuple[Size, tuple[dict[str, Any], ...]]] = {}
         for one in image_files:
@@ -127,9 +144,9 @@ class Instances:
         del image_files
         return []
 
-    def only(self, image_files: Sequence[str]) -> Instances:
+    def only(self, image_files: Sequence[str]) -> Outlines:
         """Those of some images."""
-        return Instances({one: self.things[one] for one in image_files if one in self.things})
+        return Outlines({one: self.things[one] for one in image_files if one in self.things})
 
     def digest(self, image_file: str) -> str:
         """Identity of what is annotated; empty where nothing is known of the image."""
@@ -149,18 +166,29 @@ class Instances:
         del digest
         if image_file not in self.things:
             return None
+        mask = np.zeros(size, np.uint8)
+        things = sorted(self.list(image_file, size), key=attrgetter("area"), reverse=True)
+        for thing in things:
+            if not thing.crowd:
+                mask[thing.shape] = thing.category
+        for thing in things:  # what is ignored covers only what nothing else does
+            if thing.crowd:
+                mask[thing.shape & (mask == BACKGROUND)] = IGNORE
+        return mask
+
+    def list(self, image_file: str, size: Size) -> list[Annotated]:
+        """What is annotated of an image of which something is known.
+
+        size: that it must have.
+        """
         announced, things = self.things[image_file]
         if announced != size:
             where = self.where(image_file)
             raise DataError(where, found=f"an image of {announced}", expected=f"{size}, as it is", do="correct the annotations")
-        mask = np.zeros(size, np.uint8)
-        for thing in sorted(things, key=_area, reverse=True):
-            if not thing.get("iscrowd"):
-                mask[self._drawn(thing, size, image_file)] = self._category(thing, image_file)
-        for thing in things:  # what is ignored covers only what nothing else does
-            if thing.get("iscrowd"):
-                mask[self._drawn(thing, size, image_file) & (mask == BACKGROUND)] = IGNORE
-        return mask
+        return [
+            Annotated(self._category(one, image_file), self._drawn(one, size, image_file), bool(one.get("iscrowd")), _area(one))
+            for one in things
+        ]
 
     def _category(self, thing: Mapping[str, Any], image_file: str) -> int:
         number = thing.get("category_id")
@@ -207,7 +235,7 @@ def _read_annotations(file: Path, changed: int) -> dict[str, tuple[Size, tuple[d
 class Truth:
     """The truth of images, by id."""
 
-    masks: Pictures | Instances
+    masks: Pictures | Outlines
     files: Mapping[str, str]  # image files, relative to the root
     meaning: tuple[int, ...]  # class of every value; 255 counts nowhere, -1 must not occur
     sizes: Mapping[str, tuple[Size, Size]] = field(default_factory=dict)  # of indexed images: in the file, and as they are used
@@ -220,7 +248,7 @@ class Truth:
         reader: which layout they have.
         """
         images, *folders = PICTURES.get(reader, ("",))  # of a reader that is not known here, there are none
-        masks = Instances.of(root, list(files.values())) if reader in OUTLINES else Pictures(root.absolute(), images, tuple(folders))
+        masks = Outlines.of(root, list(files.values())) if reader in OUTLINES else Pictures(root.absolute(), images, tuple(folders))
         return cls(masks, files, tuple(int(one) for one in np.asarray(meaning)))
 
     @classmethod
@@ -264,10 +292,14 @@ class Truth:
         mask = self.masks.read(file, size, self.digests[image])
         if mask is None:
             return None
-        labels = np.asarray(self.meaning, np.int16)[mask]
+        return self.translate(image, mask)
+
+    def translate(self, image: str, values: npt.NDArray[np.uint8]) -> LabelMap:
+        """Classes that values of an image's mask mean; 255 is none."""
+        labels = np.asarray(self.meaning, np.int16)[values]
         if (labels < 0).any():
-            found = f"classes {sorted({int(one) for one in np.unique(mask[labels < 0])})}"
-            raise DataError(self.masks.where(file), found=found, expected=self._describe_values(), do="correct the mask")
+            found = f"classes {sorted({int(one) for one in np.unique(values[labels < 0])})}"
+            raise DataError(self.masks.where(self.files[image]), found=found, expected=self._describe_values(), do="correct the mask")
         return labels.astype(np.uint8)
 
     def strays(self) -> list[str]:
@@ -279,7 +311,7 @@ class Truth:
         try:
             self.original(image, size)
         except DataError as error:
-            return f"{error.where}: {error.found} instead of {error.expected}"
+            return spell(error)
         return ""
 
     @property
@@ -290,6 +322,11 @@ class Truth:
         """Values that may occur, as ranges."""
         values = [value for value, meaning in enumerate(self.meaning) if meaning >= 0]
         return " or ".join(_ranges(values))
+
+
+def spell(error: DataError) -> str:
+    """What is wrong, for a list of all that is."""
+    return f"{error.where}: {error.found} instead of {error.expected}"
 
 
 def _ranges(values: Sequence[int]) -> Iterator[str]:

@@ -45,6 +45,7 @@ DIMENSIONS = {
     "size_bound": "bounds between sizes, ascending",
     "thing": "true things of the size, sum of their IoU",
     "threshold": "thresholds of class maps that are swept, ascending",
+    "iou_threshold": "IoU with a true thing from which on a thing is right: 0.5, 0.55, ... 0.95",
     "intersection_union": "pixels in the intersection of labels and truth, pixels in their union",
     "overlap": "pixels that agree with the main class of their region, pixels that leak out of it, pixels in all",
     "boundary": "true boundary pixels that a region boundary meets, all of them; region boundary pixels that meet a true one, all of them",
@@ -60,7 +61,14 @@ SHOWN = {  # how arrays of pixels are looked at
     "light": "a map in [0, 1], as light",
     "ways": "which way, by the colour, and how far, by its strength",
 }
-FIXED = {"height_width": 2, "thing": 2, "intersection_union": 2, "overlap": 3, "boundary": 4}  # lengths that follow from the meaning
+FIXED = {
+    "height_width": 2,
+    "thing": 2,
+    "iou_threshold": 10,
+    "intersection_union": 2,
+    "overlap": 3,
+    "boundary": 4,
+}  # lengths that follow from the meaning
 
 
 @dataclass(frozen=True)
@@ -263,7 +271,7 @@ SCHEMAS: dict[str, Schema] = {
         },
     ),
     "evaluation": Schema(
-        6,
+        7,
         "What was counted on every image that is evaluated, and labels after the CRF. Without a truth, what needs one is 0.",
         {
             **PER_IMAGE,
@@ -293,6 +301,15 @@ SCHEMAS: dict[str, Schema] = {
             "region_count": Array(("image",), "int32", 0, "superpixels of the image; 0 where they are not judged"),
             "region_overlap": Array(("image", "overlap"), "int64", 0, "how superpixels fit the true classes"),
             "region_boundary": Array(("image", "boundary"), "int64", 0, "how boundaries of superpixels meet those of the true classes"),
+            "instances_judged": Array(("image",), "bool", False, "whether things of the image are judged that are told apart"),
+            "instances_with_truth": Array(("image",), "bool", False, "whether the true ones are known then"),
+            "instance_class": Array(("image", "instance"), "uint8", 0, "class of each thing; 0 is padding"),
+            "instance_score": Array(("image", "instance"), "float32", 0.0, "how sure each is"),
+            "instance_found": Array(
+                ("image", "instance", "iou_threshold"), "bool", False, "whether it is matched to a true thing, or to a crowd"
+            ),
+            "instance_uncounted": Array(("image", "instance", "iou_threshold"), "bool", False, "whether it is neither right nor wrong"),
+            "true_instances": Array(("image", "class"), "int64", 0, "true things of each class, crowds left out"),
             "refined": Array(
                 ("image", "y", "x"),
                 "uint8",

@@ -39,7 +39,8 @@ FALLBACKS: dict[str, dict[str, Any]] = {  # for a reader without a block in para
     "coco": {},
 }
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}  # names of folders
-MASKS = re.compile(r"(masks?|instances?|gt|labels?|annotations?|segmentations?|segmentation.*|trimaps?)", re.IGNORECASE)  # folders that hold no images
+# Folders that hold no images.
+MASKS = re.compile(r"(masks?|instances?|gt|labels?|annotations?|segmentations?|segmentation.*|trimaps?)", re.IGNORECASE)
 MASK_FILE = re.compile(r"_(mask|gt|label|seg)$", re.IGNORECASE)
 PLACEHOLDERS = ("first_class", "second_class")
 

@@ -248,8 +248,10 @@ def evaluation(method: Any, folder: Path) -> Any:
     [predicted] = method.from_probabilities([photograph()], [probabilities])
     kinds = {"class_maps": method.from_class_maps(class_maps()), **predicted}
     regions = np.arange(20, dtype=np.int32).reshape(4, 5).repeat(10, axis=0).repeat(12, axis=1)[:, :56]
-    judge = Judge(("class_maps", *PREDICTED), 3, method.boundaries, method.sweep.thresholds, method.size_bounds)
-    return kinds, judge.columns(true_labels(), kinds, contained=(1, 3), class_maps=class_maps(), regions=regions)
+    judge = Judge(("class_maps", *PREDICTED), 3, method.boundaries, method.sweep.thresholds, method.size_bounds, 0)
+    return kinds, judge.columns(
+        true_labels(), kinds, contained=(1, 3), class_maps=class_maps(), regions=regions, instances=None, true_instances=None
+    )
 
 
 RESULTS: Mapping[str, Callable[[Any, Path], Any]] = {

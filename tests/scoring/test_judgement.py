@@ -30,7 +30,7 @@ MAPS = ClassMaps(classes=(1,), maps=np.array([[[0.1, 0.2, 0.3], [0.2, 0.3, 0.4]]
 BOUNDARIES = Boundaries(distance=2, share=0.02)
 BOUNDS = (0.3,)
 THRESHOLDS = np.array([0.05, 0.15, 0.25, 0.35])
-JUDGE = Judge(KINDS, 2, BOUNDARIES, THRESHOLDS, BOUNDS)
+JUDGE = Judge(KINDS, 2, BOUNDARIES, THRESHOLDS, BOUNDS, 3)
 
 
 def judge(
@@ -41,7 +41,7 @@ def judge(
     regions: RegionMap | None = REGIONS,
     **kinds: LabelMap,
 ) -> dict[str, Any]:
-    return JUDGE.columns(truth, kinds, contained=contained, class_maps=class_maps, regions=regions)
+    return JUDGE.columns(truth, kinds, contained=contained, class_maps=class_maps, regions=regions, instances=None, true_instances=None)
 
 
 Judged = Callable[..., Scores]
@@ -54,7 +54,7 @@ def verdict(tmp_path: Path) -> Judged:
     def of(*, threshold: float = 0.15, **judged: Mapping[str, Any]) -> Scores:
         rows = [{"ids": image, "size": (2, 3), **columns} for image, columns in judged.items()]
         extents = {"class": 3, "predicted": 4, "kind": len(KINDS), "other_kind": len(KINDS), "threshold": len(THRESHOLDS), "y": 2, "x": 3}
-        extents |= {"thing_size": 2, "size_bound": 1}
+        extents |= {"thing_size": 2, "size_bound": 1, "instance": 3}
         whole = {"kinds": KINDS, "thresholds": THRESHOLDS, "threshold": threshold, "size_bounds": BOUNDS}
         return Scores(published("evaluation", tmp_path, rows, whole=whole, extents=extents), NAMES)
 
@@ -128,10 +128,18 @@ def test_without_regions_their_number_is_zero() -> None:
 
 
 def test_of_labels_those_after_the_crf_are_kept() -> None:
-    judge = Judge((*KINDS, "predictions_crf"), 2, BOUNDARIES, THRESHOLDS, BOUNDS)
-    kept = judge.columns(TRUTH, {"predictions": TRUTH, "predictions_crf": 2 * TRUTH}, contained=None, class_maps=None, regions=None)
+    judge = Judge((*KINDS, "predictions_crf"), 2, BOUNDARIES, THRESHOLDS, BOUNDS, 3)
+    kept = judge.columns(
+        TRUTH,
+        {"predictions": TRUTH, "predictions_crf": 2 * TRUTH},
+        contained=None,
+        class_maps=None,
+        regions=None,
+        instances=None,
+        true_instances=None,
+    )
     assert kept["refined"].tolist() == (2 * TRUTH).tolist()
-    others = judge.columns(TRUTH, {"masks": TRUTH}, contained=None, class_maps=None, regions=None)
+    others = judge.columns(TRUTH, {"masks": TRUTH}, contained=None, class_maps=None, regions=None, instances=None, true_instances=None)
     assert others["refined"].tolist() == np.full((2, 3), 255).tolist()
 
 
@@ -272,7 +280,9 @@ def labels_at(threshold: float) -> LabelMap:
 
 def of_class_maps(truth: LabelMap | None, threshold: float) -> dict[str, Any]:
     """An image of which there are class maps, and their labels at a declared threshold."""
-    return JUDGE.columns(truth, {"class_maps": labels_at(threshold)}, contained=(1,), class_maps=MAPS, regions=None)
+    return JUDGE.columns(
+        truth, {"class_maps": labels_at(threshold)}, contained=(1,), class_maps=MAPS, regions=None, instances=None, true_instances=None
+    )
 
 
 def test_the_oracle_is_the_best_of_all_thresholds(verdict: Judged) -> None:
@@ -284,7 +294,7 @@ def test_the_oracle_is_the_best_of_all_thresholds(verdict: Judged) -> None:
 def test_of_equally_good_thresholds_the_oracle_takes_the_lowest(verdict: Judged) -> None:
     none = np.zeros((2, 3), np.uint8)
     flat = ClassMaps(classes=(1,), maps=np.full((1, 2, 3), 0.2, np.float32))
-    judged = JUDGE.columns(none, {"class_maps": none}, contained=(1,), class_maps=flat, regions=None)
+    judged = JUDGE.columns(none, {"class_maps": none}, contained=(1,), class_maps=flat, regions=None, instances=None, true_instances=None)
     assert verdict(a=judged).oracle == {"threshold": 0.25, "miou": 1.0}
 
 
@@ -366,7 +376,7 @@ class LabelledData:
 
 
 def test_class_maps_without_a_truth_have_no_oracle(verdict: Judged) -> None:
-    judged = JUDGE.columns(None, {"class_maps": LABELS}, contained=(1,), class_maps=None, regions=None)
+    judged = JUDGE.columns(None, {"class_maps": LABELS}, contained=(1,), class_maps=None, regions=None, instances=None, true_instances=None)
     made = verdict(a=judged)
     assert "oracle" not in made.figures["class_maps"]
 
@@ -409,13 +419,13 @@ def test_predicted_images_are_those_of_the_predictions(tmp_path: Path) -> None:
     extents = {"class": 3, "map_y": 2, "map_x": 3}
     class_maps = published("cams", tmp_path, maps, extents=extents)
     predictions = published("predictions", tmp_path, [{"ids": "c", **columns, "probabilities": np.zeros((3, 2, 3))}], extents=extents)
-    assert judgement.Judged(class_maps, {}, None, predictions).predicted == ["c"]
-    assert judgement.Judged(class_maps, {}, None, None).predicted == []
+    assert judgement.Judged(class_maps, {}, None, None, predictions).predicted == ["c"]
+    assert judgement.Judged(class_maps, {}, None, None, None).predicted == []
 
 
 def test_what_is_judged_is_known_by_all_that_there_is_of_an_image() -> None:
     def artifact(name: str) -> Artifact:
         return cast(Artifact, SimpleNamespace(key=lambda image: f"{name} of {image}"))
 
-    judged = judgement.Judged(artifact("maps"), {"masks": artifact("masks")}, None, artifact("predictions"))
+    judged = judgement.Judged(artifact("maps"), {"masks": artifact("masks")}, None, None, artifact("predictions"))
     assert json.loads(judged.key("a")) == {"class_maps": "maps of a", "predictions": "predictions of a", "masks": "masks of a"}

@@ -59,6 +59,7 @@ SETTINGS = {
         "class_maps": "cams",
         "labels": {"seeds": "seeds", "masks": "refinement"},
         "superpixels": "superpixels",
+        "instances": "none",
         "predictions": "predictions",
         "pictures": 2,
     },

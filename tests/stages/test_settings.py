@@ -40,6 +40,7 @@ OTHER_VALUES: dict[str, list[Any]] = {
     "evaluation.class_maps": ["none"],
     "evaluation.labels": [{"labels": one} for one in ({"seeds": "seeds", "masks": "none"}, {"seeds": "seeds", "others": "refinement"})],
     "evaluation.superpixels": ["none"],
+    "evaluation.instances": ["instances"],
     "evaluation.predictions": ["none"],
     "features.mirrored": [True],
     "features.pretraining": ["pretraining"],

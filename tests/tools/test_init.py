@@ -123,11 +123,11 @@ def test_folders_of_splits_are_splits(project: Path) -> None:
 
 def test_masks_are_no_images(project: Path) -> None:
     root = project / "data" / "raw" / "pets"
-    for name in ("img/0.jpg", "img/1.jpg", "mask/0.png", "Annotations/0.png", "img/1_mask.png", ".thumbs/0.jpg"):
+    for name in ("img/0.jpg", "img/1.jpg", "mask/0.png", "instances/0.png", "Annotations/0.png", "img/1_mask.png", ".thumbs/0.jpg"):
         picture(root / name)
     done = init("data/raw/pets")
     assert "found 2 images" in done.output
-    assert "next: left out, because they look like masks:  Annotations; img/1_mask.png; mask" in done.output
+    assert "next: left out, because they look like masks:  Annotations; img/1_mask.png; instances; mask" in done.output
 
 
 def test_what_the_user_has_filled_in_stays(project: Path) -> None:

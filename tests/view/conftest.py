@@ -135,16 +135,33 @@ def write_dataset(folder: Path, digests: list[str]) -> Artifact:
 
 
 def write_evaluation(folder: Path, rows: list[dict[str, Any]], masks: list[LabelMap], seeds: list[LabelMap], predicted: LabelMap) -> None:
-    judge = Judge(KINDS, 2, Boundaries(distance=2, share=0.02), np.array([0.1, 0.5]), (0.05,))
+    judge = Judge(KINDS, 2, Boundaries(distance=2, share=0.02), np.array([0.1, 0.5]), (0.05,), 0)
     columns = []
     for number, row in enumerate(rows):
         kinds = {"class_maps": TRUTHS[number], "seeds": seeds[number], "masks": masks[number]}
         if number == 2:
             kinds |= {"predictions": predicted, "predictions_crf": predicted}
         contained = LABELS[number] if number < 2 else None
-        counted = judge.columns(TRUTHS[number], kinds, contained=contained, class_maps=make_maps(number), regions=make_regions())
+        counted = judge.columns(
+            TRUTHS[number],
+            kinds,
+            contained=contained,
+            class_maps=make_maps(number),
+            regions=make_regions(),
+            instances=None,
+            true_instances=None,
+        )
         columns.append({**row, **counted})
-    extents = {"class": 3, "predicted": 4, "kind": len(KINDS), "other_kind": len(KINDS), "threshold": 2, "thing_size": 2, "size_bound": 1}
+    extents = {
+        "class": 3,
+        "predicted": 4,
+        "kind": len(KINDS),
+        "other_kind": len(KINDS),
+        "threshold": 2,
+        "thing_size": 2,
+        "size_bound": 1,
+        "instance": 0,
+    }
     whole = {"kinds": KINDS, "thresholds": [0.1, 0.5], "threshold": 0.3, "size_bounds": [0.05]}
     published("evaluation", folder, columns, whole=whole, extents={**extents, "y": SIZE[0], "x": SIZE[1]})
 
