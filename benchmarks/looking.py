@@ -80,6 +80,7 @@ def judge(image_ids: Sequence[str]) -> Iterator[Columns]:
             known[number] = how.columns(
                 draw(str(number)),
                 {"seeds": seeds, "masks": masks},
+                size=SIZE,
                 contained=None,
                 class_maps=None,
                 regions=None,

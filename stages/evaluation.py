@@ -67,6 +67,7 @@ def judge(
             yield how.columns(
                 truth[image],
                 labels,
+                size=pictures.data.size(image),
                 contained=contained.get(image),
                 class_maps=class_maps,
                 regions=regions,

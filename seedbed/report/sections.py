@@ -14,7 +14,7 @@ from seedbed.report.gallery import say
 from seedbed.report.graph import Stage, draw_graph
 from seedbed.report.markup import Markup, element, join
 from seedbed.report.svg import Bar, Mark, draw_bars, draw_line, draw_matrix
-from seedbed.scoring.judgement import CLASS_MAPS, CLASSIFIER, DECLARED, ORACLE, SUPERPIXELS, UNLABELLED
+from seedbed.scoring.judgement import CLASS_MAPS, CLASSIFIER, DECLARED, INSTANCES, ORACLE, SUPERPIXELS, UNLABELLED
 
 FIGURES = {  # of kinds of labels, and what each is called in a table
     "miou": "mIoU",
@@ -32,6 +32,7 @@ REGION_FIGURES = {
     "boundary_recall": "boundary recall",
     "boundary_precision": "boundary precision",
 }
+THING_FIGURES = {"ap": "AP", "ap50": "AP50", "ap75": "AP75"}
 NUMBERS: Mapping[str, Callable[[Stage], str]] = {  # of stages, and what each is called in a table
     "images": attrgetter("images"),
     "last computation": attrgetter("took"),
@@ -192,7 +193,7 @@ def _draw_training(run: Run, stage: str) -> Markup:
 
 
 def draw_superpixels(run: Run) -> Markup:
-    """Figures of what is judged though it is no labels: superpixels and the classifier."""
+    """Figures of what is judged though it is no labels: superpixels, the classifier, and things that are told apart."""
     regions, classifier = run.figures.get(SUPERPIXELS), run.figures.get(CLASSIFIER)
     panels = []
     if isinstance(regions, Mapping):
@@ -207,6 +208,13 @@ def draw_superpixels(run: Run) -> Markup:
         bars = [Bar(str(name), number(each, name), run.colours.get(str(name), "")) for name in each]
         told = f"mean {spell_number(number(classifier, 'mean_average_precision'))} over {count(classifier, 'images')} images"
         panels.append(panel("average precision of the classifier", told, draw_bars(bars, label="average precision by class")))
+    things = run.figures.get(INSTANCES)
+    each = things.get("ap50_by_class") if isinstance(things, Mapping) else None
+    if isinstance(each, Mapping):
+        bars = [Bar(str(name), number(each, name), run.colours.get(str(name), "")) for name in each]
+        told = ", ".join(f"{what} {spell_number(number(things, name))}" for name, what in THING_FIGURES.items())
+        told += f"; {count(things, 'things')} things, {count(things, 'true_things')} true ones, {count(things, 'images_with_truth')} images"
+        panels.append(panel("things that are told apart", told, draw_bars(bars, label="AP50 of things by class")))
     return _beside(panels) if panels else say("Neither superpixels nor a classifier were judged.")
 
 

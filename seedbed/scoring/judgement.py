@@ -20,7 +20,7 @@ from seedbed.scoring.metrics import Counts, figure
 from seedbed.scoring.things import find_smallest, find_things, hide_void, measure_by_size, measure_disagreement
 from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import FIXED
-from seedbed.types import IGNORE, ClassMaps, Instances, LabelMap, RegionMap
+from seedbed.types import IGNORE, ClassMaps, Instances, LabelMap, RegionMap, Size
 
 CLASS_MAPS = "class_maps"  # the kind of labels whose threshold is swept
 PREDICTIONS = "predictions"
@@ -92,6 +92,7 @@ class Judge:
         truth: LabelMap | None,
         kinds: Mapping[str, LabelMap],
         *,
+        size: Size,
         contained: Sequence[int] | None,
         class_maps: ClassMaps | None,
         regions: RegionMap | None,
@@ -100,14 +101,13 @@ class Judge:
     ) -> dict[str, Any]:
         """Count one image: its columns in the evaluation's artifact.
 
-        kinds: labels by the name under which they are reported; at least one, or regions or instances.
+        kinds: labels by the name under which they are reported.
         contained: classes of the image; None where nobody knows them.
         class_maps: of the image's size.
         true_instances: None where they are not known, which is no matter of masks.
         """
         there = [(index, kinds[name]) for index, name in enumerate(self.names) if name in kinds]
-        told_apart = Instances.empty((0, 0)) if instances is None else instances
-        size = next((one.shape for one in (*kinds.values(), regions) if one is not None), told_apart.things.shape)
+        told_apart = Instances.empty(size) if instances is None else instances
         classes = 1 + self.num_classes
         confusion = np.zeros((len(self.names), classes, 1 + classes), np.int64)
         boundary_overlap = np.zeros((len(self.names), classes, FIXED["intersection_union"]), np.int64)

@@ -41,7 +41,9 @@ def judge(
     regions: RegionMap | None = REGIONS,
     **kinds: LabelMap,
 ) -> dict[str, Any]:
-    return JUDGE.columns(truth, kinds, contained=contained, class_maps=class_maps, regions=regions, instances=None, true_instances=None)
+    return JUDGE.columns(
+        truth, kinds, size=TRUTH.shape, contained=contained, class_maps=class_maps, regions=regions, instances=None, true_instances=None
+    )
 
 
 Judged = Callable[..., Scores]
@@ -132,6 +134,7 @@ def test_of_labels_those_after_the_crf_are_kept() -> None:
     kept = judge.columns(
         TRUTH,
         {"predictions": TRUTH, "predictions_crf": 2 * TRUTH},
+        size=TRUTH.shape,
         contained=None,
         class_maps=None,
         regions=None,
@@ -139,7 +142,9 @@ def test_of_labels_those_after_the_crf_are_kept() -> None:
         true_instances=None,
     )
     assert kept["refined"].tolist() == (2 * TRUTH).tolist()
-    others = judge.columns(TRUTH, {"masks": TRUTH}, contained=None, class_maps=None, regions=None, instances=None, true_instances=None)
+    others = judge.columns(
+        TRUTH, {"masks": TRUTH}, size=TRUTH.shape, contained=None, class_maps=None, regions=None, instances=None, true_instances=None
+    )
     assert others["refined"].tolist() == np.full((2, 3), 255).tolist()
 
 
@@ -281,7 +286,14 @@ def labels_at(threshold: float) -> LabelMap:
 def of_class_maps(truth: LabelMap | None, threshold: float) -> dict[str, Any]:
     """An image of which there are class maps, and their labels at a declared threshold."""
     return JUDGE.columns(
-        truth, {"class_maps": labels_at(threshold)}, contained=(1,), class_maps=MAPS, regions=None, instances=None, true_instances=None
+        truth,
+        {"class_maps": labels_at(threshold)},
+        size=TRUTH.shape,
+        contained=(1,),
+        class_maps=MAPS,
+        regions=None,
+        instances=None,
+        true_instances=None,
     )
 
 
@@ -294,7 +306,9 @@ def test_the_oracle_is_the_best_of_all_thresholds(verdict: Judged) -> None:
 def test_of_equally_good_thresholds_the_oracle_takes_the_lowest(verdict: Judged) -> None:
     none = np.zeros((2, 3), np.uint8)
     flat = ClassMaps(classes=(1,), maps=np.full((1, 2, 3), 0.2, np.float32))
-    judged = JUDGE.columns(none, {"class_maps": none}, contained=(1,), class_maps=flat, regions=None, instances=None, true_instances=None)
+    judged = JUDGE.columns(
+        none, {"class_maps": none}, size=TRUTH.shape, contained=(1,), class_maps=flat, regions=None, instances=None, true_instances=None
+    )
     assert verdict(a=judged).oracle == {"threshold": 0.25, "miou": 1.0}
 
 
@@ -376,7 +390,9 @@ class LabelledData:
 
 
 def test_class_maps_without_a_truth_have_no_oracle(verdict: Judged) -> None:
-    judged = JUDGE.columns(None, {"class_maps": LABELS}, contained=(1,), class_maps=None, regions=None, instances=None, true_instances=None)
+    judged = JUDGE.columns(
+        None, {"class_maps": LABELS}, size=TRUTH.shape, contained=(1,), class_maps=None, regions=None, instances=None, true_instances=None
+    )
     made = verdict(a=judged)
     assert "oracle" not in made.figures["class_maps"]
 

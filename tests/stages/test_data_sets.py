@@ -16,6 +16,7 @@ from PIL import Image as PillowImage
 from seedbed.errors import DataError, ParamsError, SeedbedError
 from seedbed.images import Images
 from seedbed.reads import Labels, read_entry
+from seedbed.scoring.instance_truth import InstanceTruth
 from seedbed.scoring.truth import Truth
 from seedbed.store.artifact import Artifact, open_artifact
 from seedbed.types import LabelMap
@@ -26,7 +27,7 @@ from tests.support import layouts
 pytest.importorskip("pycocotools")
 TRAIN = {"folder": "train", "voc": "train_aug", "coco": "train"}
 NUMBERS = {"folder": (1, 2), "voc": (8, 12), "coco": (1, 2)}  # of cat and dog
-MASKS = {"folder": ["masks"], "voc": ["SegmentationClass", "SegmentationClassAug"], "coco": []}
+MASKS = {"folder": ["masks", "instances"], "voc": ["SegmentationClass", "SegmentationClassAug", "SegmentationObject"], "coco": []}
 
 
 def project_of(reader: str, root: Path, original: dict[str, Any], **settings: Any) -> Project:
@@ -99,6 +100,44 @@ def test_truth_is_what_is_drawn(reader: str, tmp_path: Path, original: dict[str,
         assert np.array_equal(truth[image], layouts.rectangle(image, *values)), image
     assert ("four" in truth) == (reader == "coco")
     assert not np.any(truth.get("four", 0))
+
+
+def things_of(project: Project) -> dict[str, list[tuple[int, bool, LabelMap]]]:
+    """Class, whether it is a crowd, and pixels of every true thing of every image whose things are known."""
+    data = open_artifact("dataset", folder=project.data)
+    truth = InstanceTruth.of(Truth.of_images(Images(project.data / "raw" / "own", data)), data.made_by.method)
+    known = {image: true for image in data.ids if (true := truth[image]) is not None}
+    return {image: [(one.label, one.crowd, one.shape.astype(np.uint8)) for one in true.things] for image, true in known.items()}
+
+
+@pytest.mark.parametrize("reader", layouts.LAYOUTS)
+def test_true_things_are_what_is_drawn(reader: str, tmp_path: Path, original: dict[str, Any]) -> None:
+    project = project_of(reader, tmp_path, original)
+    indexed(project)
+    cat, dog = NUMBERS[reader]
+    both = [(cat, False, layouts.rectangle("two", 1)), (dog, False, layouts.rectangle("two", 0, 1))]
+    of_one, of_three = [(cat, False, layouts.rectangle("one", 1))], [(dog, False, layouts.rectangle("three", 1))]
+    crowd = (dog, True, layouts.rectangle("one", 0, 1))
+    expected = {
+        "folder": {"two": both},
+        "voc": {"one": of_one, "three": of_three},
+        "coco": {"one": [*of_one, crowd], "two": both, "three": of_three, "four": []},
+    }[reader]
+    things = things_of(project)
+    assert {image: [one[:2] for one in true] for image, true in things.items()} == {
+        image: [one[:2] for one in true] for image, true in expected.items()
+    }
+    assert all(np.array_equal(one[2], other[2]) for image in expected for one, other in zip(things[image], expected[image], strict=True))
+
+
+@pytest.mark.parametrize("reader", layouts.LAYOUTS)
+def test_true_things_of_some_classes_alone_and_of_smaller_images(reader: str, tmp_path: Path, original: dict[str, Any]) -> None:
+    project = project_of(reader, tmp_path, original, classes=["dog"], larger="shrink")
+    change_params(project, "dataset", max_size=[20, 22])
+    indexed(project)
+    things = things_of(project)
+    image, size = ("three", (13, 22)) if reader == "voc" else ("two", (20, 14))
+    assert [(label, crowd, shape.shape) for label, crowd, shape in things[image]] == [(1, False, size)]
 
 
 @pytest.mark.parametrize("reader", layouts.LAYOUTS)
@@ -235,6 +274,23 @@ def test_outlines_that_are_wrong_are_told_at_the_start(
     with pytest.raises(DataError) as raised:
         project.run("dataset")
     assert f"annotations/instances_val2017.json, three.jpg: {found}" in str(raised.value)
+
+
+def test_wrong_instance_masks_are_told_at_the_start_with_all_else(tmp_path: Path, original: dict[str, Any]) -> None:
+    project = project_of("folder", tmp_path, original)
+    raw = project.data / "raw" / "own"
+    layouts.write_mask(raw / "instances" / "one.png", layouts.rectangle("two", 1))
+    layouts.write_mask(raw / "instances" / "four.png", layouts.rectangle("four", 1))
+    (raw / "instances" / "three.png").write_bytes(b"no mask")
+    layouts.write_mask(raw / "instances" / "five.png", layouts.rectangle("four", 1))
+    with pytest.raises(DataError) as raised:
+        project.run("dataset")
+    message = str(raised.value)
+    assert "found 1 entries that are wrong: instances/five.png: an instance mask that belongs to no image; " in message
+    assert "3 masks that cannot be used: " in message
+    assert "instances/one.png: an instance mask of (38, 26) instead of (30, 44), as its image; " in message
+    assert "instances/three.png: no PNG file instead of an instance mask; " in message
+    assert "instances/four.png: no mask beside it instead of a mask too, which says of what class each thing is" in message
 
 
 def test_images_of_coco_in_subfolders_have_their_truth(tmp_path: Path, original: dict[str, Any]) -> None:

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import itertools
 import json
+import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pytest
+from PIL import Image as PillowImage
+from rich.console import Console
 
 import stages.evaluation
 import stages.seeds
 from seedbed.errors import ArtifactError, ParamsError
+from seedbed.images import Images
 from seedbed.params import Params
+from seedbed.reads import list_columns
 from seedbed.run.stage import Run
+from seedbed.scoring.instance_truth import InstanceTruth
+from seedbed.scoring.truth import Truth
 from seedbed.store.artifact import open_artifact
 from seedbed.tools.preflight import check_slots
+from seedbed.tools.summary import figures_table
 from seedbed.tools.verify import verify
+from seedbed.types import Instances
 from tests.stages.miniature import Project
+from tests.support.publishing import published
 
 pytestmark = pytest.mark.usefixtures("blank_charts")
 
@@ -133,7 +145,7 @@ def test_an_artifact_that_is_not_there_is_told_in_a_line(fresh: Project) -> None
             (
                 {"labels": {name: "seeds"}},
                 f"labels.{name}: found the name {name!r}; expected a word of small letters, digits and _ that is none of: classifier, "
-                "class_maps, superpixels, predictions, predictions_crf, image, truth; rename it, and in dvc.yaml",
+                "class_maps, superpixels, instances, predictions, predictions_crf, image, truth; rename it, and in dvc.yaml",
             )
             for name in ("class_maps", "predictions", "superpixels", "truth", "Seeds", "../seeds", "")
         ),
@@ -160,5 +172,79 @@ def test_somebody_must_be_judged(twice: Project, monkeypatch: pytest.MonkeyPatch
         check_slots(Params(content))
     assert str(refused.value) == (
         "params.yaml: evaluation: found 'none' in every slot; expected something to judge; name an artifact in one of: class_maps, "
-        "superpixels, predictions, labels"
+        "superpixels, instances, predictions, labels"
     )
+
+
+# --- Things that are told apart ---
+
+
+def tell_apart(project: Project, *, images: list[str] | None = None) -> None:
+    """Leave true things of images as a stage might have made them; of all that are learned from, if none are named."""
+    data = open_artifact("dataset", folder=project.data)
+    truth = Truth.of_images(Images(project.raw, data))
+    rows = []
+    for image in data.learnable("train") if images is None else images:
+        true = InstanceTruth.of(truth, "shapes")[image]
+        assert true is not None
+        numbers = np.zeros(data.size(image), np.uint8)
+        for number, thing in enumerate(true.things, start=1):
+            numbers[thing.shape] = number
+        classes, scores = tuple(thing.label for thing in true.things), tuple(1 / number for number in range(1, len(true.things) + 1))
+        rows.append({"ids": image, "size": data.size(image), **list_columns(Instances(numbers, classes, scores), most=5)})
+    published("instances", project.data, rows, extents={"instance": 5, "y": data.max_size[0], "x": data.max_size[1]})
+
+
+def test_things_that_are_told_apart_are_judged_beside_all_else(finished: Project, tmp_path: Path) -> None:
+    before = json.loads((finished.data / "metrics" / "evaluation.json").read_text(encoding="utf-8"))
+    told_apart = finished.copy_to(tmp_path / "told")
+    tell_apart(told_apart)
+    project, after = judge(told_apart, tmp_path / "project", instances="instances")
+    things = after.pop("instances")
+    assert after == before and list(after) == list(before)
+    assert (things["images"], things["images_with_truth"]) == (6, 6)
+    assert things["things"] == things["true_things"] >= 6
+    assert things["ap"] == things["ap50"] == things["ap75"] == 1.0
+    assert list(things["ap50_by_class"]) == open_artifact("dataset", folder=project.data).class_names[1:]
+    assert {*things["ap50_by_class"].values()} == {None, 1.0}
+    assert "instances" in open_artifact("evaluation", folder=project.data).made_by.inputs
+    with contextlib.chdir(project.root):
+        check_slots(Params.read())
+        console = Console(width=300, file=io.StringIO())
+        console.print(figures_table())
+    told = f"things {things['things']}   true things {things['true_things']}   ap 1.0   ap50 1.0   ap75 1.0"
+    assert told in cast(io.StringIO, console.file).getvalue()
+
+
+def test_things_alone_are_judged_and_only_where_they_were_told_apart(finished: Project, tmp_path: Path) -> None:
+    told_apart = finished.copy_to(tmp_path / "told")
+    tell_apart(told_apart, images=["train_0000", "train_0002"])
+    nothing = {"class_maps": "none", "superpixels": "none", "predictions": "none", "labels": NO_LABELS}
+    _, after = judge(told_apart, tmp_path / "project", instances="instances", **nothing)
+    assert list(after) == ["instances"] and after["instances"]["images"] == 2
+
+
+def test_without_instances_in_the_raw_data_things_are_counted_and_nothing_else(finished: Project, tmp_path: Path) -> None:
+    told_apart = finished.copy_to(tmp_path / "told")
+    tell_apart(told_apart)
+    shutil.rmtree(told_apart.raw / "instances")
+    _, after = judge(told_apart, tmp_path / "project", instances="instances")
+    assert after["instances"].keys() == {"images", "images_with_truth", "things"} and after["instances"]["images_with_truth"] == 0
+
+
+def test_a_changed_instance_mask_judges_its_image_again_and_none_where_things_are_not_judged(finished: Project, tmp_path: Path) -> None:
+    told_apart = finished.copy_to(tmp_path / "told")
+    tell_apart(told_apart)
+    project, before = judge(told_apart, tmp_path / "project", instances="instances")
+    file = project.raw / "instances" / "train_0001.png"
+    with PillowImage.open(file) as opened:
+        numbers = np.asarray(opened)
+    PillowImage.fromarray(np.zeros_like(numbers)).save(file)
+    project.run("evaluation")
+    after = json.loads((project.data / "metrics" / "evaluation.json").read_text(encoding="utf-8"))
+    assert after["instances"]["true_things"] < before["instances"]["true_things"]
+    (plain := finished.copy_to(tmp_path / "plain")).run("evaluation")
+    kept = open_artifact("evaluation", folder=plain.data).array("digest").tolist()
+    shutil.copy(file, plain.raw / "instances" / file.name)
+    plain.run("evaluation")
+    assert open_artifact("evaluation", folder=plain.data).array("digest").tolist() == kept

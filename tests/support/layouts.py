@@ -48,6 +48,7 @@ def folder(root: Path) -> None:
     (root / "labels.csv").write_text("\n".join([*rows, ""]))
     for name, values in (("one", (1, 255)), ("two", (1, 2)), ("three", (2,))):
         write_mask(root / "masks" / f"{name}.png", rectangle(name, *values))
+    write_mask(root / "instances" / "two.png", rectangle("two", 2, 7))
 
 
 def voc(root: Path) -> None:
@@ -66,6 +67,9 @@ def voc(root: Path) -> None:
     (lists / "val.txt").write_text("three\nfour\n")
     write_mask(root / "SegmentationClass" / "one.png", rectangle("one", 8, 255))
     write_mask(root / "SegmentationClass" / "three.png", rectangle("three", 12))
+    write_mask(root / "SegmentationObject" / "one.png", rectangle("one", 1, 255))
+    write_mask(root / "SegmentationObject" / "three.png", rectangle("three", 1))
+    write_mask(root / "SegmentationObject" / "of_no_list.png", rectangle("three", 1))
     write_mask(root / "SegmentationClassAug" / "two.png", rectangle("two", 8, 12))
     for name in ("one", "three"):  # other people's, of images that have VOC's own
         write_mask(root / "SegmentationClassAug" / f"{name}.png", rectangle(name, 1))

@@ -145,6 +145,7 @@ def write_evaluation(folder: Path, rows: list[dict[str, Any]], masks: list[Label
         counted = judge.columns(
             TRUTHS[number],
             kinds,
+            size=SIZE,
             contained=contained,
             class_maps=make_maps(number),
             regions=make_regions(),
