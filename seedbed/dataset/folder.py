@@ -5,6 +5,7 @@
                  `split` may be left out
     masks/       optional, for evaluation only: one PNG per image, with the same name except for the ending, grey or with a palette,
                  whose numbers are classes (0 background, 1..K in the order of `classes`, 255 ignored)
+    instances/   optional, for evaluation only: the same for things, whose numbers are 1, 2, ... in each image (0 none, 255 void)
 
 Instead of labels.csv there may be labels.jsonl, with one line for each image:
 

@@ -4,6 +4,7 @@
     Annotations/           what they show: one XML file per image
     ImageSets/.../         lists of images: one text file per split
     SegmentationClass/     true masks, for evaluation only; where there is none, that of SegmentationClassAug/
+    SegmentationObject/    which thing each pixel is of, for evaluation only
 
 Every list in the folder `lists` is a split, and the data set consists of the listed images. An image's labels come from its XML file alone;
 an image without one has no labels.
