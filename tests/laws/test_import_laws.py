@@ -196,6 +196,13 @@ def test_a_way_to_the_truth_is_found(broken: BrokenCopy, file: str, route: str, 
     )
 
 
+def test_a_way_to_the_truth_by_way_of_true_things_is_found(broken: BrokenCopy) -> None:
+    broken.append("stages/segmenter.py", "from seedbed.scoring.instance_truth import InstanceTruth")
+    route = "stages.segmenter -> seedbed.scoring.instance_truth -> seedbed.scoring.truth"
+    told = f"stages/segmenter.py: must not reach seedbed.scoring.truth, the reader of pixel labels: break {route}"
+    assert broken.new(import_laws.truth_stays_out) == [told]
+
+
 @pytest.mark.parametrize("text", ["path = root / 'masks' / name", "path = f'{root}/masks/{name}'", "FOLDER = 'masks'"])
 @pytest.mark.parametrize(
     "file", ["seedbed/dataset/folder.py", "seedbed/learning/samples.py", "seedbed/evaluation/standard.py", "stages/segmenter.py"]

@@ -242,6 +242,18 @@ def void(_: object) -> None:
     """Nothing."""
 
 
+THINGS = {
+    "images": 4,
+    "images_with_truth": 3,
+    "things": 9,
+    "true_things": 7,
+    "ap": 0.31,
+    "ap50": 0.5,
+    "ap75": None,
+    "ap50_by_class": {"cat": 0.5, "dog": None},
+}
+
+
 def without_truth(root: Path) -> None:
     """Remove masks, and the figures that need them."""
     shutil.rmtree(root / "data/raw/tiny/masks")
@@ -264,6 +276,13 @@ def without_truth(root: Path) -> None:
                 "confusion": "No image has a truth",
                 "thresholds": "no class maps were held against a truth",
                 "worst-images": "No image has a truth",
+            },
+        ),
+        (
+            [write("data/metrics/evaluation.json", json.dumps({"instances": THINGS}))],
+            {
+                "superpixels-and-classifier": "things that are told apart AP 0.310, AP50 0.500, AP75 -; 9 things, 7 true ones, 3 images",
+                "figures": "There are no figures",
             },
         ),
         (
