@@ -38,6 +38,7 @@ class Method(ABC):  # noqa: B024 (the families add the abstract verbs)
 
     name: ClassVar[str] = ""
     uses_gpu: ClassVar[bool] = False  # whether its verbs are quicker on one
+    makes_nothing: ClassVar[bool] = False  # its artifact is empty, and takes no time
     saves_memory: ClassVar[str] = "let images be smaller: dataset.max_size, with dataset.larger: shrink"
 
     def check(self) -> None:  # noqa: B027 (most methods have nothing to check)

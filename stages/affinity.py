@@ -15,7 +15,7 @@ def main(run: Run) -> None:
     check_slots(run.stage, settings, method)
     data, start = run.open("dataset"), run.open_slot(settings.start)
     maps = run.maps(method.wanted_maps, settings.maps)
-    made = train(run, method, data, start, maps, settings.split) if method.learns else run.training(method, None)
+    made = run.training(method, None) if method.makes_nothing else train(run, method, data, start, maps, settings.split)
     export.write_training_log(made, PLOTS / f"{run.stage}.csv")
 
 

@@ -25,7 +25,7 @@ def main(run: Run) -> None:
     network = FeatureNetwork(method, run.place(method).device, pretraining, settings.scale, settings.mirrored)
     network.check(run.stage)
     whole = {"patch_size": network.patch_size, "alignment": method.alignment, "mirrored": settings.mirrored}
-    images, extents = data.usable if method.describes_images else (), network.extents(data.max_size)
+    images, extents = () if method.makes_nothing else data.usable, network.extents(data.max_size)
     run.per_image(method, describe, network, run.images(data), image_ids=images, extents=extents, whole=whole)
 
 

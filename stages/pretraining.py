@@ -12,7 +12,7 @@ def main(run: Run) -> None:
     settings = run.params.settings(pretraining.Settings)
     method = run.params.method(pretraining.Method)
     data = run.open("dataset")
-    made = train(run, method, data, settings.split) if method.learns else run.training(method, None)
+    made = run.training(method, None) if method.makes_nothing else train(run, method, data, settings.split)
     export.write_training_log(made, PLOTS / f"{run.stage}.csv")
 
 

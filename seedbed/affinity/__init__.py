@@ -26,7 +26,6 @@ class Settings:
 class Method(methods.Method):
     """How it is learned what belongs together: an `AugmentedMethod` with a `network`, or a method that learns nothing."""
 
-    learns: ClassVar[bool] = True  # else the artifact is empty
     stride: int  # pixels per cell
 
     @property

@@ -15,5 +15,5 @@ from seedbed.methods import method
 
 @method
 class Nothing(affinity.Method):
-    learns: ClassVar[bool] = False
+    makes_nothing: ClassVar[bool] = True
     stride = 1

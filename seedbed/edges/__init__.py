@@ -24,11 +24,9 @@ class Settings:
 class Method(methods.Method):
     """From a network to what links the cells of an image. It has the name of the method of `affinity` that trained the network."""
 
-    looks_at_images: ClassVar[bool] = True  # else the artifact is empty
-
     @property
     def unread(self) -> tuple[str, ...]:
-        return () if self.looks_at_images else ("affinity",)
+        return ("affinity",) if self.makes_nothing else ()
 
     @abstractmethod
     def find(self, network: Any, images: Sequence[Image], *, device: str) -> list[CellEdges]:

@@ -17,7 +17,7 @@ from seedbed.types import CellEdges, Image
 
 @method
 class Nothing(edges.Method):
-    looks_at_images: ClassVar[bool] = False
+    makes_nothing: ClassVar[bool] = True
 
     def find(self, network: Any, images: Sequence[Image], *, device: str) -> list[CellEdges]:
         return []

@@ -26,7 +26,6 @@ class Settings:
 class Method(methods.Method):
     """A frozen description of patches; nothing is trained here."""
 
-    describes_images: ClassVar[bool] = True  # else the artifact is empty
     alignment: ClassVar[Alignment]  # how it brings images to whole patches
     patch_size: int  # edge of a patch, in pixels
 

@@ -17,7 +17,7 @@ from seedbed.types import Alignment, Image, PatchFeatures, Size
 
 @method
 class Nothing(features.Method):
-    describes_images: ClassVar[bool] = False
+    makes_nothing: ClassVar[bool] = True
     alignment: ClassVar[Alignment] = Alignment.PADDED
     patch_size = 1
 

@@ -8,6 +8,7 @@ Differs from the paper: not applicable.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from seedbed import instances
 from seedbed.methods import method
@@ -16,6 +17,8 @@ from seedbed.types import Evidence, Instances
 
 @method
 class Nothing(instances.Method):
+    makes_nothing: ClassVar[bool] = True
+
     @property
     def unread(self) -> tuple[str, ...]:
         return ("class_maps", "superpixels", "edges")

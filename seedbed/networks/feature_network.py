@@ -35,7 +35,7 @@ class FeatureNetwork:
 
         stage: whose parameters they are.
         """
-        if not self.method.describes_images:
+        if self.method.makes_nothing:
             return
         covered = self.method.patch_size / self.scale
         if abs(covered - round(covered)) > TOLERANCE * covered:

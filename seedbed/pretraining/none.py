@@ -15,4 +15,4 @@ from seedbed.methods import method
 
 @method
 class Nothing(pretraining.Method):
-    learns: ClassVar[bool] = False
+    makes_nothing: ClassVar[bool] = True

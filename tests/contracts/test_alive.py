@@ -209,7 +209,7 @@ def instances(method: Any, folder: Path) -> Any:
 
 
 def affinity(method: Any, folder: Path) -> Any:
-    if not method.learns:
+    if method.makes_nothing:
         return None
     start = safetensors.torch.load_file("test_resnet_one.safetensors") if method.backbone.initial_weights.source == "classifier" else {}
     left = trained(method, partial(method.learner, 0, given={"start": start}), examples(method.maps), folder)
@@ -223,7 +223,7 @@ def affinity(method: Any, folder: Path) -> Any:
 
 
 def edges(method: Any, folder: Path) -> Any:
-    found = method.find(LEANING_AFFINITIES[method.name](), [photograph()], device="cpu") if method.looks_at_images else []
+    found = method.find(LEANING_AFFINITIES[method.name](), [photograph()], device="cpu") if not method.makes_nothing else []
     return [(one.boundaries, one.displacement, one.distances) for one in found]
 
 

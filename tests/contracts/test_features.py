@@ -14,7 +14,7 @@ from seedbed.networks.feature_network import FeatureNetwork
 from seedbed.types import Alignment, Image, PatchFeatures, cells
 
 AVAILABLE = methods.list_available("features")
-NAMES = [name for name in AVAILABLE if methods.load("features", name).describes_images]  # type: ignore[attr-defined]
+NAMES = [name for name in AVAILABLE if not methods.load("features", name).makes_nothing]
 SIZES = [(24, 40), (17, 33), (41, 9), (3, 50)]  # whole patches, one pixel too many, and less than a patch
 
 

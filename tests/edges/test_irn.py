@@ -42,4 +42,4 @@ def test_images_of_several_sizes_keep_their_places() -> None:
 
 
 def test_it_reads_the_network() -> None:
-    assert Irn(flip=True).unread == () and Irn(flip=True).looks_at_images
+    assert Irn(flip=True).unread == () and not Irn(flip=True).makes_nothing

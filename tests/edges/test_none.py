@@ -7,5 +7,5 @@ from seedbed.edges.none import Nothing
 
 def test_nothing_is_found_and_nothing_read() -> None:
     method = Nothing()
-    assert not method.looks_at_images and method.unread == ("affinity",)
+    assert method.makes_nothing and method.unread == ("affinity",)
     assert method.find(None, [], device="cpu") == []

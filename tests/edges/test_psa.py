@@ -87,4 +87,4 @@ def test_images_of_several_sizes_keep_their_places() -> None:
 
 
 def test_it_reads_the_network() -> None:
-    assert Psa().unread == () and Psa().looks_at_images
+    assert Psa().unread == () and not Psa().makes_nothing

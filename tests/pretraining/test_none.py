@@ -7,4 +7,4 @@ from seedbed.pretraining.none import Nothing
 
 
 def test_nothing_is_learned() -> None:
-    assert not Nothing().learns and not isinstance(Nothing(), TrainableMethod)
+    assert Nothing().makes_nothing and not isinstance(Nothing(), TrainableMethod)
