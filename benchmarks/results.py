@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,44 @@ OF_LIGHT: tuple[tuple[str, str], ...] = (
     ("after the CRF, mIoU", "predictions_crf.miou"),
     ("boundary mIoU", "predictions_crf.boundary_miou"),
 )
+SURE = {"seeds.superpixels": "none", "seeds.features": "none", "affinity.maps": {"labels": "seeds"}}  # what affinities learn from
+WALKED = {"edges.affinity": "affinity", "refinement.edges": "edges"}
+PSA = {"seeds.method": "psa", "affinity.method": "psa", "edges.method": "psa", "refinement.method": "psa", **SURE, **WALKED}
+IRN = {"seeds.method": "irn", "affinity.method": "irn", "edges.method": "irn", "refinement.method": "irn", **SURE, **WALKED}
+PSA_OF_MORE = {**PSA, "seeds.psa.preset": "own", "seeds.psa.strong_background": 8, "seeds.psa.weak_background": 24}
+IRN_OF_MORE = {
+    **IRN,
+    "seeds.irn.preset": "own",
+    "seeds.irn.foreground": 0.2,
+    "seeds.irn.background": 0.1,
+    "refinement.irn.preset": "own",
+    "refinement.irn.threshold": 0.15,
+}
+AFFINITIES: dict[str, dict[str, Any]] = {  # how class maps become masks, and the parameters that say so
+    "class maps at the declared threshold": {"refinement.method": "none"},
+    "CRF": {"refinement.method": "crf"},
+    "PSA": PSA,
+    "PSA, more labels": PSA_OF_MORE,
+    "PSA, more labels, then a CRF": {**PSA_OF_MORE, "refinement.psa.crf.iterations": 10},
+    "PSA, more labels, one step between superpixels": {
+        **PSA_OF_MORE,
+        "refinement.superpixels": "superpixels",
+        "refinement.psa.preset": "own",
+        "refinement.psa.background_value": 24,
+        "refinement.psa.walk": {"over": "superpixels", "radius": 5, "power": 30, "squarings": 0},
+    },
+    "IRN": IRN,
+    "IRN, more labels": IRN_OF_MORE,
+    "IRN, more labels, then a CRF": {**IRN_OF_MORE, "refinement.irn.crf.iterations": 10},
+}
+OF_AFFINITIES: tuple[tuple[str, str], ...] = (
+    ("masks, mIoU", "masks.miou"),
+    ("boundary mIoU", "masks.boundary_miou"),
+    ("false positive rate", "masks.false_positive_rate"),
+    ("false negative rate", "masks.false_negative_rate"),
+    ("trained on them, mIoU", "predictions.miou"),
+    ("then a CRF", "predictions_crf.miou"),
+)
 OF_SUPERPIXELS: tuple[tuple[str, str], ...] = (  # what, in words, and the figure's address
     ("count", "superpixels.mean_count"),
     ("achievable accuracy", "superpixels.achievable_segmentation_accuracy"),
@@ -112,11 +150,14 @@ class Place:
     """A folder in which stages run."""
 
     folder: Path
+    changes: Mapping[str, Any] = field(default_factory=dict)  # other values in all runs, by address
 
-    def prepare(self, params: Mapping[str, Any]) -> None:
+    def prepare(self, params: dict[str, Any]) -> None:
         """Give it parameters, and the raw data and weights of this checkout."""
+        for address, value in self.changes.items():
+            changed(params, address, value)
         self.folder.mkdir(parents=True, exist_ok=True)
-        YAML().dump(dict(params), self.folder / "params.yaml")
+        YAML().dump(params, self.folder / "params.yaml")
         (self.folder / "data").mkdir(exist_ok=True)
         for name in ("raw", "weights"):
             if not (link := self.folder / "data" / name).is_symlink():
@@ -295,14 +336,17 @@ def main() -> None:
     kinds.add_argument("--sweep", nargs="+", metavar=("PARAMETER", "VALUE"), help="values of a parameter, with the first seed")
     kinds.add_argument("--ladder", action="store_true", help="train on class maps, on masks, and by region growing")
     kinds.add_argument("--superpixels", nargs="*", choices=list(SUPERPIXELS), help="grow in superpixels of these methods, or of all")
+    kinds.add_argument("--affinities", nargs="*", choices=list(AFFINITIES), help="learn from masks that are made in these ways, or all")
     kinds.add_argument("--light", nargs="*", choices=list(LIGHT), help="light segmenters of these kinds, or of all; see --recipe")
+    parser.add_argument("--change", nargs=2, action="append", default=[], metavar=("PARAMETER", "VALUE"), help="another value in all runs")
     parser.add_argument("--stages", nargs="+", default=[], help="run these alone, where the others have been run")
     parser.add_argument("--folder", type=Path, default=CHECKOUT / "build" / "results", help="where to run")
     parser.add_argument("--write", default="", metavar="NAME", help="put the table between such marks in docs/results.md")
     options = parser.parse_args()
     if options.write:
         place_of(options.write)
-    place, source = Place(options.folder), YAML(typ="safe").load(options.params)
+    place = Place(options.folder, {address: YAML(typ="safe").load(value) for address, value in options.change})
+    source = YAML(typ="safe").load(options.params)
     if options.recipe:
         source = read_recipe(options.recipe, folder=CHECKOUT / "recipes").plain()
     if options.ladder:
@@ -311,6 +355,16 @@ def main() -> None:
         names = options.superpixels or list(SUPERPIXELS)
         variants = {name: SUPERPIXELS[name] for name in names}
         text = compare_variants(place, source, options.seeds, variants, OF_SUPERPIXELS, options.stages or stages())
+    elif options.affinities is not None:
+        source["refinement"]["none"] = {"threshold": figure(source, "evaluation.standard.threshold")}
+        learns = LIGHT["trained on masks"] if source["segmenter"]["method"] == "light" else MASKS_AS_LABELS
+        variants = {name: {**learns, **AFFINITIES[name]} for name in options.affinities or AFFINITIES}
+        for changes in variants.values():
+            if method := changes.get("affinity.method"):
+                block = find_block(source, f"affinity.{method}", folder=CHECKOUT / "recipes")
+                begins = block["backbone"]["initial_weights"]["source"]
+                changes["affinity.start"] = begins if begins == "classifier" else "none"
+        text = compare_variants(place, source, options.seeds, variants, OF_AFFINITIES, options.stages or stages())
     elif options.light is not None:
         variants = {name: LIGHT[name] for name in options.light or LIGHT}
         text = compare_variants(place, source, options.seeds, variants, OF_LIGHT, options.stages or stages())
