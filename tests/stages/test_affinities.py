@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -122,6 +123,16 @@ def test_things_are_told_apart_by_edges_that_say_where_middles_are(walked: Proje
         assert list(found.scores) == sorted(found.scores, reverse=True) and len(found.scores) == len(found.classes)
     assert made.array("thing_count").any()
     assert verify("instances", folder=project.data).sound
+    content = project.params()
+    content["evaluation"] |= {"class_maps": "none", "superpixels": "none", "predictions": "none", "instances": "instances"}
+    content["evaluation"]["labels"] = {"seeds": "none", "masks": "none"}
+    project.write_params(content)
+    project.run("evaluation")
+    figures = json.loads((project.data / "metrics" / "evaluation.json").read_text())
+    judged = open_artifact("evaluation", folder=project.data)
+    assert list(figures) == ["instances"] and figures["instances"]["images"] == len(judged) == len(data.learnable("train"))
+    assert figures["instances"]["true_things"] == judged.array("true_instances").sum() >= len(judged)
+    assert verify("evaluation", folder=project.data).sound
 
 
 def test_where_nothing_is_learned_no_torch_is_imported(finished: Project, tmp_path: Path) -> None:
