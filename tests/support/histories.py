@@ -29,7 +29,7 @@ def evaluate(data: Path, images: Counted, *, classes: Sequence[str] = NAMES, mad
     """Publish an evaluation, and write the figures that follow from it. What is not given counts nothing."""
     kinds = list(dict.fromkeys(kind for counted in images.values() for kind in counted))
     extents = {**FIXED, "kind": len(kinds), "other_kind": len(kinds), "class": len(classes), "predicted": 1 + len(classes)}
-    extents |= {"threshold": 1, "thing_size": 2, "size_bound": 1, "y": 2, "x": 3}
+    extents |= {"threshold": 1, "thing_size": 2, "size_bound": 1, "instance": 0, "y": 2, "x": 3}
     arrays = SCHEMAS["evaluation"].arrays
     empty = {
         name: np.zeros(one.cells(extents), object if one.dtype == "str" else one.dtype) for name, one in arrays.items() if one.per_image

@@ -424,6 +424,13 @@ def counted(size: tuple[int, int], **other: Any) -> dict[str, Any]:
         "region_count": 1,
         "region_overlap": [1, 0, 1],
         "region_boundary": [1, 2, 3, 4],
+        "instances_judged": True,
+        "instances_with_truth": True,
+        "instance_class": [1, 2, 0],
+        "instance_score": [0.9, 0.5, 0],
+        "instance_found": np.tile([[True], [True], [False]], 10),
+        "instance_uncounted": np.zeros((3, 10)),
+        "true_instances": [0, 1, 1],
         "refined": np.full(size, 255),
     } | other
 
