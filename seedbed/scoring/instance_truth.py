@@ -17,7 +17,7 @@ from typing import ClassVar
 import numpy as np
 
 from seedbed.errors import DataError
-from seedbed.scoring.mask_ap import TrueThing, TrueThings
+from seedbed.scoring.true_things import TrueThing, TrueThings
 from seedbed.scoring.truth import Outlines, Pictures, Truth, spell
 from seedbed.types import BACKGROUND, IGNORE, Size
 

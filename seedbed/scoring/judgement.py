@@ -15,9 +15,10 @@ import numpy.typing as npt
 from seedbed.reads import read_total
 from seedbed.scoring import metrics
 from seedbed.scoring.boundaries import Boundaries, FilledTruth
-from seedbed.scoring.mask_ap import Findings, TrueThings, find
+from seedbed.scoring.mask_ap import Findings, find
 from seedbed.scoring.metrics import Counts, figure
 from seedbed.scoring.things import find_smallest, find_things, hide_void, measure_by_size, measure_disagreement
+from seedbed.scoring.true_things import TrueThings
 from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import FIXED
 from seedbed.types import IGNORE, ClassMaps, Instances, LabelMap, RegionMap, Size

@@ -17,46 +17,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from seedbed.scoring import metrics
 from seedbed.scoring.metrics import figure
+from seedbed.scoring.true_things import Shape, TrueThings
 from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import FIXED
-from seedbed.types import BACKGROUND, Instances, Size
+from seedbed.types import BACKGROUND, Instances
 
-Shape = npt.NDArray[np.bool_]  # (y, x)
 IMAGE = 1  # COCO's number of an image that is judged alone
 ANY_AREA = [0, 1e10]  # things of any size
 HALF, THREE_QUARTERS = 0, 5  # places of 0.5 and 0.75 among COCO's thresholds of IoU: 0.5, 0.55, ... 0.95
-
-
-@dataclass(frozen=True)
-class TrueThing:
-    """A thing, or a crowd of things of a class."""
-
-    shape: Shape
-    label: int
-    crowd: bool = False
-
-
-@dataclass(frozen=True)
-class TrueThings:
-    """True things of an image, which may overlap."""
-
-    things: tuple[TrueThing, ...]
-    void: Shape
-
-    def shrink(self, size: Size) -> TrueThings:
-        """The same of a smaller image; without things of which no pixel is left."""
-        shrunk = (TrueThing(_shrink(one.shape, size), one.label, one.crowd) for one in self.things)
-        return TrueThings(tuple(one for one in shrunk if one.shape.any()), _shrink(self.void, size))
-
-
-def _shrink(shape: Shape, size: Size) -> Shape:
-    return np.asarray(cv2.resize(shape.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT) > 0)
 
 
 @dataclass(frozen=True)
@@ -65,8 +38,8 @@ class Findings:
 
     classes: npt.NDArray[np.uint8]  # (thing)
     scores: npt.NDArray[np.float32]  # (thing)
-    found: Shape  # (thing, threshold of IoU): whether it is matched to a true thing, or to a crowd
-    uncounted: Shape  # (thing, threshold of IoU): whether it is neither right nor wrong
+    found: npt.NDArray[np.bool_]  # (thing, threshold of IoU): whether it is matched to a true thing, or to a crowd
+    uncounted: npt.NDArray[np.bool_]  # (thing, threshold of IoU): whether it is neither right nor wrong
     true: npt.NDArray[np.int64]  # (class): true things, crowds left out
 
     @classmethod

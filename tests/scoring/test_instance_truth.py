@@ -13,7 +13,7 @@ from PIL import Image as PillowImage
 from seedbed.errors import DataError
 from seedbed.images import Images
 from seedbed.scoring.instance_truth import InstanceTruth
-from seedbed.scoring.mask_ap import TrueThings
+from seedbed.scoring.true_things import TrueThings
 from seedbed.scoring.truth import Truth
 from seedbed.store.artifact import Artifact
 from seedbed.types import LabelMap

@@ -15,7 +15,8 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from seedbed.scoring.mask_ap import Findings, TrueThing, TrueThings, find
+from seedbed.scoring.mask_ap import Findings, find
+from seedbed.scoring.true_things import TrueThing, TrueThings
 from seedbed.types import Instances
 from tests.support.publishing import published
 
