@@ -11,6 +11,8 @@ from seedbed.methods import parameters
 from seedbed.run.slots import Slot
 from seedbed.types import Evidence, Instances
 
+NOTHING = {"instance": 0}  # lengths of dimensions where there are no things
+
 
 @parameters
 class Settings:
@@ -31,7 +33,7 @@ class Method(methods.Method):
     @property
     def extents(self) -> dict[str, int]:
         """Lengths of dimensions that the method fixes."""
-        return {"instance": 0}
+        return dict(NOTHING)
 
     @abstractmethod
     def part(self, known: Sequence[Evidence], *, device: str = "cpu") -> list[Instances]:

@@ -297,6 +297,9 @@ def find_own_extents(stage: str, params: Params, size: Size) -> dict[str, int]:
         if learner not in params.sections():
             return dict(edges.NOTHING)
         blocks = (params.of_stage(learner).method(affinity.Method),)
+    if find_kind(stage) == "evaluation":
+        judged = blocks[1].instances
+        extents |= params.of_stage(judged).method(instances.Method).extents if judged in params.sections() else instances.NOTHING
     for block in blocks:
         own: Any = getattr(block, "extents", {})
         extents |= own(size) if callable(own) else own

@@ -17,6 +17,7 @@ from seedbed.run import memory
 from seedbed.run.slots import find_wrong_splits
 from seedbed.store.artifact import Artifact
 from seedbed.tools import preflight
+from seedbed.tools.recipe_files import read_recipe
 from tests.stages.miniature import STAGES
 from tests.support.rounds import add_round
 
@@ -438,3 +439,10 @@ def test_an_affinity_that_starts_from_another_network_than_the_classifier_s(cont
     content["affinity"]["psa"]["backbone"] |= {"network": "test_byobnet", "initial_weights": weights("classifier")}
     with pytest.raises(ParamsError, match=r"affinity.psa.backbone.network: found 'test_byobnet'; expected 'test_resnet', the classifier's"):
         preflight.check_slots(Params(content))
+
+
+def test_an_evaluation_has_room_for_the_things_that_it_judges() -> None:
+    content = read_recipe("voc12_irn").plain()
+    assert preflight.find_own_extents("evaluation", Params(content), (30, 40))["instance"] == content["instances"]["irn"]["most"] == 100
+    content["evaluation"]["instances"] = "none"
+    assert preflight.find_own_extents("evaluation", Params(content), (30, 40))["instance"] == 0
