@@ -15,8 +15,6 @@ from seedbed.dataset.coco import Coco
 from seedbed.errors import DataError
 from tests.support import layouts
 
-pytest.importorskip("pycocotools")
-
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:

@@ -76,8 +76,6 @@ RUBBISH: dict[str, bytes] = {
 
 def laid_out(reader: str, root: Path) -> Path:
     """A small data set in the layout of a reader."""
-    if reader == "coco":
-        pytest.importorskip("pycocotools")
     if reader == "shapes":
         READERS[reader].read(root)
     else:
@@ -162,7 +160,6 @@ def test_a_drawn_world_with_something_else_in_it(tmp_path: Path, name: str, foun
 
 def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
     """Only JSON can spell them."""
-    pytest.importorskip("pycocotools")
     layouts.coco(tmp_path)
     file = tmp_path / "annotations" / "instances_train2017.json"
     name = os.fsdecode(b"k\xf6ttur.jpg")

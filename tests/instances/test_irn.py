@@ -11,12 +11,12 @@ import numpy.typing as npt
 import pytest
 import skimage.measure
 
-from seedbed.algorithms.cell_pairs import list_offsets, trace_path
 from seedbed.algorithms.random_walk import Walk
 from seedbed.instances import irn
 from seedbed.instances.irn import Irn, cut_maps, find_middles, follow_displacement
 from seedbed.types import CellEdges, ClassMaps, Evidence, Instances
-from tests.refinement.test_psa import known, resized, transition, walked
+from tests.refinement.test_irn import linked
+from tests.refinement.test_psa import known, resized, walked
 from tests.support.evidence import evidence
 from tests.support.oracles import photograph
 
@@ -49,12 +49,7 @@ def middle_of(y: int, x: int, displacement: npt.NDArray[np.float32]) -> tuple[in
 def parted(method: Irn, one: Evidence) -> list[tuple[float, int, npt.NDArray[np.bool_]]]:
     """Score, class and pixels of every thing."""
     boundaries, displacement = one.edges.boundaries.astype(np.float64), one.edges.displacement
-    (rows, columns), strengths = boundaries.shape, {}
-    for y, x in np.ndindex(rows, columns):
-        for down, across in list_offsets(3):
-            if y + down < rows and 0 <= x + across < columns:
-                highest = max(boundaries[y + row, x + column] for row, column in trace_path((down, across)))
-                strengths[y, x, y + down, x + across] = (1 - highest) ** 1.5
+    rows, columns = boundaries.shape
     short = np.sqrt((displacement**2).sum(axis=0)) < 0.9
     around = skimage.measure.label(short, connectivity=1)
     middles = np.array([[around[middle_of(y, x, displacement)] for x in range(columns)] for y in range(rows)])
@@ -62,7 +57,7 @@ def parted(method: Irn, one: Evidence) -> list[tuple[float, int, npt.NDArray[np.
     owners = [(name, number) for name in range(len(values)) for number in range(around.max() + 1)]
     cut = np.stack([values[name] * (middles == number) for name, number in owners])
     regions = one.regions if method.walk.over == "superpixels" else None
-    scores = walked(cut, transition(strengths, (rows, columns)), 4, regions, one.size)
+    scores = walked(cut, linked(boundaries), 4, regions, one.size)
     scores /= scores.max()
     best = np.concatenate([np.full((1, *one.size), 0.35), scores]).argmax(axis=0)
     found = []

@@ -39,18 +39,23 @@ def corner() -> npt.NDArray[np.float32]:
     return maps
 
 
-def believed(method: Irn, one: Evidence) -> Doubles:
-    """Background and classes of every pixel after the walk."""
-    boundaries = one.edges.boundaries.astype(np.float64)
+def linked(boundaries: Doubles) -> Doubles:
+    """The transition matrix of cells within a radius of 3, whose links are taken to the power of 1.5."""
     (rows, columns), strengths = boundaries.shape, {}
     for y, x in np.ndindex(rows, columns):
         for down, across in list_offsets(3):
             if y + down < rows and 0 <= x + across < columns:
                 highest = max(boundaries[y + row, x + column] for row, column in trace_path((down, across)))
                 strengths[y, x, y + down, x + across] = (1 - highest) ** 1.5
-    values = resized(one.class_maps.maps, (rows, columns)) * (1 - boundaries)
+    return transition(strengths, (rows, columns))
+
+
+def believed(method: Irn, one: Evidence) -> Doubles:
+    """Background and classes of every pixel after the walk."""
+    boundaries = one.edges.boundaries.astype(np.float64)
+    values = resized(one.class_maps.maps, one.edges.boundaries.shape) * (1 - boundaries)
     regions = one.regions if method.walk.over == "superpixels" else None
-    scores = walked(values, transition(strengths, (rows, columns)), 4, regions, one.size)
+    scores = walked(values, linked(boundaries), 4, regions, one.size)
     return np.concatenate([np.full((1, *one.size), 0.33), scores / scores.max()])
 
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pycocotools import mask as reference
 
 from seedbed.scoring import outlines
-
-reference = pytest.importorskip("pycocotools.mask")
 
 
 def expected(outline: Any, height: int, width: int) -> Any:

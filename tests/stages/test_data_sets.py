@@ -24,7 +24,6 @@ from tests.stages.miniature import STAGES, Project, new_project, tree
 from tests.stages.surviving import change_params
 from tests.support import layouts
 
-pytest.importorskip("pycocotools")
 TRAIN = {"folder": "train", "voc": "train_aug", "coco": "train"}
 NUMBERS = {"folder": (1, 2), "voc": (8, 12), "coco": (1, 2)}  # of cat and dog
 MASKS = {"folder": ["masks", "instances"], "voc": ["SegmentationClass", "SegmentationClassAug", "SegmentationObject"], "coco": []}

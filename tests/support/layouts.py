@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image as PillowImage
+from pycocotools import mask as reference
 
 from seedbed.types import LabelMap
 
@@ -77,8 +78,6 @@ def voc(root: Path) -> None:
 
 def coco(root: Path) -> None:
     """Cats (17) and dogs (18): a polygon, run lengths, packed run lengths, a crowd, and an image in which nothing is annotated."""
-    from pycocotools import mask as reference
-
     for name, split in (("one", "train"), ("two", "train"), ("three", "val"), ("four", "val")):
         write_image(root / f"{split}2017" / f"{name}.jpg", name)
     crowd = rectangle("one", 0, 1)

@@ -17,8 +17,6 @@ from seedbed.cli import app
 from tests.stages.miniature import CHECKOUT
 from tests.support import layouts
 
-pytest.importorskip("pycocotools")
-
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
