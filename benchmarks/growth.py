@@ -148,7 +148,7 @@ def main() -> None:
 
     def build() -> WatchedLearner:
         start = None if settings.start == NONE else open_artifact(settings.start)
-        learner = method.learner(data.num_classes, given=Given.start(method.backbone, start).states())
+        learner = method.learner(data.num_classes, given=Given.start(method.backbone, start).load())
         assert isinstance(learner, GrowingLearner)
         return WatchedLearner(learner, watch, steps)
 

@@ -26,7 +26,7 @@ from seedbed.learning.learner import Learner
 from seedbed.learning.loop import arrange_memory, fit
 from seedbed.learning.optimisers import Scheduled
 from seedbed.learning.training import Sampling
-from seedbed.networks.contracts import SegmentationNetwork
+from seedbed.networks.contracts import Inherited, SegmentationNetwork
 from seedbed.params import rebuild
 from seedbed.run.machine import Machine
 from seedbed.tools.recipe_files import find_block
@@ -77,7 +77,7 @@ class Bare:
     def __init__(self, method: segmenter.NetworkMethod, batches: Sequence[Batch], device: str) -> None:
         torch.manual_seed(method.training.seed)
         self._device, self._batches = device, batches
-        self._learner = arrange_memory(method.learner(NUM_CLASSES, given={}).train().to(device), torch.device(device))
+        self._learner = arrange_memory(method.learner(NUM_CLASSES, given=Inherited()).train().to(device), torch.device(device))
         [self._scheduled] = self._learner.optimizers()
         self._highest = [dict(group) for group in self._scheduled.optimizer.param_groups]
         self._low = method.training.precision == "bf16-mixed"
@@ -143,7 +143,7 @@ def in_turn(method: segmenter.NetworkMethod, views: Sequence[Sample], options: a
         seconds["bare step"].append(passed())
 
     def build() -> Interrupted:
-        return Interrupted(method.learner(NUM_CLASSES, given={}), stepped)
+        return Interrupted(method.learner(NUM_CLASSES, given=Inherited()), stepped)
 
     sampling: Sampling[Sample, Sample, Batch] = Sampling(method.training, lambda view, _: view, Batch.of)
     machine, checkpoints = Machine(options.device, readers=options.readers), Checkpoints(Path("there is none"), seconds=math.inf)

@@ -34,6 +34,7 @@ from seedbed.learning.checkpoints import Checkpoints
 from seedbed.learning.learner import Learner
 from seedbed.learning.loop import fit
 from seedbed.learning.training import Sampling, Training
+from seedbed.networks.contracts import Inherited
 from seedbed.params import Params
 from seedbed.report import drawing
 from seedbed.report.palette import make_palette
@@ -169,7 +170,7 @@ def judge_segmenter(params: Params, world: World, *, seed: int | None, device: s
     method, predictor = params.method(segmenter.Method), params.method(predictions.Method)
     assert isinstance(method, segmenter.NetworkMethod), "the world is learned from images"
     network = trained(
-        partial(method.learner, len(world.index.class_names), given={}),
+        partial(method.learner, len(world.index.class_names), given=Inherited()),
         world.samples(params.settings(segmenter.Settings).split, with_truth=True),
         training=seeded(method.training, seed),
         augmentation=method.augmentation,

@@ -13,7 +13,7 @@ weight decay: in that code it is passed in the place of momentum.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 import torch
@@ -31,7 +31,7 @@ from seedbed.learning.pair_labels import EPSILON, PairLabels, average_over
 from seedbed.learning.training import Training
 from seedbed.methods import method
 from seedbed.networks.backbones import Backbone, Trunk
-from seedbed.networks.contracts import BoundaryNetwork, State
+from seedbed.networks.contracts import BoundaryNetwork, Inherited
 from seedbed.types import Size, cells
 
 Channels = Annotated[int, Field(ge=8, le=100_000, multiple_of=8)]
@@ -55,8 +55,8 @@ class Irn(NetworkMethod):
     def network(self) -> RelationNetwork:
         return RelationNetwork(self.backbone.build(), self)
 
-    def learner(self, num_classes: int, *, given: Mapping[str, State]) -> Learner[BoundaryNetwork, Batch]:
-        return RelationLearner(RelationNetwork(self.backbone.initialise(start=given.get("start", {})), self), self)
+    def learner(self, num_classes: int, *, given: Inherited) -> Learner[BoundaryNetwork, Batch]:
+        return RelationLearner(RelationNetwork(self.backbone.initialise(start=given.states.get("start", {})), self), self)
 
 
 class RelationNetwork(BoundaryNetwork):

@@ -10,7 +10,7 @@ mean probabilities. Weight decay is weight decay: in that code it is passed in t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 import torch
@@ -28,7 +28,7 @@ from seedbed.learning.pair_labels import EPSILON, PairLabels, average_over
 from seedbed.learning.training import Training
 from seedbed.methods import method
 from seedbed.networks.backbones import Backbone, Trunk
-from seedbed.networks.contracts import PairNetwork, State
+from seedbed.networks.contracts import Inherited, PairNetwork
 from seedbed.types import cells
 
 Channels = Annotated[int, Field(ge=1, le=100_000)]
@@ -51,8 +51,8 @@ class Psa(NetworkMethod):
     def network(self) -> AffinityNetwork:
         return AffinityNetwork(self.backbone.build(), self.channels, self.stride, self.radius)
 
-    def learner(self, num_classes: int, *, given: Mapping[str, State]) -> Learner[PairNetwork, Batch]:
-        backbone = self.backbone.initialise(start=given.get("start", {}))
+    def learner(self, num_classes: int, *, given: Inherited) -> Learner[PairNetwork, Batch]:
+        backbone = self.backbone.initialise(start=given.states.get("start", {}))
         return PairLearner(AffinityNetwork(backbone, self.channels, self.stride, self.radius), self.descent)
 
 

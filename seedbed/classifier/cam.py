@@ -9,7 +9,6 @@ in the place of momentum by mistake, so that it has next to none; here each is w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -23,7 +22,7 @@ from seedbed.learning.optimisers import Descent, Scheduled
 from seedbed.learning.training import Training
 from seedbed.methods import method
 from seedbed.networks.backbones import Backbone, Trunk
-from seedbed.networks.contracts import ClassifierNetwork, State
+from seedbed.networks.contracts import ClassifierNetwork, Inherited
 
 
 @method
@@ -38,7 +37,7 @@ class Cam(classifier.NetworkMethod):
     def network(self, num_classes: int) -> CamNetwork:
         return CamNetwork(self.backbone.build(), num_classes)
 
-    def learner(self, num_classes: int, *, given: Mapping[str, State]) -> Learner[ClassifierNetwork, Batch]:
+    def learner(self, num_classes: int, *, given: Inherited) -> Learner[ClassifierNetwork, Batch]:
         return CamLearner(CamNetwork(self.backbone.initialise(start={}), num_classes), self.descent)
 
 

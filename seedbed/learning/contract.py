@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, Generic
 
 from seedbed import methods
@@ -12,7 +12,7 @@ from seedbed.learning.batches import Batch
 from seedbed.learning.footprint import SAVES_MEMORY
 from seedbed.learning.learner import Learner, Solved
 from seedbed.learning.training import S, Sampling, Training
-from seedbed.networks.contracts import State
+from seedbed.networks.contracts import Inherited
 
 
 class TrainableMethod(methods.Method, Generic[S]):
@@ -31,11 +31,11 @@ class TrainableMethod(methods.Method, Generic[S]):
         """Which views of a sample are learned from, and how they become a batch."""
 
     @abstractmethod
-    def learner(self, num_classes: int, *, given: Mapping[str, State]) -> Learner[Any, Any]:
+    def learner(self, num_classes: int, *, given: Inherited) -> Learner[Any, Any]:
         """What is trained, with its initial weights; its `network` is what is kept.
 
         num_classes: without background; 0 where samples say nothing of classes.
-        given: what earlier stages have made, as tensors by name, by slot; none where the parameters want none.
+        given: what earlier stages have learned; nothing where the parameters want nothing.
         """
 
 

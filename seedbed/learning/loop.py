@@ -87,7 +87,7 @@ def learn(
     """
     if isinstance(method, SolvedMethod):
         return collect_columns(method.solve(num_classes, samples))
-    build, checkpoints = partial(method.learner, num_classes, given=given.states()), Checkpoints(checkpoint, seconds=seconds)
+    build, checkpoints = partial(method.learner, num_classes, given=given.load()), Checkpoints(checkpoint, seconds=seconds)
     return collect_columns(fit(build, samples, method.sampling, machine=machine, name=stage, checkpoints=checkpoints))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
@@ -53,3 +54,11 @@ class BoundaryNetwork(nn.Module, ABC):
     @abstractmethod
     def forward(self, images_BCYX: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of boundaries (B, y, x), and displacement (B, 2, y, x): rows and columns to the middle of the cell's thing."""
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """What earlier stages have learned that a learner begins with, or is judged by."""
+
+    states: Mapping[str, State] = field(default_factory=dict)  # tensors by name, by slot
+    classifier: ClassifierNetwork | None = None  # which sees classes in images

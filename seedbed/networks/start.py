@@ -10,8 +10,10 @@ import numpy as np
 import torch
 
 from seedbed.errors import WeightsError
+from seedbed.methods import Method
 from seedbed.networks.backbones import Trunk
-from seedbed.networks.contracts import State
+from seedbed.networks.contracts import ClassifierNetwork, Inherited, State
+from seedbed.networks.inference import TrainedNetwork
 from seedbed.networks.weights import fit_entries
 from seedbed.store.artifact import Artifact
 
@@ -56,19 +58,29 @@ class Part(Protocol):
 
 @dataclass(frozen=True)
 class Given:
-    """What a training is given beside its samples, by slot."""
+    """What a training is given beside its samples."""
 
-    parts: Mapping[str, Part] = field(default_factory=dict)
+    parts: Mapping[str, Part] = field(default_factory=dict)  # by slot
+    classifier: TrainedNetwork[ClassifierNetwork] | None = None
 
     @classmethod
-    def start(cls, trunk: Trunk | None, classifier: Artifact | None) -> Given:
-        """The trunk of a classifier as the start, where there is one."""
-        return cls() if trunk is None or classifier is None else cls({"start": InitialTrunk(trunk, classifier)})
+    def start(cls, trunk: Trunk | None, start: Artifact | None, classifier: TrainedNetwork[ClassifierNetwork] | None = None) -> Given:
+        """The trunk of a classifier as the start, where there is one.
+
+        start: the classifier's artifact; classifier: another network that is given, if there is one.
+        """
+        return cls({} if trunk is None or start is None else {"start": InitialTrunk(trunk, start)}, classifier)
+
+    @property
+    def method(self) -> Method | None:
+        """The method that trained the classifier, if one is given."""
+        return None if self.classifier is None else self.classifier.method
 
     def key(self, image_id: str) -> str:
         """Identity of all of it, the same for all images; empty where there is nothing."""
-        return " ".join(part.key(image_id) for part in self.parts.values())
+        return " ".join(one.key(image_id) for one in (*self.parts.values(), self.classifier) if one is not None)
 
-    def states(self) -> dict[str, State]:
-        """Tensors by name, of each slot."""
-        return {slot: part.state() for slot, part in self.parts.items()}
+    def load(self) -> Inherited:
+        """What is known of it by weights."""
+        states = {slot: part.state() for slot, part in self.parts.items()}
+        return Inherited(states, None if self.classifier is None else self.classifier.load())

@@ -35,7 +35,7 @@ from seedbed.learning.optimisers import Scheduled
 from seedbed.learning.training import Sampling, Training
 from seedbed.methods import method, parameters
 from seedbed.networks.backbones import check_source
-from seedbed.networks.contracts import State
+from seedbed.networks.contracts import Inherited
 from seedbed.networks.transformer import Tokens
 from seedbed.networks.weights import InitialWeights
 from seedbed.types import Image
@@ -140,7 +140,7 @@ class Dino(pretraining.Method, TrainableMethod[Image]):
     def sampling(self) -> Sampling[Image, View, Views]:
         return Sampling(self.training, self.view, Views.of)
 
-    def learner(self, num_classes: int, *, given: Mapping[str, State]) -> Learner[nn.Module, Views]:
+    def learner(self, num_classes: int, *, given: Inherited) -> Learner[nn.Module, Views]:
         return DinoLearner(self)
 
     def view(self, image: Image, random: np.random.Generator) -> View:

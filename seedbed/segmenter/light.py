@@ -30,7 +30,7 @@ from seedbed.learning.optimisers import HeadDescent, Scheduled
 from seedbed.learning.samples import Described
 from seedbed.learning.training import Sampling, Training
 from seedbed.methods import method
-from seedbed.networks.contracts import State
+from seedbed.networks.contracts import Inherited
 from seedbed.networks.patch_head import Head, PatchHead
 from seedbed.types import IGNORE, PARTS, cells
 
@@ -80,8 +80,8 @@ class Light(segmenter.Method[Described]):
         """What is kept of the training, and what `predictions` runs."""
         return self.head.build(num_channels, num_classes)
 
-    def learner(self, num_classes: int, *, given: Mapping[str, State]) -> Learner[PatchHead, PatchBatch]:
-        channels = given["features"]
+    def learner(self, num_classes: int, *, given: Inherited) -> Learner[PatchHead, PatchBatch]:
+        channels = given.states["features"]
         network = self.network(num_classes, len(channels["mean"]))
         network.standardise(channels)
         return LightLearner(network, self)

@@ -11,7 +11,6 @@ of pixels, where labels are; the largest logit over sizes has no loss of its own
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -26,7 +25,7 @@ from seedbed.learning.optimisers import Descent, Scheduled
 from seedbed.learning.training import Training
 from seedbed.methods import method
 from seedbed.networks.backbones import Trunk
-from seedbed.networks.contracts import SegmentationNetwork, State
+from seedbed.networks.contracts import Inherited, SegmentationNetwork
 from seedbed.networks.deeplab import DeepLab, at_scales, combine_losses
 from seedbed.types import IGNORE, PARTS
 
@@ -51,8 +50,8 @@ class PseudoMasks(segmenter.NetworkMethod):
     def network(self, num_classes: int) -> DeepLab:
         return DeepLab(self.backbone.build(), num_classes, self.rates)
 
-    def learner(self, num_classes: int, *, given: Mapping[str, State]) -> Learner[SegmentationNetwork, Batch]:
-        return CrossEntropyLearner(DeepLab(self.backbone.initialise(start=given.get("start", {})), num_classes, self.rates), self)
+    def learner(self, num_classes: int, *, given: Inherited) -> Learner[SegmentationNetwork, Batch]:
+        return CrossEntropyLearner(DeepLab(self.backbone.initialise(start=given.states.get("start", {})), num_classes, self.rates), self)
 
 
 class CrossEntropyLearner(Learner[SegmentationNetwork, Batch]):

@@ -16,7 +16,6 @@ same sizes, takes the sum.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -32,7 +31,7 @@ from seedbed.learning.optimisers import Descent, Scheduled
 from seedbed.learning.training import Training
 from seedbed.methods import method
 from seedbed.networks.backbones import Trunk
-from seedbed.networks.contracts import SegmentationNetwork, State
+from seedbed.networks.contracts import Inherited, SegmentationNetwork
 from seedbed.networks.deeplab import DeepLab, at_scales, combine_losses
 from seedbed.types import IGNORE
 
@@ -57,8 +56,8 @@ class RegionGrowing(segmenter.NetworkMethod):
     def network(self, num_classes: int) -> SegmentationNetwork:
         return DeepLab(self.backbone.build(), num_classes, self.rates)
 
-    def learner(self, num_classes: int, *, given: Mapping[str, State]) -> Learner[SegmentationNetwork, Batch]:
-        return GrowingLearner(DeepLab(self.backbone.initialise(start=given.get("start", {})), num_classes, self.rates), self)
+    def learner(self, num_classes: int, *, given: Inherited) -> Learner[SegmentationNetwork, Batch]:
+        return GrowingLearner(DeepLab(self.backbone.initialise(start=given.states.get("start", {})), num_classes, self.rates), self)
 
 
 class GrowingLearner(Learner[SegmentationNetwork, Batch]):

@@ -15,6 +15,7 @@ from torch import Tensor
 from seedbed.affinity.irn import MEMORY, Irn
 from seedbed.algorithms.cell_pairs import trace_path
 from seedbed.errors import ParamsError
+from seedbed.networks.contracts import Inherited
 from seedbed.networks.weights import InitialWeights
 from tests.affinity.test_psa import (
     DESCENT,
@@ -85,7 +86,7 @@ def made_alive(learner: Any) -> Any:
 
 def test_the_whole_written_down_pair_by_pair(irn: Irn) -> None:
     torch.manual_seed(0)
-    learner = made_alive(irn.learner(3, given={})).eval()
+    learner = made_alive(irn.learner(3, given=Inherited())).eval()
     batch = random_batch()
     with torch.no_grad():
         found, (boundaries, displacement) = learner(batch, 0.0), learner.network(batch.images_BCYX)
@@ -113,7 +114,7 @@ def test_the_whole_written_down_pair_by_pair(irn: Irn) -> None:
 
 
 def test_what_no_pair_says_costs_nothing(irn: Irn) -> None:
-    learner, batch = irn.learner(3, given={}), random_batch()
+    learner, batch = irn.learner(3, given=Inherited()), random_batch()
     for label, kinds in ((0, {"same", "displacement_background"}), (2, {"same", "displacement_foreground"}), (255, set())):
         batch.maps_BYX["labels"][...] = label
         assert {name for name, one in learner(batch, 0.0).items() if one.item()} == kinds
@@ -127,7 +128,7 @@ def test_three_stages_are_all_deep(irn: Irn) -> None:
 
 
 def test_what_is_surely_wrong_costs_no_more_than_a_logarithm_can_say(irn: Irn) -> None:
-    learner: Any = irn.learner(3, given={})
+    learner: Any = irn.learner(3, given=Inherited())
     torch.nn.init.zeros_(learner.network.boundaries.join.weight)
     for boundary, right, wrong in ((-40.0, "same", "different"), (40.0, "different", "same")):
         torch.nn.init.constant_(learner.network.boundaries.join.bias, boundary)
@@ -137,13 +138,13 @@ def test_what_is_surely_wrong_costs_no_more_than_a_logarithm_can_say(irn: Irn) -
 
 
 def test_gradients_reach_everything_that_learns(irn: Irn) -> None:
-    learner = made_alive(irn.learner(3, given={}))
+    learner = made_alive(irn.learner(3, given=Inherited()))
     torch.stack(list(learner(random_batch(), 0.0).values())).sum().backward()
     assert all(one.grad is not None and one.grad.abs().sum() > 0 for one in learner.parameters())
 
 
 def test_what_learns_how_fast(irn: Irn) -> None:
-    learner: Any = irn.learner(3, given={})
+    learner: Any = irn.learner(3, given=Inherited())
     [scheduled] = learner.optimizers()
     old, new, fastest = scheduled.optimizer.param_groups
     parts = learner.network.backbone, learner.network.boundaries, learner.network.displacement
@@ -160,7 +161,7 @@ def test_a_classifier_s_trunk_that_is_frozen_stays_as_it_is(irn: Irn) -> None:
     backbone = dataclasses.replace(irn.backbone, initial_weights=weights, frozen_norms="all", frozen_stages=9)
     frozen = dataclasses.replace(irn, backbone=backbone)
     assert frozen.unread == () and irn.unread == ("start",) and frozen.trunk is backbone
-    learner: Any = frozen.learner(3, given={"start": start})
+    learner: Any = frozen.learner(3, given=Inherited({"start": start}))
     before = learner.network.displacement.join[2].weight.clone()
     trained(learner, random_batch(), 2)
     assert all(torch.equal(one, start[name]) for name, one in learner.network.backbone.trunk.state_dict().items())
@@ -168,7 +169,7 @@ def test_a_classifier_s_trunk_that_is_frozen_stays_as_it_is(irn: Irn) -> None:
 
 
 def test_the_mean_displacement_follows_the_training(irn: Irn) -> None:
-    network = made_alive(irn.learner(3, given={})).network
+    network = made_alive(irn.learner(3, given=Inherited())).network
     means = []
     for seed in (0, 1):
         _, displacement = network(random_batch(seed=seed).images_BCYX)
@@ -182,14 +183,14 @@ def test_the_mean_displacement_follows_the_training(irn: Irn) -> None:
 
 def test_a_boundary_comes_to_lie_between_two_colours(irn: Irn) -> None:
     torch.manual_seed(0)
-    learner: Any = irn.learner(3, given={})
+    learner: Any = irn.learner(3, given=Inherited())
     trained(learner, two_colours(), 40)
     boundaries = learner.network(two_colours().images_BCYX)[0][0].sigmoid().detach().mean(dim=0)  # of each column
     assert boundaries[3:5].max() > 0.6 and boundaries[[0, 1, 7, 8, 9]].max() < 0.4, boundaries
 
 
 def test_the_network_is_built_without_classes(irn: Irn) -> None:
-    network, learner = irn.network().eval(), irn.learner(3, given={}).eval()
+    network, learner = irn.network().eval(), irn.learner(3, given=Inherited()).eval()
     assert network.mean_displacement.tolist() == [0, 0]
     network.load_state_dict(learner.network.state_dict())
     images = random_batch().images_BCYX

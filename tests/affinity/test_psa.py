@@ -20,6 +20,7 @@ from seedbed.algorithms.cell_pairs import list_offsets
 from seedbed.errors import ParamsError
 from seedbed.learning.batches import Batch
 from seedbed.learning.optimisers import Descent
+from seedbed.networks.contracts import Inherited
 from seedbed.networks.weights import InitialWeights
 
 DESCENT = Descent(learning_rate=0.03, new_layer_factor=7, momentum=0.6, weight_decay=0.02, warmup=0.3, power=1.4, decay_starts="at_once")
@@ -116,7 +117,7 @@ def trained(learner: Any, batch: Batch, steps: int) -> None:
 
 def test_the_whole_written_down_pair_by_pair(psa: Psa) -> None:
     torch.manual_seed(0)
-    learner: Any = without_zeros(psa.learner(3, given={}).eval())
+    learner: Any = without_zeros(psa.learner(3, given=Inherited()).eval())
     batch = random_batch()
     with torch.no_grad():
         found, features = learner(batch, 0.0), learner.network(batch.images_BCYX)
@@ -134,7 +135,7 @@ def test_the_whole_written_down_pair_by_pair(psa: Psa) -> None:
 
 
 def test_what_no_pair_says_costs_nothing(psa: Psa) -> None:
-    learner, batch = psa.learner(3, given={}), random_batch()
+    learner, batch = psa.learner(3, given=Inherited()), random_batch()
     for label, kind in ((0, "background"), (2, "foreground"), (255, "")):
         batch.maps_BYX["labels"][...] = label
         found = learner(batch, 0.0)
@@ -142,7 +143,7 @@ def test_what_no_pair_says_costs_nothing(psa: Psa) -> None:
 
 
 def test_what_is_surely_wrong_costs_no_more_than_a_logarithm_can_say(psa: Psa) -> None:
-    learner: Any = psa.learner(3, given={})
+    learner: Any = psa.learner(3, given=Inherited())
     torch.nn.init.zeros_(learner.network.mix.weight)  # all cells are the same
     found = {name: one.item() for name, one in learner(random_batch(), 0.0).items()}
     little, much = pytest.approx(-math.log(1 + 1e-5) / 4, abs=1e-6), pytest.approx(-math.log(1e-5) / 2, rel=1e-3)
@@ -150,7 +151,7 @@ def test_what_is_surely_wrong_costs_no_more_than_a_logarithm_can_say(psa: Psa) -
 
 
 def test_gradients_reach_everything_that_learns(psa: Psa) -> None:
-    learner = without_zeros(psa.learner(3, given={}))
+    learner = without_zeros(psa.learner(3, given=Inherited()))
     torch.stack(list(learner(random_batch(), 0.0).values())).sum().backward()
     assert all(one.grad is not None and one.grad.abs().sum() > 0 for one in learner.parameters())
 
@@ -163,7 +164,7 @@ def test_new_layers_begin_as_published(psa: Psa) -> None:
 
 
 def test_what_learns_how_fast(psa: Psa) -> None:
-    learner: Any = psa.learner(3, given={})
+    learner: Any = psa.learner(3, given=Inherited())
     [scheduled] = learner.optimizers()
     old, new = scheduled.optimizer.param_groups
     assert [id(one) for one in old["params"]] == [id(one) for one in learner.network.backbone.parameters()]
@@ -179,7 +180,7 @@ def test_a_classifier_s_trunk_that_is_frozen_stays_as_it_is(psa: Psa) -> None:
     backbone = dataclasses.replace(psa.backbone, initial_weights=weights, frozen_norms="all", frozen_stages=9)
     frozen = dataclasses.replace(psa, backbone=backbone)
     assert frozen.unread == () and psa.unread == ("start",) and frozen.trunk is frozen.backbone
-    learner: Any = frozen.learner(3, given={"start": copy.deepcopy(start)})
+    learner: Any = frozen.learner(3, given=Inherited({"start": copy.deepcopy(start)}))
     before = copy.deepcopy(learner.network.mix.weight)
     trained(learner, random_batch(), 2)
     assert all(torch.equal(one, start[name]) for name, one in learner.network.backbone.trunk.state_dict().items())
@@ -188,7 +189,7 @@ def test_a_classifier_s_trunk_that_is_frozen_stays_as_it_is(psa: Psa) -> None:
 
 def test_cells_of_two_colours_come_to_differ(psa: Psa) -> None:
     torch.manual_seed(0)
-    learner: Any = psa.learner(3, given={})
+    learner: Any = psa.learner(3, given=Inherited())
     trained(learner, two_colours(), 30)
     features = learner.network(two_colours().images_BCYX)[0].detach()
     affinities = (features[:, :, 1:] - features[:, :, :-1]).abs().mean(dim=0).neg().exp().mean(dim=0)  # of each column and the next
@@ -196,7 +197,7 @@ def test_cells_of_two_colours_come_to_differ(psa: Psa) -> None:
 
 
 def test_the_network_is_built_without_classes(psa: Psa) -> None:
-    network, learner = psa.network().eval(), psa.learner(3, given={}).eval()
+    network, learner = psa.network().eval(), psa.learner(3, given=Inherited()).eval()
     network.load_state_dict(learner.network.state_dict())
     images = random_batch().images_BCYX
     assert torch.equal(network(images), learner.network(images)) and (network.stride, network.radius) == (STRIDE, RADIUS)

@@ -17,6 +17,7 @@ from seedbed.classifier.cam import Cam, CamNetwork
 from seedbed.learning.augmentation import Sample
 from seedbed.learning.batches import Batch
 from seedbed.learning.optimisers import Descent
+from seedbed.networks.contracts import Inherited
 from seedbed.run.machine import Machine
 from tests.support.learning import NUM_CLASSES, batch, samples, trained
 
@@ -41,7 +42,7 @@ def test_a_cell_covers_as_many_pixels_as_the_stride_says(cam: Cam, stride: int) 
 
 
 def test_an_undecided_classifier_loses_a_bit_per_class(cam: Cam) -> None:
-    learner = cam.learner(NUM_CLASSES, given={})
+    learner = cam.learner(NUM_CLASSES, given=Inherited())
     assert isinstance(learner.network, CamNetwork)
     torch.nn.init.zeros_(learner.network.head.weight)
     terms = learner(batch([]), 0.0)
@@ -55,14 +56,14 @@ def test_what_is_learned_from_two_images_is_learned(cam: Cam, tmp_path: Path) ->
     still = dataclasses.replace(cam.augmentation.colours, brightness=0.0, contrast=0.0)
     augmentation = dataclasses.replace(cam.augmentation, smallest_scale=1.0, largest_scale=1.0, flip=0.0, colours=still)
     method = dataclasses.replace(cam, training=training, descent=descent, augmentation=augmentation)
-    left = trained(method, partial(method.learner, NUM_CLASSES, given={}), samples([], count=2), tmp_path)
+    left = trained(method, partial(method.learner, NUM_CLASSES, given=Inherited()), samples([], count=2), tmp_path)
     assert len(left.losses) == 12
     assert sum(left.losses[-3:]) < 0.8 * sum(left.losses[:3])
 
 
 def test_a_transformer_can_be_the_backbone(cam: Cam) -> None:
     method = dataclasses.replace(cam, backbone=dataclasses.replace(cam.backbone, network="test_vit", output_stride=16))
-    learner = method.learner(NUM_CLASSES, given={})
+    learner = method.learner(NUM_CLASSES, given=Inherited())
     maps, logits = learner.network(torch.rand(2, 3, 40, 56))
     assert maps.shape == (2, NUM_CLASSES, 3, 4) and torch.allclose(logits, maps.mean(dim=(2, 3)))
     learner(batch([]), 0.0)["classes"].backward()
@@ -72,7 +73,7 @@ def test_a_transformer_can_be_the_backbone(cam: Cam) -> None:
 @pytest.mark.parametrize("network", ["test_convnext", "test_efficientnet", "test_byobnet", "test_nfnet"])
 def test_any_convolutional_network_that_takes_an_output_stride_can_be_the_backbone(cam: Cam, network: str) -> None:
     method = dataclasses.replace(cam, backbone=dataclasses.replace(cam.backbone, network=network))
-    learner = method.learner(NUM_CLASSES, given={})
+    learner = method.learner(NUM_CLASSES, given=Inherited())
     learner(batch([]), 0.0)["classes"].backward()
     assert learner.network(torch.rand(2, 3, 40, 56))[0].shape[:2] == (2, NUM_CLASSES)
 
@@ -82,7 +83,7 @@ def test_two_processes_train_a_network_that_keeps_weights_without_a_gradient(cam
     """timm's ConvNeXt keeps the norm of the head that is left out. It has no statistics of a batch, so one process does the same."""
     training = dataclasses.replace(cam.training, epochs=2.0, batch_size=4, micro_batches=2)
     method = dataclasses.replace(cam, backbone=dataclasses.replace(cam.backbone, network="test_convnext"), training=training)
-    build, examples = partial(method.learner, NUM_CLASSES, given={}), samples([], count=4)
+    build, examples = partial(method.learner, NUM_CLASSES, given=Inherited()), samples([], count=4)
     alone = trained(method, build, examples, tmp_path / "alone")
     shared = trained(method, build, examples, tmp_path / "shared", machine=Machine("cpu", devices=2))
     assert shared.losses == pytest.approx(alone.losses, abs=1e-5)
@@ -96,7 +97,7 @@ def test_two_processes_train_a_network_that_keeps_weights_without_a_gradient(cam
 
 def test_the_whole_written_down_plainly(cam: Cam) -> None:
     """From bytes to the loss; classes are 1..K among labels and 0..K-1 among logits."""
-    learner: Any = cam.learner(NUM_CLASSES, given={}).eval()
+    learner: Any = cam.learner(NUM_CLASSES, given=Inherited()).eval()
     torch.nn.init.normal_(learner.network.head.weight, std=0.5)
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (2, 40, 56, 3), dtype=np.uint8)
@@ -123,7 +124,7 @@ def test_the_whole_written_down_plainly(cam: Cam) -> None:
 
 def test_a_new_head_says_little(cam: Cam) -> None:
     torch.manual_seed(0)
-    learner: Any = cam.learner(500, given={})
+    learner: Any = cam.learner(500, given=Inherited())
     assert learner.network.head.weight.std().item() == pytest.approx(0.01, rel=0.1)
     assert learner.network.head.bias is None
 
@@ -132,7 +133,7 @@ def test_what_learns_how_fast(cam: Cam) -> None:
     descent = Descent(
         learning_rate=0.03, new_layer_factor=7, momentum=0.6, weight_decay=0.02, warmup=0.3, power=1.4, decay_starts="at_once"
     )
-    learner: Any = dataclasses.replace(cam, descent=descent).learner(NUM_CLASSES, given={})
+    learner: Any = dataclasses.replace(cam, descent=descent).learner(NUM_CLASSES, given=Inherited())
     [scheduled] = learner.optimizers()
     old, new = scheduled.optimizer.param_groups
     assert [id(one) for one in old["params"]] == [id(one) for one in learner.network.backbone.parameters()]

@@ -15,6 +15,7 @@ import torch
 from seedbed import methods
 from seedbed.errors import ParamsError
 from seedbed.learning.contract import TrainableMethod
+from seedbed.networks.contracts import Inherited
 from seedbed.networks.weights import InitialWeights
 from seedbed.refinement import WalkingMethod
 from seedbed.types import cells
@@ -55,7 +56,7 @@ def test_the_same_labels_give_the_same_network(name: str, small_method: Callable
     method = small_method("affinity", name)
     method = dataclasses.replace(method, radius=3, training=dataclasses.replace(method.training, epochs=2.0))
     given = samples(method.maps)
-    first, second = (trained(method, partial(method.learner, 0, given={}), given, tmp_path) for _ in range(2))
+    first, second = (trained(method, partial(method.learner, 0, given=Inherited()), given, tmp_path) for _ in range(2))
     state, again = first.network.state_dict(), second.network.state_dict()
     assert state and all(torch.equal(value, again[entry]) and value.isfinite().all() for entry, value in state.items())
     assert first.log == second.log and not first.network.training

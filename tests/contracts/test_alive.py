@@ -27,6 +27,7 @@ from seedbed.learning.augmentation import Sample
 from seedbed.learning.loop import learn
 from seedbed.learning.samples import Described
 from seedbed.networks.backbones import Backbone
+from seedbed.networks.contracts import Inherited
 from seedbed.networks.patch_head import PatchHead
 from seedbed.networks.start import Given
 from seedbed.networks.transformer import Tokens
@@ -184,7 +185,7 @@ def classifier(method: Any, folder: Path) -> Any:
     if method.needs_features:
         solved = method.solve(NUM_CLASSES, described())
         return solved.log, solved.state
-    left = trained(method, partial(method.learner, NUM_CLASSES, given={}), examples(method.maps), folder)
+    left = trained(method, partial(method.learner, NUM_CLASSES, given=Inherited()), examples(method.maps), folder)
     return left.log, left.network.state_dict()
 
 
@@ -212,7 +213,7 @@ def affinity(method: Any, folder: Path) -> Any:
     if method.makes_nothing:
         return None
     start = safetensors.torch.load_file("test_resnet_one.safetensors") if method.backbone.initial_weights.source == "classifier" else {}
-    left = trained(method, partial(method.learner, 0, given={"start": start}), examples(method.maps), folder)
+    left = trained(method, partial(method.learner, 0, given=Inherited({"start": start})), examples(method.maps), folder)
     found = left.network(torch.from_numpy(photograph()).permute(2, 0, 1)[None].float() / 255)
     return (
         left.log,
@@ -233,7 +234,7 @@ def segmenter(method: Any, folder: Path) -> Any:
         return left.log, left.network.state_dict()
     source = method.backbone.initial_weights.source
     start = safetensors.torch.load_file("test_resnet_one.safetensors") if source == "classifier" else {}
-    left = trained(method, partial(method.learner, NUM_CLASSES, given={"start": start}), examples(method.maps), folder)
+    left = trained(method, partial(method.learner, NUM_CLASSES, given=Inherited({"start": start})), examples(method.maps), folder)
     return left.log, left.network.state_dict()
 
 

@@ -15,7 +15,7 @@ import torch
 from seedbed import methods
 from seedbed.classifier import NetworkMethod
 from seedbed.learning.loop import learn
-from seedbed.networks.contracts import ClassifierNetwork
+from seedbed.networks.contracts import ClassifierNetwork, Inherited
 from seedbed.networks.start import Given
 from seedbed.networks.weights import restore
 from seedbed.types import LinearHead
@@ -40,7 +40,7 @@ def test_the_network_gives_maps_and_logits(name: str, small_method: Callable[[st
 @pytest.mark.parametrize("name", NAMES)
 def test_the_learner_learns_all_that_is_kept(name: str, small_method: Callable[[str, str], Any]) -> None:
     method = small_method("classifier", name)
-    learner = method.learner(NUM_CLASSES, given={}).train()
+    learner = method.learner(NUM_CLASSES, given=Inherited()).train()
     terms = learner(batch(method.maps), 0.0)
     assert terms and all(term.ndim == 0 and term.isfinite() for term in terms.values())
     sum(terms.values()).backward()
@@ -55,7 +55,7 @@ def test_the_learner_learns_all_that_is_kept(name: str, small_method: Callable[[
 def test_a_trained_network_comes_back_from_its_artifact_exactly(name: str, small_method: Callable[[str, str], Any], tmp_path: Path) -> None:
     method = small_method("classifier", name)
     examples = samples(method.maps)
-    left = trained(method, partial(method.learner, NUM_CLASSES, given={}), examples, tmp_path)
+    left = trained(method, partial(method.learner, NUM_CLASSES, given=Inherited()), examples, tmp_path)
     artifact = published("classifier", left.network, tmp_path)
     again = restore(method.network(NUM_CLASSES), artifact, device="cpu")
     images = torch.rand(1, 3, 40, 56)

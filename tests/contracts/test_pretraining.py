@@ -14,6 +14,7 @@ import torch
 
 from seedbed import methods
 from seedbed.learning.contract import TrainableMethod
+from seedbed.networks.contracts import Inherited
 from seedbed.types import Image
 from tests.support.learning import trained
 
@@ -36,7 +37,7 @@ def test_the_same_images_give_the_same_network(
     name: str, images: Sequence[Image], small_method: Callable[[str, str], Any], tmp_path: Path
 ) -> None:
     method = small_method("pretraining", name)
-    first, second = (trained(method, partial(method.learner, 0, given={}), images, tmp_path) for _ in range(2))
+    first, second = (trained(method, partial(method.learner, 0, given=Inherited()), images, tmp_path) for _ in range(2))
     state, again = first.network.state_dict(), second.network.state_dict()
     assert state and all(torch.equal(value, again[entry]) and value.isfinite().all() for entry, value in state.items())
     assert not first.network.training
@@ -52,7 +53,7 @@ def test_a_training_that_was_interrupted_comes_to_the_same_network(
     method = dataclasses.replace(method, training=dataclasses.replace(method.training, epochs=2.0, micro_batches=micro_batches))
 
     def interrupted() -> Any:
-        learner = method.learner(0, given={})
+        learner = method.learner(0, given=Inherited())
         learner.register_forward_pre_hook(interrupt)
         return learner
 
@@ -60,10 +61,10 @@ def test_a_training_that_was_interrupted_comes_to_the_same_network(
         if inputs[1] >= 0.5:
             raise KeyboardInterrupt
 
-    whole = trained(method, partial(method.learner, 0, given={}), images, tmp_path / "whole")
+    whole = trained(method, partial(method.learner, 0, given=Inherited()), images, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         trained(method, interrupted, images, tmp_path / "interrupted", seconds=0)
-    resumed = trained(method, partial(method.learner, 0, given={}), images, tmp_path / "interrupted")
+    resumed = trained(method, partial(method.learner, 0, given=Inherited()), images, tmp_path / "interrupted")
     assert len(whole.losses) == 4 and resumed.log == whole.log
     states = whole.network.state_dict(), resumed.network.state_dict()
     assert all(torch.equal(value, states[1][entry]) for entry, value in states[0].items())

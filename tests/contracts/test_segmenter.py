@@ -13,7 +13,7 @@ import torch
 
 from seedbed import methods
 from seedbed.learning.loop import arrange_memory
-from seedbed.networks.contracts import PatchSegmenter, SegmentationNetwork
+from seedbed.networks.contracts import Inherited, PatchSegmenter, SegmentationNetwork
 from seedbed.networks.weights import restore
 from seedbed.types import IGNORE
 from tests.support.learning import (
@@ -33,9 +33,9 @@ from tests.support.learning import (
 NAMES = methods.list_available("segmenter")
 
 
-def given(method: Any) -> dict[str, Any]:
+def given(method: Any) -> Inherited:
     """What a training is given beside its samples."""
-    return CHANNELS if method.needs_features else {}
+    return CHANNELS if method.needs_features else Inherited()
 
 
 def rebuilt(method: Any) -> torch.nn.Module:

@@ -14,6 +14,7 @@ import torch
 from seedbed.errors import ParamsError, WeightsError
 from seedbed.networks import backbones as networks
 from seedbed.networks.backbones import Backbone, Norms, Trunk, check_source, initialise
+from seedbed.networks.contracts import Inherited
 from seedbed.networks.start import Given, InitialTrunk
 from seedbed.networks.weights import InitialWeights, read_state
 from seedbed.store.artifact import Artifact, MadeBy
@@ -223,9 +224,9 @@ def test_a_trunk_starts_from_that_of_the_classifier(tmp_path: Path) -> None:
 
 def test_a_trunk_that_starts_elsewhere_is_given_no_classifier(tmp_path: Path) -> None:
     own = trunk(norms="none", stages=0, source="none")
-    assert (Given.start(own, None).states(), Given.start(own, None).key("")) == ({}, "")
+    assert (Given.start(own, None).load(), Given.start(own, None).key("")) == (Inherited(), "")
     given = classifier(tmp_path)
-    assert Given.start(own, given).key("") == given.weights_digest and set(Given.start(own, given).states()) == {"start"}
+    assert Given.start(own, given).key("") == given.weights_digest and set(Given.start(own, given).load().states) == {"start"}
 
 
 def test_a_classifier_of_another_network_or_without_an_entry_is_refused(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from seedbed.errors import ParamsError
+from seedbed.networks.contracts import Inherited
 from seedbed.networks.weights import InitialWeights
 from seedbed.pretraining.dino import Branch, Crops, Dino, DinoLearner, Views
 from seedbed.run.machine import Machine
@@ -151,7 +152,7 @@ def test_the_student_learns_and_the_teacher_does_not(dino: Dino) -> None:
 
 
 def test_the_student_alone_is_switched_to_training(dino: Dino) -> None:
-    learner: Any = dino.learner(0, given={})
+    learner: Any = dino.learner(0, given=Inherited())
     learner.eval()
     assert not learner.student.training and not learner.teacher.training
     learner.train()
@@ -263,7 +264,7 @@ def test_without_a_warm_up_the_teacher_s_temperature_is_the_last_from_the_start(
 def test_what_is_kept_is_a_network_of_timm_that_has_learned_and_gives_more_than_one_answer(dino: Dino, tmp_path: Path) -> None:
     training = dataclasses.replace(dino.training, epochs=20.0, batch_size=4)
     method = dataclasses.replace(dino, training=training, learning_rate=1e-3, teacher_momentum=0.9, fixed_prototypes=0.0)
-    left = trained(method, partial(method.learner, 0, given={}), images(), tmp_path)
+    left = trained(method, partial(method.learner, 0, given=Inherited()), images(), tmp_path)
     fresh = DinoLearner(method).network.state_dict()
     state = left.network.state_dict()
     assert {name: value.shape for name, value in state.items()} == {name: value.shape for name, value in fresh.items()}
@@ -310,7 +311,7 @@ def test_the_whole_training_written_down_step_by_step(dino: Dino, monkeypatch: p
         return seen[-1]
 
     monkeypatch.setattr(Dino, "view", watched)
-    left = trained(method, partial(method.learner, 0, given={}), images(), tmp_path, machine=Machine("cpu", readers=1))
+    left = trained(method, partial(method.learner, 0, given=Inherited()), images(), tmp_path, machine=Machine("cpu", readers=1))
     assert len(seen) == 10 and len(left.losses) == 5
 
     torch.manual_seed(3)

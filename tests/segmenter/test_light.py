@@ -60,7 +60,7 @@ def probabilities(network: PatchHead, sample: Described, stride: int) -> npt.NDA
     """Of every cell (class, y, x), written down plainly."""
     values = np.moveaxis(sample.patches.values, -1, 0).astype(np.float64)
     rows, columns = values.shape[1:]
-    mean, deviation = (CHANNELS["features"][name].numpy()[:, None, None] for name in ("mean", "deviation"))
+    mean, deviation = (CHANNELS.states["features"][name].numpy()[:, None, None] for name in ("mean", "deviation"))
     y = np.array([[2 * (row + 0.5) / rows - 1] * columns for row in range(rows)])
     x = np.array([[2 * (column + 0.5) / columns - 1 for column in range(columns)]] * rows)
     seen = np.concatenate([(values - mean) / deviation, y[None], x[None]])
@@ -161,8 +161,8 @@ def test_what_learns_how_fast() -> None:
 
 
 def test_the_network_is_standardised_by_what_the_training_is_given() -> None:
-    network = METHOD.learner(NUM_CLASSES, given=CHANNELS).network
-    assert torch.equal(network.mean, CHANNELS["features"]["mean"]) and torch.equal(network.deviation, CHANNELS["features"]["deviation"])
+    network, channels = METHOD.learner(NUM_CLASSES, given=CHANNELS).network, CHANNELS.states["features"]
+    assert torch.equal(network.mean, channels["mean"]) and torch.equal(network.deviation, channels["deviation"])
 
 
 def test_an_image_counts_the_same_whatever_stands_beside_it() -> None:

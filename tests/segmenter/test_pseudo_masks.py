@@ -16,6 +16,7 @@ import torch
 from seedbed.learning.augmentation import Sample
 from seedbed.learning.batches import Batch
 from seedbed.learning.optimisers import Descent
+from seedbed.networks.contracts import Inherited
 from seedbed.networks.deeplab import DeepLab
 from seedbed.segmenter.pseudo_masks import PseudoMasks
 from tests.support.learning import NUM_CLASSES, at_size, batch, gradients, trained
@@ -30,7 +31,7 @@ def pseudo_masks(small_method: Callable[[str, str], Any]) -> PseudoMasks:
 
 
 def test_without_any_label_there_is_no_loss(pseudo_masks: PseudoMasks) -> None:
-    learner = pseudo_masks.learner(NUM_CLASSES, given={})
+    learner = pseudo_masks.learner(NUM_CLASSES, given=Inherited())
     loss = learner(batch(["labels"], fill={"labels": 255}), 0.0)["labels"]
     loss.backward()
     assert loss.item() == 0
@@ -38,7 +39,7 @@ def test_without_any_label_there_is_no_loss(pseudo_masks: PseudoMasks) -> None:
 
 
 def test_an_undecided_segmenter_loses_the_same_whatever_share_is_labelled(pseudo_masks: PseudoMasks) -> None:
-    learner = pseudo_masks.learner(NUM_CLASSES, given={})
+    learner = pseudo_masks.learner(NUM_CLASSES, given=Inherited())
     assert isinstance(learner.network, DeepLab)
     for branch in learner.network.branches:
         assert isinstance(branch, torch.nn.Conv2d)
@@ -51,7 +52,7 @@ def test_an_undecided_segmenter_loses_the_same_whatever_share_is_labelled(pseudo
 
 
 def test_unlabelled_pixels_do_not_matter(pseudo_masks: PseudoMasks) -> None:
-    learner = pseudo_masks.learner(NUM_CLASSES, given={}).eval()
+    learner = pseudo_masks.learner(NUM_CLASSES, given=Inherited()).eval()
     one = batch(["labels"])
     one.maps_BYX["labels"][:, :, 28:] = 255
     logits = torch.nn.functional.interpolate(learner.network(one.images_BCYX), size=(40, 56), mode="bilinear", align_corners=False)
@@ -67,7 +68,7 @@ def test_what_is_not_sure_enough_is_not_learned(pseudo_masks: PseudoMasks) -> No
     losses = {}
     for least, one in ((0.8, half), (0.0, known), (0.81, half)):
         torch.manual_seed(0)
-        learner = dataclasses.replace(pseudo_masks, least_confidence=least).learner(NUM_CLASSES, given={})
+        learner = dataclasses.replace(pseudo_masks, least_confidence=least).learner(NUM_CLASSES, given=Inherited())
         losses[least] = learner(one, 0.0)["labels"]
         losses[least].backward()
         assert any(gradient.any() for gradient in gradients(learner)) == (least != 0.81)
@@ -77,14 +78,14 @@ def test_what_is_not_sure_enough_is_not_learned(pseudo_masks: PseudoMasks) -> No
 def test_confidence_is_read_where_it_matters_alone(pseudo_masks: PseudoMasks) -> None:
     assert pseudo_masks.wanted_maps == ("labels",)
     assert dataclasses.replace(pseudo_masks, least_confidence=0.5).wanted_maps == ("labels", "confidence")
-    learner = pseudo_masks.learner(NUM_CLASSES, given={})
+    learner = pseudo_masks.learner(NUM_CLASSES, given=Inherited())
     one = batch(["labels", "confidence"], fill={"confidence": 0})
     without = dataclasses.replace(one, maps_BYX={"labels": one.maps_BYX["labels"]})
     assert learner(one, 0.0)["labels"].item() == learner(without, 0.0)["labels"].item() > 0
 
 
 def test_a_batch_with_one_labelled_pixel_has_the_loss_of_that_pixel(pseudo_masks: PseudoMasks) -> None:
-    learner, one = dataclasses.replace(pseudo_masks, scales=(1.0,)).learner(NUM_CLASSES, given={}).eval(), batch(["labels"])
+    learner, one = dataclasses.replace(pseudo_masks, scales=(1.0,)).learner(NUM_CLASSES, given=Inherited()).eval(), batch(["labels"])
     one.maps_BYX["labels"][:] = 255
     assert learner(one, 0.0)["labels"].item() == 0
     one.maps_BYX["labels"][1, 3, 5] = 2
@@ -96,7 +97,7 @@ def test_a_batch_with_one_labelled_pixel_has_the_loss_of_that_pixel(pseudo_masks
 @pytest.mark.parametrize("over_scales", ["mean", "sum"])
 def test_every_size_of_the_input_is_learned_from(pseudo_masks: PseudoMasks, over_scales: Literal["mean", "sum"]) -> None:
     method = dataclasses.replace(pseudo_masks, scales=(1.0, 0.75, 2.0), over_scales=over_scales)
-    learner, one = method.learner(NUM_CLASSES, given={}).eval(), batch(["labels"])
+    learner, one = method.learner(NUM_CLASSES, given=Inherited()).eval(), batch(["labels"])
     one.maps_BYX["labels"][:, :, 28:] = 255
     losses = [
         torch.nn.functional.cross_entropy(at_size(learner.network, one.images_BCYX, size), one.maps_BYX["labels"], ignore_index=255).item()
@@ -127,7 +128,7 @@ def test_two_images_are_learned(pseudo_masks: PseudoMasks, tmp_path: Path) -> No
     training = dataclasses.replace(pseudo_masks.training, epochs=15.0, batch_size=2)
     descent = dataclasses.replace(pseudo_masks.descent, learning_rate=0.01, new_layer_factor=1.0)
     method = dataclasses.replace(pseudo_masks, training=training, descent=descent)
-    left = trained(method, partial(method.learner, NUM_CLASSES, given={}), pictures, tmp_path)
+    left = trained(method, partial(method.learner, NUM_CLASSES, given=Inherited()), pictures, tmp_path)
     assert sum(left.losses[-3:]) < 0.8 * sum(left.losses[:3])
 
 
@@ -143,7 +144,7 @@ def test_the_whole_written_down_pixel_by_pixel(pseudo_masks: PseudoMasks, least:
     pixels = random.integers(0, 256, (2, 40, 56, 3), dtype=np.uint8)
     labels = random.choice([0, 1, 2, 3, 255], (2, 40, 56)).astype(np.uint8)
     confidence = random.choice([100, 152, 153, 250], (2, 40, 56)).astype(np.uint8)  # 153 is 0.6 of 255
-    learner = method.learner(NUM_CLASSES, given={}).eval()
+    learner = method.learner(NUM_CLASSES, given=Inherited()).eval()
     assert isinstance(learner.network, DeepLab)
     made_sure(learner.network, pixels)
     maps = [{"labels": one, "confidence": sure} for one, sure in zip(labels, confidence, strict=True)]
@@ -165,7 +166,7 @@ def test_what_learns_how_fast(pseudo_masks: PseudoMasks) -> None:
     descent = Descent(
         learning_rate=0.03, new_layer_factor=7, momentum=0.6, weight_decay=0.02, warmup=0.3, power=1.4, decay_starts="at_once"
     )
-    learner = dataclasses.replace(pseudo_masks, descent=descent).learner(NUM_CLASSES, given={})
+    learner = dataclasses.replace(pseudo_masks, descent=descent).learner(NUM_CLASSES, given=Inherited())
     assert isinstance(learner.network, DeepLab)
     [scheduled] = learner.optimizers()
     old, new = scheduled.optimizer.param_groups

@@ -16,6 +16,7 @@ import torch
 from seedbed.learning.augmentation import Sample
 from seedbed.learning.batches import Batch
 from seedbed.learning.optimisers import Descent
+from seedbed.networks.contracts import Inherited
 from seedbed.networks.deeplab import DeepLab
 from seedbed.segmenter.region_growing import RegionGrowing
 from tests.support.learning import NUM_CLASSES, at_size, batch, gradients, trained
@@ -32,7 +33,7 @@ def growing(small_method: Callable[[str, str], Any]) -> RegionGrowing:
 
 
 def test_growing_is_forgotten_with_the_step(growing: RegionGrowing) -> None:
-    learner = dataclasses.replace(growing, foreground=0.0, background=0.0).learner(NUM_CLASSES, given={})
+    learner = dataclasses.replace(growing, foreground=0.0, background=0.0).learner(NUM_CLASSES, given=Inherited())
     one = batch(["labels", "regions"])
     one.maps_BYX["labels"][:, :, 8:] = 255
     before = one.maps_BYX["labels"].clone()
@@ -45,7 +46,7 @@ def test_growing_is_forgotten_with_the_step(growing: RegionGrowing) -> None:
 @pytest.mark.parametrize("over_scales", ["mean", "sum"])
 def test_every_size_of_the_input_is_learned_from(growing: RegionGrowing, over_scales: Literal["mean", "sum"]) -> None:
     method = dataclasses.replace(growing, scales=(1.0, 0.75, 0.5), over_scales=over_scales, foreground=1.0, background=1.0)  # nothing grows
-    learner, one = method.learner(NUM_CLASSES, given={}).eval(), batch(["labels", "regions"])
+    learner, one = method.learner(NUM_CLASSES, given=Inherited()).eval(), batch(["labels", "regions"])
     labels = one.maps_BYX["labels"]
     labels[:, :, 28:] = 255
     losses = []
@@ -62,7 +63,7 @@ def test_every_size_of_the_input_is_learned_from(growing: RegionGrowing, over_sc
 
 
 def test_no_gradient_flows_through_what_grows(growing: RegionGrowing) -> None:
-    learner = dataclasses.replace(growing, foreground=0.0, background=0.0).learner(NUM_CLASSES, given={})
+    learner = dataclasses.replace(growing, foreground=0.0, background=0.0).learner(NUM_CLASSES, given=Inherited())
     one = batch(["labels", "regions"], fill={"labels": 255})
     learner(one, 0.0)["seeds"].backward()
     assert all(gradient.isfinite().all() for gradient in gradients(learner))
@@ -90,7 +91,7 @@ def test_labels_reach_whole_superpixels_while_it_learns(growing: RegionGrowing, 
         training=dataclasses.replace(growing.training, epochs=30.0, batch_size=2),
         descent=dataclasses.replace(growing.descent, learning_rate=0.05, new_layer_factor=1.0),
     )
-    left = trained(method, partial(method.learner, NUM_CLASSES, given={}), pictures, tmp_path)
+    left = trained(method, partial(method.learner, NUM_CLASSES, given=Inherited()), pictures, tmp_path)
     seeded, labelled = left.log["seeded"], left.log["labelled"]
     assert np.mean(labelled[-10:]) > 0.8 > 0.5 > np.mean(labelled[:3]) > 0 and max(seeded) < 0.3, (labelled, seeded)
 
@@ -112,7 +113,7 @@ def test_the_whole_written_down_superpixel_by_superpixel(
     seeds[regions < 0] = 255
     contained = np.array([[True, True, False, False], [True, False, True, True]])
     torch.manual_seed(0)
-    learner = method.learner(NUM_CLASSES, given={}).eval()
+    learner = method.learner(NUM_CLASSES, given=Inherited()).eval()
     assert isinstance(learner.network, DeepLab)
     made_sure(learner.network, pixels)
     answers = [deeplab(learner.network, pixels, size=size, rates=(2, 3)) for size in ((20, 28), (50, 70))]
@@ -150,7 +151,7 @@ def test_what_learns_how_fast(growing: RegionGrowing) -> None:
     descent = Descent(
         learning_rate=0.03, new_layer_factor=7, momentum=0.6, weight_decay=0.02, warmup=0.3, power=1.4, decay_starts="at_once"
     )
-    learner = dataclasses.replace(growing, descent=descent).learner(NUM_CLASSES, given={})
+    learner = dataclasses.replace(growing, descent=descent).learner(NUM_CLASSES, given=Inherited())
     assert isinstance(learner.network, DeepLab)
     [scheduled] = learner.optimizers()
     old, new = scheduled.optimizer.param_groups

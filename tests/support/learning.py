@@ -16,6 +16,7 @@ from seedbed.learning.checkpoints import Checkpoints
 from seedbed.learning.learner import Learner, Trained
 from seedbed.learning.loop import fit
 from seedbed.learning.samples import Described
+from seedbed.networks.contracts import Inherited
 from seedbed.networks.weights import read_state
 from seedbed.run.machine import Machine
 from seedbed.store.artifact import Artifact
@@ -28,9 +29,7 @@ NUM_CLASSES = 3
 CPU = Machine("cpu")
 MAP_VALUES = {"labels": NUM_CLASSES + 1, "regions": 5, "confidence": 256}  # how many values the map of a name has
 NUM_CHANNELS = 4  # of features
-CHANNELS = {
-    "features": {"mean": torch.tensor([0.4, -0.2, 0.1, 0.5]), "deviation": torch.tensor([1.0, 0.8, 1.3, 0.9])}
-}  # as a training is given
+CHANNELS = Inherited({"features": {"mean": torch.tensor([0.4, -0.2, 0.1, 0.5]), "deviation": torch.tensor([1.0, 0.8, 1.3, 0.9])}})
 PADDING = {"labels": 255, "regions": -1, "confidence": 0}  # where there is no image
 
 
