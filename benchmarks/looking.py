@@ -84,6 +84,7 @@ def judge(image_ids: Sequence[str]) -> Iterator[Columns]:
                 contained=None,
                 class_maps=None,
                 regions=None,
+                objects=None,
                 instances=None,
                 true_instances=None,
             )

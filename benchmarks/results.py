@@ -50,7 +50,7 @@ SHOWN: tuple[tuple[str, str, str], ...] = (  # what, in words, and the figure's 
 CLASS_MAPS, MASKS, GROWING = "class maps at the declared threshold", "masks of the CRF", "seeds that grow in superpixels"
 MASKS_AS_LABELS = {
     "segmenter.method": "pseudo_masks",
-    "segmenter.maps": {"labels": "refinement", "regions": "none", "confidence": "none"},
+    "segmenter.maps": {"labels": "refinement", "regions": "none", "confidence": "none", "objects": "none"},
 }
 LADDER: dict[str, dict[str, Any]] = {  # what a segmenter can learn from, and the parameters that say so
     CLASS_MAPS: {"refinement.method": "none", **MASKS_AS_LABELS},
@@ -58,7 +58,7 @@ LADDER: dict[str, dict[str, Any]] = {  # what a segmenter can learn from, and th
     GROWING: {
         "refinement.method": "crf",
         "segmenter.method": "region_growing",
-        "segmenter.maps": {"labels": "seeds", "regions": "superpixels", "confidence": "none"},
+        "segmenter.maps": {"labels": "seeds", "regions": "superpixels", "confidence": "none", "objects": "none"},
     },
 }
 RUNGS: tuple[tuple[str, str, str], ...] = (  # what, in words, the figure's address, and the rung that has it; of all where empty

@@ -21,7 +21,7 @@ from seedbed import refinement
 from seedbed.algorithms.cell_pairs import list_offsets, split_pairs
 from seedbed.images import Images
 from seedbed.params import Params
-from seedbed.reads import AllEvidence, Edges, Patches, Pictures, Regions
+from seedbed.reads import AllEvidence, Edges, Maps, Patches, Pictures, Regions
 from seedbed.refinement.irn import Irn
 from seedbed.refinement.psa import Psa
 from seedbed.scoring import metrics
@@ -67,7 +67,7 @@ def measure(methods: dict[str, Psa | Irn], images: Sequence[str]) -> dict[str, d
     settings, data = params.settings(refinement.Settings), open_artifact("dataset")
     pictures, edges = Images(params.raw_root(), data), open_artifact(settings.edges)
     regions = Regions(open_artifact(settings.superpixels) if "superpixels" not in method.unread else None)
-    known = AllEvidence(Pictures(pictures), open_artifact(settings.class_maps), regions, Patches(None), Edges(edges))
+    known = AllEvidence(data, Pictures(pictures), Maps(open_artifact(settings.class_maps)), regions, Patches(None), Edges(edges))
     truth = Truth.of_images(pictures)
     empty = np.zeros((1 + data.num_classes, 2 + data.num_classes), np.int64)
     totals: dict[str, dict[str, npt.NDArray[np.int64]]] = {kind: dict.fromkeys(methods, empty) for kind in ("learned", "of the truth")}

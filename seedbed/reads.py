@@ -12,6 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from seedbed.detected import DetectedMaps
 from seedbed.images import Images
 from seedbed.store import schemas
 from seedbed.store.artifact import Artifact
@@ -158,6 +159,17 @@ class Pictures(MaybeRead[Images]):
         return np.zeros((0, 0, 3), np.uint8) if self.source is None else self.source[image_id]
 
 
+class Detected(MaybeRead[DetectedMaps]):
+    """What a detector has said of images."""
+
+    def of(self, image_id: str, size: Size) -> npt.NDArray[np.float32]:
+        """A map of an image, in [0, 1]; all 0 if there are none.
+
+        size: of the image.
+        """
+        return np.zeros(size, np.float32) if self.source is None else self.source[image_id]
+
+
 class Edges(MaybeRead[Artifact]):
     """What links the cells of images."""
 
@@ -171,12 +183,21 @@ class Edges(MaybeRead[Artifact]):
         return CellEdges(boundaries, displacement, distances, int(self.source.array("cell_size")))
 
 
+class Maps(MaybeRead[Artifact]):
+    """Class maps of images."""
+
+    def __getitem__(self, image_id: str) -> ClassMaps:
+        """Class maps of an image; of no class if there are none."""
+        return ClassMaps.empty() if self.source is None else read_class_maps(self.source, image_id)
+
+
 @dataclass(frozen=True)
 class AllEvidence:
     """What is known of images whose pixels are to be labelled."""
 
+    data: Artifact  # the data set
     images: Pictures
-    class_maps: Artifact
+    class_maps: Maps
     regions: Regions
     patches: Patches
     edges: Edges
@@ -188,9 +209,8 @@ class AllEvidence:
 
     def __getitem__(self, image_id: str) -> Evidence:
         """What is known of an image."""
-        size = self.class_maps.size(image_id)
-        maps, regions = read_class_maps(self.class_maps, image_id), self.regions.of(image_id, size)
-        return Evidence(self.images[image_id], maps, regions, self.patches[image_id], self.edges[image_id])
+        regions = self.regions.of(image_id, self.data.size(image_id))
+        return Evidence(self.images[image_id], self.class_maps[image_id], regions, self.patches[image_id], self.edges[image_id])
 
 
 def read_class_maps(artifact: Artifact, image_id: str) -> ClassMaps:

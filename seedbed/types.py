@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 BACKGROUND_NAME = "background"
 BACKGROUND = 0  # classes are 1..K
+OBJECT = 1  # where something is, whatever it is
 IGNORE = 255  # a pixel without a label
 PARTS = 255  # a probability of 1, where probabilities are stored in bytes
 
@@ -115,6 +116,11 @@ class ClassMaps:
     classes: tuple[int, ...]  # in the data set's numbering, ascending, never 0
     maps: npt.NDArray[np.float32]  # (class, y, x), one map per entry of classes
 
+    @classmethod
+    def empty(cls) -> ClassMaps:
+        """Maps of no class, for a method that does not look at them."""
+        return cls((), np.zeros((0, 1, 1), np.float32))
+
     @property
     def names(self) -> npt.NDArray[np.uint8]:
         """Background and the classes."""
@@ -173,6 +179,24 @@ class Instances:
     def empty(cls, size: Size) -> Instances:
         """No thing, for an image that contains no class."""
         return cls(np.zeros(size, np.uint8), (), ())
+
+
+@dataclass(frozen=True)
+class Saliency:
+    """Where in an image something is, whatever it is."""
+
+    scores: npt.NDArray[np.float32]  # (y, x), in [0, 1]: how surely something is there
+    objects: npt.NDArray[np.uint8]  # (y, x): 1 where something is, 0 where nothing is, 255 where that is unknown
+
+    @classmethod
+    def empty(cls, size: Size) -> Saliency:
+        """Nothing known of any pixel."""
+        return cls(np.zeros(size, np.float32), np.full(size, IGNORE, np.uint8))
+
+    @property
+    def parts(self) -> npt.NDArray[np.uint8]:
+        """The scores as bytes, in which 255 is 1."""
+        return np.rint(PARTS * self.scores).astype(np.uint8)
 
 
 @dataclass(frozen=True)

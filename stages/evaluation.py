@@ -53,13 +53,15 @@ def judge(
     for group in place.group(images):
         predicted = label_predictions(method, pictures, judged.predictions, place, group)
         for image in group:
-            labels, class_maps, regions, instances, true = {}, None, None, None, None
+            labels, class_maps, regions, objects, instances, true = {}, None, None, None, None, None
             if image in chosen:
                 if judged.class_maps is not None:
                     class_maps = read_class_maps(judged.class_maps, image).resize(judged.class_maps.size(image))
                     labels[CLASS_MAPS] = method.from_class_maps(class_maps)
                 if judged.superpixels is not None:
                     regions = read_entry(judged.superpixels, "regions", image)
+                if judged.saliency is not None and image in judged.saliency:
+                    objects = read_entry(judged.saliency, "objects", image)
                 labels |= {name: read_entry(artifact, "labels", image) for name, artifact in judged.labels.items()}
                 if judged.instances is not None and image in judged.instances:
                     instances, true = read_instances(judged.instances, image), true_instances[image]
@@ -71,6 +73,7 @@ def judge(
                 contained=contained.get(image),
                 class_maps=class_maps,
                 regions=regions,
+                objects=objects,
                 instances=instances,
                 true_instances=true,
             )
@@ -87,6 +90,7 @@ def main(run: Run) -> None:
         run.open_slots(settings.labels),
         run.open_slot(settings.superpixels),
         run.open_slot(settings.instances),
+        run.open_slot(settings.saliency),
         run.open_slot(settings.predictions),
     )
     pictures = run.images_watching_raw_data(data)

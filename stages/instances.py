@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from seedbed import instances
-from seedbed.reads import AllEvidence, Edges, Patches, Pictures, Regions, list_columns
+from seedbed.reads import AllEvidence, Edges, Maps, Patches, Pictures, Regions, list_columns
 from seedbed.run.machine import Place
 from seedbed.run.slots import check_displacement, check_slots
 from seedbed.run.stage import Run, run_stage
@@ -29,7 +29,7 @@ def main(run: Run) -> None:
         return
     if edges is not None:
         check_displacement(run.stage, method, edges.name, found_by=edges.made_by.method)
-    known = AllEvidence(Pictures(None), maps, regions, Patches(None), Edges(edges))
+    known = AllEvidence(data, Pictures(None), Maps(maps), regions, Patches(None), Edges(edges))
     run.per_image(method, part, method, known, run.place(method), image_ids=data.labelled, extents=method.extents)
 
 

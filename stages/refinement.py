@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from seedbed import refinement
 from seedbed.algorithms.cell_pairs import find_radius
-from seedbed.reads import AllEvidence, Edges, Patches, Pictures, Regions
+from seedbed.reads import AllEvidence, Edges, Maps, Patches, Pictures, Regions
 from seedbed.run.machine import Place
 from seedbed.run.slots import check_edges, check_slots
 from seedbed.run.stage import Run, run_stage
@@ -29,7 +29,7 @@ def main(run: Run) -> None:
     if edges is not None:
         compared = find_radius(edges.lengths["pair"])
         check_edges(run.stage, method, edges.name, found_by=edges.made_by.method, compared=compared)
-    known = AllEvidence(Pictures(run.images(data)), maps, regions, patches, Edges(edges))
+    known = AllEvidence(data, Pictures(run.images(data)), Maps(maps), regions, patches, Edges(edges))
     run.per_image(method, refine, method, known, run.place(method), image_ids=data.labelled)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from seedbed import seeds
-from seedbed.reads import AllEvidence, Edges, Patches, Pictures, Regions
+from seedbed.reads import AllEvidence, Edges, Maps, Patches, Pictures, Regions
 from seedbed.run.machine import Place
 from seedbed.run.slots import check_slots
 from seedbed.run.stage import Run, run_stage
@@ -23,7 +23,8 @@ def main(run: Run) -> None:
     check_slots(run.stage, settings, method)
     data, maps = run.open("dataset"), run.open(settings.class_maps)
     regions, patches = Regions(run.open_slot(settings.superpixels)), Patches(run.open_slot(settings.features))
-    known = AllEvidence(Pictures(run.images(data) if method.sees_images else None), maps, regions, patches, Edges(None))
+    pictures = Pictures(run.images(data) if method.sees_images else None)
+    known = AllEvidence(data, pictures, Maps(maps), regions, patches, Edges(None))
     run.per_image(method, label, method, known, run.place(method), image_ids=data.labelled)
 
 

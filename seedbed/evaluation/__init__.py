@@ -14,7 +14,7 @@ from seedbed import methods
 from seedbed.methods import parameters
 from seedbed.run.slots import Slot, list_holders
 from seedbed.scoring.boundaries import Boundaries
-from seedbed.scoring.judgement import CLASS_MAPS, INSTANCES, PREDICTIONS, REFINED, SUPERPIXELS
+from seedbed.scoring.judgement import CLASS_MAPS, INSTANCES, PREDICTIONS, REFINED, SALIENCY, SUPERPIXELS
 from seedbed.store.schemas import NONE
 from seedbed.types import ClassMaps, Image, LabelMap, Probabilities, Size
 
@@ -26,18 +26,20 @@ PREDICTED = (PREDICTIONS, REFINED)  # labels of a prediction
 class Settings:
     """What is judged. Whatever names an artifact may say none, and is then left out."""
 
-    split: str  # images whose class maps, labels, superpixels and things are judged; predictions are judged where they were made
+    split: str  # images whose class maps, labels, superpixels, things and saliency are judged; predictions are judged where they were made
     class_maps: Annotated[str, Slot(("cams",), optional=True)]  # artifact whose class maps are judged
     labels: Mapping[str, Labels]  # artifacts whose labels are judged, by what they are called in figures and charts
     superpixels: Annotated[str, Slot(("superpixels",), optional=True)]  # artifact whose regions are judged
     instances: Annotated[str, Slot(("instances",), optional=True)]  # artifact whose things are judged
+    saliency: Annotated[str, Slot(("saliency",), optional=True)]  # artifact whose objects are judged
     predictions: Annotated[str, Slot(("predictions",), optional=True)]  # artifact whose probabilities are judged
     pictures: Annotated[int, Field(ge=1, le=1000)]  # images that are drawn in each overview, and of each gallery of errors
 
     @property
     def slots(self) -> dict[str, str]:
         """Artifacts that are judged, by slot, but those of labels."""
-        return {CLASS_MAPS: self.class_maps, SUPERPIXELS: self.superpixels, INSTANCES: self.instances, PREDICTIONS: self.predictions}
+        slots = {CLASS_MAPS: self.class_maps, SUPERPIXELS: self.superpixels, INSTANCES: self.instances, SALIENCY: self.saliency}
+        return {**slots, PREDICTIONS: self.predictions}
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -48,7 +50,7 @@ class Settings:
     @property
     def needs_training_images(self) -> bool:
         """Whether anything but predictions is judged."""
-        return {self.class_maps, self.superpixels, self.instances, *self.labels.values()} != {NONE}
+        return {self.class_maps, self.superpixels, self.instances, self.saliency, *self.labels.values()} != {NONE}
 
     @property
     def charted(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from seedbed.report.gallery import JUDGED, Gallery, Source, say, spell
 from seedbed.report.graph import Stage
 from seedbed.report.markup import Markup, element
 from seedbed.report.tables import Table
-from seedbed.scoring.judgement import CLASSIFIER, INSTANCES, PREDICTIONS, REFINED, SUPERPIXELS
+from seedbed.scoring.judgement import CLASSIFIER, INSTANCES, PREDICTIONS, REFINED, SALIENCY, SUPERPIXELS
 from seedbed.store.artifact import Artifact
 from seedbed.types import LabelMap
 
@@ -51,7 +51,7 @@ class Run:
     @cached_property
     def kinds(self) -> dict[str, Mapping[str, Any]]:
         """Figures of kinds of labels."""
-        others = (CLASSIFIER, SUPERPIXELS, INSTANCES)
+        others = (CLASSIFIER, SUPERPIXELS, INSTANCES, SALIENCY)
         return {kind: content for kind, content in self.figures.items() if kind not in others and isinstance(content, Mapping)}
 
     @cached_property

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from seedbed.algorithms.principal_components import PrincipalComponents
 from seedbed.reads import read_class_maps, read_entry, read_instances, read_patches, read_probabilities
 from seedbed.store.artifact import Artifact
-from seedbed.types import PARTS, Image, Size
+from seedbed.types import IGNORE, OBJECT, PARTS, Image, Size
 
 DIRECTIONS = 3  # of features, one for each of red, green and blue
 OUTERMOST = 2.0  # percent of the values along a direction that lie beyond the darkest or the brightest
@@ -73,6 +73,8 @@ def read_layer(artifact: Artifact, layer: Layer, image_id: str, *, class_id: int
             return probabilities.labels if class_id is None else probabilities.parts[class_id]
         case "features":
             return colour_features(artifact, image_id, size)
+        case "objects":
+            return shade_objects(read_entry(artifact, layer.array, image_id))
         case "light":
             return _spread_cells(artifact, np.rint(PARTS * read_entry(artifact, layer.array, image_id).astype(np.float32)), size)
         case "ways":
@@ -87,6 +89,11 @@ def read_maps(artifact: Artifact, layer: Layer, image_id: str, classes: Sequence
         return read_layer(artifact, layer, image_id)
     maps = [read_layer(artifact, layer, image_id, class_id=one) for one in classes]
     return np.stack(maps) if maps else np.zeros((0, *artifact.size(image_id)), np.uint8)
+
+
+def shade_objects(objects: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Objects as shares of 255: all of it where something is, half where that is unknown."""
+    return np.asarray(np.select([objects == OBJECT, objects == IGNORE], [PARTS, PARTS // 2]), np.uint8)
 
 
 def _spread_cells(artifact: Artifact, content: npt.NDArray[Any], size: Size) -> npt.NDArray[np.uint8]:

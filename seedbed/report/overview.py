@@ -14,10 +14,11 @@ from seedbed.images import Images
 from seedbed.reads import read_class_maps, read_entry
 from seedbed.report import charts, drawing, export
 from seedbed.report.export import PLOTS
+from seedbed.report.layers import shade_objects
 from seedbed.report.palette import UNLABELLED as NO_LABEL
 from seedbed.report.palette import Colour, Palette, make_palette
 from seedbed.scoring import judgement, metrics
-from seedbed.scoring.judgement import CLASS_MAPS, CLASSIFIER, PREDICTIONS, SUPERPIXELS, UNLABELLED, Judged, Scores
+from seedbed.scoring.judgement import CLASS_MAPS, CLASSIFIER, PREDICTIONS, SALIENCY, SUPERPIXELS, UNLABELLED, Judged, Scores
 from seedbed.store.artifact import Artifact
 from seedbed.types import IGNORE, Image, LabelMap
 
@@ -101,6 +102,9 @@ def draw_training_images(pictures: Images, images: Sequence[str], *, judged: Jud
             painter.seen |= set(light.classes)
         if judged.superpixels is not None:
             columns[SUPERPIXELS] = drawing.draw_regions(pictures[image], read_entry(judged.superpixels, "regions", image))
+        if judged.saliency is not None and image in judged.saliency:
+            objects = shade_objects(read_entry(judged.saliency, "objects", image))
+            columns[SALIENCY] = drawing.draw_layer(objects, "objects", painter.palette, image=pictures[image])
         made = {_spell_out(name): read_entry(artifact, "labels", image) for name, artifact in judged.labels.items()}
         return columns | {name: painter.labels(one) for name, one in {**made, **truth(image)}.items()}
 

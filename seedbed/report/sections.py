@@ -14,7 +14,7 @@ from seedbed.report.gallery import say
 from seedbed.report.graph import Stage, draw_graph
 from seedbed.report.markup import Markup, element, join
 from seedbed.report.svg import Bar, Mark, draw_bars, draw_line, draw_matrix
-from seedbed.scoring.judgement import CLASS_MAPS, CLASSIFIER, DECLARED, INSTANCES, ORACLE, SUPERPIXELS, UNLABELLED
+from seedbed.scoring.judgement import CLASS_MAPS, CLASSIFIER, DECLARED, INSTANCES, ORACLE, SALIENCY, SUPERPIXELS, UNLABELLED
 
 FIGURES = {  # of kinds of labels, and what each is called in a table
     "miou": "mIoU",
@@ -31,6 +31,13 @@ REGION_FIGURES = {
     "undersegmentation_error": "undersegmentation error",
     "boundary_recall": "boundary recall",
     "boundary_precision": "boundary precision",
+}
+OBJECT_FIGURES = {
+    "iou": "IoU of objects",
+    "precision": "precision of objects",
+    "recall": "recall of objects",
+    "background_precision": "precision of background",
+    "unknown": "unknown, share of the pixels",
 }
 THING_FIGURES = {"ap": "AP", "ap50": "AP50", "ap75": "AP75"}
 NUMBERS: Mapping[str, Callable[[Stage], str]] = {  # of stages, and what each is called in a table
@@ -193,16 +200,17 @@ def _draw_training(run: Run, stage: str) -> Markup:
 
 
 def draw_superpixels(run: Run) -> Markup:
-    """Figures of what is judged though it is no labels: superpixels, the classifier, and things that are told apart."""
-    regions, classifier = run.figures.get(SUPERPIXELS), run.figures.get(CLASSIFIER)
-    panels = []
-    if isinstance(regions, Mapping):
-        rows = [
-            element("tr", {}, element("td", {}, what), element("td", {"class": "right strong"}, spell_number(number(regions, name))))
-            for name, what in REGION_FIGURES.items()
-            if number(regions, name) is not None
-        ]
-        panels.append(panel(SUPERPIXELS, f"{count(regions, 'images')} images", element("table", {}, *rows)))
+    """Figures of what is judged though it is no labels: superpixels, saliency, the classifier, and things that are told apart."""
+    classifier, panels = run.figures.get(CLASSIFIER), []
+    for kind, figures in ((SUPERPIXELS, REGION_FIGURES), (SALIENCY, OBJECT_FIGURES)):
+        content = run.figures.get(kind)
+        if isinstance(content, Mapping):
+            rows = [
+                element("tr", {}, element("td", {}, what), element("td", {"class": "right strong"}, spell_number(number(content, name))))
+                for name, what in figures.items()
+                if number(content, name) is not None
+            ]
+            panels.append(panel(kind, f"{count(content, 'images')} images", element("table", {}, *rows)))
     each = classifier.get("average_precision") if isinstance(classifier, Mapping) else None
     if isinstance(each, Mapping):
         bars = [Bar(str(name), number(each, name), run.colours.get(str(name), "")) for name in each]

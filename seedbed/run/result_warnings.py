@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from seedbed.reads import read_class_maps
+from seedbed.errors import list_problems
+from seedbed.reads import read_class_maps, read_entry
 from seedbed.store.artifact import Artifact
+from seedbed.types import OBJECT
 
 SAMPLED_IMAGES = 200  # at most
 EMPTY_BELOW = 0.1  # a class map whose values are all lower counts as empty
@@ -25,6 +27,14 @@ def warn_of_empty_class_maps(artifact: Artifact) -> None:
             file=sys.stderr,
             flush=True,
         )
+
+
+def warn_of_images_without_objects(artifact: Artifact) -> None:
+    """Name images in which nothing is salient: a segmenter learns that all of such an image is background."""
+    bare = [image_id for image_id in artifact.ids if not (read_entry(artifact, "objects", image_id) == OBJECT).any()]
+    if bare:
+        told = f"{len(bare)} of {len(artifact)} images show no object: {list_problems(bare)}"
+        print(f"saliency: warning: {told}", file=sys.stderr, flush=True)
 
 
 def warn_of_single_superpixels(artifact: Artifact) -> None:

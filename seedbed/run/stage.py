@@ -21,7 +21,7 @@ from typing import Any, NoReturn, TypeVar
 import cv2
 import numpy as np
 
-from seedbed.errors import USER_ERROR, MachineError, SeedbedError, join_names, of_system
+from seedbed.errors import USER_ERROR, MachineError, ParamsError, SeedbedError, join_names, of_system
 from seedbed.images import Images
 from seedbed.methods import Method, identity
 from seedbed.params import Params, rebuild
@@ -125,6 +125,14 @@ class Run:
         """Open the images for a stage that also reads other raw data: from now on no raw file may change."""
         self.inputs.watch(self.params.raw_root())
         return self.images(data)
+
+    def open_folder(self, folder: str) -> Path:
+        """Open a folder of other files that params.yaml names: from now on none of them may change."""
+        path = Path(folder)
+        if (found := raw.kind(path)) != raw.FOLDER:
+            raise ParamsError(f"params.yaml: {self.stage}.folder", found=f"{folder!r}, {found}", expected="a folder", do="correct it")
+        self.inputs.watch(path)
+        return path
 
     def read_raw(self, read: Callable[[Path], T]) -> T:
         """Call a reader of the raw data. From now on no raw file may change."""

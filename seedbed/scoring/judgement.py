@@ -26,8 +26,9 @@ from seedbed.types import IGNORE, ClassMaps, Instances, LabelMap, RegionMap, Siz
 CLASS_MAPS = "class_maps"  # the kind of labels whose threshold is swept
 PREDICTIONS = "predictions"
 REFINED = "predictions_crf"  # the kind of labels that is kept, since no other artifact has it
-CLASSIFIER, SUPERPIXELS, INSTANCES = "classifier", "superpixels", "instances"  # of which there are figures, though they are no labels
-TAKEN = (CLASSIFIER, CLASS_MAPS, SUPERPIXELS, INSTANCES, PREDICTIONS, REFINED, "image", "truth")  # names in figures and pictures
+# Of these there are figures, though they are no labels.
+CLASSIFIER, SUPERPIXELS, INSTANCES, SALIENCY = "classifier", "superpixels", "instances", "saliency"
+TAKEN = (CLASSIFIER, CLASS_MAPS, SUPERPIXELS, INSTANCES, SALIENCY, PREDICTIONS, REFINED, "image", "truth")  # names in figures and pictures
 UNLABELLED = "unlabelled"  # the last column of a confusion matrix
 DECLARED, ORACLE = "declared", "oracle"  # marks of thresholds
 
@@ -58,12 +59,13 @@ class Judged:
     labels: Mapping[str, Artifact]  # by what they are called in the figures
     superpixels: Artifact | None
     instances: Artifact | None
+    saliency: Artifact | None
     predictions: Artifact | None
 
     def key(self, image: str) -> str:
         """Identity of all that there is of an image."""
-        slots = {CLASS_MAPS: self.class_maps, SUPERPIXELS: self.superpixels, INSTANCES: self.instances, PREDICTIONS: self.predictions}
-        slots |= self.labels
+        slots = {CLASS_MAPS: self.class_maps, SUPERPIXELS: self.superpixels, INSTANCES: self.instances, SALIENCY: self.saliency}
+        slots |= {PREDICTIONS: self.predictions, **self.labels}
         return json.dumps({name: artifact.key(image) for name, artifact in slots.items() if artifact is not None})
 
     @property
@@ -97,6 +99,7 @@ class Judge:
         contained: Sequence[int] | None,
         class_maps: ClassMaps | None,
         regions: RegionMap | None,
+        objects: LabelMap | None,
         instances: Instances | None,
         true_instances: TrueThings | None,
     ) -> dict[str, Any]:
@@ -105,6 +108,7 @@ class Judge:
         kinds: labels by the name under which they are reported.
         contained: classes of the image; None where nobody knows them.
         class_maps: of the image's size.
+        objects: 1 where something is, 0 where nothing is, 255 where that is unknown.
         true_instances: None where they are not known, which is no matter of masks.
         """
         there = [(index, kinds[name]) for index, name in enumerate(self.names) if name in kinds]
@@ -114,6 +118,7 @@ class Judge:
         boundary_overlap = np.zeros((len(self.names), classes, FIXED["intersection_union"]), np.int64)
         sweep = np.zeros((len(self.thresholds), classes, FIXED["intersection_union"]), np.int64)
         region_overlap, region_boundary = np.zeros(FIXED["overlap"], np.int64), np.zeros(FIXED["boundary"], np.int64)
+        object_overlap = np.zeros((FIXED["true_object"], FIXED["object"]), np.int64)
         violations, coverage = np.zeros(len(self.names), np.int64), np.zeros(len(self.names))
         smallest, disagreement = np.zeros(len(self.names), np.int64), np.zeros((len(self.names), len(self.names)))
         by_size = np.zeros((len(self.names), len(self.size_bounds) + 1, FIXED["thing"]))
@@ -135,6 +140,8 @@ class Judge:
                 sweep = metrics.threshold_sweep(class_maps, truth, self.thresholds, num_classes=self.num_classes)
             if regions is not None:
                 region_overlap, region_boundary = metrics.region_overlap(regions, truth), self.boundaries.found(regions, filled)
+            if objects is not None:
+                object_overlap = metrics.object_overlap(objects, truth)
         return {
             "judged": [name in kinds for name in self.names],
             "with_truth": truth is not None,
@@ -152,6 +159,8 @@ class Judge:
             "region_count": 0 if regions is None else int(regions.max()) + 1,
             "region_overlap": region_overlap,
             "region_boundary": region_boundary,
+            "saliency_judged": objects is not None,
+            "objects": object_overlap,
             "instances_judged": instances is not None,
             "instances_with_truth": instances is not None and true_instances is not None,
             **find(told_apart, true_instances, num_classes=self.num_classes).columns(most=self.most_instances),
@@ -204,7 +213,7 @@ class Scores:
             report[kind] |= self._of_violations(index)
             if kind == CLASS_MAPS and kind in self.confusions:
                 report[kind] |= {ORACLE: self.oracle}
-        return report | self._of_regions() | self._of_instances()
+        return report | self._of_regions() | self._of_saliency() | self._of_instances()
 
     @cached_property
     def swept(self) -> list[float]:
@@ -298,6 +307,16 @@ class Scores:
         if report["images_with_truth"]:
             report |= metrics.region_figures(overlaps, boundaries)
         return {SUPERPIXELS: report}
+
+    def _of_saliency(self) -> dict[str, Any]:
+        there = self.judged.array("saliency_judged")
+        if not there.any():
+            return {}
+        with_truth = there & self.judged.array("with_truth")
+        report: dict[str, Any] = {"images": int(there.sum()), "images_with_truth": int(with_truth.sum())}
+        if with_truth.any():
+            report |= metrics.object_figures(self.judged.array("objects")[with_truth].sum(axis=0))
+        return {SALIENCY: report}
 
     def _of_instances(self) -> dict[str, Any]:
         there = self.judged.array("instances_judged")

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seedbed.types import BACKGROUND, IGNORE, ClassMaps, LabelMap, RegionMap
+from seedbed.store.schemas import FIXED
+from seedbed.types import BACKGROUND, IGNORE, OBJECT, ClassMaps, LabelMap, RegionMap
 
 Counts = npt.NDArray[np.int64]
 Shares = npt.NDArray[np.float64]
@@ -119,6 +120,35 @@ def label_violations(labels: LabelMap, contained: Sequence[int]) -> int:
     counts = np.bincount(labels.ravel(), minlength=1 + IGNORE)
     counts[[BACKGROUND, *contained, IGNORE]] = 0
     return int(counts.sum())
+
+
+def object_overlap(objects: LabelMap, truth: LabelMap) -> Counts:
+    """Pixels of background and of things, whatever these are (true_object, object), by whether they are said to be of something.
+
+    Pixels whose truth is 255 are left out.
+    objects: 1 where something is, 0 where nothing is, 255 where that is unknown.
+    """
+    known = truth != IGNORE
+    said = np.where(objects[known] == IGNORE, OBJECT + 1, objects[known])
+    shape = (FIXED["true_object"], FIXED["object"])
+    places = np.ravel_multi_index(((truth[known] != BACKGROUND).astype(np.int64), said), shape)
+    return np.bincount(places, minlength=shape[0] * shape[1]).reshape(shape)
+
+
+def object_figures(counts: Counts) -> Mapping[str, float | None]:
+    """Figures of saliency.
+
+    counts: what `object_overlap` counted, summed over images.
+    """
+    background, objects = counts
+    hit, union = objects[OBJECT], objects.sum() + background[OBJECT]
+    return {
+        "iou": figure(_share(hit, union)),
+        "precision": figure(_share(hit, counts[:, OBJECT].sum())),
+        "recall": figure(_share(hit, objects.sum())),
+        "background_precision": figure(_share(background[BACKGROUND], counts[:, BACKGROUND].sum())),
+        "unknown": figure(_share(counts[:, OBJECT + 1].sum(), counts.sum())),
+    }
 
 
 def region_overlap(regions: RegionMap, truth: LabelMap) -> Counts:

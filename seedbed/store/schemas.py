@@ -48,6 +48,8 @@ DIMENSIONS = {
     "iou_threshold": "IoU with a true thing from which on a thing is right: 0.5, 0.55, ... 0.95",
     "intersection_union": "pixels in the intersection of labels and truth, pixels in their union",
     "overlap": "pixels that agree with the main class of their region, pixels that leak out of it, pixels in all",
+    "true_object": "where nothing is, where something is",
+    "object": "where nothing is said to be, where something is, where that is unknown",
     "boundary": "true boundary pixels that a region boundary meets, all of them; region boundary pixels that meet a true one, all of them",
 }
 SHOWN = {  # how arrays of pixels are looked at
@@ -56,6 +58,7 @@ SHOWN = {  # how arrays of pixels are looked at
     "confidence": "a share of 255 for every pixel, as light",
     "scores": "a map in [0, 1] for each class that is present, as light",
     "probabilities": "a share of 255 for every class, background first: the likeliest class, or one of them as light",
+    "objects": "where something is, as light; where that is unknown, as half of it",
     "things": "things that are told apart, each in a colour of its own",
     "features": "vectors, by the colours that their three main directions give",
     "light": "a map in [0, 1], as light",
@@ -67,6 +70,8 @@ FIXED = {
     "iou_threshold": 10,
     "intersection_union": 2,
     "overlap": 3,
+    "true_object": 2,
+    "object": 3,
     "boundary": 4,
 }  # lengths that follow from the meaning
 
@@ -253,6 +258,24 @@ SCHEMAS: dict[str, Schema] = {
             "scores": Array(("image", "instance"), "float32", 0.0, "how sure the thing is, the surest first"),
         },
     ),
+    "saliency": Schema(
+        1,
+        "Where in each image something is, whatever it is.",
+        {
+            **PER_IMAGE,
+            "saliency": Array(
+                ("image", "y", "x"), "uint8", 0, "how surely something is at the pixel, uncorrected: 255 is 1", "size", "confidence"
+            ),
+            "objects": Array(
+                ("image", "y", "x"),
+                "uint8",
+                255,
+                "1 where something is, 0 where nothing is; 255 where that is unknown, or padding",
+                "size",
+                "objects",
+            ),
+        },
+    ),
     "segmenter": Schema(2, "Weights of the segmentation network.", LOG, weights=True),
     "predictions": Schema(
         3,
@@ -271,7 +294,7 @@ SCHEMAS: dict[str, Schema] = {
         },
     ),
     "evaluation": Schema(
-        7,
+        8,
         "What was counted on every image that is evaluated, and labels after the CRF. Without a truth, what needs one is 0.",
         {
             **PER_IMAGE,
@@ -309,6 +332,10 @@ SCHEMAS: dict[str, Schema] = {
                 ("image", "instance", "iou_threshold"), "bool", False, "whether it is matched to a true thing, or to a crowd"
             ),
             "instance_uncounted": Array(("image", "instance", "iou_threshold"), "bool", False, "whether it is neither right nor wrong"),
+            "saliency_judged": Array(("image",), "bool", False, "whether saliency of the image is judged"),
+            "objects": Array(
+                ("image", "true_object", "object"), "int64", 0, "pixels where something is, and others, by what is said of them"
+            ),
             "true_instances": Array(("image", "class"), "int64", 0, "true things of each class, crowds left out"),
             "refined": Array(
                 ("image", "y", "x"),

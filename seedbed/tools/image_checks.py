@@ -15,7 +15,7 @@ from seedbed.reads import cut
 from seedbed.run.shards import row_digest
 from seedbed.scoring.judgement import REFINED
 from seedbed.tools.examined import MOST_LISTED, Row, UnreadableError, find_non_finite, is_float
-from seedbed.types import BACKGROUND, IGNORE, PARTS, cells
+from seedbed.types import BACKGROUND, IGNORE, OBJECT, PARTS, cells
 
 SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -131,6 +131,11 @@ def _check_confidence(row: Row) -> Iterator[str]:
         yield f"confidence: {count} unlabelled pixels with a confidence above 0"
 
 
+def _check_objects(row: Row) -> Iterator[str]:
+    if (odd := np.setdiff1d(row["objects"], (BACKGROUND, OBJECT, IGNORE))).size:
+        yield f"objects: {_list_some(odd)}, which is neither {BACKGROUND}, {OBJECT} nor {IGNORE}"
+
+
 def _check_instances(row: Row) -> Iterator[str]:
     count, things = int(row["thing_count"]), row["things"]
     classes, scores = row["classes"], row["scores"]
@@ -217,6 +222,7 @@ OF_AN_IMAGE: Mapping[str, tuple[ImageCheck, ...]] = {
     "seeds": (_check_any_label, _check_labels),
     "refinement": (_check_any_label, _check_labels, _check_confidence),
     "instances": (_check_instances,),
+    "saliency": (_check_objects,),
     "predictions": (_check_probabilities,),
     "evaluation": (_check_counts, _check_refined),
 }

@@ -19,7 +19,7 @@ from seedbed.report.graph import Stage
 from seedbed.report.page import write_page
 from seedbed.report.tables import Table
 from seedbed.report.wording import format_amount, format_duration
-from seedbed.scoring.judgement import CLASS_MAPS, PREDICTIONS, SUPERPIXELS
+from seedbed.scoring.judgement import CLASS_MAPS, PREDICTIONS, SALIENCY, SUPERPIXELS
 from seedbed.scoring.truth import Truth
 from seedbed.store.artifact import Artifact
 from seedbed.store.records import FOLDER
@@ -102,7 +102,7 @@ def gather(run: Snapshot) -> Run:
     trained = [name for name, stage in stages.items() if f"{PLOTS}/{name}.csv" in _plots(stage)]
     labels = evaluation.get("labels")
     slots: dict[str, Any] = {CLASS_MAPS: evaluation.get(CLASS_MAPS), **(labels if isinstance(labels, Mapping) else {})}
-    slots |= {name: evaluation.get(name) for name in (SUPERPIXELS, PREDICTIONS)}
+    slots |= {name: evaluation.get(name) for name in (SUPERPIXELS, SALIENCY, PREDICTIONS)}
     return Run(
         name=f"the {run.name}" if run.name == WORKSPACE else run.name,
         root=str(_section(params, "dataset").get("root", "")),

@@ -17,7 +17,7 @@ from seedbed import evaluation, refinement, seeds, superpixels
 from seedbed.errors import ParamsError, join_names, nearest
 from seedbed.methods import Declaration, Method, identity, read_declaration
 from seedbed.params import Params, rebuild
-from seedbed.reads import AllEvidence, Edges, Patches, Pictures, Regions, read_class_maps
+from seedbed.reads import AllEvidence, Edges, Maps, Patches, Pictures, Regions, read_class_maps
 from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import NONE, find_kind
 from seedbed.types import ClassMaps, Evidence
@@ -36,8 +36,7 @@ def _evidence(settings: seeds.Settings | refinement.Settings, library: Library, 
     maps, regions, patches, links = (
         _open_slot(name, library) for name in (settings.class_maps, settings.superpixels, settings.features, edges)
     )
-    assert maps is not None, "no method does without class maps"
-    known = AllEvidence(Pictures(None), maps, Regions(regions), Patches(patches), Edges(links))
+    known = AllEvidence(library.data, Pictures(None), Maps(maps), Regions(regions), Patches(patches), Edges(links))
     return dataclasses.replace(known[image_id], image=library.photo(image_id))
 
 

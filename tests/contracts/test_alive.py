@@ -251,7 +251,15 @@ def evaluation(method: Any, folder: Path) -> Any:
     regions = np.arange(20, dtype=np.int32).reshape(4, 5).repeat(10, axis=0).repeat(12, axis=1)[:, :56]
     judge = Judge(("class_maps", *PREDICTED), 3, method.boundaries, method.sweep.thresholds, method.size_bounds, 0)
     return kinds, judge.columns(
-        true_labels(), kinds, size=(40, 56), contained=(1, 3), class_maps=class_maps(), regions=regions, instances=None, true_instances=None
+        true_labels(),
+        kinds,
+        size=(40, 56),
+        contained=(1, 3),
+        class_maps=class_maps(),
+        regions=regions,
+        objects=None,
+        instances=None,
+        true_instances=None,
     )
 
 

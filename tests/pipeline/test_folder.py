@@ -61,7 +61,7 @@ def test_a_pipeline_in_a_folder_is_planned_and_runs_there(tmp_path: Path) -> Non
     assert first.stdout.startswith("Nothing has run here yet. `dvc repro` runs 1 stages on 5 images.")
     assert second.repro() == ["dataset"]
     assert second.plan() == {"dataset": "nothing to do"}
-    assert "`dvc repro` runs 14 stages on" in seedbed(tmp_path, "plan").stdout, "those of the first pipeline"
+    assert "`dvc repro` runs 15 stages on" in seedbed(tmp_path, "plan").stdout, "those of the first pipeline"
     assert len(open_artifact("dataset", folder=second.root / "data").ids) == 5
     assert not (tmp_path / "data" / "dataset.zarr").exists(), "the first pipeline's data are its own"
 

@@ -12,7 +12,7 @@ from tests.pipeline.test_repro import STAGES, Checkout
 from tests.support.rounds import add_round
 
 SECOND = ["classifier_second", "cams_second", "refinement_second"]
-UNUSED = ("superpixels", "features", "pretraining", "seeds", "affinity", "edges", "instances", "segmenter", "predictions")
+UNUSED = ("superpixels", "features", "pretraining", "seeds", "affinity", "edges", "instances", "saliency", "segmenter", "predictions")
 
 
 @pytest.mark.slow

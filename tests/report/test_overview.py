@@ -76,6 +76,6 @@ def test_sheets_have_a_legend_of_the_classes_that_they_show(monkeypatch: pytest.
     partial = np.array([[0, 255, 0], [0, 0, 0]], np.uint8)
     report.draw_predictions(pictures, ["bad"], made=lambda *_: {"predictions": partial}, truth=lambda _: {})
     report.draw_predictions(pictures, ["bad"], made=lambda *_: {"predictions": TRUTH}, truth=lambda _: {})
-    report.draw_training_images(pictures, ["bad"], judged=Judged(None, {}, None, None, None), truth=lambda _: {"truth": TRUTH})
+    report.draw_training_images(pictures, ["bad"], judged=Judged(None, {}, None, None, None, None), truth=lambda _: {"truth": TRUTH})
     cat = {"background": (0, 0, 0), "cat": (230, 159, 0)}
     assert legends == [{"background": (0, 0, 0), "no label": (128, 128, 128)}, cat, cat]

@@ -42,7 +42,15 @@ def judge(
     **kinds: LabelMap,
 ) -> dict[str, Any]:
     return JUDGE.columns(
-        truth, kinds, size=TRUTH.shape, contained=contained, class_maps=class_maps, regions=regions, instances=None, true_instances=None
+        truth,
+        kinds,
+        size=TRUTH.shape,
+        contained=contained,
+        class_maps=class_maps,
+        regions=regions,
+        objects=None,
+        instances=None,
+        true_instances=None,
     )
 
 
@@ -138,12 +146,21 @@ def test_of_labels_those_after_the_crf_are_kept() -> None:
         contained=None,
         class_maps=None,
         regions=None,
+        objects=None,
         instances=None,
         true_instances=None,
     )
     assert kept["refined"].tolist() == (2 * TRUTH).tolist()
     others = judge.columns(
-        TRUTH, {"masks": TRUTH}, size=TRUTH.shape, contained=None, class_maps=None, regions=None, instances=None, true_instances=None
+        TRUTH,
+        {"masks": TRUTH},
+        size=TRUTH.shape,
+        contained=None,
+        class_maps=None,
+        regions=None,
+        objects=None,
+        instances=None,
+        true_instances=None,
     )
     assert others["refined"].tolist() == np.full((2, 3), 255).tolist()
 
@@ -292,6 +309,7 @@ def of_class_maps(truth: LabelMap | None, threshold: float) -> dict[str, Any]:
         contained=(1,),
         class_maps=MAPS,
         regions=None,
+        objects=None,
         instances=None,
         true_instances=None,
     )
@@ -307,7 +325,15 @@ def test_of_equally_good_thresholds_the_oracle_takes_the_lowest(verdict: Judged)
     none = np.zeros((2, 3), np.uint8)
     flat = ClassMaps(classes=(1,), maps=np.full((1, 2, 3), 0.2, np.float32))
     judged = JUDGE.columns(
-        none, {"class_maps": none}, size=TRUTH.shape, contained=(1,), class_maps=flat, regions=None, instances=None, true_instances=None
+        none,
+        {"class_maps": none},
+        size=TRUTH.shape,
+        contained=(1,),
+        class_maps=flat,
+        regions=None,
+        objects=None,
+        instances=None,
+        true_instances=None,
     )
     assert verdict(a=judged).oracle == {"threshold": 0.25, "miou": 1.0}
 
@@ -391,7 +417,15 @@ class LabelledData:
 
 def test_class_maps_without_a_truth_have_no_oracle(verdict: Judged) -> None:
     judged = JUDGE.columns(
-        None, {"class_maps": LABELS}, size=TRUTH.shape, contained=(1,), class_maps=None, regions=None, instances=None, true_instances=None
+        None,
+        {"class_maps": LABELS},
+        size=TRUTH.shape,
+        contained=(1,),
+        class_maps=None,
+        regions=None,
+        objects=None,
+        instances=None,
+        true_instances=None,
     )
     made = verdict(a=judged)
     assert "oracle" not in made.figures["class_maps"]
@@ -435,13 +469,13 @@ def test_predicted_images_are_those_of_the_predictions(tmp_path: Path) -> None:
     extents = {"class": 3, "map_y": 2, "map_x": 3}
     class_maps = published("cams", tmp_path, maps, extents=extents)
     predictions = published("predictions", tmp_path, [{"ids": "c", **columns, "probabilities": np.zeros((3, 2, 3))}], extents=extents)
-    assert judgement.Judged(class_maps, {}, None, None, predictions).predicted == ["c"]
-    assert judgement.Judged(class_maps, {}, None, None, None).predicted == []
+    assert judgement.Judged(class_maps, {}, None, None, None, predictions).predicted == ["c"]
+    assert judgement.Judged(class_maps, {}, None, None, None, None).predicted == []
 
 
 def test_what_is_judged_is_known_by_all_that_there_is_of_an_image() -> None:
     def artifact(name: str) -> Artifact:
         return cast(Artifact, SimpleNamespace(key=lambda image: f"{name} of {image}"))
 
-    judged = judgement.Judged(artifact("maps"), {"masks": artifact("masks")}, None, None, artifact("predictions"))
+    judged = judgement.Judged(artifact("maps"), {"masks": artifact("masks")}, None, None, None, artifact("predictions"))
     assert json.loads(judged.key("a")) == {"class_maps": "maps of a", "predictions": "predictions of a", "masks": "masks of a"}

@@ -109,7 +109,7 @@ def test_an_unknown_backbone(own: Project) -> None:
         ({"labels": "cams"}, r"params.yaml: segmenter.maps.labels: found 'cams'; expected an artifact with `labels`: seeds, refinement"),
         ({"labels": "seeds", "regions": "superpixels"}, r"params.yaml: segmenter.maps.regions: found 'superpixels'; expected 'none'"),
         (
-            {"labels": "refinement", "confidence": "refinement"},
+            {"labels": "refinement", "confidence": "refinement", "objects": "none"},
             r"segmenter.maps.confidence: found 'refinement'; expected 'none', because",
         ),
         (
@@ -128,12 +128,14 @@ def test_maps_from_an_artifact_that_has_none(own: Project, maps: dict[str, str],
 
 def test_confidence_that_is_wanted_and_not_there(own: Project) -> None:
     block = own.params()["segmenter"]["pseudo_masks"] | {"least_confidence": 0.5}
-    change_params(own, "segmenter", method="pseudo_masks", pseudo_masks=block, maps={"labels": "refinement", "confidence": "none"})
+    change_params(
+        own, "segmenter", method="pseudo_masks", pseudo_masks=block, maps={"labels": "refinement", "confidence": "none", "objects": "none"}
+    )
     for stage in ("classifier", "cams", "refinement"):
         own.run(stage)
     with pytest.raises(ParamsError, match=r"maps.confidence: found 'none'; expected an artifact with `confidence`: refinement;"):
         own.run("segmenter")
-    change_params(own, "segmenter", maps={"labels": "refinement", "confidence": "refinement"})
+    change_params(own, "segmenter", maps={"labels": "refinement", "confidence": "refinement", "objects": "none"})
     own.run("segmenter")
     assert set(open_artifact("segmenter", folder=own.data).made_by.inputs) == {"dataset", "refinement"}
 

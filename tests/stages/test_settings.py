@@ -61,7 +61,7 @@ OTHER_VALUES: dict[str, list[Any]] = {
     "seeds.features": ["features"],
     "seeds.superpixels": ["none"],
     "segmenter.features": ["features"],
-    "segmenter.maps": [{"maps": {"labels": "refinement", "regions": "superpixels", "confidence": "none"}}],
+    "segmenter.maps": [{"maps": {"labels": "refinement", "regions": "superpixels", "confidence": "none", "objects": "none"}}],
     "segmenter.split": ["val"],
     "segmenter.start": ["classifier"],
     "segmenter.views": [{"views": {"other": "features"}}],

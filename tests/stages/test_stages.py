@@ -30,6 +30,7 @@ from seedbed.reads import (
     AllEvidence,
     Edges,
     Labels,
+    Maps,
     Patches,
     Pictures,
     Regions,
@@ -345,7 +346,7 @@ def test_on_a_gpu_images_go_through_a_crf_together(finished: Project, monkeypatc
     asked = answer_on_cpu(monkeypatch)
     maps, predictions, data = (opened(finished, name) for name in ("cams", "predictions", "dataset"))
     pictures, params = Images(finished.raw, data), Params(finished.params())
-    known = AllEvidence(Pictures(pictures), maps, Regions(None), Patches(None), Edges(None))
+    known = AllEvidence(data, Pictures(pictures), Maps(maps), Regions(None), Patches(None), Edges(None))
     crf_of_masks, judge = params.method(refinement.Method), params.method(family.Method)
     for place in (Place("cpu"), Place("cuda")):
         masks = [row["labels"] for row in refine(crf_of_masks, known, place, IDS[:3])]
@@ -421,7 +422,7 @@ def test_a_stage_that_is_run_again_computes_nothing_and_leaves_the_same(
         nothing = rf"{stage}: 0 images in .* s \(0 computed, 0 reused, 0 removed\)"
         assert (
             line == learned
-            or (stage in ("edges", "instances") and re.fullmatch(nothing, line))
+            or (stage in ("edges", "instances", "saliency") and re.fullmatch(nothing, line))
             or re.fullmatch(rf"{stage}: {images} images in .* s \(0 computed, {images} reused, 0 removed\)", line)
         )
     assert tree(again.data) == tree(finished.data)

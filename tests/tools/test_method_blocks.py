@@ -112,7 +112,7 @@ def test_weights_and_what_else_a_block_needs_are_said(checkout: Path) -> None:
     said = recipe("features.vit").output
     assert "next: weights are downloaded when they are first used: vit_base_patch8_224.dino; docs/weights.md says" in said
     said = recipe("segmenter.pseudo_masks").output
-    assert "\nnext: let segmenter.maps be {labels: refinement, regions: none, confidence: none}" in said
+    assert "\nnext: let segmenter.maps be {labels: refinement, regions: none, confidence: none, objects: none}" in said
     assert "\nseeds.threshold: Seeds by two thresholds" in recipe().output
 
 

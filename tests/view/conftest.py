@@ -149,6 +149,7 @@ def write_evaluation(folder: Path, rows: list[dict[str, Any]], masks: list[Label
             contained=contained,
             class_maps=make_maps(number),
             regions=make_regions(),
+            objects=None,
             instances=None,
             true_instances=None,
         )

@@ -205,6 +205,8 @@ class View {
       if (layer.shown === ERRORS) {
         rows.push(make("span"), make("strong", {}, `errors of ${layer.of}`), make("span"));
         for (const [meaning, colour] of this.run.errors) rows.push(chip(colour), make("span", {}, meaning), make("span"));
+      } else if (layer.shown === "objects") {
+        rows.push(make("span"), make("strong", {}, layer.name), make("span", { class: "faint" }, "nothing, unknown, something"), ramp());
       } else if (["scores", "confidence", "light"].includes(layer.shown) && layer.classId === null) {
         rows.push(make("span"), make("strong", {}, layer.name), make("span", { class: "faint" }, "0 to 1"), ramp());
       } else if (layer.classId !== null && layer.classId !== undefined) {
@@ -240,6 +242,7 @@ class View {
       if (layer.array.channels > 1 || layer.shown === ERRORS) continue;
       if (layer.shown === "regions") lines.push(...(await this.describeRegion(side, layer.artifact, value)));
       else if (layer.shown === "things") lines.push(`${layer.name}: ${this.describeThing(layer, value)}`);
+      else if (layer.shown === "objects") lines.push(`${layer.name}: ${value === 255 ? "something" : value === 0 ? "nothing" : "unknown"}`);
       else if (["labels", "probabilities"].includes(layer.shown) && layer.classId === null) lines.push(`${layer.name}: ${value === IGNORE ? "no label" : this.run.classes[value]}`);
       else lines.push(`${layer.name}: ${(value / 255).toFixed(3)}`);
     }
