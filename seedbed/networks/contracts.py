@@ -5,14 +5,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from seedbed.networks.backbones import Backbone  # which imports this module
 
 State = Mapping[str, Tensor]  # of a network: its state_dict
 
 
 class ClassifierNetwork(nn.Module, ABC):
     """Scores of each class over the image, and one logit per class for the image."""
+
+    backbone: Backbone  # its `mean` is what it subtracts from images
 
     @abstractmethod
     def forward(self, images_BCYX: Tensor) -> tuple[Tensor, Tensor]:

@@ -172,6 +172,20 @@ def check_learned(stage: str, method: Any, features: str, learner: str, learned:
         raise ParamsError(f"params.yaml: {stage}.features", found=repr(features), expected=expected, do="correct one of the two")
 
 
+def check_judge(stage: str, classifier: str, learned: Any) -> None:
+    """Refuse a classifier that cannot look at images.
+
+    classifier: the artifact that a slot names; learned: its method.
+    """
+    if learned.needs_features:
+        raise ParamsError(
+            f"params.yaml: {stage}.classifier",
+            found=f"{classifier!r}, by {learned.name}, which sees features",
+            expected="a classifier that sees images",
+            do=f"select another method of {classifier}, or of {stage}",
+        )
+
+
 def check_affinity(stage: str, method: Method, learner: str, learned: Method) -> None:
     """Refuse to run a network that another method has trained.
 

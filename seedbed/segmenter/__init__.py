@@ -26,6 +26,7 @@ class Settings:
     split: str  # images to learn from
     maps: Mapping[str, str]  # per-pixel inputs of the loss, by array: the artifact that each is read from, none where it is unused
     start: Annotated[str, Slot((CLASSIFIER,), f"initial_weights.source is {CLASSIFIER}")]  # whose trunk it starts from
+    classifier: Annotated[str, Slot((CLASSIFIER,), "the selected method learns from what a classifier sees")]  # which stays as it is
     features: Annotated[str, Slot(("features",), LEARNS_FROM_FEATURES)]  # instead of images
     views: Annotated[Mapping[str, str], Slot(("features",), LEARNS_FROM_FEATURES)]  # more features of the images, by any name
 
@@ -52,8 +53,19 @@ class NetworkMethod(AugmentedMethod, Method[Any]):
         return self.backbone
 
     @property
+    def reads_classifier(self) -> bool:
+        """Whether a classifier, which stays as it is, judges what the network says."""
+        return False
+
+    @property
+    def views_of_classifier(self) -> int:
+        """Views that the classifier sees for each image."""
+        return 0
+
+    @property
     def unread(self) -> tuple[str, ...]:
-        return ("features", "views") if self.backbone.initial_weights.source == CLASSIFIER else ("start", "features", "views")
+        used = {"start": self.backbone.initial_weights.source == CLASSIFIER, "classifier": self.reads_classifier}
+        return (*(slot for slot, read in used.items() if not read), "features", "views")
 
     def check(self) -> None:
         self.backbone.check("segmenter")
@@ -63,7 +75,8 @@ class NetworkMethod(AugmentedMethod, Method[Any]):
             network = self.network(extents["class"] - 1)
         crop, images = self.augmentation.crop, self.training.batch_size // self.training.micro_batches
         answers = len(self.scales) * extents["class"] * FLOAT * crop**2 * images  # at the labels' size
-        return answers + estimate_memory(network, self.training, [round(crop * scale) for scale in self.scales])
+        views = [round(crop * scale) for scale in self.scales]
+        return answers + estimate_memory(network, self.training, [*views, *[crop] * self.views_of_classifier])  # taken to be as large
 
     @abstractmethod
     def network(self, num_classes: int) -> SegmentationNetwork:

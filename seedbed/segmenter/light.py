@@ -65,7 +65,7 @@ class Light(segmenter.Method[Described]):
 
     @property
     def unread(self) -> tuple[str, ...]:
-        return ("start",)
+        return ("start", "classifier")
 
     def memory(self, extents: Mapping[str, int]) -> int:
         patches, grid = extents["patch_y"] * extents["patch_x"], cells((extents["y"], extents["x"]), self.stride)

@@ -26,6 +26,7 @@ from seedbed import (
     predictions,
     pretraining,
     refinement,
+    saliency,
     segmenter,
 )
 from seedbed.algorithms.cell_pairs import find_radius
@@ -133,7 +134,10 @@ def _read_describer(stage: str, params: Params) -> FeatureNetwork:
 
 def _check_segmenter(stage: str, params: Params) -> None:
     own = params.of_stage(stage)
-    _check_start(stage, own.method(segmenter.Method), own.settings(segmenter.Settings).start, params)
+    settings = own.settings(segmenter.Settings)
+    _check_start(stage, own.method(segmenter.Method), settings.start, params)
+    if settings.classifier in params.sections():
+        slots.check_judge(stage, settings.classifier, params.of_stage(settings.classifier).method(classifier.Method))
 
 
 def _check_affinity(stage: str, params: Params) -> None:
@@ -216,12 +220,18 @@ def _check_instances(stage: str, params: Params) -> None:
         slots.check_displacement(stage, own.method(instances.Method), found, found_by=params.method_name(found))
 
 
+def _check_saliency(stage: str, params: Params) -> None:
+    own = params.of_stage(stage)
+    saliency.check_folder(stage, own.settings(saliency.Settings).folder, own.method(saliency.Method))
+
+
 CHECKS: Mapping[str, Callable[[str, Params], None]] = {  # by kind; each is called with a section and all
     "segmenter": _check_segmenter,
     "affinity": _check_affinity,
     "edges": _check_edges,
     "refinement": _check_refinement,
     "instances": _check_instances,
+    "saliency": _check_saliency,
     "evaluation": _check_evaluation,
     "features": _check_features,
     "cams": _check_cams,

@@ -37,7 +37,7 @@ from seedbed.seeds import psa as seeds_psa
 from seedbed.tools.components import save_components
 from seedbed.types import Alignment, ClassMaps, Evidence, LabelMap, PatchFeatures, Probabilities, Size
 from tests.support.layouts import LAYOUTS
-from tests.support.learning import CHANNELS, CPU, NUM_CLASSES, described, linear_head, samples, trained
+from tests.support.learning import CHANNELS, CPU, NUM_CLASSES, described, linear_head, samples, small_classifier, trained
 from tests.support.leaves import Plain, Trial, leaves, with_values
 from tests.support.oracles import cell_edges, photograph
 from tests.support.small import shrunk
@@ -71,6 +71,10 @@ LIVELY: dict[str, Any] = {
     "RegionGrowing.rates": [1, 2, 3],
     "PseudoMasks.scales": [1, 0.5],
     "RegionGrowing.scales": [1, 0.5],
+    "Masking.rates": [1, 2, 3],
+    "Masking.scales": [1, 0.5],
+    "Correction.adds_above": 0.7,
+    "Correction.doubts_below": 0.4,
     "Multiscale.scales": [1, 0.5],
     "DenseCrf.iterations": 3,
     "Texture.texture_weight": 1,
@@ -228,13 +232,20 @@ def edges(method: Any, folder: Path) -> Any:
     return [(one.boundaries, one.displacement, one.distances) for one in found]
 
 
+def saliency(method: Any, folder: Path) -> Any:
+    regions = np.arange(35, dtype=np.int32).reshape(5, 7).repeat(8, axis=0).repeat(8, axis=1)
+    found = method.find(Evidence(photograph(), class_maps(), regions, patches(), cell_edges((40, 56), 4)), class_maps().maps[1])
+    return found.scores, found.objects
+
+
 def segmenter(method: Any, folder: Path) -> Any:
     if method.needs_features:
         left = trained(method, partial(method.learner, NUM_CLASSES, given=CHANNELS), some_described(method.wanted_maps), folder)
         return left.log, left.network.state_dict()
     source = method.backbone.initial_weights.source
     start = safetensors.torch.load_file("test_resnet_one.safetensors") if source == "classifier" else {}
-    left = trained(method, partial(method.learner, NUM_CLASSES, given=Inherited({"start": start})), examples(method.maps), folder)
+    given = Inherited({"start": start}, small_classifier())
+    left = trained(method, partial(method.learner, NUM_CLASSES, given=given), examples(method.maps), folder)
     return left.log, left.network.state_dict()
 
 
@@ -277,6 +288,7 @@ RESULTS: Mapping[str, Callable[[Any, Path], Any]] = {
         edges,
         refinement,
         instances,
+        saliency,
         segmenter,
         predictions,
         evaluation,
@@ -362,6 +374,7 @@ def other_values(family: str, name: str) -> dict[str, list[Any]]:
         "Voc.lists": ["ImageSets/Main"],
         "Folder.classes": [["dog", "cat"], ["cat", "dog", "bird"]],
         "Shapes.num_train": [2, 4],
+        "Masking.erased_colour": [[200, 30, 60], [201, 30, 60], [200, 31, 60], [200, 30, 62]],
         "Shapes.min_side": [66],
         "Shapes.max_side": [80],
     }

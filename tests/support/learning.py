@@ -10,12 +10,14 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from seedbed.classifier.cam import CamNetwork
 from seedbed.learning.augmentation import Sample
 from seedbed.learning.batches import Batch, PatchBatch, PatchView
 from seedbed.learning.checkpoints import Checkpoints
 from seedbed.learning.learner import Learner, Trained
 from seedbed.learning.loop import fit
 from seedbed.learning.samples import Described
+from seedbed.networks.backbones import Backbone
 from seedbed.networks.contracts import Inherited
 from seedbed.networks.weights import read_state
 from seedbed.run.machine import Machine
@@ -30,7 +32,16 @@ CPU = Machine("cpu")
 MAP_VALUES = {"labels": NUM_CLASSES + 1, "regions": 5, "confidence": 256}  # how many values the map of a name has
 NUM_CHANNELS = 4  # of features
 CHANNELS = Inherited({"features": {"mean": torch.tensor([0.4, -0.2, 0.1, 0.5]), "deviation": torch.tensor([1.0, 0.8, 1.3, 0.9])}})
-PADDING = {"labels": 255, "regions": -1, "confidence": 0}  # where there is no image
+PADDING = {"labels": 255, "regions": -1, "confidence": 0, "objects": 255}  # where there is no image
+
+
+def small_classifier() -> CamNetwork:
+    """A classifier that knows something, always the same."""
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        network = CamNetwork(Backbone("test_resnet", output_stride=16), NUM_CLASSES)
+        torch.nn.init.normal_(network.head.weight, std=0.5)
+    return network.eval()
 
 
 def random_map(name: str, size: tuple[int, int], random: np.random.Generator) -> np.ndarray[Any, Any]:
