@@ -33,9 +33,9 @@ REGION_FIGURES = {
     "boundary_precision": "boundary precision",
 }
 OBJECT_FIGURES = {
-    "iou": "IoU of objects",
-    "precision": "precision of objects",
-    "recall": "recall of objects",
+    "object_iou": "IoU of objects",
+    "object_precision": "precision of objects",
+    "object_recall": "recall of objects",
     "background_precision": "precision of background",
     "unknown": "unknown, share of the pixels",
 }

@@ -143,9 +143,9 @@ def object_figures(counts: Counts) -> Mapping[str, float | None]:
     background, objects = counts
     hit, union = objects[OBJECT], objects.sum() + background[OBJECT]
     return {
-        "iou": figure(_share(hit, union)),
-        "precision": figure(_share(hit, counts[:, OBJECT].sum())),
-        "recall": figure(_share(hit, objects.sum())),
+        "object_iou": figure(_share(hit, union)),
+        "object_precision": figure(_share(hit, counts[:, OBJECT].sum())),
+        "object_recall": figure(_share(hit, objects.sum())),
         "background_precision": figure(_share(background[BACKGROUND], counts[:, BACKGROUND].sum())),
         "unknown": figure(_share(counts[:, OBJECT + 1].sum(), counts.sum())),
     }

@@ -17,7 +17,7 @@ SHOWN = {
         *("mean_count", "achievable_segmentation_accuracy", "undersegmentation_error"),
         *("boundary_recall", "boundary_precision"),
     ),
-    "saliency": ("iou", "precision", "recall", "background_precision", "unknown"),
+    "saliency": ("object_iou", "object_precision", "object_recall", "background_precision", "unknown"),
     "instances": ("things", "true_things", "ap", "ap50", "ap75"),
 }
 LABELS = ("miou", "boundary_miou", "coverage", "precision")

@@ -441,6 +441,36 @@ def test_an_affinity_that_starts_from_another_network_than_the_classifier_s(cont
         preflight.check_slots(Params(content))
 
 
+def test_a_classifier_that_sees_features_cannot_look_at_masked_images(content: Content) -> None:
+    objects = {"labels": "none", "regions": "none", "confidence": "none", "objects": "saliency"}
+    content["segmenter"] |= {"method": "masking", "maps": objects, "classifier": "none"}
+    with pytest.raises(ParamsError, match=r"segmenter.classifier: found 'none'; expected an artifact of the kind classifier, because the"):
+        preflight.check_slots(Params(content))
+    content["segmenter"]["classifier"] = "classifier"
+    preflight.check_slots(Params(content))
+    content["classifier"] |= {"method": "linear", "features": "features"}
+    content["cams"] |= {"method": "patch_scores", "features": "features"}
+    with pytest.raises(ParamsError) as caught:
+        preflight.check_slots(Params(content))
+    assert str(caught.value) == (
+        "params.yaml: segmenter.classifier: found 'classifier', by linear, which sees features; expected a classifier that sees images; "
+        "select another method of classifier, or of segmenter"
+    )
+
+
+def test_a_folder_of_maps_is_named_where_they_are_read(content: Content) -> None:
+    content["saliency"] |= {"method": "files"}
+    with pytest.raises(
+        ParamsError, match=r"saliency.class_maps: found 'none'; expected an artifact of the kind cams, because the selected"
+    ):
+        preflight.check_slots(Params(content))
+    content["saliency"]["class_maps"] = "cams"
+    with pytest.raises(ParamsError, match=r"saliency.folder: found 'data/none.zarr'; expected a folder of maps, one for each image"):
+        preflight.check_slots(Params(content))
+    content["saliency"]["folder"] = "data/raw/maps"
+    preflight.check_slots(Params(content))
+
+
 def test_an_evaluation_has_room_for_the_things_that_it_judges() -> None:
     content = read_recipe("voc12_irn").plain()
     assert preflight.find_own_extents("evaluation", Params(content), (30, 40))["instance"] == content["instances"]["irn"]["most"] == 100
