@@ -22,6 +22,7 @@ from seedbed.run.slots import CLASSIFIER
 
 Norms = Literal["none", "statistics", "all"]  # the parts of batch norms that do not learn
 PUBLISHED = ("url", "file", "hf_hub_id")  # keys under which timm names published weights
+STRIDES_OF_VGG = (8, 16, 32)
 READ_BY = {"pretraining": ("features.vit",), CLASSIFIER: ("segmenter", "affinity")}  # stage that trains weights -> who may start from them
 
 
@@ -34,7 +35,7 @@ class Trunk:
     dilated: bool  # whether dilation makes up for strides that output_stride removes; true for transformers
     initial_weights: InitialWeights
     frozen_norms: Literal["none", "statistics", "all"]  # parts of batch norms that do not learn; all: statistics and weights
-    frozen_stages: Annotated[int, Field(ge=0, le=1000)]  # number of first stages that do not learn; the stem counts as one
+    frozen_stages: Annotated[int, Field(ge=0, le=1000)]  # first stages that do not learn; the stem counts as one, of a VGG every layer
 
     @model_validator(mode="after")
     def _something_to_freeze(self) -> Self:
@@ -145,6 +146,8 @@ class Backbone(nn.Module):
 def _convolutional(name: str, output_stride: int, dilated: bool) -> Any:
     """A convolutional network of timm; None if it is a transformer."""
     try:
+        if timm.models.is_model_in_modules(name, ("vgg",)):
+            return _vgg(name, output_stride, dilated)
         network: Any = timm.create_model(name, num_classes=0, global_pool="", output_stride=output_stride)
     except (AssertionError, NotImplementedError, TypeError) as error:  # networks of timm raise any of them for unsupported strides
         if _is_patch_transformer(name):
@@ -156,6 +159,36 @@ def _convolutional(name: str, output_stride: int, dilated: bool) -> Any:
             do="choose another, such as a resnet, or another output_stride",
         ) from error
     return network if dilated else _remove_dilation(network, name)
+
+
+def _vgg(name: str, output_stride: int, dilated: bool) -> Any:
+    """A VGG of timm without fully connected layers, whose last pools keep the size of maps, as in DeepLab (Chen et al., TPAMI 2018).
+
+    Behind the very last pool there is nothing to dilate, so an output stride of 16 is the same with dilation and without.
+    """
+    if output_stride not in STRIDES_OF_VGG:
+        raise NotImplementedError  # as other networks of timm do
+    # The layers that are left out have 120 million weights: they are drawn as small as can be.
+    network: Any = timm.create_model(name, num_classes=0, global_pool="", mlp_ratio=1 / 4096)
+    if not hasattr(network, "forward_intermediates"):
+        raise ParamsError(
+            "params.yaml: network",
+            found=f"{name!r}, of whose stages timm {timm.__version__} gives no maps",
+            expected="another network, or timm 1.0.31 or later",
+            do="change one of the two",
+        )
+    network.pre_logits = nn.Identity()
+    stride, dilation = 1, 1
+    for place, layer in enumerate(network.features):
+        if isinstance(layer, nn.MaxPool2d) and stride < output_stride:
+            layer.ceil_mode = True  # maps cover the whole image, as those of other networks do
+            stride *= 2
+        elif isinstance(layer, nn.MaxPool2d):
+            network.features[place] = nn.MaxPool2d(kernel_size=3, stride=1, padding=1)
+            dilation *= 2
+        elif isinstance(layer, nn.Conv2d) and dilated:
+            layer.dilation = layer.padding = (dilation, dilation)
+    return network
 
 
 def _remove_dilation(network: Any, name: str) -> Any:

@@ -31,7 +31,14 @@ from seedbed.networks.pinned_files import check_unused, read_pinned
 from seedbed.store.artifact import Artifact
 
 N = TypeVar("N", bound=nn.Module)
-HEADS = ("fc.", "head.", "classifier.", "dino_head.", "ibot_head.")  # entries for the task that a published network was trained on
+HEADS = (
+    "fc.",
+    "head.",
+    "pre_logits.",
+    "classifier.",
+    "dino_head.",
+    "ibot_head.",
+)  # entries for the task of a published network
 PICKLED = (".pth", ".pt", ".bin")
 WRAPPERS = ("teacher", "state_dict_ema", "model_ema", "state_dict", "model", "module")  # keys of a checkpoint that hold weights, best first
 PREFIXES = ("_orig_mod.", "module.", "backbone.")  # of entries of a network that was part of a larger one

@@ -16,8 +16,9 @@ from seedbed.networks import backbones as networks
 from seedbed.networks.backbones import Backbone, Norms, Trunk, check_source, initialise
 from seedbed.networks.contracts import Inherited
 from seedbed.networks.start import Given, InitialTrunk
-from seedbed.networks.weights import InitialWeights, read_state
+from seedbed.networks.weights import InitialWeights, fit_entries, read_state
 from seedbed.store.artifact import Artifact, MadeBy
+from seedbed.types import cells
 from tests.support.publishing import published_network
 
 
@@ -133,10 +134,133 @@ def test_without_a_source_weights_stay_random() -> None:
 
 
 # The second has blocks, as a transformer does, but no patches; the third patches, but no blocks.
-@pytest.mark.parametrize("name", ["vgg11", "ghostnet_050", "swin_tiny_patch4_window7_224"])
+@pytest.mark.parametrize("name", ["dla34", "ghostnet_050", "swin_tiny_patch4_window7_224"])
 def test_a_network_that_knows_no_stride_is_refused(name: str) -> None:
     with pytest.raises(ParamsError, match=f"network: found '{name}', which does not support the output stride 8"):
         Backbone(name, output_stride=8)
+
+
+# --- VGG, of which timm knows one stride alone ---
+
+
+def pools(backbone: Backbone) -> list[int]:
+    """Where pools are among the layers of a VGG."""
+    return [place for place, layer in enumerate(backbone.trunk.features) if isinstance(layer, torch.nn.MaxPool2d)]
+
+
+@pytest.mark.parametrize("name", ["vgg11", "vgg11_bn"])
+@pytest.mark.parametrize("stride", [8, 16, 32])
+@pytest.mark.parametrize("size", [(64, 96), (50, 75), (7, 20)])
+def test_maps_of_a_vgg_cover_the_image_at_the_stride_that_was_asked_for(name: str, stride: int, size: tuple[int, int]) -> None:
+    backbone = Backbone(name, output_stride=stride).eval()
+    with torch.inference_mode():
+        maps = backbone.maps(torch.rand(2, 3, *size), count=6)
+    strides = [min(stride, 2**number) for number in range(6)]
+    assert [tuple(one.shape[2:]) for one in maps] == [cells(size, each) for each in strides]
+    assert [one.shape[1] for one in maps] == backbone.widths(6, asked_by="channels") == [64, 128, 256, 512, 512, 512]
+
+
+@pytest.mark.parametrize("dilated", [False, True])
+@pytest.mark.parametrize("stride", [8, 16, 32])
+def test_a_vgg_written_down_layer_by_layer(stride: int, dilated: bool) -> None:
+    backbone, images = moved(Backbone("vgg11", output_stride=stride, dilated=dilated)), torch.rand(1, 3, 72, 104)
+    state = iter(backbone.trunk.state_dict().values())
+    convolve, pool = torch.nn.functional.conv2d, torch.nn.functional.max_pool2d
+    values = (images - backbone.mean) / backbone.deviation
+    for number, convolutions in enumerate((1, 1, 2, 2, 2), start=1):
+        dilation = 2 if dilated and stride == 8 and number == 5 else 1  # behind the fourth pool, which keeps the size
+        for _ in range(convolutions):
+            values = convolve(values, next(state), next(state), padding=dilation, dilation=dilation).relu()
+        values = pool(values, 2, ceil_mode=True) if 2**number <= stride else pool(values, 3, stride=1, padding=1)
+    assert next(state, None) is None
+    assert torch.equal(backbone(images), values) and values.shape[2:] == cells((72, 104), stride) and values.std() > 0
+
+
+@pytest.mark.parametrize(("dilated", "offset"), [(False, 2), (True, 4)])
+def test_two_convolutions_behind_a_stride_that_is_gone_reach_as_far_as_before_if_they_are_dilated(dilated: bool, offset: int) -> None:
+    """What each brings is one place up and left of where it stands: together, two cells, which are four where there was a stride."""
+    backbone = Backbone("vgg11", output_stride=8, dilated=dilated)
+    last = backbone.trunk.features[pools(backbone)[3] + 1 : pools(backbone)[4]]
+    for layer in last:
+        if isinstance(layer, torch.nn.Conv2d):
+            torch.nn.init.zeros_(layer.weight)
+            layer.weight.data[0, 0, 0, 0] = 1
+    impulse = torch.zeros(1, 512, 9, 12)
+    impulse[0, 0, 1, 3] = 1
+    assert last(impulse).nonzero().tolist() == [[0, 0, 1 + offset, 3 + offset]]
+
+
+@pytest.mark.parametrize("dilated", [False, True])
+def test_a_vgg_sees_the_same_one_cell_further_where_the_image_is_moved_by_its_stride(dilated: bool) -> None:
+    backbone = moved(Backbone("vgg11", output_stride=8, dilated=dilated))
+    images = torch.rand(1, 3, 200, 224)
+    with torch.inference_mode():
+        maps, moved_maps = backbone(images[..., :-8, :-8]), backbone(images[..., 8:, 8:])
+    inside = slice(11, -11)  # where no border is seen
+    here, there = maps[..., 1:, 1:][..., inside, inside], moved_maps[..., :-1, :-1][..., inside, inside]
+    assert here.shape[2:] == (1, 4) and torch.allclose(here, there, rtol=1e-4, atol=1e-3 * float(here.std())) and here.std() > 0
+
+
+@pytest.mark.parametrize(("name", "weights"), [("vgg11", 9_220_480), ("vgg11_bn", 9_225_984)])
+def test_a_vgg_has_convolutions_alone_which_all_learn(name: str, weights: int) -> None:
+    backbone = Backbone(name, output_stride=16)
+    assert all(entry.startswith("features.") for entry in backbone.trunk.state_dict())
+    assert sum(one.numel() for one in backbone.parameters()) == weights
+    backbone(torch.rand(2, 3, 40, 56)).square().mean().backward()
+    assert all(one.grad is not None and one.grad.any() for name, one in backbone.named_parameters() if name.endswith("weight"))
+
+
+def test_every_layer_of_a_vgg_is_a_stage_that_can_be_frozen() -> None:
+    backbone = Backbone("vgg11_bn", output_stride=16)
+    backbone.freeze(norms="all", stages=3)
+    learned = {name.split(".")[1] for name, one in backbone.trunk.named_parameters() if one.requires_grad}
+    assert learned == {"8", "11", "15", "18", "22", "25"}  # of 0, 4, 8, ...; the norms behind them are layers, too
+    assert not any(one.training for one in backbone.modules() if isinstance(one, torch.nn.BatchNorm2d))
+
+
+@pytest.mark.parametrize("name", ["vgg11.tv_in1k", "vgg11_bn.tv_in1k"])
+def test_published_weights_of_a_vgg_fit_without_their_fully_connected_layers(name: str) -> None:
+    trunk = Backbone(name, output_stride=8).trunk
+    published = {entry: torch.full_like(value, 0.5) for entry, value in trunk.state_dict().items()}
+    layers = {f"pre_logits.fc{number}.{entry}": torch.ones(5) for number in (1, 2) for entry in ("weight", "bias")}
+    configured: dict[str, Any] = vars(trunk)["pretrained_cfg"]
+    assert configured["hf_hub_id"] and configured["classifier"] == "head.fc"
+    vars(trunk)["pretrained_cfg"] = {**configured, "state_dict": published | layers | {"head.fc.weight": torch.ones(5)}}
+    initialise(trunk, InitialWeights(source="hub", file="", sha256=""))
+    assert all(torch.equal(value, published[entry]) for entry, value in trunk.state_dict().items())
+
+
+def test_torchvision_s_files_of_a_vgg_fit() -> None:
+    trunk = Backbone("vgg11", output_stride=8).trunk
+    given = {entry: torch.rand_like(value) for entry, value in trunk.state_dict().items()}
+    layers = {f"classifier.{number}.{entry}": torch.ones(5) for number in (0, 3, 6) for entry in ("weight", "bias")}
+    fitted = fit_entries(trunk, given | layers, where="vgg11.pth")
+    assert set(fitted) == set(given) and all(torch.equal(fitted[entry], value) for entry, value in given.items())
+
+
+@pytest.mark.parametrize("stride", [4, 12, 64])
+def test_a_vgg_at_a_stride_that_no_network_has_is_refused(stride: int) -> None:
+    with pytest.raises(ParamsError) as raised:
+        Backbone("vgg16", output_stride=stride)
+    assert str(raised.value) == (
+        f"params.yaml: network: found 'vgg16', which does not support the output stride {stride}; expected a convolutional network of timm "
+        "that does; choose another, such as a resnet, or another output_stride"
+    )
+
+
+def test_a_vgg_of_a_timm_that_gives_no_maps_of_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    timm = vars(networks)["timm"]
+    monkeypatch.delattr(timm.models.vgg.VGG, "forward_intermediates")
+    monkeypatch.setattr(timm, "__version__", "1.0.15")
+    with pytest.raises(ParamsError) as raised:
+        Backbone("vgg16", output_stride=16)
+    assert str(raised.value) == (
+        "params.yaml: network: found 'vgg16', of whose stages timm 1.0.15 gives no maps; expected another network, or timm 1.0.31 or "
+        "later; change one of the two"
+    )
+
+
+# --- Transformers ---
 
 
 def test_a_transformer_gives_a_map_with_a_cell_for_every_patch() -> None:
