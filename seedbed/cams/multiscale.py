@@ -1,6 +1,7 @@
-"""Class maps summed over scales and mirror images, each class divided by its maximum.
+"""Class maps over scales and mirror images: their sum, or the largest value at every place, each class divided by its maximum.
 
-Paper: as in Ahn et al., "Weakly Supervised Learning of Instance Segmentation with Inter-pixel Relations", CVPR 2019.
+Paper: as in Ahn et al., "Weakly Supervised Learning of Instance Segmentation with Inter-pixel Relations", CVPR 2019 (the sum), and
+chapter 2 of the Seoul National University dissertation of 2022 (the largest value, without mirror images).
 
 Differs from the paper: maps are stored at one resolution, a parameter, instead of two. Antialiased cubic resizing is Pillow's, whose kernel
 is narrower than the Gaussian and the splines of the paper's code.
@@ -32,6 +33,7 @@ class Multiscale(cams.Method):
     scales: Annotated[tuple[Scale, ...], Field(min_length=1)]  # factors by which the image is resized for the network
     interpolation: Literal["bilinear", "antialiased_cubic"]  # how it is resized
     flip: bool  # whether the network sees its mirror image, too
+    over_scales: Literal["sum", "largest"]  # how positive parts of the maps of all scales and mirror images are combined
     stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of the stored maps
 
     def memory(self, extents: Mapping[str, int]) -> int:
@@ -76,6 +78,6 @@ class Multiscale(cams.Method):
             size=size,
             device=device,
             interpolation=self.interpolation,
-            by=torch.add,
+            by=torch.add if self.over_scales == "sum" else torch.maximum,
         )
         return list(maps), torch.stack(logits).mean(dim=0).sigmoid().cpu().numpy()

@@ -18,7 +18,7 @@ from seedbed.networks.contracts import ClassifierNetwork
 from seedbed.types import Image
 from tests.support.toys import LeaningClassifier, ToyClassifier
 
-METHOD = Multiscale(scales=(1.0, 0.5, 1.5), interpolation="bilinear", flip=True, stride=1)
+METHOD = Multiscale(scales=(1.0, 0.5, 1.5), interpolation="bilinear", flip=True, over_scales="sum", stride=1)
 
 
 def random_image() -> Image:
@@ -96,11 +96,14 @@ def test_maps_have_a_cell_for_every_stride(stride: int, size: tuple[int, int]) -
 # --- As a whole ---
 
 
+@pytest.mark.parametrize("over_scales", ["sum", "largest"])
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("interpolation", ["bilinear", "antialiased_cubic"])
-def test_the_whole_written_down_view_by_view(flip: bool, interpolation: Literal["bilinear", "antialiased_cubic"]) -> None:
+def test_the_whole_written_down_view_by_view(
+    flip: bool, interpolation: Literal["bilinear", "antialiased_cubic"], over_scales: Literal["sum", "largest"]
+) -> None:
     image, network = random_image(), LeaningClassifier(3)
-    summed, logits = np.zeros((3, 5, 8)), []
+    views, logits = [], []
     for height, width in ((16, 26), (8, 13)):  # of 13 x 22
         if interpolation == "bilinear":
             scaled = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -111,12 +114,13 @@ def test_the_whole_written_down_view_by_view(flip: bool, interpolation: Literal[
             maps, scores = network(torch.from_numpy(view / 255).float().permute(2, 0, 1)[None])
             logits.append(scores[0].numpy())
             cells = functional.interpolate(maps.clamp(min=0), size=(5, 8), mode="bilinear", align_corners=False)[0].numpy()
-            summed += cells[..., ::-1] if mirrored else cells
-    method = Multiscale(scales=(1.2, 0.6), interpolation=interpolation, flip=flip, stride=3)
+            views.append(cells[..., ::-1] if mirrored else cells)
+    combined = np.sum(views, axis=0) if over_scales == "sum" else np.max(views, axis=0)
+    method = Multiscale(scales=(1.2, 0.6), interpolation=interpolation, flip=flip, over_scales=over_scales, stride=3)
     [(found, scores)] = method.compute(network, [image], [()], [(1, 3)], device="cpu")
     assert found.classes == (1, 3)
     for maps, label in zip(found.maps, found.classes, strict=True):
-        assert np.allclose(maps, summed[label - 1] / summed[label - 1].max(), atol=1e-5)
+        assert np.allclose(maps, combined[label - 1] / combined[label - 1].max(), atol=1e-5)
     assert np.allclose(scores, [0, *(1 / (1 + np.exp(-np.mean(logits, axis=0))))], atol=1e-6)
 
 

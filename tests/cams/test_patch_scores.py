@@ -83,7 +83,7 @@ def test_maps_are_those_of_the_layer_run_as_a_network_at_several_scales(
     head = LinearHead(random.standard_normal((3, method.num_channels)).astype(np.float32), random.standard_normal(3).astype(np.float32))
     [(maps, scores)] = PatchScores(offset=True, stride=8).compute(head, [image], [views], [(1, 3)], device="cpu")
     network = Run(FeatureNetwork(method, "cpu", None).load(), head).eval()
-    whole = Multiscale(scales=scales, interpolation="antialiased_cubic", flip=flip, stride=8)
+    whole = Multiscale(scales=scales, interpolation="antialiased_cubic", flip=flip, over_scales="sum", stride=8)
     [(expected, probabilities)] = whole.compute(network, [image], [()], [(1, 3)], device="cpu")
     assert maps.classes == expected.classes and np.ptp(maps.maps) > 0.5
     assert maps.maps == pytest.approx(expected.maps, abs=1e-5)

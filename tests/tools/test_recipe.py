@@ -38,6 +38,7 @@ cams:
     scales: [1, 2]
     interpolation: bilinear
     flip: true
+    over_scales: sum
     stride: 4
 """
 

@@ -28,7 +28,7 @@ superpixels:
     crf_certainty: 0.7
     crf: {preset: own, smooth_distance: 10, smooth_weight: 10, colour_distance: 20, colour_difference: 5, colour_weight: 10, iterations: 5}
 cams:
-  multiscale: {scales: [1, 2], interpolation: bilinear, flip: true, stride: 4}
+  multiscale: {scales: [1, 2], interpolation: bilinear, flip: true, over_scales: sum, stride: 4}
 segmenter:
   maps: {labels: seeds, regions: superpixels}
 """
