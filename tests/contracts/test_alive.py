@@ -69,6 +69,8 @@ LIVELY: dict[str, Any] = {
     "Descent.new_layer_factor": 3,
     "PseudoMasks.rates": [1, 2, 3],  # no farther than the small crops reach
     "RegionGrowing.rates": [1, 2, 3],
+    "Masking.width": 8,
+    "Masking.rates": [1, 2],
     "PseudoMasks.scales": [1, 0.5],
     "RegionGrowing.scales": [1, 0.5],
     "Masking.rates": [1, 2, 3],

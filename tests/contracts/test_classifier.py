@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from functools import partial
@@ -49,6 +50,47 @@ def test_the_learner_learns_all_that_is_kept(name: str, small_method: Callable[[
     assert any(one.abs().max() > 0 for one in found)
     driven = {id(one) for scheduled in learner.optimizers() for group in scheduled.optimizer.param_groups for one in group["params"]}
     assert all(id(one) in driven for one in learner.network.parameters() if one.requires_grad)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_training_that_was_interrupted_comes_to_the_same_weights(
+    name: str, small_method: Callable[[str, str], Any], tmp_path: Path
+) -> None:
+    method = small_method("classifier", name)
+    # Six steps of five images: each but the first and the last begins in the middle of a pass.
+    method = dataclasses.replace(method, training=dataclasses.replace(method.training, epochs=2.4, averaging=0.5))
+    seen, steps = samples(method.maps, count=5), 0
+
+    def interrupted() -> Any:
+        learner = method.learner(NUM_CLASSES, given={})
+        learner.register_forward_pre_hook(interrupt)
+        return learner
+
+    def interrupt(_module: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
+        nonlocal steps
+        steps += 1
+        if inputs[1] >= 0.5:
+            raise KeyboardInterrupt
+
+    whole = trained(method, partial(method.learner, NUM_CLASSES, given={}), seen, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained(method, interrupted, seen, tmp_path / "interrupted", seconds=0)
+    assert steps == 4
+    resumed = trained(method, partial(method.learner, NUM_CLASSES, given={}), seen, tmp_path / "interrupted")
+    assert resumed.log == whole.log
+    states = whole.network.state_dict(), resumed.network.state_dict()
+    assert all(torch.equal(value, states[1][entry]) for entry, value in states[0].items())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_images_without_their_mean_are_what_its_backbone_sees(name: str, small_method: Callable[[str, str], Any]) -> None:
+    network = small_method("classifier", name).network(NUM_CLASSES).eval()
+    seen: list[torch.Tensor] = []
+    next(one for one in network.backbone.trunk.modules() if isinstance(one, torch.nn.Conv2d)).register_forward_pre_hook(
+        lambda _, given: seen.append(given[0])
+    )
+    network(network.backbone.mean.expand(1, 3, 40, 56))
+    assert seen[0].shape == (1, 3, 40, 56) and not seen[0].any()
 
 
 @pytest.mark.parametrize("name", NAMES)
