@@ -31,7 +31,7 @@ from seedbed.learning.optimisers import Descent, Scheduled
 from seedbed.learning.training import Training
 from seedbed.methods import method
 from seedbed.networks.backbones import Backbone, Trunk
-from seedbed.networks.contracts import ClassifierNetwork, State
+from seedbed.networks.contracts import ClassifierNetwork, Inherited
 
 Rate = Annotated[int, Field(ge=1, le=1024)]
 
@@ -60,7 +60,7 @@ class Masking(classifier.NetworkMethod):
         backbone = self.backbone.build()
         return BlockNetwork(backbone, self._build_block(backbone, num_classes, rate=1))
 
-    def learner(self, num_classes: int, *, given: Mapping[str, State]) -> Learner[ClassifierNetwork, Batch]:
+    def learner(self, num_classes: int, *, given: Inherited) -> Learner[ClassifierNetwork, Batch]:
         backbone = self.backbone.initialise(start={})
         standard, *dilated = (self._build_block(backbone, num_classes, rate=rate) for rate in (1, *self.rates))
         return MaskingLearner(BlockNetwork(backbone, standard), Blocks(dilated), self.dense_weight, self.descent)

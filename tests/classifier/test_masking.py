@@ -18,6 +18,7 @@ from seedbed.classifier.masking import BlockNetwork, Masking, MaskingLearner, me
 from seedbed.learning.footprint import estimate_memory
 from seedbed.learning.optimisers import Descent
 from seedbed.networks.backbones import Backbone
+from seedbed.networks.contracts import Inherited
 from tests.support.learning import NUM_CLASSES, batch, samples, trained
 
 LABELS = torch.tensor([[1.0, 0, 1]])  # of one image
@@ -32,7 +33,7 @@ def masking(small_method: Callable[[str, str], Any]) -> Masking:
 
 def learner_of(method: Masking, *, seed: int = 0) -> MaskingLearner:
     torch.manual_seed(seed)
-    made = method.learner(NUM_CLASSES, given={})
+    made = method.learner(NUM_CLASSES, given=Inherited())
     assert isinstance(made, MaskingLearner)
     return made
 
@@ -174,7 +175,7 @@ def test_what_is_learned_from_two_images_is_learned(masking: Masking, tmp_path: 
     still = dataclasses.replace(masking.augmentation.colours, brightness=0.0, contrast=0.0)
     augmentation = dataclasses.replace(masking.augmentation, smallest_scale=1.0, largest_scale=1.0, flip=0.0, colours=still)
     method = dataclasses.replace(masking, training=training, descent=descent, augmentation=augmentation, dropout=0.0, width=16)
-    left = trained(method, partial(method.learner, NUM_CLASSES, given={}), samples([], count=2), tmp_path)
+    left = trained(method, partial(method.learner, NUM_CLASSES, given=Inherited()), samples([], count=2), tmp_path)
     assert len(left.losses) == 24
     assert sum(left.losses[-3:]) < 0.8 * sum(left.losses[:3])
 

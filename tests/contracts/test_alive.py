@@ -73,7 +73,6 @@ LIVELY: dict[str, Any] = {
     "Masking.rates": [1, 2],
     "PseudoMasks.scales": [1, 0.5],
     "RegionGrowing.scales": [1, 0.5],
-    "Masking.rates": [1, 2, 3],
     "Masking.scales": [1, 0.5],
     "Correction.adds_above": 0.7,
     "Correction.doubts_below": 0.4,

@@ -46,6 +46,11 @@ def rebuilt(method: Any) -> torch.nn.Module:
     return network
 
 
+def labelled(method: Any, value: int) -> dict[str, int]:
+    """A map that says one label of every pixel, or that there is an object."""
+    return {"labels": value} if "labels" in method.wanted_maps else {"objects": value if value == IGNORE else min(value, 1)}
+
+
 def one_batch(method: Any, *, fill: Mapping[str, int] | None = None, count: int = 2) -> Any:
     """Views that it learns from."""
     made = patch_batch if method.needs_features else batch
@@ -93,7 +98,7 @@ def test_the_learner_learns_all_that_is_kept(name: str, small_method: Callable[[
 def test_views_without_any_label_do_no_harm(name: str, small_method: Callable[[str, str], Any]) -> None:
     method = small_method("segmenter", name)
     learner = method.learner(NUM_CLASSES, given=given(method)).train()
-    terms = learner(one_batch(method, fill={"labels": IGNORE}), 0.0)
+    terms = learner(one_batch(method, fill=labelled(method, IGNORE)), 0.0)
     total = sum(terms.values())
     assert total.isfinite()
     total.backward()
@@ -119,7 +124,7 @@ def test_views_of_a_single_class_and_batches_of_one_are_learned_from(
 ) -> None:
     method = small_method("segmenter", name)
     learner = method.learner(NUM_CLASSES, given=given(method)).train()
-    total = sum(learner(one_batch(method, fill={"labels": value}, count=count), 0.0).values())
+    total = sum(learner(one_batch(method, fill=labelled(method, value), count=count), 0.0).values())
     assert total.isfinite() and total.item() > 0
     total.backward()
     found = list(gradients(learner.network))
