@@ -7,6 +7,7 @@ again. A seed is the one of every training, and of how images are divided to cho
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
 import json
 import os
@@ -20,10 +21,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from ruamel.yaml import YAML
 
+from seedbed.images import Images
+from seedbed.params import Params
+from seedbed.scoring.truth import Truth
+from seedbed.store.artifact import open_artifact
 from seedbed.tools.recipe_files import find_block, read_recipe
+from seedbed.types import IGNORE
 
 CHECKOUT = Path(__file__).parents[1]
 PAGE = CHECKOUT / "docs" / "results.md"
@@ -47,6 +54,7 @@ SHOWN: tuple[tuple[str, str, str], ...] = (  # what, in words, and the figure's 
     ("predictions after the CRF, mIoU", "predictions_crf", "miou"),
 )
 
+TRUE_OBJECTS = Path("data", "true")  # of the folder in which stages run
 CLASS_MAPS, MASKS, GROWING = "class maps at the declared threshold", "masks of the CRF", "seeds that grow in superpixels"
 MASKS_AS_LABELS = {
     "segmenter.method": "pseudo_masks",
@@ -134,6 +142,39 @@ OF_AFFINITIES: tuple[tuple[str, str], ...] = (
     ("trained on them, mIoU", "predictions.miou"),
     ("then a CRF", "predictions_crf.miou"),
 )
+OF_DILATED = {"classifier.method": "masking", "cams.multiscale.over_scales": "largest"}
+OF_STANDARD = {**OF_DILATED, "classifier.masking.rates": []}  # the same without dilated blocks
+UNCORRECTED = {"adds_above": 1, "doubts_below": 0}
+SALIENCY = {  # what a segmenter learns from that learns from saliency, with or without a classifier
+    **OF_DILATED,
+    "saliency.class_maps": "cams",
+    "segmenter.method": "masking",
+    "segmenter.maps": {"labels": "none", "regions": "none", "confidence": "none", "objects": "saliency"},
+    "segmenter.classifier": "classifier",
+    "evaluation.saliency": "saliency",
+}
+ALONE_OF_SALIENCY = {**SALIENCY, "segmenter.masking.attention": 0, "segmenter.classifier": "none"}
+BY_TRUTH = {"saliency.correction": UNCORRECTED, "saliency.method": "files", "saliency.folder": str(TRUE_OBJECTS)}
+MASKING: dict[str, dict[str, Any]] = {  # the dissertation's ablation, and what else can be made of the same classifier
+    "saliency": {**ALONE_OF_SALIENCY, "saliency.correction": UNCORRECTED},
+    "corrected saliency": ALONE_OF_SALIENCY,
+    "saliency, standard classifier": {**SALIENCY, **OF_STANDARD, "saliency.correction": UNCORRECTED},
+    "saliency, dilated classifier": {**SALIENCY, "saliency.correction": UNCORRECTED},
+    "corrected saliency, dilated classifier": SALIENCY,
+    "the same, 2 paths": {**SALIENCY, "segmenter.masking.paths": 2},
+    "the same, 3 paths": {**SALIENCY, "segmenter.masking.paths": 3},
+    "true saliency": {**ALONE_OF_SALIENCY, **BY_TRUTH},
+    "true saliency, dilated classifier, 2 paths": {**SALIENCY, **BY_TRUTH, "segmenter.masking.paths": 2},
+    MASKS: {**OF_DILATED, **LADDER[MASKS]},
+    GROWING: {**OF_DILATED, **LADDER[GROWING]},
+}
+OF_MASKING: tuple[tuple[str, str], ...] = (
+    ("objects, IoU", "saliency.object_iou"),
+    ("unknown", "saliency.unknown"),
+    ("predictions, mIoU", "predictions.miou"),
+    ("after the CRF", "predictions_crf.miou"),
+    ("boundary mIoU", "predictions.boundary_miou"),
+)
 OF_SUPERPIXELS: tuple[tuple[str, str], ...] = (  # what, in words, and the figure's address
     ("count", "superpixels.mean_count"),
     ("achievable accuracy", "superpixels.achievable_segmentation_accuracy"),
@@ -155,6 +196,9 @@ class Place:
     def prepare(self, params: dict[str, Any]) -> None:
         """Give it parameters, and the raw data and weights of this checkout."""
         for address, value in self.changes.items():
+            family, method, *within = address.split(".")
+            if within:  # a block that is not there is of a method that this run does not select
+                params[family].setdefault(method, find_block(params, f"{family}.{method}", folder=CHECKOUT / "recipes"))
             changed(params, address, value)
         self.folder.mkdir(parents=True, exist_ok=True)
         YAML().dump(params, self.folder / "params.yaml")
@@ -164,11 +208,14 @@ class Place:
                 link.symlink_to((CHECKOUT / "data" / name).resolve(), target_is_directory=True)
         shutil.copytree(CHECKOUT / "data" / "none.zarr", self.folder / "data" / "none.zarr", dirs_exist_ok=True)
 
-    def run(self, stages: Sequence[str]) -> dict[str, Any]:
-        """Run stages in turn. Returns the figures that they leave."""
+    def run(self, stages: Sequence[str]) -> None:
+        """Run stages in turn."""
         environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
         for stage in stages:
             subprocess.run([sys.executable, "-m", f"stages.{stage}"], cwd=self.folder, env=environment, check=True)  # noqa: S603 (our own)
+
+    def figures(self) -> dict[str, Any]:
+        """The figures of the last evaluation."""
         content: dict[str, Any] = json.loads((self.folder / "data" / "metrics" / "evaluation.json").read_text(encoding="utf-8"))
         return content
 
@@ -259,9 +306,9 @@ def run(place: Place, params: dict[str, Any], chosen: Sequence[str], *, name: st
     """The figures of a run, of which it is said how long it took."""
     place.prepare(params)
     started = time.perf_counter()
-    report = place.run(chosen)
+    place.run(chosen)
     print(f"{name}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
-    return report
+    return place.figures()
 
 
 def compared(place: Place, source: Mapping[str, Any], seeds: Sequence[int], sweep: Sequence[str], chosen: Sequence[str]) -> str:
@@ -325,6 +372,34 @@ def compare_variants(
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def find_saliency(changes: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
+    """The same changes, with saliency found as they say, else as the parameters do, else without a detector."""
+    if "saliency.class_maps" not in changes:
+        return dict(changes)
+    own = source["saliency"]["method"]
+    method = changes.get("saliency.method", "unsupervised" if own == "none" else own)
+    corrected = changes.get("saliency.correction") != UNCORRECTED
+    reads = ("superpixels", "features") if method == "unsupervised" else ()
+    found = {"saliency.method": method, **{f"saliency.{slot}": slot for slot in reads}}
+    named = {address.replace("saliency.correction", f"saliency.{method}.correction"): value for address, value in changes.items()}
+    return {**found, **named, "saliency.class_maps": "cams" if corrected else "none"}
+
+
+def write_true_objects(place: Place, source: Mapping[str, Any]) -> None:
+    """Write where things truly are, as a detector that is always right would: for a bound that no stage could reach without the truth."""
+    place.prepare(copy.deepcopy(dict(source)))
+    place.run(["dataset"])
+    with contextlib.chdir(place.folder):
+        data = open_artifact("dataset")
+        truth, folder = Truth.of_images(Images(Params.read().raw_root(), data)), TRUE_OBJECTS
+        folder.mkdir(exist_ok=True)
+        for image_id in data.labelled:
+            labels = truth[image_id]
+            objects = np.zeros(data.size(image_id), np.uint8) if labels is None else 255 * ((labels > 0) & (labels != IGNORE))
+            (folder / f"{image_id}.png").parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(folder / f"{image_id}.png"), objects.astype(np.uint8))
+
+
 def main() -> None:
     """Run and tell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -337,6 +412,7 @@ def main() -> None:
     kinds.add_argument("--ladder", action="store_true", help="train on class maps, on masks, and by region growing")
     kinds.add_argument("--superpixels", nargs="*", choices=list(SUPERPIXELS), help="grow in superpixels of these methods, or of all")
     kinds.add_argument("--affinities", nargs="*", choices=list(AFFINITIES), help="learn from masks that are made in these ways, or all")
+    kinds.add_argument("--masking", nargs="*", choices=list(MASKING), help="learn from saliency in these ways, or in all")
     kinds.add_argument("--light", nargs="*", choices=list(LIGHT), help="light segmenters of these kinds, or of all; see --recipe")
     parser.add_argument("--change", nargs=2, action="append", default=[], metavar=("PARAMETER", "VALUE"), help="another value in all runs")
     parser.add_argument("--stages", nargs="+", default=[], help="run these alone, where the others have been run")
@@ -365,6 +441,11 @@ def main() -> None:
                 begins = block["backbone"]["initial_weights"]["source"]
                 changes["affinity.start"] = begins if begins == "classifier" else "none"
         text = compare_variants(place, source, options.seeds, variants, OF_AFFINITIES, options.stages or stages())
+    elif options.masking is not None:
+        variants = {name: find_saliency(MASKING[name], source) for name in options.masking or MASKING}
+        if any(changes.get("saliency.folder") == str(TRUE_OBJECTS) for changes in variants.values()):
+            write_true_objects(place, source)
+        text = compare_variants(place, source, options.seeds, variants, OF_MASKING, options.stages or stages())
     elif options.light is not None:
         variants = {name: LIGHT[name] for name in options.light or LIGHT}
         text = compare_variants(place, source, options.seeds, variants, OF_LIGHT, options.stages or stages())

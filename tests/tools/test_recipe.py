@@ -16,9 +16,10 @@ from seedbed.params import Params
 from seedbed.tools.recipe_files import read_recipe
 from tests.support.recipes import FILES, RECIPES, recipe
 
-SWITCHES = dict.fromkeys(
-    ("quick", "shapes_quick", "voc6_quick"), "classifier.linear.standardised"
-)  # a switch that a recipe selects, where it is another than that of the others
+SWITCHES = {
+    **dict.fromkeys(("quick", "shapes_quick", "voc6_quick"), "classifier.linear.standardised"),
+    **dict.fromkeys(("voc12_masking", "voc12_masking_vgg16", "coco14_masking"), "segmenter.masking.backbone.dilated"),
+}  # a switch that a recipe selects, where it is another than that of the others
 
 OWN = """\
 # Mine
