@@ -181,7 +181,9 @@ def _vgg(name: str, output_stride: int, dilated: bool) -> Any:
     stride, dilation = 1, 1
     for place, layer in enumerate(network.features):
         if isinstance(layer, nn.MaxPool2d) and stride < output_stride:
-            layer.ceil_mode = True  # maps cover the whole image, as those of other networks do
+            # It rounds up, so that maps cover the whole image, as those of other networks do. Behind a ReLU, zeros are no maximum.
+            # `ceil_mode` would do the same, but not for images of any size in an exported program.
+            network.features[place] = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), layer)
             stride *= 2
         elif isinstance(layer, nn.MaxPool2d):
             network.features[place] = nn.MaxPool2d(kernel_size=3, stride=1, padding=1)

@@ -143,11 +143,6 @@ def test_a_network_that_knows_no_stride_is_refused(name: str) -> None:
 # --- VGG, of which timm knows one stride alone ---
 
 
-def pools(backbone: Backbone) -> list[int]:
-    """Where pools are among the layers of a VGG."""
-    return [place for place, layer in enumerate(backbone.trunk.features) if isinstance(layer, torch.nn.MaxPool2d)]
-
-
 @pytest.mark.parametrize("name", ["vgg11", "vgg11_bn"])
 @pytest.mark.parametrize("stride", [8, 16, 32])
 @pytest.mark.parametrize("size", [(64, 96), (50, 75), (7, 20)])
@@ -180,7 +175,8 @@ def test_a_vgg_written_down_layer_by_layer(stride: int, dilated: bool) -> None:
 def test_two_convolutions_behind_a_stride_that_is_gone_reach_as_far_as_before_if_they_are_dilated(dilated: bool, offset: int) -> None:
     """What each brings is one place up and left of where it stands: together, two cells, which are four where there was a stride."""
     backbone = Backbone("vgg11", output_stride=8, dilated=dilated)
-    last = backbone.trunk.features[pools(backbone)[3] + 1 : pools(backbone)[4]]
+    *_, before, behind, _ = backbone.trunk.feature_ends  # of stages: a pool comes next
+    last = backbone.trunk.features[before + 2 : behind + 1]
     for layer in last:
         if isinstance(layer, torch.nn.Conv2d):
             torch.nn.init.zeros_(layer.weight)

@@ -70,9 +70,10 @@ def any_size_can_be_pooled() -> bool:
 
 
 @pytest.mark.slow
-def test_a_resnet_is_exported_for_images_of_any_size(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["resnet18", "vgg11"])
+def test_a_convolutional_network_is_exported_for_images_of_any_size(tmp_path: Path, name: str) -> None:
     torch.manual_seed(0)
-    network, file = DeepLab(Backbone("resnet18", output_stride=16), 2, (1, 2)).eval(), tmp_path / "model.pt2"
+    network, file = DeepLab(Backbone(name, output_stride=16), 2, (1, 2)).eval(), tmp_path / "model.pt2"
     if not any_size_can_be_pooled():
         with pytest.raises(WeightsError, match="fix one size, as in --size 480 640"):
             export_model.export(network, file, size=None)
