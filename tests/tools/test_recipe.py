@@ -146,6 +146,7 @@ def test_what_a_recipe_changes_and_what_is_left_to_do(checkout: Path) -> None:
         "cams.multiscale.scales: [1, 0.75, 1.5] -> [1, 2]\n"
         "segmenter.maps.labels: seeds -> nothing\n"
         "segmenter.maps.confidence: none -> nothing\n"
+        "segmenter.maps.objects: none -> nothing\n"
         "next: feed the cat\n"
         "next: data/raw/shapes is missing: put the data there, or a symbolic link to it\n"
         "next: run `seedbed plan`, then `dvc repro`\n"

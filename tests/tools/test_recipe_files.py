@@ -104,7 +104,7 @@ def test_a_base_of_a_base(checkout: Path) -> None:
     [
         (
             "based_on: vc12_superpixels\n",
-            "own.yaml: based_on: found 'vc12_superpixels'; expected one of: base, coco14_irn, coco14_superpixels, o",
+            "own.yaml: based_on: found 'vc12_superpixels'; expected one of: base, coco14_irn, coco14_masking, coco1",
         ),
         ("based_on: own\n", "own.yaml: based_on: found a cycle: own -> own; expected a recipe that is not based on this one; break it"),
         ("based_on: base\n", "base.yaml: based_on: found a cycle: own -> base -> own; expected a recipe that is not based on this one"),
