@@ -117,19 +117,20 @@ IRN_OF_MORE = {
     "refinement.irn.preset": "own",
     "refinement.irn.threshold": 0.15,
 }
+ONE_STEP = {
+    "refinement.superpixels": "superpixels",
+    "refinement.psa.preset": "own",
+    "refinement.psa.background_value": 24,
+    "refinement.psa.walk": {"over": "superpixels", "radius": 5, "power": 30, "squarings": 0},
+}
 AFFINITIES: dict[str, dict[str, Any]] = {  # how class maps become masks, and the parameters that say so
     "class maps at the declared threshold": {"refinement.method": "none"},
     "CRF": {"refinement.method": "crf"},
     "PSA": PSA,
     "PSA, more labels": PSA_OF_MORE,
     "PSA, more labels, then a CRF": {**PSA_OF_MORE, "refinement.psa.crf.iterations": 10},
-    "PSA, more labels, one step between superpixels": {
-        **PSA_OF_MORE,
-        "refinement.superpixels": "superpixels",
-        "refinement.psa.preset": "own",
-        "refinement.psa.background_value": 24,
-        "refinement.psa.walk": {"over": "superpixels", "radius": 5, "power": 30, "squarings": 0},
-    },
+    "PSA, more labels, one step between superpixels": {**PSA_OF_MORE, **ONE_STEP},
+    "PSA, one step between superpixels": {**PSA, **ONE_STEP},
     "IRN": IRN,
     "IRN, more labels": IRN_OF_MORE,
     "IRN, more labels, then a CRF": {**IRN_OF_MORE, "refinement.irn.crf.iterations": 10},

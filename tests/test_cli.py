@@ -185,14 +185,16 @@ def test_summary_names_the_oracle_as_what_it_is(tmp_path: Path) -> None:
     counts, precision = {"images": 4, "images_with_truth": 3, "things": 9, "true_things": 7}, {"ap": 0.31, "ap50": 0.5, "ap75": None}
     things = counts | precision
     content = {"class_maps": class_maps, "superpixels": superpixels, "seeds": void, "instances": things}
+    content["saliency"] = {"images": 4, "object_iou": 0.71, "unknown": 0.05}
     figures.write_text(json.dumps(content), encoding="utf-8")
     lines = seedbed("summary", folder=tmp_path).stdout.splitlines()
-    shown = {line.split()[0]: " ".join(line.split()[2:]) for line in lines[1:5]}
+    shown = {line.split()[0]: " ".join(line.split()[2:]) for line in lines[1:6]}
     assert shown == {
         "class_maps": "miou 0.4 boundary miou 0.2 coverage 1.0 precision 0.7 oracle (best threshold by the truth): miou 0.5 at 0.17",
         "superpixels": "mean count 9.5 boundary recall 0.6",
         "seeds": "",
         "instances": "things 9 true things 7 ap 0.31 ap50 0.5",
+        "saliency": "object iou 0.71 unknown 0.05",
     }
 
 

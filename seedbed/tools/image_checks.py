@@ -183,6 +183,10 @@ def _check_counts(row: Row) -> Iterator[str]:
         if counted > pixels * (judged and row["with_truth"]):
             described = f"{_write_size(row['size'])}, {_describe_judged(judged, row['with_truth'])}"
             yield f"confusion: {counted} pixels of {kind} in an image of {described}"
+    if (counted := row["objects"].sum()) > pixels * (row["saliency_judged"] and row["with_truth"]):
+        yield f"objects: {counted} pixels of saliency that is not there, or of more than the image"
+    if any(row[name][row["instance_class"] == 0].any() for name in ("instance_score", "instance_found", "instance_uncounted")):
+        yield "instance_class: 0 of a thing that has a score or was matched"
     for name in ("miou", "boundary_miou"):
         if ((row[name] > 1) | ((row[name] < 0) & (row[name] != -1))).any():
             yield f"{name}: a figure that is neither a share nor -1"

@@ -147,6 +147,7 @@ CONTENT: dict[str, np.ndarray[Any, np.dtype[Any]]] = {
     "scores": np.array([[[0, 51, 255], [0, 0, 0]], [[0, 0, 255], [0, 0, 0]]], np.uint8),
     "probabilities": np.array([[0, 1, 2], [0, 1, 2]], np.uint8),
     "things": np.array([[0, 1, 2], [0, 13, 255]], np.uint8),
+    "objects": np.array([[0, 127, 255], [0, 0, 0]], np.uint8),
     "features": np.full((2, 3, 3), (10, 20, 30), np.uint8),
     "light": np.array([[0, 51, 255], [0, 0, 0]], np.uint8),
     "ways": np.full((2, 3, 3), (10, 20, 30), np.uint8),
@@ -168,6 +169,7 @@ def test_layers_alone_have_their_colours() -> None:
 
     assert draw("labels") == draw("probabilities") == PALETTE[[0, 1, 2]].tolist()
     assert draw("confidence") == draw("light") == [[0, 0, 0], [51, 51, 51], [255, 255, 255]]
+    assert draw("objects") == [[0, 0, 0], [127, 127, 127], [255, 255, 255]]
     assert draw("features") == draw("ways") == [[10, 20, 30]] * 3
     assert draw("things") == make_thing_colours(len(PALETTE) - 1)[[0, 1, 2]].tolist()
     both = np.minimum(PALETTE[1].astype(int) + PALETTE[2], 255).tolist()

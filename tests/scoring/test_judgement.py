@@ -39,6 +39,7 @@ def judge(
     contained: tuple[int, ...] | None = (1,),
     class_maps: ClassMaps | None = None,
     regions: RegionMap | None = REGIONS,
+    objects: LabelMap | None = None,
     **kinds: LabelMap,
 ) -> dict[str, Any]:
     return JUDGE.columns(
@@ -48,7 +49,7 @@ def judge(
         contained=contained,
         class_maps=class_maps,
         regions=regions,
-        objects=None,
+        objects=objects,
         instances=None,
         true_instances=None,
     )
@@ -80,6 +81,19 @@ def test_with_a_truth_pixels_are_counted() -> None:
     assert judged["region_boundary"].tolist() == [4, 4, 4, 4]
     assert judged["with_truth"] is True
     assert not judged["sweep"].any()
+
+
+def test_saliency_is_judged_where_there_is_some(verdict: Judged) -> None:
+    objects = np.where(LABELS == 0, 0, 1).astype(np.uint8)
+    with_truth, without = judge(TRUTH, objects=objects), judge(None, objects=objects)
+    assert with_truth["saliency_judged"] and without["saliency_judged"] and not judge(TRUTH)["saliency_judged"]
+    assert with_truth["objects"].sum() == (TRUTH != 255).sum() and not without["objects"].any()
+    assert "saliency" not in verdict(a=judge(TRUTH)).figures and verdict(a=without).figures["saliency"] == {
+        "images": 1,
+        "images_with_truth": 0,
+    }
+    figures = verdict(a=with_truth, b=without, c=judge(TRUTH)).figures["saliency"]
+    assert figures == {"images": 2, "images_with_truth": 1, **metrics.object_figures(with_truth["objects"])}
 
 
 def test_an_image_s_own_figures_are_kept_for_whoever_looks_at_it() -> None:

@@ -57,6 +57,8 @@ def together(findings: Sequence[Findings], folder: Path) -> Findings:
             "region_count": 0,
             "region_overlap": [0] * 3,
             "region_boundary": [0] * 4,
+            "saliency_judged": False,
+            "objects": np.zeros((2, 3)),
             "with_truth": False,
             "with_labels": False,
         }

@@ -188,6 +188,28 @@ def test_a_sweep_by_hand() -> None:
     assert counted.tolist() == [[[0, 3], [0, 0], [3, 6]], [[3, 3], [0, 0], [3, 3]], [[3, 4], [0, 0], [2, 3]]]
 
 
+# --- Saliency ---
+
+
+def test_objects_are_counted_by_what_is_said_of_them() -> None:
+    objects = np.array([[0, 1, 255, 1, 0], [1, 255, 0, 1, 1]], np.uint8)
+    truth = np.array([[0, 0, 0, 2, 2], [1, 1, 0, 255, 3]], np.uint8)
+    counts = metrics.object_overlap(objects, truth)
+    assert counts.tolist() == [[2, 1, 1], [1, 3, 1]]
+    assert metrics.object_figures(counts) == {
+        "object_iou": 0.5,
+        "object_precision": 0.75,
+        "object_recall": 0.6,
+        "background_precision": 0.6667,
+        "unknown": 0.2222,
+    }
+
+
+def test_without_objects_there_is_nothing_to_share() -> None:
+    counts = metrics.object_overlap(np.full((2, 3), 255, np.uint8), np.full((2, 3), 255, np.uint8))
+    assert not counts.any() and set(metrics.object_figures(counts).values()) == {None}
+
+
 # --- Regions against labels ---
 
 

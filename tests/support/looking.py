@@ -23,6 +23,8 @@ LABELS[0, 2, 2] = 2
 LABELS[0, 5, :] = 255
 LABELS[1, 0:3, 4:] = 2
 CONFIDENCE = np.where(LABELS == 1, 204, np.where(LABELS == 255, 0, 255)).astype(np.uint8)
+OBJECTS = np.zeros(SIZE, np.uint8)
+OBJECTS[1:4, 2:5], OBJECTS[4] = 1, 255
 THINGS = np.zeros((2, *SIZE), np.uint8)
 THINGS[0, 1:5, 1:3], THINGS[0, 2:6, 4:7] = 2, 1
 REGIONS = (np.arange(8) // 4 + np.zeros((6, 1))).astype(np.int32)
@@ -104,6 +106,7 @@ def write_run(
             ],
             {**pixels, "instance": 3},
         ),
+        "saliency": ([{**row, "saliency": CONFIDENCE[k], "objects": OBJECTS} for k, row in enumerate(rows)], pixels),
         "seeds": ([{**first, "labels": LABELS[0]}, {**second, "labels": np.full(SIZE, 255)}], pixels),
         "superpixels": ([{**row, "regions": REGIONS, "region_count": 2} for row in rows], pixels),
         "cams": (

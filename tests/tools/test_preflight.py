@@ -471,6 +471,14 @@ def test_a_folder_of_maps_is_named_where_they_are_read(content: Content) -> None
     preflight.check_slots(Params(content))
 
 
+def test_edges_have_room_for_the_cells_and_pairs_of_their_network() -> None:
+    content = read_recipe("voc12_irn").plain()
+    found = preflight.find_own_extents("edges", Params(content), (30, 41))
+    assert found == {"map_y": 8, "map_x": 11, "pair": 0}
+    content["edges"]["affinity"] = "none"
+    assert preflight.find_own_extents("edges", Params(content), (30, 41)) == {"map_y": 1, "map_x": 1, "pair": 0}
+
+
 def test_an_evaluation_has_room_for_the_things_that_it_judges() -> None:
     content = read_recipe("voc12_irn").plain()
     assert preflight.find_own_extents("evaluation", Params(content), (30, 40))["instance"] == content["instances"]["irn"]["most"] == 100

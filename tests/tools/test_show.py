@@ -15,7 +15,7 @@ from seedbed.errors import SeedbedError
 from seedbed.report import drawing
 from seedbed.report.palette import make_palette, make_thing_colours
 from seedbed.tools.show import Wanted, draw_picture
-from tests.support.looking import CONFIDENCE, IDS, LABELS, REGIONS, THINGS, write_run
+from tests.support.looking import CONFIDENCE, IDS, LABELS, OBJECTS, REGIONS, THINGS, write_run
 
 PALETTE = make_palette(2)
 
@@ -46,6 +46,12 @@ def test_everything_that_a_schema_shows_is_drawn(inside: str) -> None:
     assert draw_picture(Wanted("features", IDS[0], plain=True)).picture.shape == (6, 8, 3)
     likeliest = draw_picture(Wanted("predictions", IDS[1], plain=True))
     assert [one.name for one in likeliest.legend] == ["background", "cat", "猫"]
+
+
+def test_objects_are_light_and_what_is_unknown_is_half_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(write_run(tmp_path / "run", only=["saliency"]))
+    drawn = draw_picture(Wanted("saliency", IDS[0], array="objects", plain=True))
+    assert np.array_equal(drawn.picture[..., 0], np.select([OBJECTS == 1, OBJECTS == 255], [255, 127])) and drawn.legend == ()
 
 
 def test_things_have_colours_of_their_own_with_class_and_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

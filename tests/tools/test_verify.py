@@ -424,6 +424,8 @@ def counted(size: tuple[int, int], **other: Any) -> dict[str, Any]:
         "region_count": 1,
         "region_overlap": [1, 0, 1],
         "region_boundary": [1, 2, 3, 4],
+        "saliency_judged": True,
+        "objects": [[10, 4, 0], [1, 8, 1]],
         "instances_judged": True,
         "instances_with_truth": True,
         "instance_class": [1, 2, 0],
@@ -446,12 +448,19 @@ def counted(size: tuple[int, int], **other: Any) -> dict[str, Any]:
         ({"confusion": np.full((2, 3, 4), [[[3]], [[0]]])}, ["confusion: 36 pixels of seeds in an image of 6 x 4, with a truth"]),
         (
             {"with_truth": False},
-            ["confusion: 24 pixels of seeds in an image of 6 x 4, without a truth", "counts that need a truth, but the image has none"],
+            [
+                "confusion: 24 pixels of seeds in an image of 6 x 4, without a truth",
+                "objects: 24 pixels of saliency that is not there, or of more than the image",
+                "counts that need a truth, but the image has none",
+            ],
         ),
         ({"miou": [1.5, -1]}, ["miou: a figure that is neither a share nor -1"]),
         ({"boundary_miou": [1, -0.5]}, ["boundary_miou: a figure that is neither a share nor -1"]),
         ({"disagreement": np.full((2, 2), 2)}, ["disagreement: a figure that is no share"]),
         ({"by_size": np.full((2, 2, 2), [1, 3])}, ["by_size: a sum of IoU that so many things cannot have"]),
+        ({"objects": np.full((2, 3), 5)}, ["objects: 30 pixels of saliency that is not there, or of more than the image"]),
+        ({"saliency_judged": False}, ["objects: 24 pixels of saliency that is not there, or of more than the image"]),
+        ({"instance_class": [1, 0, 0]}, ["instance_class: 0 of a thing that has a score or was matched"]),
         ({"coverage": [np.nan, 0]}, ["coverage: 1 of 2 values are NaN or infinite"]),
     ],
 )
@@ -553,6 +562,14 @@ def things(
 def test_things(small: Small, bad: dict[str, Any], expected: list[str]) -> None:
     good = things(SIZES["a"], 1, classes=(1,), scores=(0.5,))
     assert small("instances", good, bad) == expected
+
+
+def test_objects(small: Small) -> None:
+    good, soft = np.full(SIZES["a"], 255), {"saliency": np.zeros(SIZES["b"])}
+    bad = np.full(SIZES["b"], 2)
+    rows = [{"saliency": np.zeros(SIZES["a"]), "objects": good}, {**soft, "objects": bad}]
+    assert small("saliency", *rows) == ["objects: 2, which is neither 0, 1 nor 255"]
+    assert small("saliency", rows[0], {**soft, "objects": np.eye(*SIZES["b"])}) == []
 
 
 def maps(size: tuple[int, int], *present: int, **values: float) -> dict[str, Any]:

@@ -91,6 +91,8 @@ def write_run(root: Path, *, worse: bool = False) -> None:
     things[4:12, 4:12], things[4:12, 12:20] = 1, 2
     told = {"things": things, "thing_count": 2, "classes": [1, 1, 0], "scores": [1, 0.25 if worse else 0.5, 0]}
     published("instances", folder, [{**rows[0], **told}], extents={**padded, "instance": 3})
+    objects = np.select([things == 1, things == 2], [1, 255])
+    published("saliency", folder, [{**rows[0], "saliency": np.full(SIZE, 60), "objects": objects}], extents=padded)
     parts = np.zeros((3, *SIZE), np.uint8)
     parts[0], parts[1, :, 18:] = 100, 155
     predicted = [{**rows[2], "map_size": SIZE, "probabilities": parts}]

@@ -41,6 +41,8 @@ def test_the_run_is_described(page: Page) -> None:
         "refinement.labels",
         "refinement.confidence",
         "instances.things",
+        "saliency.saliency",
+        "saliency.objects",
         "predictions.probabilities",
         "evaluation.refined",
     ]
