@@ -288,7 +288,7 @@ def without_truth(root: Path) -> None:
         (
             [write("data/metrics/evaluation.json", json.dumps({"saliency": {"images": 4, "object_iou": 0.71, "unknown": 0.05}}))],
             {
-                "superpixels-and-classifier": "saliency 4 images IoU of objects0.710unknown, share of the pixels0.050",
+                "superpixels-and-classifier": "saliency 4 images IoU of objects 0.710 unknown, share of the pixels 0.050",
                 "figures": "There are no figures",
             },
         ),
