@@ -116,7 +116,7 @@ def _read_png(content: bytes, file: str) -> npt.NDArray[Any]:
 
 def _read_npy(content: bytes, file: str) -> npt.NDArray[Any]:
     try:
-        values: npt.NDArray[Any] = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+        values: npt.NDArray[Any] = np.lib.format.read_array(io.BytesIO(content))
     except (ValueError, OSError, EOFError, MemoryError) as error:
         raise DataError(file, found=f"an npy file that cannot be read: {error}", expected=WHOLE, do="replace it") from error
     return values

@@ -99,6 +99,11 @@ def test_a_stage_of_a_second_pipeline_alone_is_not_left_over(broken: BrokenCopy,
     ]
 
 
+def test_a_folder_that_a_stage_opens_is_among_its_deps(broken: BrokenCopy) -> None:
+    broken.change_stage("saliency", "- ${saliency.folder}", "")
+    assert broken.new(pipeline_laws.data_deps_are_complete) == ['stage saliency: add "- ${saliency.folder}" to deps']
+
+
 # Code that a stage runs.
 
 
