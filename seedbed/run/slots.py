@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from pydantic import GetCoreSchemaHandler
@@ -16,6 +17,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from seedbed.errors import ArtifactError, ParamsError, join_names, nearest
 from seedbed.methods import Method
+from seedbed.store import raw
 from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import NONE, SCHEMAS, find_kind
 
@@ -89,6 +91,14 @@ def check_slots(stage: str, settings: object, method: Method) -> None:
 
 def _find_slot(hint: Any) -> Slot | None:
     return next((one for one in getattr(hint, "__metadata__", ()) if isinstance(one, Slot)), None)
+
+
+def check_folder(stage: str, folder: str) -> Path:
+    """The folder of other files that a stage reads, which its setting `folder` names; refused if there is no folder."""
+    if (found := raw.kind(Path(folder))) != raw.FOLDER:
+        where, do = f"params.yaml: {stage}.folder", "put it there, or correct it"
+        raise ParamsError(where, found=f"{folder!r}, {found}", expected="a folder", do=do)
+    return Path(folder)
 
 
 def check_maps(stage: str, wanted: Sequence[str], slots: Mapping[str, str]) -> None:

@@ -21,7 +21,7 @@ from typing import Any, NoReturn, TypeVar
 import cv2
 import numpy as np
 
-from seedbed.errors import USER_ERROR, MachineError, ParamsError, SeedbedError, join_names, of_system
+from seedbed.errors import USER_ERROR, MachineError, SeedbedError, join_names, of_system
 from seedbed.images import Images
 from seedbed.methods import Method, identity
 from seedbed.params import Params, rebuild
@@ -33,7 +33,7 @@ from seedbed.run.interruption import Interrupted
 from seedbed.run.machine import Machine, Place
 from seedbed.run.progress import Progress
 from seedbed.run.shards import Compute, Shard, Work
-from seedbed.run.slots import check_maps, check_versions, find_wrong_splits
+from seedbed.run.slots import check_folder, check_maps, check_versions, find_wrong_splits
 from seedbed.store import raw
 from seedbed.store.artifact import Artifact, MadeBy, open_artifact
 from seedbed.store.entries import Computation, put, put_weights, shard_name
@@ -128,9 +128,7 @@ class Run:
 
     def open_folder(self, folder: str) -> Path:
         """Open a folder of other files that params.yaml names: from now on none of them may change."""
-        path = Path(folder)
-        if (found := raw.kind(path)) != raw.FOLDER:
-            raise ParamsError(f"params.yaml: {self.stage}.folder", found=f"{folder!r}, {found}", expected="a folder", do="correct it")
+        path = check_folder(self.stage, folder)
         self.inputs.watch(path)
         return path
 

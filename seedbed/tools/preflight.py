@@ -58,6 +58,8 @@ def check(params: Params) -> None:
     for stage, section in stages.items():
         if stage in params.sections():
             _check_listed(stage, params, section, known=stages)
+            if (folder := getattr(_read_settings(stage, params), "folder", saliency.NO_FOLDER)) != saliency.NO_FOLDER:
+                slots.check_folder(stage, folder)
 
 
 def _read_pipeline() -> Mapping[str, Any]:

@@ -102,7 +102,7 @@ def test_a_folder_that_is_not_there_is_refused(detected: Project, tmp_path: Path
     project = detected.copy_to(tmp_path / "project")
     change_params(project, "saliency", folder="data/raw/other")
     done = project.command("saliency")
-    told = "error: params.yaml: saliency.folder: found 'data/raw/other', no such file; expected a folder; correct it"
+    told = "error: params.yaml: saliency.folder: found 'data/raw/other', no such file; expected a folder; put it there, or correct it"
     assert done.returncode == 2 and done.stderr.strip() == told
 
 

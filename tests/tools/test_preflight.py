@@ -56,6 +56,18 @@ def test_nothing_is_said_of_the_project_s_own_parameters(content: Content) -> No
 
 
 @pytest.mark.usefixtures("folder")
+def test_a_folder_of_maps_that_is_not_there(content: Content, project: Path) -> None:
+    shutil.copy(project / "dvc.yaml", "dvc.yaml")
+    content["saliency"] |= {"method": "files", "folder": "maps", "class_maps": "cams"}
+    with pytest.raises(ParamsError) as refused:
+        preflight.check(Params(content))
+    told = "params.yaml: saliency.folder: found 'maps', no such file; expected a folder; put it there, or correct it"
+    assert str(refused.value) == told
+    Path("maps").mkdir()
+    preflight.check(Params(content))
+
+
+@pytest.mark.usefixtures("folder")
 def test_a_slot_that_dvc_does_not_know(content: Content, project: Path) -> None:
     shutil.copy(project / "dvc.yaml", "dvc.yaml")
     preflight.check(Params(content))
