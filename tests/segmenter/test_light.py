@@ -146,7 +146,7 @@ def test_what_is_read_follows_from_what_is_wanted() -> None:
     alone = dataclasses.replace(METHOD, least_confidence=0.0, foreground=1.0, background=1.0)
     assert alone.wanted_maps == ("labels",) and not alone.grows
     assert dataclasses.replace(alone, foreground=0.5).grows and dataclasses.replace(alone, background=0.5).grows
-    assert METHOD.unread == ("start",)
+    assert METHOD.unread == ("start", "classifier")
 
 
 def test_what_learns_how_fast() -> None:

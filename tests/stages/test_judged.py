@@ -145,7 +145,7 @@ def test_an_artifact_that_is_not_there_is_told_in_a_line(fresh: Project) -> None
             (
                 {"labels": {name: "seeds"}},
                 f"labels.{name}: found the name {name!r}; expected a word of small letters, digits and _ that is none of: classifier, "
-                "class_maps, superpixels, instances, predictions, predictions_crf, image, truth; rename it, and in dvc.yaml",
+                "class_maps, superpixels, instances, saliency, predictions, predictions_crf, image, truth; rename it, and in dvc.yaml",
             )
             for name in ("class_maps", "predictions", "superpixels", "truth", "Seeds", "../seeds", "")
         ),
@@ -172,7 +172,7 @@ def test_somebody_must_be_judged(twice: Project, monkeypatch: pytest.MonkeyPatch
         check_slots(Params(content))
     assert str(refused.value) == (
         "params.yaml: evaluation: found 'none' in every slot; expected something to judge; name an artifact in one of: class_maps, "
-        "superpixels, instances, predictions, labels"
+        "superpixels, instances, saliency, predictions, labels"
     )
 
 
