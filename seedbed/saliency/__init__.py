@@ -24,9 +24,9 @@ class Settings:
     """What saliency is found by."""
 
     folder: str  # of files, with a map for each image that is called like it; data/none.zarr where no files are read
-    class_maps: Annotated[str, Slot(("cams",), "the selected method corrects what it finds by them")]
+    class_maps: Annotated[str, Slot(("cams",), "the selected method corrects what it finds by them")]  # that show where each class is
     superpixels: Annotated[str, Slot(("superpixels",), "the selected method compares regions")]  # that are things, or none
-    features: Annotated[str, Slot(("features",), "the selected method compares regions by them")]
+    features: Annotated[str, Slot(("features",), "the selected method compares regions by them")]  # of the images' patches
 
 
 class Method(methods.Method):
