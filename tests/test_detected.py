@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 def save(file: Path, values: np.ndarray[Any, Any]) -> None:
     """Write an npy file."""
     with file.open("wb") as out:
-        np.lib.format.write_array(out, values, allow_pickle=True)
+        np.lib.format.write_array(out, values)
 
 
 def refusal(folder: Path, data: Artifact) -> str:
