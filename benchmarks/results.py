@@ -164,6 +164,7 @@ MASKING: dict[str, dict[str, Any]] = {  # the dissertation's ablation, and what 
     "corrected saliency, dilated classifier": SALIENCY,
     "the same, 2 paths": {**SALIENCY, "segmenter.masking.paths": 2},
     "the same, 3 paths": {**SALIENCY, "segmenter.masking.paths": 3},
+    "the same, 1 path, a quarter of the weight": {**SALIENCY, "segmenter.masking.attention": 0.5},
     "true saliency": {**ALONE_OF_SALIENCY, **BY_TRUTH},
     "true saliency, dilated classifier, 2 paths": {**SALIENCY, **BY_TRUTH, "segmenter.masking.paths": 2},
     MASKS: {**OF_DILATED, **LADDER[MASKS]},
@@ -175,6 +176,8 @@ OF_MASKING: tuple[tuple[str, str], ...] = (
     ("predictions, mIoU", "predictions.miou"),
     ("after the CRF", "predictions_crf.miou"),
     ("boundary mIoU", "predictions.boundary_miou"),
+    ("fish and cows", "predictions.iou.fish,cow"),
+    ("other animals", "predictions.iou.lizard,bee,tiger,snail"),
 )
 OF_SUPERPIXELS: tuple[tuple[str, str], ...] = (  # what, in words, and the figure's address
     ("count", "superpixels.mean_count"),
@@ -248,11 +251,13 @@ def seeded(params: dict[str, Any], seed: int) -> None:
 
 
 def figure(content: Mapping[str, Any], address: str) -> float | None:
-    """A figure of an evaluation."""
+    """A figure of an evaluation, or the mean of several where the address ends in names with commas between them."""
+    *way, last = address.split(".")
     found: Any = content
-    for name in address.split("."):
+    for name in way:
         found = (found or {}).get(name)
-    return None if found is None else float(found)
+    mean = np.array([(found or {}).get(name) for name in last.split(",")], np.float64).mean()
+    return None if np.isnan(mean) else float(mean)
 
 
 def rows(reports: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, list[float | None]]]:
@@ -353,10 +358,8 @@ def compare_variants(
 
     variants: by name, the parameters that make it; figures: what, in words, and the figure's address.
     """
-    lines = [["", *(words for words, _ in figures)]]
-    lines.append(["---"] * len(lines[0]))
+    found: dict[str, list[Mapping[str, Any]]] = {}
     for name, changes in variants.items():
-        reports = []
         for seed in seeds:
             params = copy.deepcopy(dict(source))
             for address, value in changes.items():
@@ -365,12 +368,25 @@ def compare_variants(
                     params[family][value] = find_block(params, f"{family}.{value}", folder=CHECKOUT / "recipes")
                 changed(params, address, value)
             seeded(params, seed)
-            reports.append(run(place, params, chosen, name=f"seed {seed}, {name}"))
-        found = [np.array([figure(report, address) for report in reports], np.float64) for _, address in figures]
-        digits = [1 if "count" in words else 3 for words, _ in figures]
-        spreads = ["" if len(seeds) == 1 or one.std(ddof=1) < 5e-4 else f" ± {one.std(ddof=1):.3f}" for one in found]
-        lines.append([name, *(f"{one.mean():.{each}f}{spread}" for one, each, spread in zip(found, digits, spreads, strict=True))])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+            found.setdefault(name, []).append(run(place, params, chosen, name=f"seed {seed}, {name}"))
+    return tabulate(found, figures)
+
+
+def tabulate(reports: Mapping[str, Sequence[Mapping[str, Any]]], figures: Sequence[tuple[str, str]]) -> str:
+    """Mean and spread over several reports of each name; without the figures that no report has."""
+    heads, columns = [""], [list(reports)]
+    for words, address in figures:
+        found = [np.array([figure(one, address) for one in each], np.float64) for each in reports.values()]
+        if not np.isnan(found).all():
+            heads.append(words)
+            columns.append([with_spread(one, digits=1 if "count" in words else 3) for one in found])
+    return "\n".join("| " + " | ".join(line) + " |" for line in (heads, ["---"] * len(heads), *zip(*columns, strict=True)))
+
+
+def with_spread(figures: np.ndarray[Any, Any], *, digits: int) -> str:
+    """Mean of some figures, and their standard deviation if there are several that differ."""
+    spread = "" if len(figures) == 1 or figures.std(ddof=1) < 5e-4 else f" ± {figures.std(ddof=1):.3f}"
+    return f"{figures.mean():.{digits}f}{spread}"
 
 
 def find_saliency(changes: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
