@@ -29,13 +29,13 @@ import torch
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import ProcessException
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from seedbed.errors import TrainingError
 from seedbed.learning.checkpoints import Checkpoints
 from seedbed.learning.contract import SolvedMethod, TrainableMethod
 from seedbed.learning.learner import TOTAL, Learner, N, Trained, collect_columns
 from seedbed.learning.optimisers import clip_gradients, learned_parameters
+from seedbed.learning.running_mean import follow, start_mean
 from seedbed.learning.state import TrainingState
 from seedbed.learning.training import B, S, Sampling, Training, V
 from seedbed.networks.start import Given
@@ -146,7 +146,7 @@ def _train(fabric: lightning_fabric.Fabric, job: _Job[N, B, S, V]) -> Trained[N]
     unwrapped = [schedule.optimizer for schedule in scheduled]
     module, *optimizers = fabric.setup(learner, *unwrapped)
     initial = [[dict(group) for group in optimizer.param_groups] for optimizer in unwrapped]
-    state = TrainingState(learner, _start_average(learner.network, training.averaging), unwrapped)
+    state = TrainingState(learner, start_mean(learner.network) if training.averaging else None, unwrapped)
     identity = {**dataclasses.asdict(training), "steps": steps, "images": len(job.samples), "optimizers": len(optimizers)}
     log = state.resume(job.checkpoints, identity=identity, name=job.name)
     start, first, alone = len(log), fabric.global_rank == 0, fabric.world_size == 1
@@ -180,7 +180,7 @@ def _train(fabric: lightning_fabric.Fabric, job: _Job[N, B, S, V]) -> Trained[N]
                 ) from error
             learner.after_step(step / steps)
             if state.averaged is not None:
-                state.averaged.update_parameters(learner.network)
+                follow(state.averaged, learner.network, keep=training.averaging if step else 0.0)
             log.buffer(figures, rate=scheduled[0].optimizer.param_groups[0]["lr"], fabric=fabric)
             due = first and job.checkpoints.due() and step + 1 < steps
             if due or log.full or step + 1 == steps:
@@ -191,7 +191,7 @@ def _train(fabric: lightning_fabric.Fabric, job: _Job[N, B, S, V]) -> Trained[N]
                 _warn_of_rare_checkpoints(job, left)
             if due or (step + 1 == steps and first and not alone):
                 state.save(job.checkpoints, identity=identity, log=log)
-    network: Any = learner.network if state.averaged is None else state.averaged.module
+    network: Any = learner.network if state.averaged is None else state.averaged
     return Trained(network=network.eval().cpu(), log=log.figures)
 
 
@@ -223,14 +223,6 @@ def arrange_memory(learner: L, device: torch.device) -> L:
         module: Any = learner  # torch declares no type for this call
         module.to(memory_format=torch.channels_last)
     return learner
-
-
-def _start_average(network: nn.Module, share: float) -> AveragedModel | None:
-    """A running mean of a network's weights and buffers, if one is wanted.
-
-    share: of the old mean that a step keeps; 0: none is wanted.
-    """
-    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(share), use_buffers=True) if share else None
 
 
 def _read_batches(job: _Job[N, B, S, V], steps: range, *, rank: int, ranks: int) -> Iterator[list[B]]:

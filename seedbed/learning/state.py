@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from seedbed.learning.checkpoints import Checkpoints
 from seedbed.learning.log import Log
@@ -22,7 +21,7 @@ class TrainingState:
     """Everything that later steps need. Learning rates are not part of it: each step sets its own."""
 
     learner: nn.Module
-    averaged: AveragedModel | None
+    averaged: nn.Module | None  # running mean of what is kept
     optimizers: Sequence[torch.optim.Optimizer]
 
     def save(self, checkpoints: Checkpoints, *, identity: Mapping[str, Any], log: Log) -> None:

@@ -142,6 +142,18 @@ class Backbone(nn.Module):
         )
         return maps
 
+    def tokens(self, images_BCYX: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (B, D, y, x) of a transformer's last block, and its tokens (B, N, D) that are of no patch, those of classes first."""
+        [(features_BDyx, tokens_BND)] = self.trunk.forward_intermediates(
+            (images_BCYX - self.mean) / self.deviation,
+            indices=1,
+            return_prefix_tokens=True,
+            norm=True,
+            output_fmt="NCHW",
+            intermediates_only=True,
+        )
+        return features_BDyx, tokens_BND
+
 
 def _convolutional(name: str, output_stride: int, dilated: bool) -> Any:
     """A convolutional network of timm; None if it is a transformer."""

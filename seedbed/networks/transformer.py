@@ -121,3 +121,14 @@ def compute_keys(attention: Any, tokens_BND: Tensor) -> Tensor:
     if getattr(attention, "q_bias", None) is not None:
         bias = attention.k_bias
     return functional.linear(tokens_BND, attention.qkv.weight[middle], bias)
+
+
+def compute_attention(attention: Any, tokens_BND: Tensor) -> Tensor:
+    """How much each token attends to each (B, N, N), the mean over heads.
+
+    attention: of a plain transformer, which has queries, keys and values in one layer.
+    """
+    queries_BHND, keys_BHND, _ = attention.qkv(tokens_BND).unflatten(2, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4)
+    alike_BHNN = attention.q_norm(queries_BHND) @ attention.k_norm(keys_BHND).transpose(-2, -1)
+    attended_BNN: Tensor = (attention.scale * alike_BHNN).softmax(dim=-1).mean(dim=1)
+    return attended_BNN

@@ -12,7 +12,6 @@ running means; the paper's code drops them.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from seedbed.learning.contract import TrainableMethod
 from seedbed.learning.footprint import FLOAT, estimate_memory
 from seedbed.learning.learner import Learner
 from seedbed.learning.optimisers import Scheduled
+from seedbed.learning.running_mean import follow, start_mean
 from seedbed.learning.training import Sampling, Training
 from seedbed.methods import method, parameters
 from seedbed.networks.backbones import check_source
@@ -203,7 +203,7 @@ class DinoLearner(Learner[nn.Module, Views]):
         super().__init__()
         self.method = method
         self.student = Branch(method)
-        self.teacher = copy.deepcopy(self.student).requires_grad_(False)
+        self.teacher = start_mean(self.student)
         self.register_buffer("centre", torch.zeros(method.prototypes))
         self.register_buffer("answers", torch.zeros(method.prototypes), persistent=False)  # of the teacher, mean over a step
 
@@ -240,9 +240,8 @@ class DinoLearner(Learner[nn.Module, Views]):
         """Move the teacher towards the student, and the centre towards the teacher's answers."""
         method = self.method
         keep = 1 - (1 - method.teacher_momentum) * _cosine(progress)
+        follow(self.teacher, self.student, keep=keep)
         with torch.no_grad():
-            for old, new in zip(self.teacher.parameters(), self.student.parameters(), strict=True):
-                old.lerp_(new, 1 - keep)
             if torch.distributed.is_initialized():
                 torch.distributed.all_reduce(self.answers)
                 self.answers /= torch.distributed.get_world_size()
