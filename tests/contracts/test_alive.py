@@ -67,6 +67,10 @@ LIVELY: dict[str, Any] = {
     "Colours.hue": 0.2,
     "Descent.weight_decay": 0.1,
     "Descent.new_layer_factor": 3,
+    "Optimiser.weight_decay": 0.1,
+    "Optimiser.new_layer_factor": 3,
+    "Optimiser.last_learning_rate": 0.01,
+    "Adjustment.by_status": False,
     "PseudoMasks.rates": [1, 2, 3],  # no farther than the small crops reach
     "RegionGrowing.rates": [1, 2, 3],
     "Masking.width": 8,
@@ -191,7 +195,8 @@ def classifier(method: Any, folder: Path) -> Any:
         solved = method.solve(NUM_CLASSES, described())
         return solved.log, solved.state
     left = trained(method, partial(method.learner, NUM_CLASSES, given=Inherited()), examples(method.maps), folder)
-    return left.log, left.network.state_dict()
+    found = left.network(torch.from_numpy(photograph()).permute(2, 0, 1)[None].float() / 255)
+    return left.log, left.network.state_dict(), [one.detach() for one in found]
 
 
 def cams(method: Any, folder: Path) -> Any:
@@ -375,6 +380,9 @@ def other_values(family: str, name: str) -> dict[str, list[Any]]:
         "Voc.lists": ["ImageSets/Main"],
         "Folder.classes": [["dog", "cat"], ["cat", "dog", "bird"]],
         "Shapes.num_train": [2, 4],
+        "Attention.per_class": [{"per_class": False, "class_layers": 0}],
+        "Attention.class_layers": [{"class_layers": 0}],
+        "Attention.patch_layers": [{"patch_layers": 0}],
         "Masking.erased_colour": [[200, 30, 60], [201, 30, 60], [200, 31, 60], [200, 30, 62]],
         "Shapes.min_side": [66],
         "Shapes.max_side": [80],
@@ -386,6 +394,7 @@ def situations(family: str, name: str) -> dict[str, list[Plain]]:
     network = network_of(family, name)
     psa = {"smooth_distance": 3, "smooth_weight": 3, "colour_distance": 80, "colour_difference": 13, "colour_weight": 10, "iterations": 10}
     walk = {"over": "cells", "radius": 5, "power": 8, "squarings": 8}
+    plain_trunk = {"output_stride": 16, "dilated": True, "initial_weights": NO_WEIGHTS, "frozen_norms": "none", "frozen_stages": 0}
     published: dict[str, list[Plain]] = {
         "seeds.psa": [seeds_psa.PRESETS["psa"]],
         "seeds.irn": [seeds_irn.PRESETS["irn"]],
@@ -400,6 +409,12 @@ def situations(family: str, name: str) -> dict[str, list[Plain]]:
         "Merge": [{"stop": "cost", "cost": 0.04}],
         "Ncut": [{"stop": "cut", "cut": 0.5}],
         "Light": [{"balanced": False}],
+        "Usage": [
+            {
+                "backbone": {**plain_trunk, "network": "test_vit"},
+                "attention": {"per_class": True, "class_layers": 2, "patch_layers": 2},
+            }
+        ],
     }
 
 
