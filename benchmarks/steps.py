@@ -1,0 +1,121 @@
+"""A step of learners beside the plain one of their family: classifiers beside `cam`, segmenters beside `pseudo_masks`, all on one network.
+
+With the constants of the drawn world, but for `--network` and `--crop`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ruamel.yaml import YAML
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks._rounds import medians, report
+from seedbed import classifier, segmenter
+from seedbed.learning.batches import Batch
+from seedbed.learning.contract import AugmentedMethod
+from seedbed.learning.learner import Learner
+from seedbed.learning.loop import arrange_memory
+from seedbed.networks.backbones import Backbone
+from seedbed.networks.contracts import ClassifierNetwork, Inherited
+from seedbed.params import rebuild
+from seedbed.tools.recipe_files import find_block
+from seedbed.types import IGNORE
+
+CHECKOUT = Path(__file__).parents[1]
+NUM_CLASSES = 20
+CLASSIFIERS: dict[str, tuple[str, dict[str, Any]]] = {  # what a method is called here, its name, and parameters that are others
+    "cam": ("cam", {}),
+    "masking, 3 dilated blocks": ("masking", {"rates": [1, 2, 3]}),
+    "usage, a temperature alone": ("usage", {"consistency": 0, "adjustment.largest": 0}),
+    "usage": ("usage", {}),
+}
+SEGMENTERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "pseudo_masks": ("pseudo_masks", {}),
+    "region_growing": ("region_growing", {}),
+    "masking, no classifier": ("masking", {"attention": 0}),
+    **{f"masking, {count} path{'s' if count > 1 else ''}": ("masking", {"paths": count}) for count in (1, 2, 3)},
+}
+
+
+def build(contract: type[Any], name: str, others: Mapping[str, Any], options: argparse.Namespace) -> AugmentedMethod:
+    """A method with the network that is asked for."""
+    family = contract.__module__.rpartition(".")[2]
+    block = dict(find_block(YAML(typ="safe").load(CHECKOUT / "params.yaml"), f"{family}.{name}", folder=CHECKOUT / "recipes"))
+    weights = {"source": "none", "file": "", "sha256": ""}
+    block["backbone"] |= {"network": options.network, "initial_weights": weights, "frozen_norms": "none", "frozen_stages": 0}
+    for address, value in others.items():
+        *way, last = address.split(".")
+        place = block
+        for part in way:
+            place = place[part]
+        place[last] = value
+    made: AugmentedMethod = rebuild(contract, name, block, where="params.yaml")
+    return made
+
+
+def gather(method: AugmentedMethod, options: argparse.Namespace) -> Batch:
+    """Noise in the place of views, with maps that a method may learn from."""
+    random, shape = np.random.default_rng(0), (options.batch_size, options.crop, options.crop)
+    values = {"labels": [*range(4), IGNORE], "regions": range(40), "confidence": range(256), "objects": [0, 1, IGNORE]}
+    return Batch(
+        images_BCYX=torch.rand(options.batch_size, 3, options.crop, options.crop),
+        labels_BK=torch.tensor([[1.0] * 3 + [0.0] * (NUM_CLASSES - 2)] * options.batch_size),
+        maps_BYX={name: torch.from_numpy(random.choice(list(values[name]), shape)) for name in method.maps},
+    ).to(torch.device(options.device))
+
+
+class Plain(ClassifierNetwork):
+    """A classifier to be looked through."""
+
+    def __init__(self, network: str) -> None:
+        super().__init__()
+        self.backbone = Backbone(network, output_stride=16)
+        self.head = torch.nn.Conv2d(self.backbone.num_features, NUM_CLASSES, kernel_size=1)
+
+    def forward(self, images_BCYX: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Maps and their means."""
+        maps_BKyx = self.head(self.backbone(images_BCYX))
+        return maps_BKyx, maps_BKyx.mean(dim=(2, 3))
+
+
+def stepping(method: AugmentedMethod, options: argparse.Namespace) -> Callable[[], None]:
+    """A step of a method's learner."""
+    torch.manual_seed(0)
+    device = torch.device(options.device)
+    given = Inherited(classifier=Plain(options.network))
+    learner: Learner[Any, Any] = arrange_memory(method.learner(NUM_CLASSES, given=given).train().to(device), device)
+    optimizers, batch = [one.optimizer for one in learner.optimizers()], gather(method, options)
+
+    def step() -> None:
+        for one in optimizers:
+            one.zero_grad(set_to_none=True)
+        torch.stack(list(learner(batch, 0.5).values())).sum().backward()
+        for one in optimizers:
+            one.step()
+        learner.after_step(0.5)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return step
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--network", default="test_resnet", help="of timm, with random weights")
+    parser.add_argument("--crop", type=int, default=144, help="edge of a view")
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    for contract, kinds in ((classifier.NetworkMethod, CLASSIFIERS), (segmenter.NetworkMethod, SEGMENTERS)):
+        ways = {name: stepping(build(contract, method, others, options), options) for name, (method, others) in kinds.items()}
+        base = next(iter(ways))
+        title = f"a step with {options.network}, {options.batch_size} views of {options.crop} pixels, on {options.device}"
+        report(title, medians(ways, rounds=options.rounds), base=base)
