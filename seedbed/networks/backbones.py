@@ -22,7 +22,7 @@ from seedbed.run.slots import CLASSIFIER
 
 Norms = Literal["none", "statistics", "all"]  # the parts of batch norms that do not learn
 PUBLISHED = ("url", "file", "hf_hub_id")  # keys under which timm names published weights
-STRIDES_OF_VGG = (8, 16, 32)
+STRIDES_OF_VGG = (8, 16, 32)  # timm refuses all but the last
 READ_BY = {"pretraining": ("features.vit",), CLASSIFIER: ("segmenter", "affinity")}  # stage that trains weights -> who may start from them
 
 
@@ -158,7 +158,7 @@ class Backbone(nn.Module):
 def _convolutional(name: str, output_stride: int, dilated: bool) -> Any:
     """A convolutional network of timm; None if it is a transformer."""
     try:
-        if timm.models.is_model_in_modules(name, ("vgg",)):
+        if output_stride in STRIDES_OF_VGG and timm.models.is_model_in_modules(name, ("vgg",)):
             return _vgg(name, output_stride, dilated)
         network: Any = timm.create_model(name, num_classes=0, global_pool="", output_stride=output_stride)
     except (AssertionError, NotImplementedError, TypeError) as error:  # networks of timm raise any of them for unsupported strides
@@ -177,9 +177,9 @@ def _vgg(name: str, output_stride: int, dilated: bool) -> Any:
     """A VGG of timm without fully connected layers, whose last pools keep the size of maps, as in DeepLab (Chen et al., TPAMI 2018).
 
     Behind the very last pool there is nothing to dilate, so an output stride of 16 is the same with dilation and without.
+
+    output_stride: one of STRIDES_OF_VGG.
     """
-    if output_stride not in STRIDES_OF_VGG:
-        raise NotImplementedError  # as other networks of timm do
     # The layers that are left out have 120 million weights: they are drawn as small as can be.
     network: Any = timm.create_model(name, num_classes=0, global_pool="", mlp_ratio=1 / 4096)
     if not hasattr(network, "forward_intermediates"):
