@@ -5,7 +5,7 @@ have to be for the labels of pairs.
 
 Paper: Ahn et al., "Weakly Supervised Learning of Instance Segmentation with Inter-pixel Relations" (IRN), CVPR 2019.
 
-Differs from the paper: any network of timm gives the maps of its stages; maps are brought to the grid of cells by their size, not by whole
+Differs from the paper: any backbone gives the maps of its stages; maps are brought to the grid of cells by their size, not by whole
 factors; the number of groups of a group norm follows from its channels by a rule that gives the paper's code's for its numbers. The mean
 displacement that is subtracted in the end is a running mean of the training. Every training constant is a parameter, and weight decay is
 weight decay: in that code it is passed in the place of momentum.

@@ -3,8 +3,8 @@
 Paper: Ahn and Kwak, "Learning Pixel-level Semantic Affinity with Image-level Supervision for Weakly Supervised Semantic Segmentation",
 CVPR 2018 (PSA).
 
-Differs from the paper: any network of timm gives the maps, which are brought to one grid if they differ in size; backbone, its weights and
-every training constant are parameters. The label of a cell is its middle pixel's; the paper's code takes the likeliest by
+Differs from the paper: any backbone gives the maps (the paper's is resnet38), which are brought to one grid if they differ in size; its
+weights and every training constant are parameters. The label of a cell is its middle pixel's; the paper's code takes the likeliest by
 mean probabilities. Weight decay is weight decay: in that code it is passed in the place of momentum.
 """
 

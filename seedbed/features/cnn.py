@@ -1,4 +1,4 @@
-"""Patch features from a convolutional network of timm: maps of one or several of its stages, joined.
+"""Patch features from a convolutional network: maps of one or several of its stages, joined.
 
 Images may have any size: they are resized so that each side is the next multiple of the patch size, and maps of stages to one cell for each
 patch. Cells of a map are taken for squares that cover the image, as class maps are.

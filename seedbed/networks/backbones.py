@@ -1,4 +1,4 @@
-"""Backbones: convolutional networks and vision transformers of timm behind one interface.
+"""Backbones: networks of ours, and convolutional networks and vision transformers of timm, behind one interface.
 
 Shapes: B images, C image channels, K classes without background, D features, Y X pixels, y x cells of a coarser grid.
 Images enter as RGB in [0, 1]; the backbone standardises them itself.
@@ -17,20 +17,22 @@ from seedbed.errors import ParamsError, WeightsError, nearest
 from seedbed.methods import parameters
 from seedbed.networks.contracts import State
 from seedbed.networks.repaired import timm
+from seedbed.networks.resnet38 import ResNet38
 from seedbed.networks.weights import InitialWeights, fit_entries, load_file
 from seedbed.run.slots import CLASSIFIER
 
 Norms = Literal["none", "statistics", "all"]  # the parts of batch norms that do not learn
 PUBLISHED = ("url", "file", "hf_hub_id")  # keys under which timm names published weights
+OWN = {"resnet38": ResNet38}  # networks that timm does not have, by name
 STRIDES_OF_VGG = (8, 16, 32)  # timm refuses all but the last
 READ_BY = {"pretraining": ("features.vit",), CLASSIFIER: ("segmenter", "affinity")}  # stage that trains weights -> who may start from them
 
 
 @parameters
 class Trunk:
-    """A network of timm without its head, and the parts of it that do not learn."""
+    """A network without its head, and the parts of it that do not learn."""
 
-    network: str  # any convolutional network or vision transformer of timm
+    network: str  # any convolutional network or vision transformer of timm, or resnet38
     output_stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of its map: 8, 16 or 32; for a transformer its patch size
     dilated: bool  # whether dilation makes up for strides that output_stride removes; true for transformers
     initial_weights: InitialWeights
@@ -70,7 +72,7 @@ class Trunk:
 
 
 class Backbone(nn.Module):
-    """A timm network without its head, which gives maps of features."""
+    """A network of timm or of ours without its head, which gives maps of features."""
 
     trunk: Any
     num_features: int
@@ -80,14 +82,7 @@ class Backbone(nn.Module):
     def __init__(self, name: str, *, output_stride: int, dilated: bool = True) -> None:
         """dilated: whether dilation makes up for strides that `output_stride` removes."""
         super().__init__()
-        if not timm.is_model(name.partition(".")[0]):
-            raise ParamsError(
-                "params.yaml: network",
-                found=repr(name),
-                expected=f"a network of timm {timm.__version__}{nearest(name, timm.list_models())}",
-                do="see timm.list_models()",
-            )
-        self.trunk = _convolutional(name, output_stride, dilated) or _transformer(name, output_stride, dilated)
+        self.trunk = _own(name, output_stride, dilated) or _of_timm(name, output_stride, dilated)
         self._frozen: list[nn.Module] = []  # norms that keep their statistics
         # Not the network's own `num_features`: some networks widen their map once more for the head, which is left out.
         self.num_features = int(self.trunk.feature_info[-1]["num_chs"])
@@ -155,6 +150,37 @@ class Backbone(nn.Module):
         return features_BDyx, tokens_BND
 
 
+def _own(name: str, output_stride: int, dilated: bool) -> ResNet38 | None:
+    """A network of ours; None if it is not."""
+    own = OWN.get(name)
+    if own is None:
+        return None
+    if output_stride not in own.strides:
+        raise _refuse_stride(name, output_stride)
+    return own(output_stride=output_stride, dilated=dilated)
+
+
+def _refuse_stride(name: str, output_stride: int) -> ParamsError:
+    return ParamsError(
+        "params.yaml: network",
+        found=f"{name!r}, which does not support the output stride {output_stride}",
+        expected="a convolutional network of timm that does",
+        do="choose another, such as a resnet, or another output_stride",
+    )
+
+
+def _of_timm(name: str, output_stride: int, dilated: bool) -> Any:
+    """A convolutional network or vision transformer of timm."""
+    if not timm.is_model(name.partition(".")[0]):
+        raise ParamsError(
+            "params.yaml: network",
+            found=repr(name),
+            expected=f"a network of timm {timm.__version__} or {' or '.join(OWN)}{nearest(name, [*OWN, *timm.list_models()])}",
+            do="see timm.list_models()",
+        )
+    return _convolutional(name, output_stride, dilated) or _transformer(name, output_stride, dilated)
+
+
 def _convolutional(name: str, output_stride: int, dilated: bool) -> Any:
     """A convolutional network of timm; None if it is a transformer."""
     try:
@@ -164,12 +190,7 @@ def _convolutional(name: str, output_stride: int, dilated: bool) -> Any:
     except (AssertionError, NotImplementedError, TypeError) as error:  # networks of timm raise any of them for unsupported strides
         if _is_patch_transformer(name):
             return None
-        raise ParamsError(
-            "params.yaml: network",
-            found=f"{name!r}, which does not support the output stride {output_stride}",
-            expected="a convolutional network of timm that does",
-            do="choose another, such as a resnet, or another output_stride",
-        ) from error
+        raise _refuse_stride(name, output_stride) from error
     return network if dilated else _remove_dilation(network, name)
 
 
@@ -247,7 +268,7 @@ def _transformer(name: str, output_stride: int, dilated: bool) -> Any:
 
 
 def initialise(trunk: Any, weights: InitialWeights) -> None:
-    """Give a network of timm its initial weights."""
+    """Give a network its initial weights."""
     if weights.source == "hub":
         where = "params.yaml: initial_weights.source"
         try:

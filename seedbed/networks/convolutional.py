@@ -21,9 +21,9 @@ from seedbed.networks.weights import InitialWeights
 
 @parameters
 class FrozenTrunk:
-    """A network of timm without its head, which does not learn."""
+    """A convolutional network without its head, which does not learn."""
 
-    network: str  # any convolutional network of timm, such as resnet50
+    network: str  # any convolutional network of timm, such as resnet50, or resnet38
     output_stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of its last map: 8, 16 or 32
     dilated: bool  # whether dilation makes up for strides that output_stride removes
     initial_weights: InitialWeights

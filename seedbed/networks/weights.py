@@ -33,6 +33,7 @@ from seedbed.store.artifact import Artifact
 N = TypeVar("N", bound=nn.Module)
 HEADS = (
     "fc.",
+    "fc8.",
     "head.",
     "pre_logits.",
     "classifier.",

@@ -1,4 +1,4 @@
-"""Backbones: any convolutional network of timm, standardising its images itself."""
+"""Backbones: networks that standardise their images themselves. ResNet38, which is ours, has tests of its own."""
 
 from __future__ import annotations
 
