@@ -33,7 +33,7 @@ class Trunk:
     """A network without its head, and the parts of it that do not learn."""
 
     network: str  # any convolutional network or vision transformer of timm, or resnet38
-    output_stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of its map: 8, 16 or 32; for a transformer its patch size
+    output_stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of its map: 8, 16 or 32; of a transformer the edge of its patches, any
     dilated: bool  # whether dilation makes up for strides that output_stride removes; true for transformers
     initial_weights: InitialWeights
     frozen_norms: Literal["none", "statistics", "all"]  # parts of batch norms that do not learn; all: statistics and weights
@@ -247,7 +247,7 @@ def _is_patch_transformer(name: str) -> bool:
 
 
 def _transformer(name: str, output_stride: int, dilated: bool) -> Any:
-    """A vision transformer of timm that takes images of any size."""
+    """A vision transformer of timm that takes images of any size, with patches whose edge is the output stride."""
     if not dilated:
         raise ParamsError(
             "params.yaml: dilated",
@@ -255,16 +255,15 @@ def _transformer(name: str, output_stride: int, dilated: bool) -> Any:
             expected="true, because a transformer has no strides to remove",
             do="correct it",
         )
-    network: Any = timm.create_model(name, num_classes=0, dynamic_img_size=True, dynamic_img_pad=True)
-    edge = int(network.patch_embed.patch_size[0])
-    if edge != output_stride:
+    try:
+        return timm.create_model(name, num_classes=0, dynamic_img_size=True, dynamic_img_pad=True, patch_size=output_stride)
+    except TypeError as error:
         raise ParamsError(
-            "params.yaml: output_stride",
-            found=f"{output_stride} for {name!r}",
-            expected=f"{edge}, the edge of its patches",
-            do="correct it",
-        )
-    return network
+            "params.yaml: network",
+            found=f"{name!r}, a transformer for images of one size",
+            expected="a plain vision transformer, such as deit_small_patch16_224",
+            do="choose another",
+        ) from error
 
 
 def initialise(trunk: Any, weights: InitialWeights) -> None:

@@ -260,10 +260,20 @@ def test_a_vgg_of_a_timm_that_gives_no_maps_of_it_is_refused(monkeypatch: pytest
 
 
 def test_a_transformer_gives_a_map_with_a_cell_for_every_patch() -> None:
-    backbone = Backbone("test_vit", output_stride=16).eval()
-    assert backbone(torch.rand(2, 3, 40, 65)).shape == (2, backbone.num_features, 3, 5)
-    with pytest.raises(ParamsError, match="output_stride: found 8 for 'test_vit'; expected 16, the edge of its patches; correct it"):
-        Backbone("test_vit", output_stride=8)
+    for edge, cells in ((16, (3, 5)), (8, (5, 9))):  # its own patches, and others
+        backbone = Backbone("test_vit", output_stride=edge).eval()
+        assert backbone(torch.rand(2, 3, 40, 65)).shape == (2, backbone.num_features, *cells)
+
+
+def test_weights_for_patches_of_another_size_are_refused() -> None:
+    wide, narrow = (Backbone("test_vit", output_stride=edge).trunk for edge in (16, 8))
+    with pytest.raises(WeightsError, match="a test: found patches of another size than 8 x 8 pixels"):
+        fit_entries(narrow, wide.state_dict(), where="a test")
+
+
+def test_a_transformer_for_images_of_one_size_is_refused() -> None:
+    with pytest.raises(ParamsError, match="'beit_base_patch16_224', a transformer for images of one size; expected a plain vision"):
+        Backbone("beit_base_patch16_224", output_stride=16)
 
 
 def trunk(*, norms: Norms, stages: int, source: str = "hub") -> Trunk:
