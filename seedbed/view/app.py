@@ -1,9 +1,13 @@
-"""What the page asks for, and the answers: JSON, and arrays as bytes. Nothing is written, and only what artifacts name is read."""
+"""What the page asks for, and the answers: JSON, and arrays as bytes.
+
+Nothing is written, and only what artifacts and params.yaml name is read.
+"""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -196,7 +200,7 @@ def describe_run(viewer: Viewer, request: Request) -> Response:
             "splits": [str(one) for one in data.array("split_names")],
             "sorts": viewer.catalogue.keys,
             "layers": layers,
-            "tried": trying.list_tried(library.run.params),
+            "tried": trying.list_tried(_params(library)),
             "problems": problems,
         }
     )
@@ -278,7 +282,8 @@ def list_knobs(viewer: Viewer, request: Request) -> Response:
     """Parameters of a stage that can be tried."""
     library, stage = viewer.library(request), _ask(request, "stage")
     params = _params(library)
-    return JSONResponse({"method": params.method_name(stage), "knobs": [asdict(one) for one in trying.list_knobs(stage, params)]})
+    knobs = [asdict(one) for one in trying.list_knobs(stage, params)]
+    return JSONResponse({"method": params.method_name(stage), "shown": trying.find_shown(stage), "knobs": knobs})
 
 
 def send_trial(viewer: Viewer, request: Request) -> Response:
@@ -287,7 +292,8 @@ def send_trial(viewer: Viewer, request: Request) -> Response:
     params = _params(library)
     changes = {name.removeprefix("set."): value for name, value in request.query_params.items() if name.startswith("set.")}
     if "id" in request.query_params:
-        return _array(request, trying.compute(library, params, stage, _ask(request, "id"), changes))
+        made = trying.compute(library, params, stage, _ask(request, "id"), changes)
+        return _array(request, made.values, things=made.things)
     pipeline = YAML(typ="safe").load(library.run.read("dvc.yaml") or "") or {}
     runs, perhaps = trying.find_affected(pipeline, library.run.params, stage, params.method_name(stage)) if changes else ([], [])
     written = trying.write_changes(stage, params, changes) if changes else ""
@@ -339,8 +345,11 @@ def _shrink(image: npt.NDArray[Any], side: int, interpolation: int) -> npt.NDArr
     return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation))
 
 
-def _array(request: Request, values: npt.NDArray[Any]) -> Response:
-    """An array as bytes in the order of memory, least significant byte first, with its shape and type in the head."""
+def _array(request: Request, values: npt.NDArray[Any], *, things: Sequence[tuple[int, float]] = ()) -> Response:
+    """An array as bytes in the order of memory, least significant byte first, with its shape and type in the head.
+
+    things: class and score of each that the array numbers, for the head too.
+    """
     side = _number(request.query_params, "side", 0)
     if side:
         values = _shrink(values, side, cv2.INTER_NEAREST_EXACT)
@@ -349,6 +358,7 @@ def _array(request: Request, values: npt.NDArray[Any]) -> Response:
     headers = {
         "X-Shape": ",".join(map(str, values.shape)),
         "X-Type": values.dtype.name,
+        "X-Things": json.dumps(things),
         "X-Digest": hashlib.sha256(content).hexdigest()[:16],
     }
     if len(content) > PLAIN_BYTES and "gzip" in request.headers.get("accept-encoding", ""):

@@ -6,25 +6,38 @@ import dataclasses
 import importlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy.typing as npt
 from pydantic import TypeAdapter
 
-from seedbed import evaluation, refinement, seeds, superpixels
-from seedbed.errors import ParamsError, join_names, nearest
-from seedbed.methods import Declaration, Method, identity, read_declaration
+from seedbed import evaluation, instances, refinement, saliency, seeds, superpixels
+from seedbed.detected import DetectedMaps
+from seedbed.errors import ParamsError, SeedbedError, join_names, nearest
+from seedbed.methods import Declaration, Method, identity, load, read_declaration
 from seedbed.params import Params, rebuild
-from seedbed.reads import AllEvidence, Edges, Maps, Patches, Pictures, Regions, read_class_maps
+from seedbed.reads import AllEvidence, Detected, Edges, Maps, Patches, Pictures, Regions, read_class_maps
+from seedbed.report.layers import shade_objects
+from seedbed.run.slots import check_slots
 from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import NONE, find_kind
 from seedbed.types import ClassMaps, Evidence
 from seedbed.view.library import Library
 
 PLACE = re.compile(r"\$\{([\w.]+)\}")  # of a value in dvc.yaml
-Compute = Callable[[Any, Any, Library, str], npt.NDArray[Any]]  # from a method, settings, a run and an image of it
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a stage would make of an image."""
+
+    values: npt.NDArray[Any]  # (y, x), as a layer of the stage has them
+    things: tuple[tuple[int, float], ...] = ()  # class and score of each, in the order of their numbers
+
+
+Compute = Callable[[Any, Any, Library, str], Trial]  # from a method, settings, a run and an image of it
 
 
 def _class_maps(name: str, library: Library, image_id: str) -> ClassMaps:
@@ -32,40 +45,55 @@ def _class_maps(name: str, library: Library, image_id: str) -> ClassMaps:
     return read_class_maps(maps, image_id).resize(maps.size(image_id))
 
 
-def _evidence(settings: seeds.Settings | refinement.Settings, library: Library, image_id: str, *, edges: str = NONE) -> Evidence:
-    maps, regions, patches, links = (
-        _open_slot(name, library) for name in (settings.class_maps, settings.superpixels, settings.features, edges)
-    )
+def _evidence(settings: Any, library: Library, image_id: str) -> Evidence:
+    """What a stage's slots name of an image; not every family has each of them."""
+    named = (getattr(settings, slot, NONE) for slot in ("class_maps", "superpixels", "features", "edges"))
+    maps, regions, patches, links = (_open_slot(name, library) for name in named)
     known = AllEvidence(library.data, Pictures(None), Maps(maps), Regions(regions), Patches(patches), Edges(links))
     return dataclasses.replace(known[image_id], image=library.photo(image_id))
 
 
-def _superpixels(method: superpixels.Method, settings: superpixels.Settings, library: Library, image_id: str) -> npt.NDArray[Any]:
-    return method.partition(library.photo(image_id), Patches(_open_slot(settings.features, library))[image_id])
+def _superpixels(method: superpixels.Method, settings: superpixels.Settings, library: Library, image_id: str) -> Trial:
+    return Trial(method.partition(library.photo(image_id), Patches(_open_slot(settings.features, library))[image_id]))
 
 
-def _seeds(method: seeds.Method, settings: seeds.Settings, library: Library, image_id: str) -> npt.NDArray[Any]:
-    return method.label(_evidence(settings, library, image_id))
+def _seeds(method: seeds.Method, settings: seeds.Settings, library: Library, image_id: str) -> Trial:
+    return Trial(method.label(_evidence(settings, library, image_id)))
 
 
-def _refinement(method: refinement.Method, settings: refinement.Settings, library: Library, image_id: str) -> npt.NDArray[Any]:
-    [made] = method.refine([_evidence(settings, library, image_id, edges=settings.edges)])
-    return made.labels
+def _refinement(method: refinement.Method, settings: refinement.Settings, library: Library, image_id: str) -> Trial:
+    [made] = method.refine([_evidence(settings, library, image_id)])
+    return Trial(made.labels)
 
 
-def _evaluation(method: evaluation.Method, settings: evaluation.Settings, library: Library, image_id: str) -> npt.NDArray[Any]:
-    return method.from_class_maps(_class_maps(settings.class_maps, library, image_id))
+def _instances(method: instances.Method, settings: instances.Settings, library: Library, image_id: str) -> Trial:
+    [found] = method.part([_evidence(settings, library, image_id)])
+    return Trial(found.things, tuple(zip(found.classes, found.scores, strict=True)))
+
+
+def _saliency(method: saliency.Method, settings: saliency.Settings, library: Library, image_id: str) -> Trial:
+    known = _evidence(settings, library, image_id)
+    maps = DetectedMaps.of(library.run.project / settings.folder, library.data, [image_id]) if method.reads_files else None
+    found = method.find(known, Detected(maps).of(image_id, known.size))
+    return Trial(shade_objects(found.objects))
+
+
+def _evaluation(method: evaluation.Method, settings: evaluation.Settings, library: Library, image_id: str) -> Trial:
+    return Trial(method.from_class_maps(_class_maps(settings.class_maps, library, image_id)))
 
 
 def _open_slot(name: str, library: Library) -> Artifact | None:
     return None if name == NONE else library.artifact(name)
 
 
-# Kinds of stages whose methods need no network: what they make is seen before they run. The evaluation's is the threshold of class maps.
+# Kinds of stages whose methods need no network, and how what they make is shown, before they run. The evaluation's is the threshold of
+# class maps.
 TRIED: dict[str, tuple[Compute, str]] = {
     "superpixels": (_superpixels, "regions"),
     "seeds": (_seeds, "labels"),
     "refinement": (_refinement, "labels"),
+    "instances": (_instances, "things"),
+    "saliency": (_saliency, "objects"),
     "evaluation": (_evaluation, "labels"),
 }
 
@@ -82,17 +110,26 @@ class Knob:
     highest: float | None
 
 
-def list_tried(params: Iterable[str]) -> list[str]:
-    """Stages that can be tried.
+def list_tried(params: Params) -> list[str]:
+    """Stages that can be tried, because they make anything."""
+    return [section for section in params.sections() if find_kind(section) in TRIED and not _makes_nothing(section, params)]
 
-    params: names of sections.
-    """
-    return [section for section in params if find_kind(section) in TRIED]
+
+def _makes_nothing(section: str, params: Params) -> bool:
+    try:
+        return load(find_kind(section), params.method_name(section)).makes_nothing
+    except SeedbedError:
+        return False  # whoever chooses it is told what is wrong
+
+
+def find_shown(stage: str) -> str:
+    """How what is tried of a stage is shown."""
+    return TRIED[find_kind(stage)][1]
 
 
 def selected(stage: str, params: Params) -> Method:
     """The method that a run selects for a stage that can be tried."""
-    known = list_tried(params.sections())
+    known = list_tried(params)
     if stage not in known:
         raise ParamsError("stage", found=repr(stage), expected=f"one of: {join_names(known)}{nearest(stage, known)}", do="choose one")
     method: Method = params.of_stage(stage).method(_family(stage).Method)
@@ -123,8 +160,8 @@ def _knobs(block: Any, declared: Declaration | None, schema: Mapping[str, Any], 
             yield Knob(f"{prefix}{field.name}", value, isinstance(value, int), told.comment if told else "", lowest, highest)
 
 
-def compute(library: Library, params: Params, stage: str, image_id: str, changes: Mapping[str, str]) -> npt.NDArray[Any]:
-    """What a stage would make of an image with other values of some parameters: classes or regions (y, x).
+def compute(library: Library, params: Params, stage: str, image_id: str, changes: Mapping[str, str]) -> Trial:
+    """What a stage would make of an image with other values of some parameters.
 
     changes: values as YAML writes them, by address within the method's block.
     """
@@ -145,6 +182,8 @@ def compute(library: Library, params: Params, stage: str, image_id: str, changes
             raise ParamsError(where, found=repr(text), expected="a number, true or false", do="correct it") from error
     made = rebuild(_family(stage).Method, method.name, block, where="tried")
     settings = params.of_stage(stage).settings(_family(stage).Settings)
+    settings = dataclasses.replace(settings, **dict.fromkeys(made.unread, NONE))  # which the stage would ask for
+    check_slots(stage, settings, made)
     return TRIED[find_kind(stage)][0](made, settings, library, image_id)
 
 

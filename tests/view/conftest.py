@@ -26,9 +26,25 @@ from tests.support.publishing import published
 
 PROJECT = Path(__file__).parents[2]
 SIZE = (24, 36)
+CELL, GRID = 2, (12, 18)
 IDS = ("a/<script>", "猫 & 'كلب'", 'plain "one"')
 CLASSES = ("cat", "<b>dog</b>")
 KINDS = ("class_maps", "seeds", "masks", "predictions", "predictions_crf")
+SALIENCY: dict[str, Any] = {
+    "border": 1,
+    "degree": 0,
+    "contrast": 0,
+    "threshold": 0.5,
+    "correction": {"adds_above": 0.8, "doubts_below": 0.3},
+}
+INSTANCES: dict[str, Any] = {
+    "steps": 3,
+    "weak_displacement": 0.9,
+    "walk": {"over": "cells", "radius": 2, "power": 2, "squarings": 1},
+    "background": 0.5,
+    "smallest": 0.01,
+    "most": 5,
+}
 TRUTHS = [np.zeros(SIZE, np.uint8) for _ in IDS]
 TRUTHS[0][4:12, 4:20] = 1
 TRUTHS[1][2:20, 3:9] = 2
@@ -48,6 +64,13 @@ def make_maps(number: int) -> ClassMaps:
     for index, label in enumerate(LABELS[number]):
         maps[index] = 0.2 + 0.7 * (TRUTHS[number] == label) - 0.1 * (make_regions() == 3)
     return ClassMaps(classes=LABELS[number], maps=maps)
+
+
+def make_edges() -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
+    """No boundaries; each cell of the upper half goes to one middle, those below to another."""
+    middles = np.array([(2 if row < GRID[0] // 2 else 9, 9) for row, _ in np.ndindex(GRID)]).T.reshape(2, *GRID)
+    displacement = (middles - np.indices(GRID)).astype(np.float32)
+    return {"boundaries": np.zeros(GRID, np.float32), "displacement": displacement, "distances": np.zeros((0, *GRID), np.float32)}
 
 
 def write_run(root: Path, *, worse: bool = False) -> None:
@@ -97,6 +120,8 @@ def write_run(root: Path, *, worse: bool = False) -> None:
     parts[0], parts[1, :, 18:] = 100, 155
     predicted = [{**rows[2], "map_size": SIZE, "probabilities": parts}]
     published("predictions", folder, predicted, extents={**named, "map_y": SIZE[0], "map_x": SIZE[1]})
+    edges = [{**row, "map_size": GRID, **make_edges()} for row in rows]
+    published("edges", folder, edges, whole={"cell_size": CELL}, extents={"map_y": GRID[0], "map_x": GRID[1], "pair": 0})
     write_evaluation(folder, rows, masks, seeds, parts.argmax(axis=0).astype(np.uint8))
 
 
@@ -105,6 +130,8 @@ def write_params(root: Path) -> None:
     content = yaml.load(PROJECT / "params.yaml")
     content["dataset"] |= {"root": "data/raw/tiny", "method": "folder", "max_size": list(SIZE)}
     content["seeds"] |= {"method": "superpixel_background", "superpixel_background": {"threshold": 0.8}}
+    content["saliency"] |= {"method": "unsupervised", "class_maps": "cams", "superpixels": "superpixels", "unsupervised": SALIENCY}
+    content["instances"] |= {"method": "irn", "class_maps": "cams", "edges": "edges", "irn": INSTANCES}
     yaml.dump(content, root / "params.yaml")
     shutil.copy(PROJECT / "dvc.yaml", root)
     (root / ".dvc").mkdir()

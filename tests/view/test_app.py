@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,15 +13,19 @@ import pytest
 from PIL import Image as PillowImage
 from ruamel.yaml import YAML
 
+from seedbed import instances, saliency
+from seedbed.params import rebuild
 from seedbed.reads import read_class_maps
 from seedbed.seeds.superpixel_background import SuperpixelBackground
 from seedbed.seeds.threshold import Threshold
 from seedbed.store.artifact import open_artifact
+from seedbed.types import CellEdges
 from seedbed.view.app import Pending
 from tests.support.evidence import scored
-from tests.view.conftest import CLASSES, IDS, KINDS, SIZE, TRUTHS, Page, make_maps, make_regions
+from tests.view.conftest import CELL, CLASSES, IDS, INSTANCES, KINDS, SALIENCY, SIZE, TRUTHS, Page, make_edges, make_maps, make_regions
 
 Look = Callable[..., Page]
+TRIED = ["superpixels", "seeds", "refinement", "instances", "saliency", "evaluation"]
 
 
 @pytest.fixture
@@ -38,6 +44,8 @@ def test_the_run_is_described(page: Page) -> None:
         "superpixels.regions",
         "cams.maps",
         "seeds.labels",
+        "edges.boundaries",
+        "edges.displacement",
         "refinement.labels",
         "refinement.confidence",
         "instances.things",
@@ -46,7 +54,7 @@ def test_the_run_is_described(page: Page) -> None:
         "predictions.probabilities",
         "evaluation.refined",
     ]
-    assert run["tried"] == ["superpixels", "seeds", "refinement", "evaluation"] and run["problems"] == []
+    assert run["tried"] == TRIED and run["problems"] == []
     assert len(run["things"]) == 256 and run["things"][1] not in run["palette"]
     assert len(run["palette"]) == 3 and run["palette"][0] == [0, 0, 0]
 
@@ -148,6 +156,71 @@ def test_a_trial_is_what_the_method_makes(page: Page) -> None:
     assert np.array_equal(above > 0, maps.maps.max(axis=0) > 0.5)
 
 
+def test_saliency_and_things_are_tried_as_their_stages_would_make_them(page: Page) -> None:
+    maps = read_class_maps(open_artifact("cams", folder=page.root / "data"), IDS[1])
+    known = dataclasses.replace(scored(maps, make_regions()), edges=CellEdges(**make_edges(), stride=CELL))
+    for adds_above, expected in ((0.8, [0, 1]), (0.4, [1])):  # a quarter of the image has a relative score of 0.5
+        correction = {**SALIENCY["correction"], "adds_above": adds_above}
+        method = rebuild(saliency.Method, "unsupervised", {**SALIENCY, "correction": correction}, where="test")
+        objects = method.find(known, np.zeros(SIZE, np.float32)).objects
+        tried = page.array("try", stage="saliency", id=IDS[1], set__correction__adds_above=adds_above)
+        assert np.array_equal(tried, 255 * objects) and np.unique(objects).tolist() == expected
+    [parted] = rebuild(instances.Method, "irn", {**INSTANCES, "most": 1}, where="test").part([known])
+    answer = page.client.get("/api/try", params={"stage": "instances", "id": IDS[1], "set.most": "1"})
+    assert np.array_equal(np.frombuffer(answer.content, np.uint8).reshape(SIZE), parted.things) and parted.things.any()
+    assert json.loads(answer.headers["x-things"]) == [[2, 1.0]]
+    told = {stage: page.json("knobs", stage=stage)["shown"] for stage in TRIED}
+    assert told == {**dict.fromkeys(TRIED, "labels"), "superpixels": "regions", "instances": "things", "saliency": "objects"}
+    nested = page.json("try", stage="saliency", set__correction__adds_above="0.9")
+    assert nested["params"] == "saliency:\n  unsupervised:\n    correction:\n      adds_above: 0.9\n" and nested["runs"] == ["saliency"]
+
+
+def with_saliency(finished: Path, root: Path, **section: object) -> Path:
+    """A copy of a run whose parameters say something else of saliency."""
+    shutil.copytree(finished, root)
+    yaml = YAML()
+    content = yaml.load(root / "params.yaml")
+    content["saliency"] |= section
+    yaml.dump(content, root / "params.yaml")
+    return root
+
+
+def test_maps_of_a_detector_are_tried_as_they_lie_in_their_folder(finished: Path, tmp_path: Path, look: Look) -> None:
+    files = {"threshold": 0.5, "correction": {"adds_above": 1, "doubts_below": 0.15}}
+    root = with_saliency(finished, tmp_path / "run", method="files", folder="maps", superpixels="none", files=files)
+    page, ramp = look(root), np.linspace(0, 1, SIZE[0] * SIZE[1]).reshape(SIZE)
+    file = root / "maps" / f"{IDS[0]}.npy"
+    file.parent.mkdir(parents=True)
+    with file.open("wb") as out:
+        np.lib.format.write_array(out, ramp)
+    tried = page.array("try", stage="saliency", id=IDS[0], set__threshold="0.3")
+    assert np.array_equal(tried, np.where(ramp > 0.3, np.where(make_regions() == 3, 127, 255), 0))  # where scores are lowest
+    assert page.json("try", stage="saliency", id=IDS[1])["error"].startswith(
+        f"{root / 'maps'}: found 1 maps that cannot be used: {IDS[1]}: no map"
+    )
+    assert page.json("try", stage="saliency", id="../params") == {"error": "no image '../params'"}
+
+
+def test_a_trial_reads_what_the_stage_would_read(finished: Path, tmp_path: Path, look: Look) -> None:
+    page = look(with_saliency(finished, tmp_path / "run", class_maps="none"))
+    assert page.json("try", stage="saliency", id=IDS[0])["error"].startswith(
+        "params.yaml: saliency.class_maps: found 'none'; expected an artifact of the kind cams, because the selected method corrects"
+    )
+    off = {"set.correction.adds_above": "1", "set.correction.doubts_below": "0"}
+    uncorrected = page.array("try", stage="saliency", id=IDS[0], set__threshold="0", **off)
+    assert np.array_equal(uncorrected, look(finished).array("try", stage="saliency", id=IDS[0], set__threshold="0", **off))
+    assert page.json("try", stage="saliency", id=IDS[0], set__degree="1", **off)["error"].startswith(
+        "params.yaml: saliency.features: found 'none'"
+    )
+
+
+def test_a_stage_that_makes_nothing_is_not_tried_and_one_that_is_wrong_says_so(finished: Path, tmp_path: Path, look: Look) -> None:
+    assert "saliency" not in look(with_saliency(finished, tmp_path / "none", method="none")).json("run")["tried"]
+    page = look(with_saliency(finished, tmp_path / "wrong", method="filez"))
+    assert page.json("run")["tried"] == TRIED
+    assert "found 'filez'; expected one of: files, none, unsupervised" in page.json("knobs", stage="saliency")["error"]
+
+
 def test_knobs_have_the_bounds_of_their_parameters(page: Page) -> None:
     found = page.json("knobs", stage="seeds")
     assert found["method"] == "superpixel_background"
@@ -178,7 +251,7 @@ def test_what_would_run_anyway_is_told_of_the_run_that_is_looked_at(look: Look, 
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"stage": "classifier"}, "stage: found 'classifier'; expected one of: superpixels, seeds, refinement, evaluation"),
+        ({"stage": "classifier"}, "stage: found 'classifier'; expected one of: superpixels, seeds, refinement, instances, "),
         ({"stage": "seeds", "set__threshold": "2"}, "tried: seeds.superpixel_background.threshold: found 2"),
         ({"stage": "seeds", "set__threshold": "x"}, "seeds.superpixel_background.threshold: found 'x'; expected a number"),
         ({"stage": "seeds", "set__name": "1"}, "seeds.superpixel_background.name: found no number of this method"),
@@ -209,7 +282,7 @@ def test_a_second_round_is_tried_and_told_by_what_its_slots_name(finished: Path,
     content["seeds_third"] = {"method": "threshold", **slots, "threshold": block}
     yaml.dump(content, root / "params.yaml")
     page = look(root)
-    assert page.json("run")["tried"] == ["superpixels", "seeds", "refinement", "evaluation", "seeds_second", "seeds_third"]
+    assert page.json("run")["tried"] == [*TRIED, "seeds_second", "seeds_third"]
     first, second = (page.array("try", stage=stage, id=IDS[1], set__threshold="0.15") for stage in ("seeds", "seeds_second"))
     assert np.array_equal(first, second)
     maps = read_class_maps(open_artifact("cams", folder=root / "data"), IDS[1])

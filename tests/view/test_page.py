@@ -251,6 +251,28 @@ def test_a_slider_shows_what_a_parameter_would_make_and_what_to_write(browser: B
     browser.wait(lambda: "As params.yaml says" in browser.text("#trial"))
 
 
+def test_things_and_saliency_are_tried(browser: Browser) -> None:
+    go_to(browser, 1, "&opacity=100&view=swipe")
+    browser.choose("stage", "instances")
+    browser.wait(lambda: browser.all("#trial input[name=most]"))
+    browser.slide("#trial input[name=most]", 4)
+    browser.wait(lambda: "instances, as triedscore1: " in browser.text("#legend"))
+    drawn, colours = browser.settle(), make_thing_colours(2)
+    assert np.array_equal(drawn[5, 5], colours[1]) and np.array_equal(drawn[18, 5], colours[2])
+    assert f"1: {CLASSES[1]}1.000" in browser.text("#legend") and f"2: {CLASSES[1]}0.931" in browser.text("#legend")
+    browser.slide("#trial input[name=most]", 1)
+    browser.wait(lambda: "2: " not in browser.text("#legend"))
+    browser.choose("stage", "saliency")
+    browser.wait(lambda: browser.all("#trial input[name='correction.doubts_below']"))
+    assert not browser.all("#trial input[name=most]") and "instances" not in browser.text("#legend")
+    browser.slide("#trial input[name='correction.doubts_below']", 0.4)
+    browser.wait(lambda: "saliency, as triednothing, unknown, something" in browser.text("#legend"))
+    browser.script(POINT, 5.5, 5.5)
+    browser.wait(lambda: "saliency, as tried: something" in browser.text("#about"))
+    assert browser.text("#params") == "saliency:\n  unsupervised:\n    correction:\n      doubts_below: 0.4\n"
+    assert browser.text("#consequences").startswith("dvc repro runs saliency")
+
+
 def test_what_lies_under_the_pointer_is_told(browser: Browser) -> None:
     go_to(browser, 0, "&layers=superpixels.regions,refinement.labels&view=swipe")
     browser.settle()

@@ -27,7 +27,7 @@ export async function json(name, asked = {}) {
   return (await ask(address(name, asked))).json();
 }
 
-/** An array: its values, height, width and channels. */
+/** An array: its values, height, width and channels, and class and score of each thing that it numbers. */
 export async function array(name, asked) {
   const url = address(name, asked);
   if (!kept.has(url)) {
@@ -44,7 +44,8 @@ async function load(url) {
   const Type = TYPES[response.headers.get("X-Type")];
   const values = new Type(await response.arrayBuffer());
   if (values.length !== height * width * channels) throw new Error("an answer was cut short");
-  return { values, height, width, channels };
+  const things = JSON.parse(response.headers.get("X-Things"));
+  return { values, height, width, channels, things };
 }
 
 function keep(url, one) {

@@ -3,7 +3,6 @@
 import { array, json } from "./api.js";
 import { make, select } from "./dom.js";
 
-const REGIONS = /^superpixels(_|$)/; // stages that make them; others make labels
 const SPAN = 4; // where a parameter has no bound: so many times its value
 
 export function showTrial(run, id, tried) {
@@ -13,11 +12,13 @@ export function showTrial(run, id, tried) {
   const waiting = make("div", { class: "faint", id: "pending" });
   let stage = "";
   let method = "";
+  let shown = "";
   let changes = {};
   let turn = 0;
 
   async function choose(value) {
     [stage, changes] = [value, {}];
+    turn++; // what was asked for of another stage comes too late
     knobs.replaceChildren();
     said.replaceChildren();
     waiting.replaceChildren();
@@ -26,7 +27,8 @@ export function showTrial(run, id, tried) {
     tellPending(value);
     try {
       const found = await json("knobs", { stage });
-      method = found.method;
+      if (value !== stage) return;
+      ({ method, shown } = found);
       knobs.replaceChildren(...found.knobs.map((one) => knob(one, change)));
     } catch (error) {
       said.replaceChildren(make("div", { class: "message" }, error.message));
@@ -41,7 +43,7 @@ export function showTrial(run, id, tried) {
     try {
       const [made, plan] = await Promise.all([array("try", { ...asked, id }), json("try", asked)]);
       if (mine !== turn) return;
-      tried({ key: "trial", artifact: stage, name: `${stage}, as tried`, shown: REGIONS.test(stage) ? "regions" : "labels", classId: null, array: made });
+      tried({ key: "trial", artifact: stage, name: `${stage}, as tried`, shown, classId: null, array: made, things: made.things });
       said.replaceChildren(...describe(plan));
     } catch (error) {
       if (mine === turn) said.replaceChildren(make("div", { class: "message" }, error.message));
