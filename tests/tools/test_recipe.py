@@ -13,8 +13,8 @@ from ruamel.yaml import YAML
 
 from seedbed import classifier, features, methods, segmenter
 from seedbed.params import Params
-from seedbed.tools.recipe_files import read_recipe
-from tests.support.recipes import FILES, RECIPES, recipe
+from seedbed.tools.recipe_files import read_block, read_recipe
+from tests.support.recipes import FILES, RECIPES, recipe, values
 
 SWITCHES = {
     **dict.fromkeys(("quick", "shapes_quick", "voc6_quick"), "classifier.linear.standardised"),
@@ -70,6 +70,14 @@ def test_a_recipe_gives_every_value_of_what_it_selects(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RECIPES)
+def test_dvc_finds_whatever_it_asks_a_recipe_for(name: str) -> None:
+    said = read_recipe(name, folder=FILES).plain()
+    asked = set(re.findall(r"\$\{(\w+)\.([\w.]+)\}", (FILES.parent / "dvc.yaml").read_text()))
+    assert ("segmenter", "maps.objects") in asked
+    assert not [f"{family}.{address}" for family, address in asked if address not in values(said[family])]
+
+
+@pytest.mark.parametrize("name", RECIPES)
 def test_the_networks_of_a_recipe_exist(name: str) -> None:
     read = read_recipe(name, folder=FILES).params()
     with torch.device("meta"):  # names and shapes alone
@@ -85,7 +93,7 @@ def test_a_recipe_is_laid_once_and_leaves_what_it_does_not_name(checkout: Path, 
     before = comments(checkout), YAML(typ="safe").load(checkout)
     done = recipe(name)
     assert done.exit_code == 0, done.output
-    assert ("dataset.method: shapes -> " in done.output) == (name != "shapes_quick")
+    assert ("dataset.method: shapes -> " in done.output) == (not name.startswith("shapes_"))
     assert done.output.endswith("next: run `seedbed plan`, then `dvc repro`\n")
     Params.read(checkout).check()
     address = SWITCHES.get(name, "cams.multiscale.flip")
@@ -134,6 +142,27 @@ def test_a_recipe_says_what_it_is_and_what_to_do(checkout: Path, name: str) -> N
     assert f"\n# {line.removeprefix(f'{name}: ')}\n" in f"\n{Path('recipes', f'{name}.yaml').read_text()}"
     text = Path("recipes", f"{name}.yaml").read_text()
     assert "\n# next: " in text and re.search("(?i)figures.* compar", text.partition("\ndataset:")[0], re.DOTALL)
+
+
+def test_masking_in_the_drawn_world_is_all_else_that_params_yaml_says() -> None:
+    said = values(read_recipe("shapes_masking", folder=FILES).plain())
+    usual = values(YAML(typ="safe").load(FILES.parent / "params.yaml"))
+    for address in ("classifier.masking", "saliency.unsupervised", "segmenter.masking"):
+        usual |= values(read_block(address, folder=FILES).plain())
+    assert {address: value for address, value in said.items() if value != usual[address]} == {
+        "classifier.method": "masking",
+        "cams.multiscale.over_scales": "largest",
+        "saliency.method": "unsupervised",
+        "saliency.class_maps": "cams",
+        "saliency.superpixels": "superpixels",
+        "saliency.features": "features",
+        "segmenter.method": "masking",
+        "segmenter.maps.labels": "none",
+        "segmenter.maps.regions": "none",
+        "segmenter.maps.objects": "saliency",
+        "segmenter.classifier": "classifier",
+        "evaluation.saliency": "saliency",
+    }
 
 
 # --- What is said ---

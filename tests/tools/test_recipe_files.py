@@ -34,11 +34,17 @@ segmenter:
 """
 
 
+def keep_maps_whole(section: dict[str, Any]) -> dict[str, Any]:
+    """A section in which `maps` counts as one value, because a recipe gives all of it."""
+    return {key: sorted(value.items()) if key == "maps" else value for key, value in section.items()}
+
+
 @pytest.mark.parametrize("name", BASED)
 def test_a_recipe_says_only_what_its_base_does_not(name: str) -> None:
     content = YAML(typ="safe").load(FILES / f"{name}.yaml")
-    own, base = values({family: section for family, section in content.items() if family != "based_on"}), content["based_on"]
-    said = values(read_recipe(base, folder=FILES).plain())
+    base = content["based_on"]
+    own = values({family: keep_maps_whole(section) for family, section in content.items() if family != "based_on"})
+    said = values({family: keep_maps_whole(section) for family, section in read_recipe(base, folder=FILES).plain().items()})
     assert next(iter(content)) == "based_on"
     assert not [address for address, value in own.items() if address in said and said[address] == value]
 
