@@ -31,37 +31,45 @@ class DetectedMaps:
 
     folder: Path
     data: Artifact  # the images
-    files: Mapping[str, str]  # by the image's id, relative to the folder
-    digests: Mapping[str, str]  # by the image's id
+    digests: Mapping[str, str]  # by the image's id; empty where there is no file that can be read
 
     @classmethod
     def of(cls, folder: Path, data: Artifact, image_ids: Sequence[str]) -> DetectedMaps:
-        """Find the maps of images, and refuse them if one is missing or is no map."""
-        problems: list[str] = []
+        """Digest the maps of images as they are now. They may be missing, or be no maps, which `check` tells."""
 
-        def find(image_id: str) -> tuple[str, str] | None:
-            there = [file for suffix in READERS if raw.kind(folder / (file := f"{image_id}{suffix}")) != raw.NOTHING]
+        def digest_of(image_id: str) -> str:
             try:
-                if len(there) != 1:
-                    raise DataError(image_id, found=" and ".join(there) or "no map", expected=WHOLE, do="")
-                content = raw.read(folder / there[0], where=there[0])
-                _decode(content, there[0], _original_size(data, image_id))
-                return there[0], images.digest(content)
+                file = _find_file(folder, image_id)
+                return images.digest(raw.read(folder / file, where=file))
+            except DataError:
+                return ""
+
+        with ThreadPoolExecutor() as threads:  # threads wait for the disk, and hash outside Python's lock
+            return cls(folder.absolute(), data, dict(zip(image_ids, threads.map(digest_of, image_ids), strict=True)))
+
+    def only(self, image_ids: Sequence[str]) -> DetectedMaps:
+        """The same for some of the images alone."""
+        return DetectedMaps(self.folder, self.data, {one: self.digests[one] for one in image_ids})
+
+    def check(self, image_ids: Sequence[str]) -> None:
+        """Refuse the maps of images if one is missing or is no map."""
+
+        def find_problem(image_id: str) -> str:
+            try:
+                self._read(image_id)
             except DataError as error:
-                problems.append(f"{error.where}: {error.found}")
-            return None
+                return f"{error.where}: {error.found}"
+            return ""
 
         with ThreadPoolExecutor() as threads:
-            found = dict(zip(image_ids, threads.map(find, image_ids), strict=True))
+            problems = sorted(filter(None, threads.map(find_problem, image_ids)))
         if problems:
             raise DataError(
-                str(folder),
-                found=f"{len(problems)} maps that cannot be used: {list_problems(sorted(problems))}",
-                expected=f"for each of {len(image_ids)} images one of its size, called ID.png (grey) or ID.npy (from 0 to 1)",
+                str(self.folder),
+                found=f"{len(problems)} maps that cannot be used: {list_problems(problems)}",
+                expected="for each image one of its size, called ID.png (grey) or ID.npy (from 0 to 1)",
                 do="add or replace them",
             )
-        there = {image_id: one for image_id, one in found.items() if one is not None}
-        return cls(folder.absolute(), data, {key: file for key, (file, _) in there.items()}, {key: one for key, (_, one) in there.items()})
 
     def key(self, image_id: str) -> str:
         """Identity of an image's map."""
@@ -70,12 +78,24 @@ class DetectedMaps:
 
     def __getitem__(self, image_id: str) -> Scores:
         """The map of an image (y, x), in [0, 1], shrunk as the image is."""
-        file, size = self.files[image_id], self.data.size(image_id)
-        content = raw.read(self.folder / file, where=file)
-        if images.digest(content) != self.digests[image_id]:
-            raise DataError(file, found="a file that is changing", expected="a file that stays as it is", do="run `dvc repro` again")
-        scores = _decode(content, file, _original_size(self.data, image_id))
+        scores, size = self._read(image_id), self.data.size(image_id)
         return scores if scores.shape == size else np.asarray(cv2.resize(scores, size[::-1], interpolation=cv2.INTER_AREA), np.float32)
+
+    def _read(self, image_id: str) -> Scores:
+        """The map as it lies in its file."""
+        file = _find_file(self.folder, image_id)
+        content = raw.read(self.folder / file, where=file)
+        if images.digest(content) != self.digests[image_id]:  # results are kept under that digest
+            raise DataError(file, found="a file that is changing", expected="a file that stays as it is", do="run `dvc repro` again")
+        return _decode(content, file, _original_size(self.data, image_id))
+
+
+def _find_file(folder: Path, image_id: str) -> str:
+    """The one file that is called like an image, relative to the folder."""
+    there = [file for suffix in READERS if raw.kind(folder / (file := f"{image_id}{suffix}")) != raw.NOTHING]
+    if len(there) != 1:
+        raise DataError(image_id, found=" and ".join(there) or "no map", expected=WHOLE, do="add it, or remove one of them")
+    return there[0]
 
 
 def _original_size(data: Artifact, image_id: str) -> Size:

@@ -169,6 +169,15 @@ class Detected(MaybeRead[DetectedMaps]):
         """
         return np.zeros(size, np.float32) if self.source is None else self.source[image_id]
 
+    def only(self, image_ids: Sequence[str]) -> Detected:
+        """The same for some of the images alone."""
+        return Detected(None if self.source is None else self.source.only(image_ids))
+
+    def check(self, image_ids: Sequence[str]) -> None:
+        """Refuse the maps of images if one cannot be used."""
+        if self.source is not None:
+            self.source.check(image_ids)
+
 
 class Edges(MaybeRead[Artifact]):
     """What links the cells of images."""

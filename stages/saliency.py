@@ -31,7 +31,7 @@ def main(run: Run) -> None:
     regions, patches = Regions(run.open_slot(settings.superpixels)), Patches(run.open_slot(settings.features))
     detected = Detected(DetectedMaps.of(run.open_folder(settings.folder), data, data.labelled) if method.reads_files else None)
     known = AllEvidence(data, Pictures(None), maps, regions, patches, Edges(None))
-    made = run.per_image(method, find, method, known, detected, image_ids=data.labelled)
+    made = run.per_image(method, find, method, known, detected, image_ids=data.labelled, check=detected.check)
     result_warnings.warn_of_images_without_objects(made)
 
 

@@ -47,7 +47,7 @@ def save(file: Path, values: np.ndarray[Any, Any]) -> None:
 def refusal(folder: Path, data: Artifact) -> str:
     """What is said of maps that are refused."""
     with pytest.raises(DataError) as caught:
-        DetectedMaps.of(folder, data, data.ids)
+        DetectedMaps.of(folder, data, data.ids).check(data.ids)
     return str(caught.value)
 
 
@@ -78,7 +78,7 @@ def test_all_that_cannot_be_used_is_named(folder: Path, data: Artifact) -> None:
     (folder / "a.png").write_bytes(b"")
     (folder / "sub" / "b.npy").unlink()
     assert refusal(folder, data) == (
-        f"{folder}: found 2 maps that cannot be used: a.png: an empty file; sub/b: no map; expected for each of 2 images one of its size, "
+        f"{folder}: found 2 maps that cannot be used: a.png: an empty file; sub/b: no map; expected for each image one of its size, "
         "called ID.png (grey) or ID.npy (from 0 to 1); add or replace them"
     )
 
@@ -117,6 +117,16 @@ def test_pictures_that_are_no_maps_are_refused(folder: Path, data: Artifact) -> 
     (folder / "a.npy").write_bytes(b"something else")
     (folder / "a.png").unlink()
     assert "a.npy: an npy file that cannot be read: " in refusal(folder, data)
+
+
+def test_only_the_maps_that_are_asked_for_are_looked_at(folder: Path, data: Artifact) -> None:
+    (folder / "a.png").write_bytes(b"something else")
+    maps = DetectedMaps.of(folder, data, data.ids)
+    maps.check(["sub/b"])
+    with pytest.raises(DataError, match=r"a\.png: found no PNG file"):
+        maps["a"]
+    part = maps.only(["sub/b"])
+    assert list(part.digests) == ["sub/b"] and np.array_equal(part["sub/b"], maps["sub/b"])
 
 
 def test_a_map_is_known_by_its_content_and_by_the_size_that_it_gets(folder: Path, data: Artifact) -> None:

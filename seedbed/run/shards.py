@@ -55,6 +55,10 @@ class Shard:
         own = tuple(one.only(self.image_ids) if hasattr(one, "only") else one for one in reads)
         return replace(self, known={key: known[key] for key in self.keys if key in known}, reads=own)
 
+    def list_missing(self) -> list[str]:
+        """Images of a prepared shard of which the store has no result."""
+        return [image_id for image_id, key in zip(self.image_ids, self.keys, strict=True) if key not in self.known]
+
 
 @dataclass(frozen=True)
 class Work:

@@ -163,6 +163,7 @@ class Run:
         image_ids: Sequence[str],
         extents: Mapping[str, int] | None = None,
         whole: Mapping[str, Any] | None = None,
+        check: Callable[[Sequence[str]], None] | None = None,
         review: Callable[[Mapping[str, np.ndarray[Any, Any]]], None] | None = None,
     ) -> Artifact:
         """Compute this stage's artifact image by image, reusing results of the store, and publish it.
@@ -172,6 +173,7 @@ class Run:
         reads: inputs: methods, plain values, and objects with `key(image_id)`, the identity of what they hold of an image.
         extents: lengths of dimensions that the data set does not fix.
         whole: arrays that are not computed image by image.
+        check: called with the ids of images whose result the store lacks, before any is computed; raises an error to prevent that.
         review: called with the small arrays before the artifact is published; raises an error to prevent that.
         """
         data = self.opened.get("dataset")
@@ -188,6 +190,8 @@ class Run:
             if todo:
                 self._warn_of_shortage(method, extents, device="cuda" if on_gpu else "cpu")
             todo = [shard.prepare(reads, known) for shard in todo]
+            if check:
+                check([image_id for shard in todo for image_id in shard.list_missing()])
             work = Work(store, recipe, compute, extents, tuple(self.opened.values()), code)
             removed = len(set(store.last()["images"]) - set(image_ids))
             computed = self._compute(work, todo, total=len(image_ids), removed=removed, gpus=_count_gpus(on_gpu))

@@ -74,7 +74,9 @@ def _instances(method: instances.Method, settings: instances.Settings, library: 
 def _saliency(method: saliency.Method, settings: saliency.Settings, library: Library, image_id: str) -> Trial:
     known = _evidence(settings, library, image_id)
     maps = DetectedMaps.of(library.run.project / settings.folder, library.data, [image_id]) if method.reads_files else None
-    found = method.find(known, Detected(maps).of(image_id, known.size))
+    detected = Detected(maps)
+    detected.check([image_id])
+    found = method.find(known, detected.of(image_id, known.size))
     return Trial(shade_objects(found.objects))
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from seedbed import detected as detected_maps
+from seedbed.errors import DataError
 from seedbed.reads import Labels, read_entry
 from seedbed.store.artifact import open_artifact
 from seedbed.tools.verify import verify
+from seedbed.types import Size
 from tests.stages.miniature import Project
 from tests.stages.surviving import change_params
 
@@ -72,6 +76,26 @@ def test_another_map_of_one_image_is_seen_and_costs_that_image_alone(
     assert re.search(rf"saliency: {len(before)} images in .* \(1 computed, {len(before) - 1} reused", capsys.readouterr().err)
     after = open_artifact("saliency", folder=project.data)
     assert (read_entry(after, "saliency", first) == 30).all() and np.array_equal(read_entry(after, "saliency", second), kept)
+
+
+def test_maps_that_cannot_be_used_are_named_at_once_and_others_are_not_looked_at(
+    detected: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, decode, looked_at = detected.copy_to(tmp_path / "project"), detected_maps._decode, list[str]()
+    first, second = open_artifact("saliency", folder=project.data).ids[:2]
+    folder = project.data / "raw" / "maps"
+    (folder / f"{first}.png").write_bytes(b"")
+    (folder / f"{second}.png").unlink()
+
+    def count(content: bytes, file: str, size: Size) -> np.ndarray[Any, np.dtype[np.float32]]:
+        looked_at.append(file)
+        return decode(content, file, size)
+
+    monkeypatch.setattr(detected_maps, "_decode", count)
+    with pytest.raises(DataError) as caught:
+        project.run("saliency")
+    told = sorted([f"{first}.png: an empty file", f"{second}: no map"])
+    assert f"found 2 maps that cannot be used: {'; '.join(told)}; expected" in str(caught.value) and looked_at == [f"{first}.png"]
 
 
 def test_images_without_any_object_are_named(detected: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
