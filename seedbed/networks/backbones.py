@@ -33,7 +33,7 @@ class Trunk:
     """A network without its head, and the parts of it that do not learn."""
 
     network: str  # any convolutional network or vision transformer of timm, or resnet38
-    output_stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of its map: 8, 16 or 32; of a transformer the edge of its patches, any
+    output_stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of its map: 8, 16 or 32; of a transformer any patch edge
     dilated: bool  # whether dilation makes up for strides that output_stride removes; true for transformers
     initial_weights: InitialWeights
     frozen_norms: Literal["none", "statistics", "all"]  # parts of batch norms that do not learn; all: statistics and weights

@@ -260,9 +260,9 @@ def test_a_vgg_of_a_timm_that_gives_no_maps_of_it_is_refused(monkeypatch: pytest
 
 
 def test_a_transformer_gives_a_map_with_a_cell_for_every_patch() -> None:
-    for edge, cells in ((16, (3, 5)), (8, (5, 9))):  # its own patches, and others
+    for edge, patches in ((16, (3, 5)), (8, (5, 9))):  # its own patches, and others
         backbone = Backbone("test_vit", output_stride=edge).eval()
-        assert backbone(torch.rand(2, 3, 40, 65)).shape == (2, backbone.num_features, *cells)
+        assert backbone(torch.rand(2, 3, 40, 65)).shape == (2, backbone.num_features, *patches)
 
 
 def test_weights_for_patches_of_another_size_are_refused() -> None:
