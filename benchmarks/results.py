@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from seedbed.tools.recipe_files import find_block, read_recipe
 from seedbed.types import IGNORE
 
 CHECKOUT = Path(__file__).parents[1]
+Changes = dict[str, Any]  # other parameters, by address
 PAGE = CHECKOUT / "docs" / "results.md"
 SHOWN: tuple[tuple[str, str, str], ...] = (  # what, in words, and the figure's address
     ("classifier, mean average precision", "classifier", "mean_average_precision"),
@@ -178,6 +179,67 @@ OF_MASKING: tuple[tuple[str, str], ...] = (
     ("boundary mIoU", "predictions.boundary_miou"),
     ("fish and cows", "predictions.iou.fish,cow"),
     ("other animals", "predictions.iou.lizard,bee,tiger,snail"),
+)
+PLAIN = {  # a classifier without all that is new in usage, of which neither segmenter nor predictions are made
+    "classifier.method": "usage",
+    "classifier.usage.temperature": "infinite",
+    "classifier.usage.consistency": 0,
+    "classifier.usage.adjustment.largest": 0,
+    "evaluation.predictions": "none",
+}
+TRANSFORMER = {  # the transformer that comes with the drawn world, for views of half the size, because its patches are small
+    "classifier.usage.backbone": {
+        "network": "test_vit",
+        "output_stride": 4,
+        "dilated": True,
+        "initial_weights": {
+            "source": "file",
+            "file": "data/weights/shapes_vit.safetensors",
+            "sha256": "500b6b4b5417b79852f7a861c606ff482d4034adab4315ebf01fafa1a6272073",
+        },
+        "frozen_norms": "none",
+        "frozen_stages": 0,
+    },
+    "classifier.usage.augmentation.crop": 96,
+    "classifier.usage.augmentation.smallest_scale": 0.4,
+    "classifier.usage.augmentation.largest_scale": 0.7,
+    "classifier.usage.optimiser.kind": "adamw",
+    "classifier.usage.optimiser.learning_rate": 1e-3,
+    "classifier.usage.optimiser.weight_decay": 0.05,
+    "classifier.usage.optimiser.decayed": "matrices",
+    "classifier.usage.optimiser.decay": "cosine",
+    "cams.multiscale.scales": [0.5],
+}
+TEMPERATURES = (50, 10, 5, 2, 1, 0.5, 0.2)
+BEST_OF_USAGE = {"convolutional": 10, "transformer": 0.5}  # as inferred: large, and small
+
+
+def list_usages(kind: str, network: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Classifiers of one kind of network: plain, by temperature, then with what keeps class maps whole."""
+    plain = {**PLAIN, **network}
+    warm = {**plain, "classifier.usage.temperature": BEST_OF_USAGE[kind]}
+    whole = {**warm, "classifier.usage.consistency": 1}
+    lively = {**whole, "classifier.usage.adjustment.largest": 0.3}
+    return {
+        f"{kind}, plain": plain,
+        **{f"{kind}, temperature {one}": {**plain, "classifier.usage.temperature": one} for one in TEMPERATURES},
+        f"{kind}, consistency": whole,
+        f"{kind}, consistency, features left out": {**lively, "classifier.usage.adjustment.by_status": False},
+        f"{kind}, consistency, features left out by status": lively,
+        f"{kind}, the same, teacher": {**lively, "classifier.usage.kept": "teacher"},
+    }
+
+
+USAGE = {**list_usages("convolutional", {}), **list_usages("transformer", TRANSFORMER)}
+OF_USAGE: tuple[tuple[str, str], ...] = (
+    ("classifier, average precision", "classifier.mean_average_precision"),
+    ("class maps, mIoU", "class_maps.miou"),
+    ("at the best threshold", "class_maps.oracle.miou"),
+    ("false positive rate", "class_maps.false_positive_rate"),
+    ("false negative rate", "class_maps.false_negative_rate"),
+    ("masks of the CRF", "masks.miou"),
+    ("predictions", "predictions.miou"),
+    ("after the CRF", "predictions_crf.miou"),
 )
 OF_SUPERPIXELS: tuple[tuple[str, str], ...] = (  # what, in words, and the figure's address
     ("count", "superpixels.mean_count"),
@@ -389,19 +451,6 @@ def with_spread(figures: np.ndarray[Any, Any], *, digits: int) -> str:
     return f"{figures.mean():.{digits}f}{spread}"
 
 
-def find_saliency(changes: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
-    """The same changes, with saliency found as they say, else as the parameters do, else without a detector."""
-    if "saliency.class_maps" not in changes:
-        return dict(changes)
-    own = source["saliency"]["method"]
-    method = changes.get("saliency.method", "unsupervised" if own == "none" else own)
-    corrected = changes.get("saliency.correction") != UNCORRECTED
-    reads = ("superpixels", "features") if method == "unsupervised" else ()
-    found = {"saliency.method": method, **{f"saliency.{slot}": slot for slot in reads}}
-    named = {address.replace("saliency.correction", f"saliency.{method}.correction"): value for address, value in changes.items()}
-    return {**found, **named, "saliency.class_maps": "cams" if corrected else "none"}
-
-
 def write_true_objects(place: Place, source: Mapping[str, Any]) -> None:
     """Write where things truly are, as a detector that is always right would: for a bound that no stage could reach without the truth."""
     place.prepare(copy.deepcopy(dict(source)))
@@ -417,6 +466,64 @@ def write_true_objects(place: Place, source: Mapping[str, Any]) -> None:
             cv2.imwrite(str(folder / f"{image_id}.png"), objects.astype(np.uint8))
 
 
+def find_saliency(source: Mapping[str, Any], changes: Mapping[str, Any]) -> Changes:
+    """The same changes, with saliency found as they say, else as the parameters do, else without a detector."""
+    if "saliency.class_maps" not in changes:
+        return dict(changes)
+    own = source["saliency"]["method"]
+    method = changes.get("saliency.method", "unsupervised" if own == "none" else own)
+    corrected = changes.get("saliency.correction") != UNCORRECTED
+    reads = ("superpixels", "features") if method == "unsupervised" else ()
+    found = {"saliency.method": method, **{f"saliency.{slot}": slot for slot in reads}}
+    named = {address.replace("saliency.correction", f"saliency.{method}.correction"): value for address, value in changes.items()}
+    return {**found, **named, "saliency.class_maps": "cams" if corrected else "none"}
+
+
+def prepare_masking(place: Place, source: Mapping[str, Any], variants: Mapping[str, Changes]) -> dict[str, Changes]:
+    """Parameters of what learns from saliency; true maps are written where they are wanted."""
+    prepared = {name: find_saliency(source, changes) for name, changes in variants.items()}
+    if any(changes.get("saliency.folder") == str(TRUE_OBJECTS) for changes in prepared.values()):
+        write_true_objects(place, source)
+    return prepared
+
+
+def prepare_affinities(_: Place, source: dict[str, Any], variants: Mapping[str, Changes]) -> dict[str, Changes]:
+    """Parameters of what learns from masks, with the segmenter that the parameters have."""
+    source["refinement"]["none"] = {"threshold": figure(source, "evaluation.standard.threshold")}
+    learns = LIGHT["trained on masks"] if source["segmenter"]["method"] == "light" else MASKS_AS_LABELS
+    prepared = {name: {**learns, **changes} for name, changes in variants.items()}
+    for changes in prepared.values():
+        if method := changes.get("affinity.method"):
+            block = find_block(source, f"affinity.{method}", folder=CHECKOUT / "recipes")
+            begins = block["backbone"]["initial_weights"]["source"]
+            changes["affinity.start"] = begins if begins == "classifier" else "none"
+    return prepared
+
+
+def prepare_nothing(_: Place, __: dict[str, Any], variants: Mapping[str, Changes]) -> dict[str, Changes]:
+    """Parameters as they are."""
+    return dict(variants)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Ways to do something that are compared."""
+
+    help: str
+    variants: Mapping[str, Changes]  # parameters by address, of every way
+    figures: Sequence[tuple[str, str]]  # what, in words, and its address in an evaluation
+    prepare: Callable[[Place, dict[str, Any], Mapping[str, Changes]], dict[str, Changes]] = prepare_nothing
+
+
+TABLES = {
+    "superpixels": Table("grow in superpixels of these methods", SUPERPIXELS, OF_SUPERPIXELS),
+    "affinities": Table("learn from masks that are made in these ways", AFFINITIES, OF_AFFINITIES, prepare_affinities),
+    "masking": Table("learn from saliency in these ways", MASKING, OF_MASKING, prepare_masking),
+    "usage": Table("classifiers with these temperatures, teachers and networks", USAGE, OF_USAGE),
+    "light": Table("light segmenters of these kinds; see --recipe", LIGHT, OF_LIGHT),
+}
+
+
 def main() -> None:
     """Run and tell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -427,10 +534,8 @@ def main() -> None:
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument("--sweep", nargs="+", metavar=("PARAMETER", "VALUE"), help="values of a parameter, with the first seed")
     kinds.add_argument("--ladder", action="store_true", help="train on class maps, on masks, and by region growing")
-    kinds.add_argument("--superpixels", nargs="*", choices=list(SUPERPIXELS), help="grow in superpixels of these methods, or of all")
-    kinds.add_argument("--affinities", nargs="*", choices=list(AFFINITIES), help="learn from masks that are made in these ways, or all")
-    kinds.add_argument("--masking", nargs="*", choices=list(MASKING), help="learn from saliency in these ways, or in all")
-    kinds.add_argument("--light", nargs="*", choices=list(LIGHT), help="light segmenters of these kinds, or of all; see --recipe")
+    for name, table in TABLES.items():
+        kinds.add_argument(f"--{name}", nargs="*", choices=list(table.variants), help=f"{table.help}, or of all")
     parser.add_argument("--change", nargs=2, action="append", default=[], metavar=("PARAMETER", "VALUE"), help="another value in all runs")
     parser.add_argument("--stages", nargs="+", default=[], help="run these alone, where the others have been run")
     parser.add_argument("--folder", type=Path, default=CHECKOUT / "build" / "results", help="where to run")
@@ -444,28 +549,10 @@ def main() -> None:
         source = read_recipe(options.recipe, folder=CHECKOUT / "recipes").plain()
     if options.ladder:
         text = climbed(place, source, options.seeds, options.stages or stages())
-    elif options.superpixels is not None:
-        names = options.superpixels or list(SUPERPIXELS)
-        variants = {name: SUPERPIXELS[name] for name in names}
-        text = compare_variants(place, source, options.seeds, variants, OF_SUPERPIXELS, options.stages or stages())
-    elif options.affinities is not None:
-        source["refinement"]["none"] = {"threshold": figure(source, "evaluation.standard.threshold")}
-        learns = LIGHT["trained on masks"] if source["segmenter"]["method"] == "light" else MASKS_AS_LABELS
-        variants = {name: {**learns, **AFFINITIES[name]} for name in options.affinities or AFFINITIES}
-        for changes in variants.values():
-            if method := changes.get("affinity.method"):
-                block = find_block(source, f"affinity.{method}", folder=CHECKOUT / "recipes")
-                begins = block["backbone"]["initial_weights"]["source"]
-                changes["affinity.start"] = begins if begins == "classifier" else "none"
-        text = compare_variants(place, source, options.seeds, variants, OF_AFFINITIES, options.stages or stages())
-    elif options.masking is not None:
-        variants = {name: find_saliency(MASKING[name], source) for name in options.masking or MASKING}
-        if any(changes.get("saliency.folder") == str(TRUE_OBJECTS) for changes in variants.values()):
-            write_true_objects(place, source)
-        text = compare_variants(place, source, options.seeds, variants, OF_MASKING, options.stages or stages())
-    elif options.light is not None:
-        variants = {name: LIGHT[name] for name in options.light or LIGHT}
-        text = compare_variants(place, source, options.seeds, variants, OF_LIGHT, options.stages or stages())
+    elif asked := [name for name in TABLES if getattr(options, name) is not None]:
+        table = TABLES[asked[0]]
+        variants = table.prepare(place, source, {name: table.variants[name] for name in getattr(options, asked[0]) or table.variants})
+        text = compare_variants(place, source, options.seeds, variants, table.figures, options.stages or stages())
     else:
         text = compared(place, source, options.seeds, options.sweep or [""], options.stages or stages())
     print(text)
