@@ -13,8 +13,8 @@ out a part, the student's larger, and that learning status sets how much. Inferr
 could be one: the form of the pooling, the loss of classes, what the distributions are compared by and its weight, the teacher's momentum
 and temperature, what is left out behind which layers, and status, which is here the running mean of the probability of classes that
 images contain: from 0.5, where nothing is left out, to 1. The teacher's batch norms use their running statistics. A token for each
-class, and maps that attention fuses, are those of MCTformer (Xu et al., CVPR 2022), on which the paper's code was built; there,
-tokens are not normalised behind the last block.
+class is that of MCTformer (Xu et al., CVPR 2022), on which the paper's code was built; there, tokens are not normalised behind the last
+block. Its class maps are those of `cams.attention`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from torch.nn import functional
 
 from seedbed import classifier
 from seedbed.algorithms.pooling import Temperature, pool, spread
+from seedbed.errors import ParamsError
 from seedbed.learning.augmentation import Augmentation
 from seedbed.learning.batches import Batch
 from seedbed.learning.footprint import FLOAT, estimate_memory
@@ -40,12 +41,11 @@ from seedbed.learning.training import Training
 from seedbed.methods import method, parameters
 from seedbed.networks.backbones import Backbone, Trunk
 from seedbed.networks.class_tokens import add_class_tokens, check_attention, sum_attention
-from seedbed.networks.contracts import ClassifierNetwork, Inherited
+from seedbed.networks.contracts import AttentiveNetwork, ClassifierNetwork, Inherited
 from seedbed.networks.dropped import Dropped, drop_features
 
 SMALLEST = 1e-8  # difference between the highest and lowest value of a map that is not flat
 UNSURE = 0.5  # probability of a class of which nothing is known
-Layers = Annotated[int, Field(ge=0, le=1000)]
 
 
 @parameters
@@ -54,26 +54,6 @@ class Head:
 
     kernel: Literal[1, 3]  # its edge; 1 for convolutional networks, 3 in MCTformer
     bias: bool  # whether it adds an offset
-
-
-@parameters
-class Attention:
-    """What a transformer's attention adds; nothing for convolutional networks."""
-
-    per_class: bool  # whether it has a token for each class, from which it learns as well
-    class_layers: Layers  # last blocks by whose attention of these tokens class maps are multiplied; 0: none
-    patch_layers: Layers  # last blocks by whose attention between patches class maps are spread; 0: none
-
-    @model_validator(mode="after")
-    def _check_tokens(self) -> Self:
-        if self.class_layers and not self.per_class:
-            raise ValueError("per_class tokens where class_layers is not 0")
-        return self
-
-    @property
-    def is_read(self) -> bool:
-        """Whether class maps are made with attention."""
-        return self.class_layers + self.patch_layers > 0
 
 
 @parameters
@@ -93,7 +73,7 @@ class Usage(classifier.NetworkMethod):
 
     backbone: Trunk
     head: Head
-    attention: Attention
+    class_tokens: bool  # whether a transformer has a token for each class, from which it learns as well (MCTformer)
     temperature: Temperature  # paper: tau_1; of the pooling; infinite: the plain mean
     consistency: Annotated[
         float, Field(ge=0, le=1e6)
@@ -117,8 +97,9 @@ class Usage(classifier.NetworkMethod):
 
     def check(self) -> None:
         super().check()
-        with torch.device("meta"):
-            self._check_attention(self.backbone.build())
+        if self.class_tokens:
+            with torch.device("meta"):
+                check_attention(self.backbone.build().trunk, asked_by="classifier.usage.class_tokens")
 
     def memory(self, extents: Mapping[str, int]) -> int:
         with torch.device("meta"):
@@ -135,18 +116,14 @@ class Usage(classifier.NetworkMethod):
         return UsageLearner(self._build(self.backbone.initialise(start={}), num_classes), self)
 
     def _build(self, backbone: Backbone, num_classes: int) -> UsageNetwork:
-        self._check_attention(backbone)
-        if self.attention.per_class:
+        if self.class_tokens:
+            check_attention(backbone.trunk, asked_by="classifier.usage.class_tokens")
             add_class_tokens(backbone.trunk, num_classes)
         return UsageNetwork(backbone, num_classes, self)
 
-    def _check_attention(self, backbone: Backbone) -> None:
-        if self.attention.per_class or self.attention.is_read:
-            check_attention(backbone.trunk, asked_by="classifier.usage.attention")
 
-
-class UsageNetwork(ClassifierNetwork):
-    """Backbone, then one convolution; its maps are pooled, and fused with attention once it has learned."""
+class UsageNetwork(AttentiveNetwork):
+    """Backbone, then one convolution, whose maps are pooled."""
 
     def __init__(self, backbone: Backbone, num_classes: int, method: Usage) -> None:
         super().__init__()
@@ -156,36 +133,42 @@ class UsageNetwork(ClassifierNetwork):
         nn.init.normal_(self.head.weight, std=0.01)
         if self.head.bias is not None:
             nn.init.zeros_(self.head.bias)
-        self._num_classes, self._attention, self._temperature = num_classes, method.attention, method.temperature
+        self._num_tokens, self._temperature = num_classes if method.class_tokens else 0, method.temperature
 
     def forward(self, images_BCYX: Tensor) -> tuple[Tensor, Tensor]:
-        if self.training or not self._attention.is_read:
-            maps_BKyx = self.head(self.backbone(images_BCYX))
-            return maps_BKyx, self.pool(maps_BKyx)
-        with sum_attention(self.backbone.trunk, self._attention.class_layers, self._attention.patch_layers) as sums:
-            maps_BKyx = self.head(self.backbone(images_BCYX))
-        return self._fuse(maps_BKyx.relu(), *sums), self.pool(maps_BKyx)
+        maps_BKyx = self.head(self.backbone(images_BCYX))
+        return maps_BKyx, self.pool(maps_BKyx)
 
     def learn(self, images_BCYX: Tensor) -> tuple[Tensor, Tensor | None]:
         """Score maps (B, K, y, x), and logits (B, K) of the tokens of classes, if there are any."""
-        if not self._attention.per_class:
+        if not self._num_tokens:
             return self.head(self.backbone(images_BCYX)), None
         features_BDyx, tokens_BND = self.backbone.tokens(images_BCYX)
-        return self.head(features_BDyx), tokens_BND[:, : self._num_classes].mean(dim=2)
+        return self.head(features_BDyx), tokens_BND[:, : self._num_tokens].mean(dim=2)
 
     def pool(self, maps_BKyx: Tensor) -> Tensor:
         """Logits (B, K) of score maps."""
         return pool(maps_BKyx.float(), temperature=self._temperature)
 
-    def _fuse(self, maps_BKyx: Tensor, to_classes_BNN: Tensor, to_patches_BNN: Tensor) -> Tensor:
-        """Maps by the attention of class tokens and between patches, each from 0 to 1."""
-        maps_BKP, first = maps_BKyx.flatten(2), self.backbone.trunk.num_prefix_tokens
-        if self._attention.class_layers:
-            maps_BKP = maps_BKP * to_classes_BNN[:, : self._num_classes, first:]
-        if self._attention.patch_layers:
+    def attend(self, images_BCYX: Tensor, *, class_layers: int, patch_layers: int) -> tuple[Tensor, Tensor]:
+        trunk = self.backbone.trunk
+        check_attention(trunk, asked_by="cams.method")
+        if class_layers and not self._num_tokens:
+            expected = "0, unless classifier.usage.class_tokens is true"
+            raise ParamsError(
+                "params.yaml: cams.attention.class_layers", found=str(class_layers), expected=expected, do="correct one of the two"
+            )
+        with sum_attention(trunk, class_layers, patch_layers) as sums:
+            scores_BKyx = self.head(self.backbone(images_BCYX))
+        to_classes_BNN, to_patches_BNN = sums
+        maps_BKP, first = scores_BKyx.relu().flatten(2), trunk.num_prefix_tokens
+        if class_layers:
+            maps_BKP = maps_BKP * to_classes_BNN[:, : self._num_tokens, first:]
+        if patch_layers:
             maps_BKP = maps_BKP @ to_patches_BNN[:, first:, first:].transpose(1, 2)
         lowest_BK1, highest_BK1 = maps_BKP.amin(dim=2, keepdim=True), maps_BKP.amax(dim=2, keepdim=True)
-        return ((maps_BKP - lowest_BK1) / (highest_BK1 - lowest_BK1).clamp(min=SMALLEST)).view_as(maps_BKyx)
+        maps_BKP = (maps_BKP - lowest_BK1) / (highest_BK1 - lowest_BK1).clamp(min=SMALLEST)
+        return maps_BKP.view_as(scores_BKyx), self.pool(scores_BKyx)
 
 
 class UsageLearner(Learner[ClassifierNetwork, Batch]):

@@ -25,6 +25,17 @@ class ClassifierNetwork(nn.Module, ABC):
         """Score maps (B, K, y, x), whose positive part is the class map, and logits (B, K); class c is at index c - 1."""
 
 
+class AttentiveNetwork(ClassifierNetwork):
+    """A classifier that may be a transformer, whose attention says where classes are."""
+
+    @abstractmethod
+    def attend(self, images_BCYX: Tensor, *, class_layers: int, patch_layers: int) -> tuple[Tensor, Tensor]:
+        """Class maps (B, K, y, x) from 0 to 1, and logits (B, K).
+
+        class_layers, patch_layers: last blocks by whose attention maps are multiplied, and spread.
+        """
+
+
 class SegmentationNetwork(nn.Module, ABC):
     """Logits of background and all classes over the image."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -16,14 +16,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from seedbed.classifier.cam import Cam
-from seedbed.classifier.usage import Adjustment, Attention, Head, Usage, UsageLearner, measure_distance, measure_progress
+from seedbed.classifier.usage import Adjustment, Head, Usage, UsageLearner, measure_distance, measure_progress
 from seedbed.errors import ParamsError
 from seedbed.learning.batches import Batch
 from seedbed.learning.optimisers import Descent, Optimiser
 from seedbed.networks.contracts import Inherited
 from tests.support.learning import NUM_CLASSES, batch, gradients, samples, trained
 
-NO_ATTENTION = Attention(per_class=False, class_layers=0, patch_layers=0)
 NOTHING_LEFT_OUT = Adjustment(what="channels", largest=0.0, teacher_share=0.5, by_status=False, status_momentum=0.9)
 
 
@@ -34,12 +33,10 @@ def usage(small_method: Callable[[str, str], Any]) -> Usage:
     return made
 
 
-def of_transformer(usage: Usage, **attention: Any) -> Usage:
-    """The same of a small transformer that has tokens of classes."""
+def of_transformer(usage: Usage, *, class_tokens: bool = True) -> Usage:
+    """The same of a small transformer."""
     backbone = dataclasses.replace(usage.backbone, network="test_vit", output_stride=16)
-    return dataclasses.replace(
-        usage, backbone=backbone, attention=Attention(**{"per_class": True, "class_layers": 2, "patch_layers": 3, **attention})
-    )
+    return dataclasses.replace(usage, backbone=backbone, class_tokens=class_tokens)
 
 
 def learner_of(method: Usage, *, deviation: float = 0.3) -> UsageLearner:
@@ -259,34 +256,9 @@ def test_tokens_of_classes_learn_too(usage: Usage) -> None:
     assert given is not None and given.shape[1] == NUM_CLASSES and all(given[0, number].any() for number in range(NUM_CLASSES))
 
 
-def test_maps_are_fused_with_attention_once_it_has_learned(usage: Usage) -> None:
-    learner = learner_of(of_transformer(usage))
-    images = batch([]).images_BCYX
-    plain, logits = learner.network.train()(images)
-    fused, same = learner.network.eval()(images)
-    assert plain.shape == fused.shape == (2, NUM_CLASSES, 3, 4) and not torch.equal(plain, fused)
-    assert torch.allclose(logits, same, atol=1e-5)
-    assert fused.amin(dim=(2, 3)).tolist() == [[0.0] * NUM_CLASSES] * 2
-    assert torch.allclose(fused.amax(dim=(2, 3)), torch.ones(2, NUM_CLASSES))
-
-
-def test_a_map_without_anything_stays_empty(usage: Usage) -> None:
-    network = learner_of(of_transformer(usage, patch_layers=0)).network.eval()
-    torch.nn.init.zeros_(network.head.weight)
-    fused, _ = network(batch([]).images_BCYX)
-    assert not fused.any()
-
-
-def test_attention_of_class_tokens_needs_such_tokens() -> None:
-    with pytest.raises(ValidationError, match="per_class tokens where class_layers is not 0"):
-        Attention(per_class=False, class_layers=1, patch_layers=0)
-
-
-@pytest.mark.parametrize("attention", [{"per_class": True, "class_layers": 0}, {"per_class": False, "class_layers": 0, "patch_layers": 1}])
-def test_a_convolutional_network_has_no_attention(usage: Usage, attention: Mapping[str, Any]) -> None:
-    method = dataclasses.replace(usage, attention=Attention(**{"patch_layers": 0, **attention}))
-    with pytest.raises(ParamsError, match=r"classifier\.usage\.attention"):
-        method.check()
+def test_a_convolutional_network_has_no_tokens(usage: Usage) -> None:
+    with pytest.raises(ParamsError, match=r"classifier\.usage\.class_tokens: found a network without a class token"):
+        dataclasses.replace(usage, class_tokens=True).check()
 
 
 def test_the_student_is_kept_where_there_is_no_teacher(usage: Usage) -> None:
@@ -397,40 +369,6 @@ def test_the_whole_usage_classifier_written_down_plainly(usage: Usage) -> None:
     assert learner.status.item() == pytest.approx(0.35 * 0.8 + 0.65 * contained_mean.item(), rel=1e-5)
     for name, after in teacher.state_dict().items():
         assert torch.allclose(after, 0.4 * before[name] + 0.6 * student.state_dict()[name], atol=1e-6), name
-
-
-def test_the_whole_fusion_written_down_plainly(usage: Usage) -> None:
-    """MCTformer's maps: those of patches, by what class tokens attend to in the last blocks, then spread by what patches attend to."""
-    network = learner_of(of_transformer(usage, class_layers=2, patch_layers=4)).network.eval()
-    images = torch.rand(1, 3, 48, 80)
-    seen = list(watched(network.backbone.trunk, (images - network.backbone.mean) / network.backbone.deviation))
-    maps = network.head(network.backbone(images))[0].clamp(min=0)
-    expected = torch.zeros(NUM_CLASSES, 15)
-    for label in range(NUM_CLASSES):
-        by_token = sum((one[label, NUM_CLASSES:] for one in seen[-2:]), torch.zeros(15)) * maps[label].flatten()
-        for patch in range(15):
-            expected[label, patch] = sum(
-                (one[NUM_CLASSES + patch, NUM_CLASSES + other] * by_token[other] for one in seen[-4:] for other in range(15)),
-                torch.zeros(()),
-            )
-        expected[label] = (expected[label] - expected[label].min()) / (expected[label].max() - expected[label].min())
-    found, _ = network(images)
-    assert torch.allclose(found[0].flatten(1), expected, atol=1e-4)
-
-
-def watched(trunk: Any, images: Tensor) -> Iterator[Tensor]:
-    """Attention (N, N) of every block of an image, the mean over heads, from queries and keys."""
-    tokens = trunk.norm_pre(trunk._pos_embed(trunk.patch_embed(images)))
-    for block in trunk.blocks:
-        attention, normed = block.attn, block.norm1(tokens)
-        width = normed.shape[2] // attention.num_heads
-        values = attention.qkv(normed)[0]
-        found = torch.zeros(len(values), len(values))
-        for head in range(attention.num_heads):
-            queries, keys = (values[:, start + head * width : start + (head + 1) * width] for start in (0, normed.shape[2]))
-            found += torch.softmax(queries @ keys.T / math.sqrt(width), dim=1) / attention.num_heads
-        yield found
-        tokens = block(tokens)
 
 
 def test_what_is_learned_from_two_images_is_learned(usage: Usage, tmp_path: Path) -> None:

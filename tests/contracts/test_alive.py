@@ -81,6 +81,7 @@ LIVELY: dict[str, Any] = {
     "Correction.adds_above": 0.7,
     "Correction.doubts_below": 0.4,
     "Multiscale.scales": [1, 0.5],
+    "Attention.scales": [1, 0.5],
     "DenseCrf.iterations": 3,
     "Texture.texture_weight": 1,
     "Propagation.share": 0.5,
@@ -380,9 +381,7 @@ def other_values(family: str, name: str) -> dict[str, list[Any]]:
         "Voc.lists": ["ImageSets/Main"],
         "Folder.classes": [["dog", "cat"], ["cat", "dog", "bird"]],
         "Shapes.num_train": [2, 4],
-        "Attention.per_class": [{"per_class": False, "class_layers": 0}],
-        "Attention.class_layers": [{"class_layers": 0}],
-        "Attention.patch_layers": [{"patch_layers": 0}],
+        "Usage.class_tokens": [{"class_tokens": False}],
         "Masking.erased_colour": [[200, 30, 60], [201, 30, 60], [200, 31, 60], [200, 30, 62]],
         "Shapes.min_side": [66],
         "Shapes.max_side": [80],
@@ -409,12 +408,7 @@ def situations(family: str, name: str) -> dict[str, list[Plain]]:
         "Merge": [{"stop": "cost", "cost": 0.04}],
         "Ncut": [{"stop": "cut", "cut": 0.5}],
         "Light": [{"balanced": False}],
-        "Usage": [
-            {
-                "backbone": {**plain_trunk, "network": "test_vit"},
-                "attention": {"per_class": True, "class_layers": 2, "patch_layers": 2},
-            }
-        ],
+        "Usage": [{"backbone": {**plain_trunk, "network": "test_vit"}, "class_tokens": True}],
     }
 
 

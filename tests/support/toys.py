@@ -20,7 +20,7 @@ from seedbed.learning.learner import Learner, Trained
 from seedbed.learning.loop import fit
 from seedbed.learning.optimisers import Descent, Scheduled
 from seedbed.learning.training import Sampling, Training
-from seedbed.networks.contracts import BoundaryNetwork, ClassifierNetwork, PairNetwork, SegmentationNetwork
+from seedbed.networks.contracts import AttentiveNetwork, BoundaryNetwork, ClassifierNetwork, PairNetwork, SegmentationNetwork
 from seedbed.run.machine import Machine
 
 
@@ -39,7 +39,7 @@ class Blur(nn.Module):
         return functional.avg_pool2d(mixed, kernel_size=3, stride=1, padding=1)
 
 
-class ToyClassifier(ClassifierNetwork):
+class Plainest(ClassifierNetwork):
     """Class maps that are blurred mixtures of colours."""
 
     def __init__(self, num_classes: int) -> None:
@@ -49,6 +49,20 @@ class ToyClassifier(ClassifierNetwork):
     def forward(self, images_BCYX: Tensor) -> tuple[Tensor, Tensor]:
         maps_BKyx = self.blur(images_BCYX)
         return maps_BKyx, maps_BKyx.mean(dim=(2, 3))
+
+
+class ToyClassifier(Plainest, AttentiveNetwork):
+    """The same, with something that stands for attention."""
+
+    def attend(self, images_BCYX: Tensor, *, class_layers: int, patch_layers: int) -> tuple[Tensor, Tensor]:
+        return attend(*self(images_BCYX), class_layers=class_layers, patch_layers=patch_layers)
+
+
+def attend(maps_BKyx: Tensor, logits_BK: Tensor, *, class_layers: int, patch_layers: int) -> tuple[Tensor, Tensor]:
+    """Maps that are other ones with other numbers of layers."""
+    powers_BKyx = maps_BKyx.relu() ** (1 + class_layers)
+    lifted_BKyx = powers_BKyx + patch_layers * powers_BKyx.mean(dim=(2, 3), keepdim=True)
+    return lifted_BKyx / lifted_BKyx.amax(dim=(2, 3), keepdim=True).clamp(min=1e-6), logits_BK
 
 
 class ToySegmenter(SegmentationNetwork):
@@ -78,7 +92,7 @@ class Leaning(nn.Module):
         return functional.conv2d(padded, self.kernel)
 
 
-class LeaningClassifier(ClassifierNetwork):
+class LeaningClassifier(AttentiveNetwork):
     """Class maps to which it matters on which side things are."""
 
     def __init__(self, num_classes: int) -> None:
@@ -88,6 +102,9 @@ class LeaningClassifier(ClassifierNetwork):
     def forward(self, images_BCYX: Tensor) -> tuple[Tensor, Tensor]:
         maps_BKyx = self.leaning(images_BCYX)
         return maps_BKyx, maps_BKyx.amax(dim=(2, 3))
+
+    def attend(self, images_BCYX: Tensor, *, class_layers: int, patch_layers: int) -> tuple[Tensor, Tensor]:
+        return attend(*self(images_BCYX), class_layers=class_layers, patch_layers=patch_layers)
 
 
 class LeaningSegmenter(SegmentationNetwork):

@@ -19,6 +19,7 @@ from tests.support.recipes import FILES, RECIPES, recipe, values
 SWITCHES = {
     **dict.fromkeys(("quick", "shapes_quick", "voc6_quick"), "classifier.linear.standardised"),
     **dict.fromkeys(("voc12_masking", "voc12_masking_vgg16", "coco14_masking"), "segmenter.masking.backbone.dilated"),
+    "voc12_usage_deit": "cams.attention.flip",
 }  # a switch that a recipe selects, where it is another than that of the others
 
 OWN = """\
