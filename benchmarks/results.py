@@ -439,14 +439,16 @@ def tabulate(reports: Mapping[str, Sequence[Mapping[str, Any]]], figures: Sequen
     heads, columns = [""], [list(reports)]
     for words, address in figures:
         found = [np.array([figure(one, address) for one in each], np.float64) for each in reports.values()]
-        if not np.isnan(found).all():
+        if not np.isnan(np.concatenate(found)).all():
             heads.append(words)
             columns.append([with_spread(one, digits=1 if "count" in words else 3) for one in found])
     return "\n".join("| " + " | ".join(line) + " |" for line in (heads, ["---"] * len(heads), *zip(*columns, strict=True)))
 
 
 def with_spread(figures: np.ndarray[Any, Any], *, digits: int) -> str:
-    """Mean of some figures, and their standard deviation if there are several that differ."""
+    """Mean of some figures, and their standard deviation if there are several that differ; nothing where there is no figure."""
+    if np.isnan(figures).any():
+        return ""
     spread = "" if len(figures) == 1 or figures.std(ddof=1) < 5e-4 else f" ± {figures.std(ddof=1):.3f}"
     return f"{figures.mean():.{digits}f}{spread}"
 

@@ -75,12 +75,8 @@ class Usage(classifier.NetworkMethod):
     head: Head
     class_tokens: bool  # whether a transformer has a token for each class, from which it learns as well (MCTformer)
     temperature: Temperature  # paper: tau_1; of the pooling; infinite: the plain mean
-    consistency: Annotated[
-        float, Field(ge=0, le=1e6)
-    ]  # inferred, as its value; weight of the difference from the teacher; 0: there is none
-    distance: Literal[
-        "kl", "cross_entropy", "absolute", "squares"
-    ]  # inferred; of where student and teacher see a class, summed over places
+    consistency: Annotated[float, Field(ge=0, le=1e6)]  # inferred; weight of the distance from the teacher; 0: there is no teacher
+    distance: Literal["kl", "cross_entropy", "absolute", "squares"]  # inferred; between where the two see a class, summed over places
     teacher_temperature: Annotated[float, Field(gt=0, le=1e6)]  # inferred; of where the teacher sees it; the student's is 1
     teacher_momentum: Annotated[float, Field(ge=0, le=1)]  # inferred; share of the teacher that a step keeps
     kept: Literal["student", "teacher"]  # inferred; which of the two makes class maps
@@ -97,16 +93,14 @@ class Usage(classifier.NetworkMethod):
 
     def check(self) -> None:
         super().check()
-        if self.class_tokens:
-            with torch.device("meta"):
-                check_attention(self.backbone.build().trunk, asked_by="classifier.usage.class_tokens")
+        with torch.device("meta"):
+            self.network(1)
 
     def memory(self, extents: Mapping[str, int]) -> int:
         with torch.device("meta"):
             network = self.network(extents["class"] - 1)
-        others = (
-            FLOAT * sum(weight.numel() for weight in network.parameters()) * (bool(self.consistency) + (self.optimiser.kind == "adamw"))
-        )
+        copies = bool(self.consistency) + (self.optimiser.kind == "adamw")  # a teacher, and second moments
+        others = copies * FLOAT * sum(weight.numel() for weight in network.parameters())
         return others + estimate_memory(network, self.training, [self.augmentation.crop])
 
     def network(self, num_classes: int) -> UsageNetwork:
@@ -137,7 +131,7 @@ class UsageNetwork(AttentiveNetwork):
 
     def forward(self, images_BCYX: Tensor) -> tuple[Tensor, Tensor]:
         maps_BKyx = self.head(self.backbone(images_BCYX))
-        return maps_BKyx, self.pool(maps_BKyx)
+        return maps_BKyx, self.score(maps_BKyx)
 
     def learn(self, images_BCYX: Tensor) -> tuple[Tensor, Tensor | None]:
         """Score maps (B, K, y, x), and logits (B, K) of the tokens of classes, if there are any."""
@@ -146,7 +140,7 @@ class UsageNetwork(AttentiveNetwork):
         features_BDyx, tokens_BND = self.backbone.tokens(images_BCYX)
         return self.head(features_BDyx), tokens_BND[:, : self._num_tokens].mean(dim=2)
 
-    def pool(self, maps_BKyx: Tensor) -> Tensor:
+    def score(self, maps_BKyx: Tensor) -> Tensor:
         """Logits (B, K) of score maps."""
         return pool(maps_BKyx.float(), temperature=self._temperature)
 
@@ -168,7 +162,7 @@ class UsageNetwork(AttentiveNetwork):
             maps_BKP = maps_BKP @ to_patches_BNN[:, first:, first:].transpose(1, 2)
         lowest_BK1, highest_BK1 = maps_BKP.amin(dim=2, keepdim=True), maps_BKP.amax(dim=2, keepdim=True)
         maps_BKP = (maps_BKP - lowest_BK1) / (highest_BK1 - lowest_BK1).clamp(min=SMALLEST)
-        return maps_BKP.view_as(scores_BKyx), self.pool(scores_BKyx)
+        return maps_BKP.view_as(scores_BKyx), self.score(scores_BKyx)
 
 
 class UsageLearner(Learner[ClassifierNetwork, Batch]):
@@ -207,7 +201,7 @@ class UsageLearner(Learner[ClassifierNetwork, Batch]):
         method, labels_BK = self.method, batch.labels_BK[:, 1:]
         with self._adjusted(self.student, 1.0):
             maps_BKyx, tokens_BK = self.student.learn(batch.images_BCYX)
-        logits_BK = self.student.pool(maps_BKyx)
+        logits_BK = self.student.score(maps_BKyx)
         terms = {"classes": functional.binary_cross_entropy_with_logits(logits_BK, labels_BK)}
         if tokens_BK is not None:
             terms["tokens"] = functional.binary_cross_entropy_with_logits(tokens_BK.float(), labels_BK)

@@ -1,4 +1,4 @@
-"""What every training that descends promises of its parameters: each that is not frozen learns, once, and as fast as `descent` says."""
+"""What every training with a `descent` or an `optimiser` promises: each parameter that is not frozen learns, once, and as fast as that says."""
 
 from __future__ import annotations
 
@@ -10,42 +10,45 @@ from typing import Any
 import pytest
 
 from seedbed import methods
-from seedbed.learning.optimisers import Descent
+from seedbed.learning.optimisers import HeadDescent
 from seedbed.networks.contracts import Inherited
 from tests.support.learning import CHANNELS, NUM_CLASSES, small_classifier
 
 RATE, FACTOR = 0.03, 7
 DESCENDING = [
-    (family, name)
+    (family, name, block)
     for family in methods.list_families()
     for name in methods.list_available(family)
-    if "descent" in methods.read_declaration(family, name).names()
+    for block in ("descent", "optimiser")
+    if block in methods.read_declaration(family, name).names()
 ]
 
 
-def make_method(small_method: Callable[[str, str], Any], family: str, name: str) -> Any:
+def make_method(small_method: Callable[[str, str], Any], family: str, name: str, block: str) -> Any:
     """A method whose rates are told apart."""
     method = small_method(family, name)
-    factor = {"new_layer_factor": FACTOR} if isinstance(method.descent, Descent) else {}
-    changed: dict[str, Any] = {"descent": dataclasses.replace(method.descent, learning_rate=RATE, **factor)}
+    factor = {} if isinstance(getattr(method, block), HeadDescent) else {"new_layer_factor": FACTOR}
+    changed: dict[str, Any] = {block: dataclasses.replace(getattr(method, block), learning_rate=RATE, **factor)}
     if hasattr(method, "displacement_factor"):
         changed["displacement_factor"] = 1  # of irn, which multiplies the rate of one part once more
     return dataclasses.replace(method, **changed)
 
 
 def test_every_family_that_descends_is_tried() -> None:
-    assert {family for family, _ in DESCENDING} >= {"affinity", "classifier", "segmenter"}
+    assert {family for family, _, _ in DESCENDING} >= {"affinity", "classifier", "segmenter"}
 
 
-@pytest.mark.parametrize(("family", "name"), DESCENDING)
-def test_what_learns_does_so_once_and_new_layers_by_their_factor(family: str, name: str, small_method: Callable[[str, str], Any]) -> None:
-    method = make_method(small_method, family, name)
+@pytest.mark.parametrize(("family", "name", "block"), DESCENDING)
+def test_what_learns_does_so_once_and_new_layers_by_their_factor(
+    family: str, name: str, block: str, small_method: Callable[[str, str], Any]
+) -> None:
+    method = make_method(small_method, family, name, block)
     learner = method.learner(NUM_CLASSES, given=Inherited(CHANNELS.states, small_classifier()))
     backbone = list(learner.network.backbone.parameters()) if hasattr(method, "backbone") else []
     for frozen in backbone[:1]:
         frozen.requires_grad_(False)
     old = {id(one) for one in backbone[1:]}
-    new = RATE * FACTOR if isinstance(method.descent, Descent) else RATE
+    new = RATE if isinstance(getattr(method, block), HeadDescent) else RATE * FACTOR
     rates = {id(one): RATE if id(one) in old else new for one in learner.parameters() if one.requires_grad}
     groups = [group for scheduled in learner.optimizers() for group in scheduled.optimizer.param_groups]
     stepped = Counter(id(one) for group in groups for one in group["params"])
