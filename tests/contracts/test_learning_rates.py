@@ -1,4 +1,4 @@
-"""What every training with a `descent` or an `optimiser` promises: each parameter that is not frozen learns, once, and as fast as that says."""
+"""What every training with a `descent` or an `optimiser` promises: what is not frozen learns, once, and as fast as that says."""
 
 from __future__ import annotations
 
