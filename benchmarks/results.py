@@ -165,7 +165,6 @@ MASKING: dict[str, dict[str, Any]] = {  # the dissertation's ablation, and what 
     "corrected saliency, dilated classifier": SALIENCY,
     "the same, 2 paths": {**SALIENCY, "segmenter.masking.paths": 2},
     "the same, 3 paths": {**SALIENCY, "segmenter.masking.paths": 3},
-    "the same, 1 path, a quarter of the weight": {**SALIENCY, "segmenter.masking.attention": 0.5},
     "true saliency": {**ALONE_OF_SALIENCY, **BY_TRUTH},
     "true saliency, dilated classifier, 2 paths": {**SALIENCY, **BY_TRUTH, "segmenter.masking.paths": 2},
     MASKS: {**OF_DILATED, **LADDER[MASKS]},
