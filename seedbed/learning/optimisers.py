@@ -95,13 +95,13 @@ class HeadDescent:
 class Optimiser:
     """Either of two optimisers, whose learning rate rises linearly and decays either of two ways; biases may have a rule of their own."""
 
-    kind: Literal["sgd", "adamw"]
+    kind: Literal["sgd", "adamw"]  # gradient descent with momentum, or AdamW
     learning_rate: Annotated[float, Field(gt=0, le=1000)]  # of the backbone, at the peak
     new_layer_factor: Annotated[float, Field(gt=0, le=1000)]  # learning rate of new layers, relative to the backbone's
     bias_factor: Annotated[float, Field(gt=0, le=1000)]  # learning rate of biases, relative to that of other weights
     momentum: Annotated[float, Field(ge=0, lt=1)]  # sgd: share of the last update that is kept; adamw: of the mean gradient
-    weight_decay: Annotated[float, Field(ge=0, le=1000)]
-    decayed: Literal["all", "matrices"]  # weights that it holds for; matrices: none that are biases, or of norms
+    weight_decay: Annotated[float, Field(ge=0, le=1000)]  # of the weights that decayed names
+    decayed: Literal["all", "matrices"]  # weights that decay; matrices: none that are biases, or of norms
     warmup: Annotated[float, Field(ge=0, lt=1)]  # share of the training in which the learning rate rises
     decay: Literal["polynomial", "cosine"]  # of the learning rate
     power: Annotated[float, Field(ge=0, le=100)]  # exponent of the decay, of a cosine too
