@@ -18,12 +18,13 @@ from ruamel.yaml import YAML
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks._rounds import medians, report
 from seedbed import classifier, segmenter
+from seedbed.classifier.cam import CamNetwork
 from seedbed.learning.batches import Batch
 from seedbed.learning.contract import AugmentedMethod
 from seedbed.learning.learner import Learner
 from seedbed.learning.loop import arrange_memory
 from seedbed.networks.backbones import Backbone
-from seedbed.networks.contracts import ClassifierNetwork, Inherited
+from seedbed.networks.contracts import Inherited
 from seedbed.params import rebuild
 from seedbed.tools.recipe_files import find_block
 from seedbed.types import IGNORE
@@ -71,25 +72,11 @@ def gather(method: AugmentedMethod, options: argparse.Namespace) -> Batch:
     ).to(torch.device(options.device))
 
 
-class Plain(ClassifierNetwork):
-    """A classifier to be looked through."""
-
-    def __init__(self, network: str) -> None:
-        super().__init__()
-        self.backbone = Backbone(network, output_stride=16)
-        self.head = torch.nn.Conv2d(self.backbone.num_features, NUM_CLASSES, kernel_size=1)
-
-    def forward(self, images_BCYX: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Maps and their means."""
-        maps_BKyx = self.head(self.backbone(images_BCYX))
-        return maps_BKyx, maps_BKyx.mean(dim=(2, 3))
-
-
 def stepping(method: AugmentedMethod, options: argparse.Namespace) -> Callable[[], None]:
     """A step of a method's learner."""
     torch.manual_seed(0)
     device = torch.device(options.device)
-    given = Inherited(classifier=Plain(options.network))
+    given = Inherited(classifier=CamNetwork(Backbone(options.network, output_stride=16), NUM_CLASSES))
     learner: Learner[Any, Any] = arrange_memory(method.learner(NUM_CLASSES, given=given).train().to(device), device)
     optimizers, batch = [one.optimizer for one in learner.optimizers()], gather(method, options)
 
