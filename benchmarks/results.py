@@ -217,7 +217,7 @@ def list_usages(kind: str, network: Mapping[str, Any]) -> dict[str, dict[str, An
     """Classifiers of one kind of network: plain, by temperature, then with what keeps class maps whole."""
     plain = {**PLAIN, **network}
     warm = {**plain, "classifier.usage.temperature": BEST_OF_USAGE[kind]}
-    whole = {**warm, "classifier.usage.consistency": 1}
+    whole = {**warm, "classifier.usage.consistency": 0.1}
     lively = {**whole, "classifier.usage.adjustment.largest": 0.3}
     return {
         f"{kind}, plain": plain,
@@ -237,6 +237,37 @@ OF_USAGE: tuple[tuple[str, str], ...] = (
     ("false positive rate", "class_maps.false_positive_rate"),
     ("false negative rate", "class_maps.false_negative_rate"),
     ("masks of the CRF", "masks.miou"),
+    ("predictions", "predictions.miou"),
+    ("after the CRF", "predictions_crf.miou"),
+)
+OF_REGIONS = {"classifier.maps": {"regions": "superpixels"}}
+PLAIN_STRUCTURE = {  # ssc without all that is new in it, of which neither segmenter nor predictions are made
+    "classifier.method": "ssc",
+    "classifier.ssc.suppression": {"share": 1, "also_behind": 0},
+    "classifier.ssc.reconstruction.weight": 0,
+    "classifier.ssc.modulation.weight": 0,
+    "evaluation.predictions": "none",
+}
+SUPPRESSED = {**PLAIN_STRUCTURE, "classifier.ssc.suppression": {"share": 0.55, "also_behind": 2}}
+RECONSTRUCTED = {**SUPPRESSED, "classifier.ssc.reconstruction.weight": 1}
+STRUCTURE: dict[str, dict[str, Any]] = {  # what keeps class maps to objects, and the parameters that say so
+    "plain": PLAIN_STRUCTURE,
+    "suppression": SUPPRESSED,
+    "suppression, reconstruction": RECONSTRUCTED,
+    "suppression, modulation by dino": {**SUPPRESSED, "classifier.ssc.modulation.weight": 1, **OF_REGIONS},
+    **{
+        f"all three, by {name}": {**RECONSTRUCTED, "classifier.ssc.modulation.weight": 1, **OF_REGIONS, **SUPERPIXELS[name]}
+        for name in ("dino", "slic", "felzenszwalb")
+    },
+}
+OF_STRUCTURE: tuple[tuple[str, str], ...] = (
+    ("class maps, mIoU", "class_maps.miou"),
+    ("at the best threshold", "class_maps.oracle.miou"),
+    ("boundary mIoU", "class_maps.boundary_miou"),
+    ("false positive rate", "class_maps.false_positive_rate"),
+    ("false negative rate", "class_maps.false_negative_rate"),
+    ("masks", "masks.miou"),
+    ("seeds, precision", "seeds.precision"),
     ("predictions", "predictions.miou"),
     ("after the CRF", "predictions_crf.miou"),
 )
@@ -521,6 +552,7 @@ TABLES = {
     "affinities": Table("learn from masks that are made in these ways", AFFINITIES, OF_AFFINITIES, prepare_affinities),
     "masking": Table("learn from saliency in these ways", MASKING, OF_MASKING, prepare_masking),
     "usage": Table("classifiers with these temperatures, teachers and networks", USAGE, OF_USAGE),
+    "structure": Table("classifiers whose maps keep to the structure of images in these ways", STRUCTURE, OF_STRUCTURE),
     "light": Table("light segmenters of these kinds; see --recipe", LIGHT, OF_LIGHT),
 }
 

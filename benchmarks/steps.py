@@ -18,12 +18,12 @@ from ruamel.yaml import YAML
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks._rounds import medians, report
 from seedbed import classifier, segmenter
-from seedbed.classifier.cam import CamNetwork
 from seedbed.learning.batches import Batch
 from seedbed.learning.contract import AugmentedMethod
 from seedbed.learning.learner import Learner
 from seedbed.learning.loop import arrange_memory
 from seedbed.networks.backbones import Backbone
+from seedbed.networks.cam_network import CamNetwork
 from seedbed.networks.contracts import Inherited
 from seedbed.params import rebuild
 from seedbed.tools.recipe_files import find_block
@@ -36,6 +36,11 @@ CLASSIFIERS: dict[str, tuple[str, dict[str, Any]]] = {  # what a method is calle
     "masking, 3 dilated blocks": ("masking", {"rates": [1, 2, 3]}),
     "usage, a temperature alone": ("usage", {"consistency": 0, "adjustment.largest": 0}),
     "usage": ("usage", {}),
+    "ssc, suppression alone": ("ssc", {"reconstruction.weight": 0, "modulation.weight": 0}),
+    "ssc, modulation beside it": ("ssc", {"reconstruction.weight": 0}),
+    "ssc, reconstruction beside it": ("ssc", {"modulation.weight": 0}),
+    "ssc": ("ssc", {}),
+    "ssc, VGG19": ("ssc", {"reconstruction.perception.network": "vgg19"}),
 }
 SEGMENTERS: dict[str, tuple[str, dict[str, Any]]] = {
     "pseudo_masks": ("pseudo_masks", {}),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from seedbed.algorithms.group_means import average_groups
 from seedbed.types import BACKGROUND, IGNORE
 
 
@@ -29,10 +30,7 @@ def grow(
     places_BYX = regions_BYX.clamp(min=0) + count * torch.arange(batch, device=regions_BYX.device)[:, None, None]
     free = free_BYX.flatten()
     places = places_BYX.flatten()[free]
-    sums_RK = answers_BKYX.new_zeros(batch * count, classes)
-    sums_RK.index_add_(0, places, answers_BKYX.movedim(1, -1).reshape(-1, classes)[free])
-    sizes_R = torch.bincount(places, minlength=batch * count)
-    means_RK = sums_RK / sizes_R.clamp(min=1)[:, None]
+    means_RK = average_groups(answers_BKYX.movedim(1, -1).reshape(-1, classes)[free], places, batch * count)
     means_RK = means_RK.masked_fill(~present_BK.repeat_interleave(count, dim=0), -1.0)
     highest_R, best_R = means_RK.max(dim=1)
     thresholds_R = torch.where(best_R == BACKGROUND, background, foreground)

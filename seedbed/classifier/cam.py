@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from seedbed import classifier
@@ -21,7 +21,8 @@ from seedbed.learning.learner import Learner
 from seedbed.learning.optimisers import Descent, Scheduled
 from seedbed.learning.training import Training
 from seedbed.methods import method
-from seedbed.networks.backbones import Backbone, Trunk
+from seedbed.networks.backbones import Trunk
+from seedbed.networks.cam_network import CamNetwork
 from seedbed.networks.contracts import ClassifierNetwork, Inherited
 
 
@@ -39,20 +40,6 @@ class Cam(classifier.NetworkMethod):
 
     def learner(self, num_classes: int, *, given: Inherited) -> Learner[ClassifierNetwork, Batch]:
         return CamLearner(CamNetwork(self.backbone.initialise(start={}), num_classes), self.descent)
-
-
-class CamNetwork(ClassifierNetwork):
-    """Backbone, then one 1x1 convolution without bias."""
-
-    def __init__(self, backbone: Backbone, num_classes: int) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.head = nn.Conv2d(backbone.num_features, num_classes, kernel_size=1, bias=False)
-        nn.init.normal_(self.head.weight, std=0.01)
-
-    def forward(self, images_BCYX: Tensor) -> tuple[Tensor, Tensor]:
-        maps_BKyx = self.head(self.backbone(images_BCYX))
-        return maps_BKyx, maps_BKyx.mean(dim=(2, 3))
 
 
 class CamLearner(Learner[ClassifierNetwork, Batch]):

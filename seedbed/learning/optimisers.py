@@ -15,7 +15,7 @@ from seedbed.learning.training import Training
 from seedbed.methods import parameters
 
 FIRST_FACTOR = 1e-3  # of the learning rate, at the first step of a warm-up
-SQUARES_KEPT = 0.999  # share of AdamW's mean squared gradient that a step keeps
+SQUARES_KEPT = 0.999  # share of Adam's mean squared gradient that a step keeps
 DecayStarts = Literal["at_once", "after_warmup"]
 
 
@@ -89,6 +89,24 @@ class HeadDescent:
     def factor(self, progress: float) -> float:
         """Factor of the learning rate, by the share of the training that is done."""
         return _rise_and_decay(progress, self.warmup, self.power, self.decay_starts)
+
+
+@parameters
+class AdaptiveDescent:
+    """Adam for a network that is all new, with polynomial decay of the learning rate."""
+
+    learning_rate: Annotated[float, Field(gt=0, le=1000)]  # at the beginning
+    momentum: Annotated[float, Field(ge=0, lt=1)]  # share of the mean gradient that a step keeps
+    power: Annotated[float, Field(ge=0, le=100)]  # exponent of the polynomial decay
+
+    def schedule(self, network: nn.Module) -> Scheduled:
+        """The optimiser of the network."""
+        optimizer = torch.optim.Adam(learned_parameters(network), lr=self.learning_rate, betas=(self.momentum, SQUARES_KEPT))
+        return Scheduled(optimizer, self.factor)
+
+    def factor(self, progress: float) -> float:
+        """Factor of the learning rate, by the share of the training that is done."""
+        return float((1 - progress) ** self.power)
 
 
 @parameters

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional
 
 from seedbed.algorithms.pooling import Temperature, pool, spread
 
@@ -64,3 +65,19 @@ def test_two_places_by_hand() -> None:
     scores = torch.tensor([[[[0.0, 2 * math.log(3)]]]])
     assert spread(scores, temperature=2.0).flatten().tolist() == pytest.approx([0.25, 0.75])
     assert pool(scores, temperature=2.0).item() == pytest.approx(0.75 * 2 * math.log(3))
+
+
+def test_the_higher_the_temperature_the_more_rises_with_the_score() -> None:
+    """A peak of one pixel on a weak object of 30: after the same steps of descent, the peak alone is seen, the object, or all of the image."""
+    areas = []
+    temperatures: tuple[Temperature, ...] = (0.5, 5.0, 20.0, "infinite")
+    for temperature in temperatures:
+        scores = torch.zeros(1, 1, 9, 12)
+        scores[..., 2:7, 3:9] = 0.5
+        scores[..., 4, 5] = 2.0
+        for _ in range(100):
+            scores.requires_grad_()
+            [gradient] = torch.autograd.grad(functional.softplus(-pool(scores, temperature=temperature)).sum(), scores)
+            scores = (scores - 20 * gradient).detach()
+        areas.append(int((scores > 0.5 * scores.max()).sum()))
+    assert areas == [1, 1, 30, 108]

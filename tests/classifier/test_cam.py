@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from seedbed.classifier.cam import Cam, CamNetwork
+from seedbed.classifier.cam import Cam
 from seedbed.learning.augmentation import Sample
 from seedbed.learning.batches import Batch
 from seedbed.learning.optimisers import Descent
+from seedbed.networks.cam_network import CamNetwork
 from seedbed.networks.contracts import Inherited
 from seedbed.run.machine import Machine
 from tests.support.learning import NUM_CLASSES, batch, samples, trained

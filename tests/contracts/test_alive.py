@@ -78,6 +78,8 @@ LIVELY: dict[str, Any] = {
     "PseudoMasks.scales": [1, 0.5],
     "RegionGrowing.scales": [1, 0.5],
     "Masking.scales": [1, 0.5],
+    "Perception.widest": 16,  # of views of 32 pixels
+    "Modulation.erosion": 2,  # of maps of 16 pixels
     "Correction.adds_above": 0.7,
     "Correction.doubts_below": 0.4,
     "Multiscale.scales": [1, 0.5],
@@ -364,7 +366,10 @@ def other_values(family: str, name: str) -> dict[str, list[Any]]:
         "refinement.psa.preset": ["psa"],
         "refinement.psa.background": [{"background": "constant", "background_value": 0.39}],
         "refinement.irn.preset": ["irn"],
-        "Trunk.network": ["test_byobnet"],
+        "Trunk.network": ["resnet10t" if name == "ssc" else "test_byobnet"],
+        "Perception.network": ["resnet10t"],
+        "Reconstruction.widths": [[8, 8, 8, 8, 4], [8, 8, 8, 8, 5]],
+        "Reconstruction.levels": [[0, 0, 0, 0, 1], [0, 0, 0, 1, 1], [0, 0, 1, 1, 1], [0, 1, 1, 1, 1], [1, 1, 1, 1, 1]],
         "affinity.irn.displacement_channels": [[16, 16, 16, 16], [64, 128, 256, 256, 128]],
         "affinity.psa.channels": [[16, 32], [16, 32, 32]],
         "Trunk.output_stride": [8, 16],
@@ -408,6 +413,7 @@ def situations(family: str, name: str) -> dict[str, list[Plain]]:
         "Merge": [{"stop": "cost", "cost": 0.04}],
         "Ncut": [{"stop": "cut", "cut": 0.5}],
         "Light": [{"balanced": False}],
+        "Reconstruction": [{"perception": {"network": "resnet10t", "initial_weights": NO_WEIGHTS, "widest": 1024}}],
         "Usage": [{"backbone": {**plain_trunk, "network": "test_vit"}, "class_tokens": True}],
     }
 

@@ -31,6 +31,9 @@ def make_method(small_method: Callable[[str, str], Any], family: str, name: str,
     changed: dict[str, Any] = {block: dataclasses.replace(getattr(method, block), learning_rate=RATE, **factor)}
     if hasattr(method, "displacement_factor"):
         changed["displacement_factor"] = 1  # of irn, which multiplies the rate of one part once more
+    if hasattr(method, "reconstruction"):  # of ssc, whose painter has an optimiser of its own
+        descent = dataclasses.replace(method.reconstruction.descent, learning_rate=RATE * FACTOR)
+        changed["reconstruction"] = dataclasses.replace(method.reconstruction, descent=descent)
     return dataclasses.replace(method, **changed)
 
 

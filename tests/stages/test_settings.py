@@ -20,7 +20,6 @@ from tests.support import layouts
 from tests.support.leaves import Plain, Trial
 
 EXCUSED = {
-    "classifier.maps": "the one method there is learns no map along, and slots that it does not read say none",
     "dataset.root": "where the raw data lie; which they are is said by their digests",
 }
 OTHER_VALUES: dict[str, list[Any]] = {
@@ -31,7 +30,7 @@ OTHER_VALUES: dict[str, list[Any]] = {
     "cams.features": ["features"],
     "cams.views": [{"views": {"other": "features"}}],
     "classifier.features": ["features"],
-    "classifier.maps": [{"maps": {"labels": "none"}}],
+    "classifier.maps": [{"maps": {"regions": "superpixels"}}],
     "classifier.split": ["val"],
     "dataset.classes": [["cat"], ["dog"], ["dog", "cat"]],
     "dataset.root": ["data/raw/copy"],

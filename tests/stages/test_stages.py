@@ -22,9 +22,9 @@ from torch import Tensor
 from seedbed import evaluation as family
 from seedbed import images, refinement
 from seedbed.algorithms import crf
-from seedbed.classifier.cam import CamNetwork
 from seedbed.errors import DataError
 from seedbed.images import Images
+from seedbed.networks.cam_network import CamNetwork
 from seedbed.params import Params
 from seedbed.reads import (
     AllEvidence,

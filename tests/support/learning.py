@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from seedbed.classifier.cam import CamNetwork
 from seedbed.learning.augmentation import Sample
 from seedbed.learning.batches import Batch, PatchBatch, PatchView
 from seedbed.learning.checkpoints import Checkpoints
@@ -18,6 +17,7 @@ from seedbed.learning.learner import Learner, Trained
 from seedbed.learning.loop import fit
 from seedbed.learning.samples import Described
 from seedbed.networks.backbones import Backbone
+from seedbed.networks.cam_network import CamNetwork
 from seedbed.networks.contracts import Inherited
 from seedbed.networks.weights import read_state
 from seedbed.run.machine import Machine
