@@ -68,7 +68,7 @@ def test_two_places_by_hand() -> None:
 
 
 def test_the_higher_the_temperature_the_more_rises_with_the_score() -> None:
-    """A peak of one pixel on a weak object of 30: after the same steps of descent, the peak alone is seen, the object, or all of the image."""
+    """A peak on a weak object of 30 pixels: after the same steps of descent, the peak alone is seen, the object, or all of the image."""
     areas = []
     temperatures: tuple[Temperature, ...] = (0.5, 5.0, 20.0, "infinite")
     for temperature in temperatures:
