@@ -81,10 +81,7 @@ class NetworkMethod(AugmentedMethod, Method[Any]):
             network = self.network(extents["class"] - 1)
         crop, images = self.augmentation.crop, self.training.batch_size // self.training.micro_batches
         answers = len(self.factors) * extents["class"] * FLOAT * crop**2 * images  # at the labels' size
-        views = [
-            *(round(crop * factor) for factor in self.factors),
-            *[crop] * self.views_of_classifier,
-        ]  # a classifier's taken to be as large
+        views = [round(crop * factor) for factor in self.factors] + [crop] * self.views_of_classifier  # its network taken to be as large
         return self.num_networks * (answers + estimate_memory(network, self.training, views))
 
     @abstractmethod

@@ -20,6 +20,7 @@ from seedbed.learning.augmentation import Sample
 from seedbed.learning.batches import Batch
 from seedbed.networks.backbones import Backbone
 from seedbed.networks.contracts import Inherited
+from seedbed.networks.weights import InitialWeights
 from seedbed.segmenter.cotraining import Cotraining, CotrainingLearner, Lessons, draw_mixed, draw_shapes, find_border, pair_views
 from seedbed.segmenter.pseudo_masks import PseudoMasks
 from tests.support.learning import NUM_CLASSES, batch, gradients, trained
@@ -292,6 +293,21 @@ def test_networks_begin_with_the_same_trunk_and_other_last_layers(cotraining: Co
     for one, other in zip(first.branches, second.branches, strict=True):
         assert not torch.equal(one.state_dict()["weight"], other.state_dict()["weight"])
     assert isinstance(second.backbone, Backbone) and second.backbone is not first.backbone
+
+
+def test_both_trunks_begin_as_a_classifier_s_and_what_is_frozen_stays_so(cotraining: Cotraining) -> None:
+    weights = InitialWeights(source="classifier", file="", sha256="")
+    trunk = dataclasses.replace(cotraining.backbone, initial_weights=weights, frozen_norms="all", frozen_stages=1)
+    method = altered(cotraining, backbone=trunk, mixing={"probability": 1.0, "online_from": 0.0})
+    start = Backbone("test_resnet", output_stride=8).trunk.state_dict()
+    learner: Any = method.learner(NUM_CLASSES, given=Inherited({"start": start})).train()
+    for network in (learner.network, learner.second):
+        assert all(torch.equal(one, start[name]) for name, one in network.backbone.trunk.state_dict().items())
+    learner(many(2), 0.5)
+    norms = [one for one in learner.modules() if isinstance(one, nn.BatchNorm2d)]
+    assert norms and not any(one.training or one.weight.requires_grad for one in norms)
+    frozen = [{name for name, one in network.named_parameters() if not one.requires_grad} for network in (learner.network, learner.second)]
+    assert frozen[0] == frozen[1] and any(not name.endswith(("bn1.weight", "bn1.bias")) for name in frozen[0])
 
 
 def test_two_networks_take_twice_the_memory_of_one(cotraining: Cotraining, small_method: Callable[[str, str], Any]) -> None:
