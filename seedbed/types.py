@@ -20,7 +20,7 @@ PARTS = 255  # a probability of 1, where probabilities are stored in bytes
 Image: TypeAlias = npt.NDArray[np.uint8]  # (y, x, rgb)
 LabelMap: TypeAlias = npt.NDArray[np.uint8]  # (y, x): class of every pixel, 0 background, 255 ignore
 RegionMap: TypeAlias = npt.NDArray[np.int32]  # (y, x): region of every pixel, 0..n-1, each of them used
-ConfidenceMap: TypeAlias = npt.NDArray[np.uint8]  # (y, x): probability of every pixel's label, 0..255
+ConfidenceMap: TypeAlias = npt.NDArray[np.uint8]  # (y, x): how sure every pixel's label is, 0..255
 Size: TypeAlias = tuple[int, int]  # height, width
 Entry = TypeVar("Entry", bound=np.generic)
 
@@ -236,6 +236,21 @@ class PseudoMask:
     def likeliest(cls, class_maps: ClassMaps, probabilities: npt.NDArray[np.float32]) -> PseudoMask:
         """The likeliest of background and an image's classes, from their probabilities (label, y, x)."""
         return cls.of(class_maps.names[probabilities.argmax(axis=0)], probabilities.max(axis=0))
+
+    def rank_by(self, margins: npt.NDArray[np.float32]) -> PseudoMask:
+        """The same labels; the confidence of a pixel is the share of its label's pixels whose margin is no larger than its own.
+
+        Shares are rounded to bytes, a half down: of n pixels with different margins, the best n / 2 are above a half, rounded up.
+
+        margins: (y, x), in any unit.
+        """
+        confidence = np.zeros(self.labels.shape, np.uint8)
+        for label in np.setdiff1d(self.labels, IGNORE):
+            inside = self.labels == label
+            own = margins[inside]
+            no_larger = np.searchsorted(np.sort(own), own, side="right")
+            confidence[inside] = -((len(own) - 2 * PARTS * no_larger) // (2 * len(own)))  # in integers, hence exact
+        return PseudoMask(self.labels, confidence)
 
     @classmethod
     def empty(cls, size: Size) -> PseudoMask:

@@ -1,4 +1,4 @@
-"""Sizes of grids, and maps that change size."""
+"""Sizes of grids, maps that change size, and how sure labels are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedbed.types import Alignment, ClassMaps, PatchFeatures, Probabilities, Size, cells
+from seedbed.types import PARTS, Alignment, ClassMaps, PatchFeatures, Probabilities, PseudoMask, Size, cells
 
 
 @pytest.mark.parametrize(
@@ -135,3 +135,41 @@ def test_resized_probabilities_still_sum_to_one() -> None:
     resized = Probabilities(maps=np.stack([first, 1 - first])).resize((7, 5)).maps
     assert resized.shape == (2, 7, 5)
     assert np.allclose(resized.sum(axis=0), 1)
+
+
+# --- Ranks of margins ---
+
+
+def ranked(margins: list[float], labels: list[int] | None = None) -> list[int]:
+    """Confidences of pixels in a row by their margins."""
+    row = np.array([labels or [3] * len(margins)], np.uint8)
+    found = PseudoMask(row, np.zeros_like(row)).rank_by(np.array([margins], np.float32))
+    assert np.array_equal(found.labels, row) and found.confidence.dtype == np.uint8
+    return [int(one) for one in found.confidence[0]]
+
+
+def test_the_best_pixel_of_a_label_is_sure_and_the_worst_of_many_is_not() -> None:
+    assert ranked([0.3]) == [255] and ranked([0.4, 0.1]) == [255, 127]
+    assert ranked([0.2, 0.8, 0.4, 0.6]) == [64, 255, 127, 191]
+    many = ranked([number / 1000 for number in range(1000)])
+    assert many == sorted(many) and (many[0], many[-1]) == (0, 255)
+
+
+@pytest.mark.parametrize("count", [*range(1, 12), 254, 255, 256, 510, 511, 100_000, 100_001])
+def test_exactly_half_of_different_margins_are_above_a_half_rounded_up(count: int) -> None:
+    margins = np.random.default_rng(count).permutation(count).astype(np.float32)
+    row = np.full((1, count), 2, np.uint8)
+    trusted = PseudoMask(row, row).rank_by(margins[None]).confidence[0] >= PARTS * 0.5
+    assert trusted.sum() == -(-count // 2) and margins[trusted].min() == count // 2
+    published = np.argsort(-margins)[: int(count * 0.5)]  # what BECO's code trusts
+    assert trusted[published].all() and trusted.sum() - len(published) == count % 2
+
+
+def test_equal_margins_are_equally_sure() -> None:
+    assert ranked([0.5, 0.5, 0.5]) == [255] * 3 and ranked([0.5, 0.1, 0.1, 0.5]) == [255, 127, 127, 255]
+    assert ranked([0.1, 0.1, 0.1, 0.5]) == [191, 191, 191, 255]
+
+
+def test_each_label_is_ranked_by_itself_and_what_has_none_is_not_sure() -> None:
+    assert ranked([9, 1, 8, 2, 7], [0, 4, 0, 4, 255]) == [255, 127, 127, 255, 0]
+    assert ranked([3, 2], [255, 255]) == [0, 0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ from seedbed.algorithms.random_walk import Links, Walk
 from seedbed.methods import parameters
 from seedbed.run.slots import Slot
 from seedbed.types import CellEdges, Evidence, PseudoMask
+
+Confidence = Literal["probability", "margin_rank"]
 
 
 @parameters
@@ -54,6 +56,7 @@ class WalkingMethod(Method):
 
     walk: Walk
     crf: DenseCrf
+    confidence: Confidence  # of a label: its probability, or how its margin ranks among the pixels with that label
 
     @property
     def unread(self) -> tuple[str, ...]:
@@ -73,8 +76,12 @@ class WalkingMethod(Method):
             probabilities = self.crf.probabilities([one.image for one in labelled], beliefs, device=device)
         else:
             probabilities = [one / np.maximum(one.sum(axis=0), SMALLEST_PROBABILITY) for one in beliefs]
-        for place, one in zip(places, probabilities, strict=True):
-            masks[place] = PseudoMask.likeliest(known[place].class_maps, one)
+        scores = probabilities if self.crf.iterations else beliefs
+        for place, likely, compared in zip(places, probabilities, scores, strict=True):
+            masks[place] = PseudoMask.likeliest(known[place].class_maps, likely)
+            if self.confidence == "margin_rank":
+                second, highest = np.partition(compared, -2, axis=0)[-2:]
+                masks[place] = masks[place].rank_by(highest - second)
         return masks
 
     @abstractmethod

@@ -1,9 +1,13 @@
 """A random walk over cells between which no boundary lies: class maps spread up to the boundaries that IRNet sees.
 
-The confidence of a label is its share of the scores of background and the image's classes, or its probability after a CRF.
+The confidence of a label is its share of the scores of background and the image's classes, or its probability after a CRF. With
+`confidence: margin_rank` it is a rank: a pixel's margin is its highest score minus the second highest, and its confidence is the share of
+the image's pixels with the same label whose margin is no larger. A `least_confidence` of 0.5 then trusts half of each label's pixels in an
+image, the ones with the largest margins, rounded up and with any that are tied with the last.
 
 Paper: Ahn et al., "Weakly Supervised Learning of Instance Segmentation with Inter-pixel Relations" (IRN), CVPR 2019. The preset `rib` is of
-Lee et al., "Reducing Information Bottleneck for Weakly Supervised Semantic Segmentation", NeurIPS 2021.
+Lee et al., "Reducing Information Bottleneck for Weakly Supervised Semantic Segmentation", NeurIPS 2021. Ranks of margins are from
+Rong et al., "Boundary-Enhanced Co-Training for Weakly Supervised Semantic Segmentation", CVPR 2023 (BECO).
 
 Differs from the paper: the transition matrix stays sparse (see `seedbed/algorithms/random_walk.py`). Class maps of another stride than that
 of the boundaries are resized. The walk between superpixels and the CRF are additions of ours.
@@ -36,6 +40,7 @@ class Irn(refinement.WalkingMethod):
     threshold: Annotated[float, Field(gt=0, lt=1)]  # score of background; the highest of all classes and pixels is 1
     walk: Walk
     crf: DenseCrf  # afterwards; the paper has none: 0 iterations
+    confidence: refinement.Confidence  # of a label: its probability, or how its margin ranks among the pixels with that label
 
     @model_validator(mode="after")
     def _check_preset(self) -> Self:

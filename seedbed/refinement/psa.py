@@ -1,6 +1,9 @@
 """A random walk over cells that resemble each other: class maps and background spread by the affinities of AffinityNet.
 
-The confidence of a label is its share of the scores of background and the image's classes, or its probability after a CRF.
+The confidence of a label is its share of the scores of background and the image's classes, or its probability after a CRF. With
+`confidence: margin_rank` it is a rank: a pixel's margin is its highest score minus the second highest, and its confidence is the share of
+the image's pixels with the same label whose margin is no larger. A `least_confidence` of 0.5 then trusts half of each label's pixels in an
+image, the ones with the largest margins, rounded up and with any that are tied with the last.
 
 Paper: Ahn and Kwak, "Learning Pixel-level Semantic Affinity with Image-level Supervision for Weakly Supervised Semantic Segmentation",
 CVPR 2018 (PSA). Presets: `seam` as in the published code of Wang et al., "Self-supervised Equivariant Attention Mechanism for Weakly
@@ -40,6 +43,7 @@ class Psa(refinement.WalkingMethod):
     border_links: bool  # whether cells near the left, right and lower border are linked with those beyond; false in the paper's code
     walk: Walk
     crf: DenseCrf  # afterwards; with 0 iterations there is none
+    confidence: refinement.Confidence  # of a label: its probability, or how its margin ranks among the pixels with that label
 
     @model_validator(mode="after")
     def _check_preset(self) -> Self:

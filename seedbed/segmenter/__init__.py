@@ -45,8 +45,14 @@ class Method(LabelledMethod[S]):
 class NetworkMethod(AugmentedMethod, Method[Any]):
     """A network that sees images."""
 
+    num_networks: ClassVar[int] = 1  # of the same shape, which learn side by side
+
     backbone: Trunk
-    scales: tuple[float, ...]  # factors by which views are resized for the loss
+
+    @property
+    def factors(self) -> tuple[float, ...]:
+        """Factors by which views are resized for the loss."""
+        return (1.0,)
 
     @property
     def trunk(self) -> Trunk:
@@ -74,9 +80,9 @@ class NetworkMethod(AugmentedMethod, Method[Any]):
         with torch.device("meta"):
             network = self.network(extents["class"] - 1)
         crop, images = self.augmentation.crop, self.training.batch_size // self.training.micro_batches
-        answers = len(self.scales) * extents["class"] * FLOAT * crop**2 * images  # at the labels' size
-        views = [round(crop * scale) for scale in self.scales]
-        return answers + estimate_memory(network, self.training, [*views, *[crop] * self.views_of_classifier])  # taken to be as large
+        answers = len(self.factors) * extents["class"] * FLOAT * crop**2 * images  # at the labels' size
+        views = [round(crop * factor) for factor in self.factors] + [crop] * self.views_of_classifier  # its network taken to be as large
+        return self.num_networks * (answers + estimate_memory(network, self.training, views))
 
     @abstractmethod
     def network(self, num_classes: int) -> SegmentationNetwork:
@@ -84,3 +90,13 @@ class NetworkMethod(AugmentedMethod, Method[Any]):
 
         num_classes: without background.
         """
+
+
+class MultiscaleMethod(NetworkMethod):
+    """A network that learns from views at several sizes."""
+
+    scales: tuple[float, ...]  # factors by which views are resized for the loss
+
+    @property
+    def factors(self) -> tuple[float, ...]:
+        return self.scales

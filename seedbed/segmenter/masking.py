@@ -35,7 +35,7 @@ from seedbed.types import IGNORE
 
 
 @method
-class Masking(segmenter.NetworkMethod):
+class Masking(segmenter.MultiscaleMethod):
     maps: ClassVar[tuple[str, ...]] = ("objects",)
 
     backbone: Trunk

@@ -31,7 +31,7 @@ from seedbed.types import IGNORE, PARTS
 
 
 @method
-class PseudoMasks(segmenter.NetworkMethod):
+class PseudoMasks(segmenter.MultiscaleMethod):
     maps: ClassVar[tuple[str, ...]] = ("labels", "confidence")
 
     backbone: Trunk

@@ -39,7 +39,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 @method
-class RegionGrowing(segmenter.NetworkMethod):
+class RegionGrowing(segmenter.MultiscaleMethod):
     maps: ClassVar[tuple[str, ...]] = ("labels", "regions")
 
     backbone: Trunk

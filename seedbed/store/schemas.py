@@ -239,7 +239,7 @@ SCHEMAS: dict[str, Schema] = {
                 ("image", "y", "x"),
                 "uint8",
                 0,
-                "probability of the pixel's label: 255 is 1; 0 where there is none",
+                "how sure the pixel's label is, its probability or its rank as the method says: 255 is 1; 0 where there is none",
                 "size",
                 "confidence",
             ),

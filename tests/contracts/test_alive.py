@@ -73,6 +73,7 @@ LIVELY: dict[str, Any] = {
     "Adjustment.by_status": False,
     "PseudoMasks.rates": [1, 2, 3],  # no farther than the small crops reach
     "RegionGrowing.rates": [1, 2, 3],
+    "Cotraining.rates": [1, 2, 3],
     "Masking.width": 8,
     "Masking.rates": [1, 2],
     "PseudoMasks.scales": [1, 0.5],
@@ -109,6 +110,10 @@ LIVELY: dict[str, Any] = {
     "segmenter.pseudo_masks.least_confidence": 0.5,
     "segmenter.region_growing.foreground": 0.26,  # a network that has learned nothing gives a quarter to each of four classes
     "segmenter.region_growing.background": 0.24,
+    "segmenter.cotraining.training.epochs": 4,
+    "segmenter.cotraining.training.batch_size": 4,  # two micro-batches can be pairs
+    "Mixing.online_from": 0.5,
+    "Mixing.online_confidence": 0.26,
     "segmenter.light.foreground": 0.26,
     "segmenter.light.background": 0.24,
     "affinity.psa.radius": 3,  # of 8 x 8 cells

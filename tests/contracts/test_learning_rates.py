@@ -11,6 +11,7 @@ import pytest
 
 from seedbed import methods
 from seedbed.learning.optimisers import HeadDescent
+from seedbed.networks.backbones import Backbone
 from seedbed.networks.contracts import Inherited
 from tests.support.learning import CHANNELS, NUM_CLASSES, small_classifier
 
@@ -50,7 +51,8 @@ def test_what_learns_does_so_once_and_new_layers_by_their_factor(
     backbone = list(learner.network.backbone.parameters()) if hasattr(method, "backbone") else []
     for frozen in backbone[:1]:
         frozen.requires_grad_(False)
-    old = {id(one) for one in backbone[1:]}
+    trunks = [module for module in learner.modules() if isinstance(module, Backbone)] if backbone else []
+    old = {id(one) for trunk in trunks for one in trunk.parameters()}
     new = RATE if isinstance(getattr(method, block), HeadDescent) else RATE * FACTOR
     rates = {id(one): RATE if id(one) in old else new for one in learner.parameters() if one.requires_grad}
     groups = [group for scheduled in learner.optimizers() for group in scheduled.optimizer.param_groups]

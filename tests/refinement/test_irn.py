@@ -22,6 +22,7 @@ METHOD = Irn(
     threshold=0.33,
     walk=Walk(over="cells", radius=3, power=1.5, squarings=2),
     crf=dataclasses.replace(CRF, iterations=0),
+    confidence="probability",
 )
 GRID, SIZE = (6, 10), (12, 20)
 

@@ -30,6 +30,7 @@ METHOD = Psa(
     border_links=True,
     walk=Walk(over="cells", radius=3, power=2.5, squarings=2),
     crf=dataclasses.replace(CRF, iterations=0),
+    confidence="probability",
 )
 STRIDE = 4
 
@@ -103,19 +104,41 @@ def believed(method: Psa, one: Evidence) -> Doubles:
     return walked(values, transition(strengths, (rows, columns)), 4, regions, one.size)
 
 
+def half_trusted(mask: PseudoMask, scores: Doubles) -> None:
+    """A confidence of a half trusts what BECO's published selection does: of each label, the half with the largest margins.
+
+    That rounds the half down and breaks ties as they come; here it is rounded up, and what is tied with the last is trusted too.
+    """
+    lowest, highest = np.sort(scores, axis=0)[-2:]
+    margins, trusted = highest - lowest, mask.confidence >= 255 * 0.5
+    for label in np.unique(mask.labels):
+        inside = np.flatnonzero(mask.labels == label)
+        best = inside[np.argsort(-margins.ravel()[inside])][: int(len(inside) * 0.5)]
+        last = np.sort(margins.ravel()[inside])[::-1][(len(inside) - 1) // 2]
+        sure, doubtful = trusted.ravel()[inside], margins.ravel()[inside] < last - 1e-5
+        assert sure[margins.ravel()[inside] > last + 1e-5].all() and not sure[doubtful].any()
+        assert trusted.ravel()[best[margins.ravel()[best] > last + 1e-5]].all() and sure.sum() >= -(-len(inside) // 2)
+        assert mask.confidence.ravel()[inside].max() == 255
+
+
 def check_masks(method: Any, believed: Callable[[Any, Evidence], Doubles]) -> None:
     """Hold masks of several images, with a CRF and without, against what is to be believed of their pixels after the walk."""
     several = [known((22, 33)), known((24, 17), ()), known((15, 40), (1, 3, 4), seed=1)]
     made, refined = method.refine(several), dataclasses.replace(method, crf=CRF).refine(several)
-    for one, mask, after in zip(several, made, refined, strict=True):
+    ranking = dataclasses.replace(method, confidence="margin_rank")
+    ranked, refined_ranked = ranking.refine(several), dataclasses.replace(ranking, crf=CRF).refine(several)
+    for one, mask, after, *others in zip(several, made, refined, ranked, refined_ranked, strict=True):
+        assert np.array_equal(mask.labels, others[0].labels) and np.array_equal(after.labels, others[1].labels)
         if one.class_maps.classes:
             beliefs = believed(method, one)
             agrees(mask, beliefs / beliefs.sum(axis=0), one.class_maps.classes)
             agrees(after, inferred(one.image, beliefs), one.class_maps.classes)
+            half_trusted(others[0], beliefs)
+            half_trusted(others[1], inferred(one.image, beliefs))
             assert len(np.unique(mask.labels)) > 1 and not np.array_equal(mask.labels, after.labels)
         else:
             assert not mask.labels.any() and not after.labels.any() and mask.labels.shape == (24, 17)
-            assert (mask.confidence == 255).all() and (after.confidence == 255).all()
+            assert all((each.confidence == 255).all() for each in (mask, after, *others))
 
 
 @pytest.mark.parametrize("over", ["cells", "superpixels"])

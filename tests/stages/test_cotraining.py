@@ -1,0 +1,60 @@
+"""Masks whose pixels are ranked, and two segmenters that learn from the better half of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seedbed.reads import Labels, read_entry
+from seedbed.store.artifact import open_artifact
+from seedbed.tools.verify import verify
+from seedbed.types import PARTS
+from tests.stages.miniature import Project, tree
+from tests.stages.surviving import change_params, heard
+from tests.stages.test_affinities import walk
+
+pytestmark = pytest.mark.usefixtures("blank_charts")
+CONFIDENT = {"labels": "refinement", "regions": "none", "confidence": "refinement", "objects": "none"}
+
+
+@pytest.fixture(scope="module")
+def ranked(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose segmenters learn from ranked masks, which are judged as a whole."""
+    project = walk(finished, tmp_path_factory.mktemp("ranked"), "irn")
+    block = project.params()["refinement"]["irn"] | {"confidence": "margin_rank"}
+    change_params(project, "refinement", irn=block)
+    change_params(project, "segmenter", method="cotraining", maps=CONFIDENT)
+    project.run("refinement", "segmenter", "predictions", "evaluation")
+    return project
+
+
+def test_every_stage_leaves_what_the_next_one_reads(ranked: Project) -> None:
+    masks, segmenter = (open_artifact(name, folder=ranked.data) for name in ("refinement", "segmenter"))
+    contained = Labels(open_artifact("dataset", folder=ranked.data))
+    for image_id in masks.ids:
+        labels, confidence = (read_entry(masks, name, image_id) for name in ("labels", "confidence"))
+        assert {*np.unique(labels).tolist()} <= {0, *contained[image_id]}
+        for label in np.unique(labels):
+            own = confidence[labels == label]
+            assert own.max() == PARTS and (own >= 0.5 * PARTS).sum() >= -(-own.size // 2)
+    figures = {str(one) for one in segmenter.array("figures")}
+    assert {"first", "second", "first_from_second", "second_from_first", "trusted", "doubtful"} <= figures
+    assert segmenter.made_by.inputs.keys() == {"dataset", "refinement"}
+    own_weights = {*segmenter.weights()}
+    assert own_weights and all(name.startswith(("backbone.", "branches.")) for name in own_weights), "one network is kept"
+    judged = json.loads((ranked.data / "metrics" / "evaluation.json").read_text(encoding="utf-8"))
+    assert judged["masks"]["coverage"] == 1 and 0 <= judged["predictions"]["miou"] <= 1, "whole masks are judged"
+    assert all(verify(name, folder=ranked.data).sound for name in ("refinement", "segmenter", "evaluation"))
+
+
+def test_another_share_makes_no_masks_anew(ranked: Project, tmp_path: Path) -> None:
+    project = ranked.copy_to(tmp_path / "project")
+    before, weights = tree(project.data / "refinement.zarr"), tree(project.data / "segmenter.zarr")
+    block = project.params()["segmenter"]["cotraining"]
+    change_params(project, "segmenter", cotraining=block | {"least_confidence": 0.8})
+    assert "reused" in heard(project, "refinement")
+    project.run("segmenter")
+    assert tree(project.data / "refinement.zarr") == before and tree(project.data / "segmenter.zarr") != weights
