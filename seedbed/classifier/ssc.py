@@ -8,11 +8,10 @@ they are drawn no lower than they are. Only backbone and head are kept.
 Paper: Chen et al., "Spatial Structure Constraints for Weakly Supervised Semantic Segmentation", 2024 (arXiv 2401.11122).
 
 Differs from the paper: backbone, its weights and every training constant are parameters. No source says which superpixels it has: any of
-ours serve (`classifier.maps.regions`). That no gradient reaches the backbone's first stages is said by `backbone.frozen_stages`. Its
-painter's values lie between -1 and 1, while those of the image that it is compared with are standardised and reach beyond; `target` can
-bring the image between -1 and 1, too. A network perceives maps of an image beyond the border of which it pads in its own way: a VGG's
-maps cover all of a view whose edge is no multiple of 32, and a view may be less than a multiple of the backbone's stride: what is painted
-beyond it is cut off. In published versions of its code the square of the erosion has an edge of 8 or of 16 pixels.
+ours serve (`classifier.maps.regions`). That no gradient reaches the first stages is said by `backbone.frozen_stages`. What is painted lies
+between -1 and 1, while the image that it is compared with is standardised and reaches beyond, as in the published code; `target` can bring
+it between the same bounds. Of a view whose edge is no multiple of the backbone's stride, what is painted beyond the border is cut off, and
+a VGG's pools round up. In one published version of the code the square of the erosion has an edge of 8 pixels, in another of 16.
 """
 
 from __future__ import annotations
