@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -86,6 +86,12 @@ class NetworkMethod(Method):
     @abstractmethod
     def look(self, classifier: Any, images_BCYX: Tensor) -> tuple[Tensor, Tensor]:
         """Maps (B, K, y, x) of all classes, none negative, and logits (B, K)."""
+
+    def check_network(self, build: Callable[[], Any]) -> None:
+        """Refuse a classifier through which it cannot look.
+
+        build: makes one with random weights.
+        """
 
     def memory(self, extents: Mapping[str, int]) -> int:
         return estimate_memory(extents, scales=self.scales, flip=self.flip)

@@ -11,8 +11,10 @@ over all.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -22,6 +24,7 @@ from seedbed.learning.augmentation import Scale
 from seedbed.methods import method
 from seedbed.networks.contracts import AttentiveNetwork, ClassifierNetwork
 
+SMALL = 64  # edge of an image of which nothing is computed
 Layers = Annotated[int, Field(ge=0, le=1000)]
 
 
@@ -34,6 +37,10 @@ class Attention(cams.NetworkMethod):
     flip: bool  # whether the network sees its mirror image, too
     over_scales: Literal["sum", "largest"]  # how maps of all scales and mirror images are combined
     stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of the stored maps
+
+    def check_network(self, build: Callable[[], Any]) -> None:
+        with torch.device("meta"):
+            self.look(build(), torch.empty(1, 3, SMALL, SMALL))
 
     def look(self, classifier: ClassifierNetwork, images_BCYX: Tensor) -> tuple[Tensor, Tensor]:
         if not isinstance(classifier, AttentiveNetwork):

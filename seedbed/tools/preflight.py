@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +189,10 @@ def _check_cams(stage: str, params: Params) -> None:
     if (seen := settings.classifier) in params.sections():
         learner = params.of_stage(seen)
         learned, inputs = learner.method(classifier.Method), [learner.settings(classifier.Settings).features]
-        check_learned(stage, own.method(cams.Method), settings.features, seen, learned, inputs=inputs)
+        method = own.method(cams.Method)
+        check_learned(stage, method, settings.features, seen, learned, inputs=inputs)
+        if isinstance(method, cams.NetworkMethod) and isinstance(learned, classifier.NetworkMethod):
+            method.check_network(partial(learned.network, 1))
 
 
 def _check_predictions(stage: str, params: Params) -> None:

@@ -469,6 +469,22 @@ def test_a_classifier_that_sees_features_cannot_look_at_masked_images(content: C
     )
 
 
+def test_class_maps_by_attention_need_a_transformer(content: Content) -> None:
+    content["cams"]["method"] = "attention"
+    with pytest.raises(
+        ParamsError, match=r"^params\.yaml: cams\.method: found attention, of a classifier that has none; expected multiscale"
+    ):
+        preflight.check_slots(Params(content))
+    content["classifier"]["method"] = "usage"
+    with pytest.raises(ParamsError, match=r"^params\.yaml: cams\.method: found a network without a class token and plain attention"):
+        preflight.check_slots(Params(content))
+    content["classifier"]["usage"]["backbone"] |= {"network": "test_vit", "output_stride": 16}
+    with pytest.raises(ParamsError, match=r"^params\.yaml: cams\.attention\.class_layers: found 3; expected 0, unless classifier\.usage"):
+        preflight.check_slots(Params(content))
+    content["classifier"]["usage"]["class_tokens"] = True
+    preflight.check_slots(Params(content))
+
+
 def test_a_folder_of_maps_is_named_where_they_are_read(content: Content) -> None:
     content["saliency"] |= {"method": "files"}
     with pytest.raises(
