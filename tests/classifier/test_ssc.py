@@ -116,6 +116,18 @@ def test_nothing_active_means_even_maps_alone() -> None:
     assert measure(some_maps(), active=0.0, erosion=1) < expected
 
 
+def test_what_is_exactly_as_high_as_the_bound_is_not_active() -> None:
+    """Of a block that is positive where all else is 0, only the inside keeps its height."""
+    maps = torch.full((2, NUM_CLASSES, 20, 28), -1.0)  # so that the mean over all is not positive
+    maps[:, :, 4:11, 6:15] = torch.rand(7, 9, generator=torch.Generator().manual_seed(2)) + 0.5
+    inside = torch.zeros(20, 28)
+    inside[5:10, 7:14] = 1
+    active = normalise(maps[PRESENT])
+    expected = (active - active * inside).square().mean().item()
+    found = measure(maps, regions=torch.zeros(2, 20, 28, dtype=torch.long), scale=1.0, active=0.0, erosion=3)
+    assert found == pytest.approx(expected, rel=1e-5) and found > 0.001
+
+
 def test_what_a_map_says_of_absent_classes_does_not_matter() -> None:
     maps = some_maps()
     other = torch.where(PRESENT[:, :, None, None], maps, 5 * maps + 3)

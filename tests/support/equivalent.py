@@ -71,6 +71,8 @@ ENOUGH = "MOST = 10_000  # iterations, of which some hundreds are needed"
 LEAST = "ALIKE * length"
 SIGNED = "directions * np.sign(largest)"
 EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can notice
+    "seedbed/classifier/ssc.py: 2 -> (3) in `count = int(regions_PYX.max()) + 2`": "a group more, without any pixel",
+    "seedbed/classifier/ssc.py: 1 -> (2) in `self.network(1)`": "any number of classes will do to see whether the network can be built",
     "seedbed/scoring/boundaries.py: 0 -> (1) in `nothing = places[:0]`": "where all is void, the one place more is filled from itself",
     f"seedbed/features/texture.py: deviation < STILL -> (deviation <= STILL) in `{STANDARD}`": "no image varies by just that",
     f"seedbed/scoring/metrics.py: 1 -> (2) in `{TABLE}`": "one region or class more, of no pixel",
