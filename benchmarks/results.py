@@ -219,8 +219,10 @@ def list_usages(kind: str, network: Mapping[str, Any]) -> dict[str, dict[str, An
     warm = {**plain, "classifier.usage.temperature": BEST_OF_USAGE[kind]}
     whole = {**warm, "classifier.usage.consistency": 0.1}
     lively = {**whole, "classifier.usage.adjustment.largest": 0.3}
+    unsharpened = {**plain, "classifier.usage.consistency": 0.1, "classifier.usage.adjustment.largest": 0.3}
     return {
         f"{kind}, plain": plain,
+        f"{kind}, no temperature, all else": unsharpened,
         **{f"{kind}, temperature {one}": {**plain, "classifier.usage.temperature": one} for one in TEMPERATURES},
         f"{kind}, consistency": whole,
         f"{kind}, consistency, features left out": {**lively, "classifier.usage.adjustment.by_status": False},
