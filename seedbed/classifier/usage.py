@@ -99,9 +99,8 @@ class Usage(classifier.NetworkMethod):
     def memory(self, extents: Mapping[str, int]) -> int:
         with torch.device("meta"):
             network = self.network(extents["class"] - 1)
-        copies = bool(self.consistency) + (self.optimiser.kind == "adamw")  # a teacher, and second moments
-        others = copies * FLOAT * sum(weight.numel() for weight in network.parameters())
-        return others + estimate_memory(network, self.training, [self.augmentation.crop])
+        teacher = bool(self.consistency) * FLOAT * sum(weight.numel() for weight in network.parameters())
+        return teacher + estimate_memory(network, self.training, [self.augmentation.crop], moments=self.optimiser.moments)
 
     def network(self, num_classes: int) -> UsageNetwork:
         return self._build(self.backbone.build(), num_classes)

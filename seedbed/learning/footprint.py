@@ -14,15 +14,16 @@ FLOAT = 4  # bytes
 SAVES_MEMORY = "raise the micro_batches of its training, or lower its batch_size or the size of its views"
 
 
-def estimate_memory(network: nn.Module, training: Training, edges: Sequence[int]) -> int:
+def estimate_memory(network: nn.Module, training: Training, edges: Sequence[int], *, moments: int = 1) -> int:
     """Bytes that a training holds at once, roughly: weights and optimiser, and what backpropagation keeps of a micro-batch.
 
     network: on the device `meta`, which computes nothing; edges: of the square views of an image.
+    moments: numbers that the optimiser keeps for each weight.
     """
     weights = sum(parameter.numel() for parameter in network.parameters())
     images, size = training.batch_size // training.micro_batches, 2 if training.precision == "bf16-mixed" else FLOAT
     kept = sum(count * _measure_kept(network, edge) for edge, count in Counter(edges).items())
-    return 3 * FLOAT * weights + kept * images * size // FLOAT  # 3: gradient and momentum
+    return (2 + moments) * FLOAT * weights + kept * images * size // FLOAT  # 2: weight and gradient
 
 
 def _measure_kept(network: nn.Module, edge: int) -> int:

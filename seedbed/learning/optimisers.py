@@ -132,6 +132,11 @@ class Optimiser:
             raise ValueError(f"a last_learning_rate no higher than learning_rate, which is {self.learning_rate}")
         return self
 
+    @property
+    def moments(self) -> int:
+        """Numbers that it keeps for each weight."""
+        return 1 if self.kind == "sgd" else 2
+
     def schedule(self, backbone: nn.Module, *new: nn.Module) -> Scheduled:
         """The optimiser of a backbone and of new layers."""
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}

@@ -55,6 +55,11 @@ class NetworkMethod(AugmentedMethod, Method[Any]):
         return (1.0,)
 
     @property
+    def moments(self) -> int:
+        """Numbers that the optimiser keeps for each weight."""
+        return 1
+
+    @property
     def trunk(self) -> Trunk:
         return self.backbone
 
@@ -82,7 +87,7 @@ class NetworkMethod(AugmentedMethod, Method[Any]):
         crop, images = self.augmentation.crop, self.training.batch_size // self.training.micro_batches
         answers = len(self.factors) * extents["class"] * FLOAT * crop**2 * images  # at the labels' size
         views = [round(crop * factor) for factor in self.factors] + [crop] * self.views_of_classifier  # its network taken to be as large
-        return self.num_networks * (answers + estimate_memory(network, self.training, views))
+        return self.num_networks * (answers + estimate_memory(network, self.training, views, moments=self.moments))
 
     @abstractmethod
     def network(self, num_classes: int) -> SegmentationNetwork:

@@ -16,7 +16,6 @@ within a device's share of it. The learning rate falls towards its last value; t
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Self
 
@@ -28,7 +27,6 @@ from torch.nn import functional
 from seedbed import segmenter
 from seedbed.learning.augmentation import Augmentation
 from seedbed.learning.batches import Batch
-from seedbed.learning.footprint import FLOAT
 from seedbed.learning.learner import Learner
 from seedbed.learning.optimisers import Optimiser, Scheduled
 from seedbed.learning.training import Training
@@ -86,12 +84,9 @@ class Cotraining(segmenter.NetworkMethod):
     def wanted_maps(self) -> tuple[str, ...]:
         return self.maps if self.least_confidence else ("labels",)
 
-    def memory(self, extents: Mapping[str, int]) -> int:
-        if self.optimiser.kind == "sgd":
-            return super().memory(extents)
-        with torch.device("meta"):
-            weights = sum(weight.numel() for weight in self.network(extents["class"] - 1).parameters())
-        return super().memory(extents) + self.num_networks * FLOAT * weights  # second moments
+    @property
+    def moments(self) -> int:
+        return self.optimiser.moments
 
     def network(self, num_classes: int) -> DeepLab:
         return DeepLab(self.backbone.build(), num_classes, self.rates)
