@@ -1,9 +1,7 @@
 """A random walk over cells that resemble each other: class maps and background spread by the affinities of AffinityNet.
 
-The confidence of a label is its share of the scores of background and the image's classes, or its probability after a CRF. With
-`confidence: margin_rank` it is a rank: a pixel's margin is its highest score minus the second highest, and its confidence is the share of
-the image's pixels with the same label whose margin is no larger. A `least_confidence` of 0.5 then trusts half of each label's pixels in an
-image, the ones with the largest margins, rounded up and with any that are tied with the last.
+The confidence of a label is its share of the scores of background and the image's classes, or its probability after a CRF; with
+`confidence: margin_rank` it is a rank, as in `irn`.
 
 Paper: Ahn and Kwak, "Learning Pixel-level Semantic Affinity with Image-level Supervision for Weakly Supervised Semantic Segmentation",
 CVPR 2018 (PSA). Presets: `seam` as in the published code of Wang et al., "Self-supervised Equivariant Attention Mechanism for Weakly

@@ -20,20 +20,14 @@ pytestmark = pytest.mark.usefixtures("blank_charts")
 CONFIDENT = {"labels": "refinement", "regions": "none", "confidence": "refinement", "objects": "none"}
 
 
-@pytest.fixture(scope="module")
-def ranked(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project whose segmenters learn from ranked masks, which are judged as a whole."""
-    project = walk(finished, tmp_path_factory.mktemp("ranked"), "irn")
+def test_ranked_masks_are_judged_whole_and_their_surer_half_is_learned_from(finished: Project, tmp_path: Path) -> None:
+    project = walk(finished, tmp_path, "irn")
     block = project.params()["refinement"]["irn"] | {"confidence": "margin_rank"}
     change_params(project, "refinement", irn=block)
     change_params(project, "segmenter", method="cotraining", maps=CONFIDENT)
     project.run("refinement", "segmenter", "predictions", "evaluation")
-    return project
-
-
-def test_every_stage_leaves_what_the_next_one_reads(ranked: Project) -> None:
-    masks, segmenter = (open_artifact(name, folder=ranked.data) for name in ("refinement", "segmenter"))
-    contained = Labels(open_artifact("dataset", folder=ranked.data))
+    masks, segmenter = (open_artifact(name, folder=project.data) for name in ("refinement", "segmenter"))
+    contained = Labels(open_artifact("dataset", folder=project.data))
     for image_id in masks.ids:
         labels, confidence = (read_entry(masks, name, image_id) for name in ("labels", "confidence"))
         assert {*np.unique(labels).tolist()} <= {0, *contained[image_id]}
@@ -45,13 +39,11 @@ def test_every_stage_leaves_what_the_next_one_reads(ranked: Project) -> None:
     assert segmenter.made_by.inputs.keys() == {"dataset", "refinement"}
     own_weights = {*segmenter.weights()}
     assert own_weights and all(name.startswith(("backbone.", "branches.")) for name in own_weights), "one network is kept"
-    judged = json.loads((ranked.data / "metrics" / "evaluation.json").read_text(encoding="utf-8"))
+    judged = json.loads((project.data / "metrics" / "evaluation.json").read_text(encoding="utf-8"))
     assert judged["masks"]["coverage"] == 1 and 0 <= judged["predictions"]["miou"] <= 1, "whole masks are judged"
-    assert all(verify(name, folder=ranked.data).sound for name in ("refinement", "segmenter", "evaluation"))
+    assert all(verify(name, folder=project.data).sound for name in ("refinement", "segmenter", "evaluation"))
 
-
-def test_another_share_makes_no_masks_anew(ranked: Project, tmp_path: Path) -> None:
-    project = ranked.copy_to(tmp_path / "project")
+    # Another share makes no masks anew.
     before, weights = tree(project.data / "refinement.zarr"), tree(project.data / "segmenter.zarr")
     block = project.params()["segmenter"]["cotraining"]
     change_params(project, "segmenter", cotraining=block | {"least_confidence": 0.8})
