@@ -534,6 +534,12 @@ def prepare_affinities(_: Place, source: dict[str, Any], variants: Mapping[str, 
     return prepared
 
 
+def prepare_usage(_: Place, source: dict[str, Any], variants: Mapping[str, Changes]) -> dict[str, Changes]:
+    """Parameters with the network that they have, else with one for the drawn world."""
+    own = set(TRANSFORMER) if "usage" in source["classifier"] else set()
+    return {name: {address: value for address, value in changes.items() if address not in own} for name, changes in variants.items()}
+
+
 def prepare_nothing(_: Place, __: dict[str, Any], variants: Mapping[str, Changes]) -> dict[str, Changes]:
     """Parameters as they are."""
     return dict(variants)
@@ -553,7 +559,7 @@ TABLES = {
     "superpixels": Table("grow in superpixels of these methods", SUPERPIXELS, OF_SUPERPIXELS),
     "affinities": Table("learn from masks that are made in these ways", AFFINITIES, OF_AFFINITIES, prepare_affinities),
     "masking": Table("learn from saliency in these ways", MASKING, OF_MASKING, prepare_masking),
-    "usage": Table("classifiers with these temperatures, teachers and networks", USAGE, OF_USAGE),
+    "usage": Table("classifiers with these temperatures, teachers and networks", USAGE, OF_USAGE, prepare_usage),
     "structure": Table("classifiers whose maps keep to the structure of images in these ways", STRUCTURE, OF_STRUCTURE),
     "light": Table("light segmenters of these kinds; see --recipe", LIGHT, OF_LIGHT),
 }
@@ -579,9 +585,7 @@ def main() -> None:
     if options.write:
         place_of(options.write)
     place = Place(options.folder, {address: YAML(typ="safe").load(value) for address, value in options.change})
-    source = YAML(typ="safe").load(options.params)
-    if options.recipe:
-        source = read_recipe(options.recipe, folder=CHECKOUT / "recipes").plain()
+    source = read_recipe(options.recipe or str(options.params.resolve().with_suffix("")), folder=CHECKOUT / "recipes").plain()
     if options.ladder:
         text = climbed(place, source, options.seeds, options.stages or stages())
     elif asked := [name for name in TABLES if getattr(options, name) is not None]:
