@@ -242,7 +242,7 @@ OF_USAGE: tuple[tuple[str, str], ...] = (
     ("predictions", "predictions.miou"),
     ("after the CRF", "predictions_crf.miou"),
 )
-OF_REGIONS = {"classifier.maps": {"regions": "superpixels"}}
+OF_REGIONS = {"classifier.maps": {"labels": "none", "regions": "superpixels", "objects": "none"}}
 PLAIN_STRUCTURE = {  # ssc without all that is new in it, of which neither segmenter nor predictions are made
     "classifier.method": "ssc",
     "classifier.ssc.suppression": {"share": 1, "also_behind": 0},
@@ -270,6 +270,38 @@ OF_STRUCTURE: tuple[tuple[str, str], ...] = (
     ("false negative rate", "class_maps.false_negative_rate"),
     ("masks", "masks.miou"),
     ("seeds, precision", "seeds.precision"),
+    ("predictions", "predictions.miou"),
+    ("after the CRF", "predictions_crf.miou"),
+)
+PLAIN_GROUNDS = {  # fbr without all that is new in it, of which neither segmenter nor predictions are made
+    "classifier.method": "fbr",
+    "classifier.fbr.pooled_above": "none",
+    "classifier.fbr.contrast.background": 0,
+    "classifier.fbr.contrast.foreground": 0,
+    "classifier.fbr.contrast.apart": 0,
+    "classifier.fbr.segmentation.weight": 0,
+    "evaluation.predictions": "none",
+}
+POOLED = {**PLAIN_GROUNDS, "classifier.fbr.pooled_above": 0.1}
+AGAINST_GROUNDS = {**POOLED, "classifier.fbr.contrast.background": 0.05, "classifier.fbr.contrast.apart": 0.1}
+OTHER_CLASSES = {"classifier.fbr.contrast.foreground": 0.1}
+GROUNDS: dict[str, dict[str, Any]] = {  # what a classifier learns of grounds, and the parameters that say so
+    "plain": PLAIN_GROUNDS,
+    "thresholded pooling": POOLED,
+    "against backgrounds": AGAINST_GROUNDS,
+    "against other classes": {**POOLED, **OTHER_CLASSES},
+    "both": {**AGAINST_GROUNDS, **OTHER_CLASSES},
+    "both, and told where background is": {**AGAINST_GROUNDS, **OTHER_CLASSES, "classifier.fbr.segmentation.weight": 0.1},
+}
+OF_GROUNDS: tuple[tuple[str, str], ...] = (
+    ("class maps, mIoU", "class_maps.miou"),
+    ("at the best threshold", "class_maps.oracle.miou"),
+    ("false positive rate", "class_maps.false_positive_rate"),
+    ("false negative rate", "class_maps.false_negative_rate"),
+    ("of fish, false positives", "class_maps.false_positive_rates.fish"),
+    ("of fish, IoU", "class_maps.iou.fish"),
+    ("masks of the CRF", "masks.miou"),
+    ("of fish, IoU", "masks.iou.fish"),
     ("predictions", "predictions.miou"),
     ("after the CRF", "predictions_crf.miou"),
 )
@@ -561,6 +593,7 @@ TABLES = {
     "masking": Table("learn from saliency in these ways", MASKING, OF_MASKING, prepare_masking),
     "usage": Table("classifiers with these temperatures, teachers and networks", USAGE, OF_USAGE, prepare_usage),
     "structure": Table("classifiers whose maps keep to the structure of images in these ways", STRUCTURE, OF_STRUCTURE),
+    "grounds": Table("classifiers that learn this of the grounds on which things stand", GROUNDS, OF_GROUNDS),
     "light": Table("light segmenters of these kinds; see --recipe", LIGHT, OF_LIGHT),
 }
 

@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks._rounds import medians, report
 from seedbed import classifier, segmenter
-from seedbed.learning.batches import Batch
+from seedbed.learning.augmentation import Sample
 from seedbed.learning.contract import AugmentedMethod
 from seedbed.learning.learner import Learner
 from seedbed.learning.loop import arrange_memory
@@ -31,6 +31,7 @@ from seedbed.types import IGNORE
 
 CHECKOUT = Path(__file__).parents[1]
 NUM_CLASSES = 20
+NOT_COMPARED = {"contrast.background": 0, "contrast.foreground": 0, "contrast.apart": 0}
 CLASSIFIERS: dict[str, tuple[str, dict[str, Any]]] = {  # what a method is called here, its name, and parameters that are others
     "cam": ("cam", {}),
     "masking, 3 dilated blocks": ("masking", {"rates": [1, 2, 3]}),
@@ -40,6 +41,9 @@ CLASSIFIERS: dict[str, tuple[str, dict[str, Any]]] = {  # what a method is calle
     "ssc, modulation beside it": ("ssc", {"reconstruction.weight": 0}),
     "ssc, reconstruction beside it": ("ssc", {"modulation.weight": 0}),
     "ssc": ("ssc", {}),
+    "fbr, thresholded pooling alone": ("fbr", {**NOT_COMPARED, "segmentation.weight": 0}),
+    "fbr, against backgrounds beside it": ("fbr", {**NOT_COMPARED, "contrast.background": 0.05, "segmentation.weight": 0}),
+    "fbr": ("fbr", {}),
     "ssc, VGG19": ("ssc", {"reconstruction.perception.network": "vgg19"}),
 }
 SEGMENTERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -66,15 +70,17 @@ def build(contract: type[Any], name: str, others: Mapping[str, Any], options: ar
     return made
 
 
-def gather(method: AugmentedMethod, options: argparse.Namespace) -> Batch:
-    """Noise in the place of views, with maps that a method may learn from."""
-    random, shape = np.random.default_rng(0), (options.batch_size, options.crop, options.crop)
+def gather(method: AugmentedMethod, options: argparse.Namespace) -> Any:
+    """A batch of views of noise, with maps that a method may learn from."""
+    random, shape = np.random.default_rng(0), (options.crop, options.crop)
     values = {"labels": [*range(4), IGNORE], "regions": range(40), "confidence": range(256), "objects": [0, 1, IGNORE]}
-    return Batch(
-        images_BCYX=torch.rand(options.batch_size, 3, options.crop, options.crop),
-        labels_BK=torch.tensor([[1.0] * 3 + [0.0] * (NUM_CLASSES - 2)] * options.batch_size),
-        maps_BYX={name: torch.from_numpy(random.choice(list(values[name]), shape)) for name in method.maps},
-    ).to(torch.device(options.device))
+
+    def view() -> Any:
+        maps = {name: random.choice(np.array(values[name], np.int32), shape) for name in method.maps}
+        image, labels = random.integers(0, 256, (*shape, 3), np.uint8), np.arange(NUM_CLASSES + 1) < 3
+        return method.sampling.view(Sample(image, labels, maps, dict.fromkeys(maps, 0)), random)
+
+    return method.sampling.gather([view() for _ in range(options.batch_size)]).to(torch.device(options.device))
 
 
 def stepping(method: AugmentedMethod, options: argparse.Namespace) -> Callable[[], None]:

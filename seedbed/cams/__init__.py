@@ -84,8 +84,11 @@ class NetworkMethod(Method):
     over_scales: Literal["sum", "largest"]  # how maps of all scales and mirror images are combined
 
     @abstractmethod
-    def look(self, classifier: Any, images_BCYX: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps (B, K, y, x) of all classes, none negative, and logits (B, K)."""
+    def look(self, classifier: Any, images_BCYX: Tensor, classes: Sequence[tuple[int, ...]]) -> tuple[Tensor, Tensor]:
+        """Maps (B, K, y, x) of all classes, none negative, and logits (B, K).
+
+        classes: of every image.
+        """
 
     def check_network(self, build: Callable[[], Any]) -> None:
         """Refuse a classifier through which it cannot look.
@@ -108,18 +111,20 @@ class NetworkMethod(Method):
     ) -> list[tuple[ClassMaps, npt.NDArray[np.float32]]]:
         made: dict[int, tuple[ClassMaps, npt.NDArray[np.float32]]] = {}
         for places in group_by_size(images, device=device):
-            all_maps, all_scores = self._run(classifier, [images[place] for place in places], device)
+            all_maps, all_scores = self._run(classifier, [images[place] for place in places], [classes[place] for place in places], device)
             for place, maps, scores in zip(places, all_maps, all_scores, strict=True):
                 present = maps[[one - 1 for one in classes[place]]]
                 made[place] = self.scale(classes[place], present), np.concatenate([np.zeros(1, np.float32), scores])
         return [made[place] for place in range(len(images))]
 
-    def _run(self, network: Any, images: Sequence[Image], device: str) -> tuple[list[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+    def _run(
+        self, network: Any, images: Sequence[Image], classes: Sequence[tuple[int, ...]], device: str
+    ) -> tuple[list[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
         """Maps and probabilities of all classes, for images of one size."""
         logits: list[Tensor] = []
 
         def see(images_BCYX: Tensor) -> Tensor:
-            maps_BKyx, logits_BK = self.look(network, images_BCYX)
+            maps_BKyx, logits_BK = self.look(network, images_BCYX, [*classes] * (len(images_BCYX) // len(images)))
             logits.append(logits_BK.unflatten(0, (-1, len(images))).mean(dim=0))
             return maps_BKyx
 

@@ -11,7 +11,7 @@ over all.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 import torch
@@ -40,9 +40,9 @@ class Attention(cams.NetworkMethod):
 
     def check_network(self, build: Callable[[], Any]) -> None:
         with torch.device("meta"):
-            self.look(build(), torch.empty(1, 3, SMALL, SMALL))
+            self.look(build(), torch.empty(1, 3, SMALL, SMALL), [()])
 
-    def look(self, classifier: ClassifierNetwork, images_BCYX: Tensor) -> tuple[Tensor, Tensor]:
+    def look(self, classifier: ClassifierNetwork, images_BCYX: Tensor, classes: Sequence[tuple[int, ...]]) -> tuple[Tensor, Tensor]:
         if not isinstance(classifier, AttentiveNetwork):
             raise ParamsError(
                 "params.yaml: cams.method",

@@ -9,6 +9,7 @@ is narrower than the Gaussian and the splines of the paper's code.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -28,6 +29,6 @@ class Multiscale(cams.NetworkMethod):
     over_scales: Literal["sum", "largest"]  # how positive parts of the maps of all scales and mirror images are combined
     stride: Annotated[int, Field(ge=1, le=256)]  # pixels per cell of the stored maps
 
-    def look(self, classifier: ClassifierNetwork, images_BCYX: Tensor) -> tuple[Tensor, Tensor]:
-        maps_BKyx, logits_BK = classifier(images_BCYX)
+    def look(self, classifier: ClassifierNetwork, images_BCYX: Tensor, classes: Sequence[tuple[int, ...]]) -> tuple[Tensor, Tensor]:
+        maps_BKyx, logits_BK = classifier.see(images_BCYX, classes)
         return maps_BKyx.clamp(min=0), logits_BK

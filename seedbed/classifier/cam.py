@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from seedbed import classifier
+from seedbed.algorithms.pooling import Bound
 from seedbed.learning.augmentation import Augmentation
 from seedbed.learning.batches import Batch
 from seedbed.learning.learner import Learner
@@ -31,15 +32,17 @@ class Cam(classifier.NetworkMethod):
     maps: ClassVar[tuple[str, ...]] = ()
 
     backbone: Trunk
+    pooled_above: Bound  # share of a channel's highest value above which its values are averaged (Bae et al., 2020); none: all are
     augmentation: Augmentation
     training: Training
     descent: Descent
 
     def network(self, num_classes: int) -> CamNetwork:
-        return CamNetwork(self.backbone.build(), num_classes)
+        return CamNetwork(self.backbone.build(), num_classes, pooled_above=self.pooled_above)
 
     def learner(self, num_classes: int, *, given: Inherited) -> Learner[ClassifierNetwork, Batch]:
-        return CamLearner(CamNetwork(self.backbone.initialise(start={}), num_classes), self.descent)
+        network = CamNetwork(self.backbone.initialise(start={}), num_classes, pooled_above=self.pooled_above)
+        return CamLearner(network, self.descent)
 
 
 class CamLearner(Learner[ClassifierNetwork, Batch]):

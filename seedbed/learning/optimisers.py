@@ -111,13 +111,13 @@ class AdaptiveDescent:
 
 @parameters
 class Optimiser:
-    """Either of two optimisers, whose learning rate rises linearly and decays either of two ways; biases may have a rule of their own."""
+    """One of three optimisers, whose learning rate rises linearly and decays either of two ways; biases may have a rule of their own."""
 
-    kind: Literal["sgd", "adamw"]  # gradient descent with momentum, or AdamW
+    kind: Literal["sgd", "adam", "adamw"]  # gradient descent with momentum, Adam, whose weight decay is part of the gradient, or AdamW
     learning_rate: Annotated[float, Field(gt=0, le=1000)]  # of the backbone, at the peak
     new_layer_factor: Annotated[float, Field(gt=0, le=1000)]  # learning rate of new layers, relative to the backbone's
     bias_factor: Annotated[float, Field(gt=0, le=1000)]  # learning rate of biases, relative to that of other weights
-    momentum: Annotated[float, Field(ge=0, lt=1)]  # sgd: share of the last update that is kept; adamw: of the mean gradient
+    momentum: Annotated[float, Field(ge=0, lt=1)]  # sgd: share of the last update that is kept; else of the mean gradient
     weight_decay: Annotated[float, Field(ge=0, le=1000)]  # of the weights that decayed names
     decayed: Literal["all", "matrices"]  # weights that decay; matrices: none that are biases, or of norms
     warmup: Annotated[float, Field(ge=0, lt=1)]  # share of the training in which the learning rate rises
@@ -150,7 +150,8 @@ class Optimiser:
         options = [{"params": weights, "lr": rate, "weight_decay": decay} for (rate, decay), weights in groups.items()]
         if self.kind == "sgd":
             return Scheduled(torch.optim.SGD(options, momentum=self.momentum), self.factor)
-        return Scheduled(torch.optim.AdamW(options, betas=(self.momentum, SQUARES_KEPT)), self.factor)
+        kind = torch.optim.Adam if self.kind == "adam" else torch.optim.AdamW
+        return Scheduled(kind(options, betas=(self.momentum, SQUARES_KEPT)), self.factor)
 
     def factor(self, progress: float) -> float:
         """Factor of the learning rate, by the share of the training that is done."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,10 @@ class ClassifierNetwork(nn.Module, ABC):
     @abstractmethod
     def forward(self, images_BCYX: Tensor) -> tuple[Tensor, Tensor]:
         """Score maps (B, K, y, x), whose positive part is the class map, and logits (B, K); class c is at index c - 1."""
+
+    def see(self, images_BCYX: Tensor, classes: Sequence[tuple[int, ...]]) -> tuple[Tensor, Tensor]:
+        """The same of images whose classes are known, of which most networks make no use."""
+        return self(images_BCYX)
 
 
 class AttentiveNetwork(ClassifierNetwork):

@@ -17,24 +17,32 @@ from seedbed.networks.backbones import Backbone
 from seedbed.networks.contracts import SegmentationNetwork
 
 
-class DeepLab(SegmentationNetwork):
-    """A backbone, and the sum of 3x3 convolutions with several dilations."""
+class Pyramid(nn.ModuleList):
+    """3x3 convolutions with several dilations, whose answers are summed."""
 
-    def __init__(self, backbone: Backbone, num_classes: int, rates: tuple[int, ...]) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.branches = nn.ModuleList(
-            nn.Conv2d(backbone.num_features, 1 + num_classes, kernel_size=3, padding=rate, dilation=rate) for rate in rates
-        )
-        for branch in self.branches:
+    def __init__(self, channels: int, answers: int, rates: Sequence[int]) -> None:
+        super().__init__(nn.Conv2d(channels, answers, kernel_size=3, padding=rate, dilation=rate) for rate in rates)
+        for branch in self:
             assert isinstance(branch, nn.Conv2d) and branch.bias is not None
             nn.init.normal_(branch.weight, std=0.01)
             nn.init.zeros_(branch.bias)
 
+    def forward(self, features_BDyx: Tensor) -> Tensor:
+        return torch.stack([branch(features_BDyx) for branch in self]).sum(dim=0)
+
+
+class DeepLab(SegmentationNetwork):
+    """A backbone, then a pyramid."""
+
+    def __init__(self, backbone: Backbone, num_classes: int, rates: tuple[int, ...]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.branches = Pyramid(backbone.num_features, 1 + num_classes, rates)
+
     def forward(self, images_BCYX: Tensor) -> Tensor:
         """Logits (B, 1 + K, y, x)."""
-        features = self.backbone(images_BCYX)
-        return torch.stack([branch(features) for branch in self.branches]).sum(dim=0)
+        logits_BKyx: Tensor = self.branches(self.backbone(images_BCYX))
+        return logits_BKyx
 
 
 def at_scales(network: nn.Module, images_BCYX: Tensor, scales: Sequence[float]) -> Iterator[Tensor]:

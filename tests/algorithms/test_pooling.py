@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from seedbed.algorithms.pooling import Temperature, pool, spread
+from seedbed.algorithms.pooling import Temperature, pool, pool_above, spread
 
 SCORES = torch.randn(2, 3, 5, 7, generator=torch.Generator().manual_seed(0)) * 3
 TEMPERATURES = (1e-3, 0.1, 0.5, 1.0, 2.0, 10.0, 50.0, 1e6)
@@ -81,3 +81,30 @@ def test_the_higher_the_temperature_the_more_rises_with_the_score() -> None:
             scores = (scores - 20 * gradient).detach()
         areas.append(int((scores > 0.5 * scores.max()).sum()))
     assert areas == [1, 1, 30, 108]
+
+
+# --- Above a share of the highest ---
+
+
+def test_of_an_even_map_the_mean_above_any_share_is_its_value() -> None:
+    assert torch.allclose(pool_above(torch.full((1, 2, 3, 4), 2.5), share=0.9), torch.full((1, 2), 2.5))
+
+
+def test_above_nothing_it_is_the_mean_of_positive_values_and_close_to_the_highest_it_is_the_highest() -> None:
+    positive = SCORES.abs() + 0.1
+    assert torch.allclose(pool_above(positive, share=0.0), positive.mean(dim=(2, 3)), atol=1e-6)
+    assert torch.allclose(pool_above(SCORES, share=0.0), SCORES.clamp(min=0).sum(dim=(2, 3)) / (SCORES > 0).sum(dim=(2, 3)), atol=1e-6)
+    assert torch.allclose(pool_above(SCORES, share=0.999), SCORES.amax(dim=(2, 3)), atol=1e-6)
+    assert (pool_above(SCORES.relu(), share=0.1) >= SCORES.relu().mean(dim=(2, 3))).all()
+
+
+def test_only_what_exceeds_the_share_counts_and_has_a_gradient() -> None:
+    values = torch.tensor([[[[4.0, 2.0, 1.0, -3.0]]]]).requires_grad_()
+    pooled = pool_above(values, share=0.5)
+    pooled.sum().backward()
+    assert pooled.item() == 4 and values.grad is not None and values.grad.flatten().tolist() == [1, 0, 0, 0]
+    assert pool_above(values, share=0.25).item() == 3
+
+
+def test_where_nothing_is_positive_it_is_nothing() -> None:
+    assert pool_above(-SCORES.abs() - 0.1, share=0.5).tolist() == pool_above(torch.zeros(2, 3, 4, 4), share=0.0).tolist() == [[0] * 3] * 2

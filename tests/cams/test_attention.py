@@ -107,6 +107,10 @@ def test_a_map_without_anything_stays_empty(usage: Usage) -> None:
     assert not network.attend(VIEW, class_layers=2, patch_layers=0)[0].any()
 
 
+def test_what_has_attention_is_not_refused(usage: Usage) -> None:
+    METHOD.check_network(lambda: usage.network(3))
+
+
 def test_what_has_no_attention_is_refused(usage: Usage) -> None:
     with pytest.raises(ParamsError, match=r"cams\.method: found attention, of a classifier that has none; expected multiscale, unless"):
         METHOD.compute(Plainest(3), [IMAGE], [()], [(1,)], device="cpu")

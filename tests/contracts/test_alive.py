@@ -81,6 +81,18 @@ LIVELY: dict[str, Any] = {
     "Masking.scales": [1, 0.5],
     "Perception.widest": 16,  # of views of 32 pixels
     "Modulation.erosion": 2,  # of maps of 16 pixels
+    "classifier.fbr.cells": 4,
+    "classifier.amn.rates": [1, 2],
+    "classifier.amn.backbone.output_stride": 8,
+    "Contrast.width": 8,
+    "Contrast.centroids": 2,
+    "Contrast.rounds": 1,
+    "Contrast.capacity": 20,
+    "Contrast.negatives": 8,
+    "Contrast.tops": 4,
+    "Explanation.weight": 1,
+    "SecondView.kind": "cropped",
+    "SecondView.edge": 24,
     "Correction.adds_above": 0.7,
     "Correction.doubts_below": 0.4,
     "Multiscale.scales": [1, 0.5],
@@ -371,6 +383,7 @@ def other_values(family: str, name: str) -> dict[str, list[Any]]:
         "refinement.psa.preset": ["psa"],
         "refinement.psa.background": [{"background": "constant", "background_value": 0.39}],
         "refinement.irn.preset": ["irn"],
+        "Optimiser.kind": ["adam", "adamw"],
         "Trunk.network": ["resnet10t" if name == "ssc" else "test_byobnet"],
         "Perception.network": ["resnet10t"],
         "Reconstruction.widths": [[8, 8, 8, 8, 4], [8, 8, 8, 8, 5]],
@@ -392,6 +405,7 @@ def other_values(family: str, name: str) -> dict[str, list[Any]]:
         "Folder.classes": [["dog", "cat"], ["cat", "dog", "bird"]],
         "Shapes.num_train": [2, 4],
         "Usage.class_tokens": [{"class_tokens": False}],
+        "classifier.cam.pooled_above": [0.3],
         "Masking.erased_colour": [[200, 30, 60], [201, 30, 60], [200, 31, 60], [200, 30, 62]],
         "Shapes.min_side": [66],
         "Shapes.max_side": [80],
@@ -404,6 +418,7 @@ def situations(family: str, name: str) -> dict[str, list[Plain]]:
     psa = {"smooth_distance": 3, "smooth_weight": 3, "colour_distance": 80, "colour_difference": 13, "colour_weight": 10, "iterations": 10}
     walk = {"over": "cells", "radius": 5, "power": 8, "squarings": 8}
     plain_trunk = {"output_stride": 16, "dilated": True, "initial_weights": NO_WEIGHTS, "frozen_norms": "none", "frozen_stages": 0}
+    quick = {"learning_rate": 3, "new_layer_factor": 10, "momentum": 0, "weight_decay": 0}  # with which a class gets likelier than all else
     published: dict[str, list[Plain]] = {
         "seeds.psa": [seeds_psa.PRESETS["psa"]],
         "seeds.irn": [seeds_irn.PRESETS["irn"]],
@@ -419,6 +434,7 @@ def situations(family: str, name: str) -> dict[str, list[Plain]]:
         "Ncut": [{"stop": "cut", "cut": 0.5}],
         "Light": [{"balanced": False}],
         "Reconstruction": [{"perception": {"network": "resnet10t", "initial_weights": NO_WEIGHTS, "widest": 1024}}],
+        "Fbr": [{"descent": {**quick, "warmup": 0, "power": 0, "decay_starts": "at_once"}}],
         "Usage": [{"backbone": {**plain_trunk, "network": "test_vit"}, "class_tokens": True}],
     }
 

@@ -20,7 +20,7 @@ from seedbed.networks.contracts import ClassifierNetwork, Inherited
 from seedbed.networks.start import Given
 from seedbed.networks.weights import restore
 from seedbed.types import LinearHead
-from tests.support.learning import CPU, NUM_CLASSES, batch, described, gradients, published, samples, trained
+from tests.support.learning import CPU, NUM_CLASSES, described, gradients, published, samples, trained
 
 AVAILABLE = methods.list_available("classifier")
 NAMES = [name for name in AVAILABLE if issubclass(methods.load("classifier", name), NetworkMethod)]
@@ -42,7 +42,8 @@ def test_the_network_gives_maps_and_logits(name: str, small_method: Callable[[st
 def test_the_learner_learns_all_that_is_kept(name: str, small_method: Callable[[str, str], Any]) -> None:
     method = small_method("classifier", name)
     learner = method.learner(NUM_CLASSES, given=Inherited()).train()
-    terms = learner(batch(method.maps), 0.0)
+    viewed = [method.sampling.view(one, np.random.default_rng(0)) for one in samples(method.maps)]
+    terms = learner(method.sampling.gather(viewed).to(torch.device("cpu")), 0.0)
     assert terms and all(term.ndim == 0 and term.isfinite() for term in terms.values())
     sum(terms.values()).backward()
     found = list(gradients(learner.network))

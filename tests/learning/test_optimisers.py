@@ -93,8 +93,8 @@ def groups(descent: Optimiser) -> dict[str, tuple[float, float]]:
     return {name: (round(group["lr"], 6), group["weight_decay"]) for name, group in found}
 
 
-@pytest.mark.parametrize("kind", ["sgd", "adamw"])
-def test_biases_and_new_layers_have_their_own_rates_and_matrices_alone_decay(kind: Literal["sgd", "adamw"]) -> None:
+@pytest.mark.parametrize("kind", ["sgd", "adam", "adamw"])
+def test_biases_and_new_layers_have_their_own_rates_and_matrices_alone_decay(kind: Literal["sgd", "adam", "adamw"]) -> None:
     assert groups(dataclasses.replace(EITHER, kind=kind)) == {
         "0.weight": (0.2, 0.03),
         "0.bias": (0.4, 0.0),
@@ -116,10 +116,12 @@ def test_what_is_frozen_is_left_out() -> None:
     assert sum(len(group["params"]) for group in EITHER.schedule(backbone, head).optimizer.param_groups) == 5
 
 
-def test_either_optimiser_has_the_momentum() -> None:
-    sgd, adamw = (one.schedule(*layers()).optimizer for one in (EITHER, dataclasses.replace(EITHER, kind="adamw")))
+def test_every_optimiser_has_the_momentum() -> None:
+    kinds: tuple[Literal["sgd", "adam", "adamw"], ...] = ("sgd", "adam", "adamw")
+    sgd, adam, adamw = (dataclasses.replace(EITHER, kind=kind).schedule(*layers()).optimizer for kind in kinds)
     assert isinstance(sgd, torch.optim.SGD) and {group["momentum"] for group in sgd.param_groups} == {0.7}
-    assert isinstance(adamw, torch.optim.AdamW) and {group["betas"] for group in adamw.param_groups} == {(0.7, 0.999)}
+    assert type(adam) is torch.optim.Adam and {group["betas"] for group in adam.param_groups} == {(0.7, 0.999)}
+    assert type(adamw) is torch.optim.AdamW and {group["betas"] for group in adamw.param_groups} == {(0.7, 0.999)}
 
 
 @pytest.mark.parametrize("power", [1, 2.5])

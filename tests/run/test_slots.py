@@ -73,7 +73,7 @@ def from_classifier(content: dict[str, Any], *, network: str = "test_resnet", st
             "select one, or a method of superpixels that needs none",
         ),
         (
-            lambda content: content["classifier"].update(maps={"regions": "superpixels"}),
+            lambda content: content["classifier"].update(maps={"labels": "none", "regions": "superpixels", "objects": "none"}),
             "params.yaml: classifier.maps.regions: found 'superpixels'; expected 'none', because the selected method reads nothing; "
             "correct it",
         ),

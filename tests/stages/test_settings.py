@@ -30,7 +30,7 @@ OTHER_VALUES: dict[str, list[Any]] = {
     "cams.features": ["features"],
     "cams.views": [{"views": {"other": "features"}}],
     "classifier.features": ["features"],
-    "classifier.maps": [{"maps": {"regions": "superpixels"}}],
+    "classifier.maps": [{"maps": {"labels": "none", "regions": "superpixels", "objects": "none"}}],
     "classifier.split": ["val"],
     "dataset.classes": [["cat"], ["dog"], ["dog", "cat"]],
     "dataset.root": ["data/raw/copy"],

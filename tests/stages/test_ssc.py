@@ -20,7 +20,7 @@ def shaped(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Proje
     project = finished.copy_to(tmp_path_factory.mktemp("shaped") / "project")
     block = project.params()["classifier"]["ssc"]
     block["modulation"]["begins"] = 0
-    change_params(project, "classifier", method="ssc", maps={"regions": "superpixels"}, ssc=block)
+    change_params(project, "classifier", method="ssc", maps={"labels": "none", "regions": "superpixels", "objects": "none"}, ssc=block)
     project.run("classifier", "cams")
     return project
 
@@ -42,6 +42,6 @@ def test_other_superpixels_make_it_learn_anew_and_none_are_waited_for_without_mo
     assert tree(project.data / "classifier.zarr") != weights
     block = project.params()["classifier"]["ssc"]
     block["modulation"]["weight"] = 0
-    change_params(project, "classifier", maps={"regions": "none"}, ssc=block)
+    change_params(project, "classifier", maps={"labels": "none", "regions": "none", "objects": "none"}, ssc=block)
     project.run("classifier")
     assert open_artifact("classifier", folder=project.data).made_by.inputs.keys() == {"dataset"}
