@@ -9,7 +9,7 @@ Paper: Lee et al., "Threshold Matters in WSSS: Manipulating the Activation for t
 CVPR 2022; with contrast: Yin et al., "Fine-grained Background Representation for Weakly Supervised Semantic Segmentation", 2024 (arXiv
 2406.15755), which is published for it, too.
 
-Differs from the papers: over scales and mirror images, probabilities are summed, not logits averaged; and maps are only divided by their
+Differs from the paper: over scales and mirror images, probabilities are summed, not logits averaged; and maps are only divided by their
 highest value, where the first paper's code stretches them from 0 to 1 wherever the labels that were learned from show no background. What
 ends a training is its length, not the truth of the training images. Prototypes are of classes that images contain. What asks has a
 gradient, and is compared along the right axis (see `fbr`). The score of a class is that of its likeliest place: there, none is asked for.

@@ -55,10 +55,10 @@ def test_a_cluster_without_any_stays_where_it_was() -> None:
 def test_the_start_is_the_likelier_the_farther_a_vector_is() -> None:
     """Of vectors at 0, 1 and 3, the second begins at 3 nine times in ten where the first began at 0."""
     vectors, found = torch.tensor([[0.0], [1.0], [3.0]]), {1.0: 0, 3.0: 0}
-    for seed in range(3000):
+    for seed in range(600):
         torch.manual_seed(seed)
         first, second = find_centroids(vectors, 2, rounds=0).flatten().tolist()
         if first == 0:
             found[second] += 1
-    assert sum(found.values()) == pytest.approx(1000, abs=120)
-    assert found[3.0] / sum(found.values()) == pytest.approx(0.9, abs=0.04)
+    assert sum(found.values()) == pytest.approx(200, abs=60)
+    assert found[3.0] / sum(found.values()) == pytest.approx(0.9, abs=0.06)

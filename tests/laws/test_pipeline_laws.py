@@ -274,16 +274,16 @@ def test_raw_data_that_are_watched_without_need_are_found(broken: BrokenCopy) ->
 
 
 def test_a_map_that_a_method_newly_takes_is_found(broken: BrokenCopy) -> None:
-    broken.append("seedbed/classifier/second.py", 'maps = ("labels",)')
-    assert broken.new(pipeline_laws.data_deps_are_complete) == ['stage classifier: add "- data/${classifier.maps.labels}.zarr" to deps']
+    broken.append("seedbed/classifier/second.py", 'maps = ("confidence",)')
+    assert broken.new(pipeline_laws.data_deps_are_complete) == ['stage classifier: add "- data/${classifier.maps.confidence}.zarr" to deps']
     assert broken.new(pipeline_laws.maps_have_slots) == [
-        'params.yaml: add "labels: none" to classifier.maps: seedbed/classifier/second.py can learn from labels'
+        'params.yaml: add "confidence: none" to classifier.maps: seedbed/classifier/second.py can learn from confidence'
     ]
 
 
 def test_a_slot_without_a_dep_is_found(broken: BrokenCopy) -> None:
-    broken.replace("params.yaml", "maps: {regions: none} #", "maps: {regions: none, labels: seeds} #")
-    assert broken.new(pipeline_laws.data_deps_are_complete) == ['stage classifier: add "- data/${classifier.maps.labels}.zarr" to deps']
+    broken.replace("params.yaml", "maps: {labels: none,", "maps: {confidence: refinement, labels: none,")
+    assert broken.new(pipeline_laws.data_deps_are_complete) == ['stage classifier: add "- data/${classifier.maps.confidence}.zarr" to deps']
 
 
 def test_another_view_without_a_dep_is_found(broken: BrokenCopy) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 from pathlib import Path
 
 import pytest
 
+from seedbed.params import Params
 from seedbed.reads import read_class_maps
+from seedbed.run.stage import Run
 from seedbed.store.artifact import open_artifact
 from tests.stages.miniature import Project, tree
 from tests.stages.surviving import change_params, heard
@@ -53,6 +57,12 @@ def test_other_saliency_makes_it_learn_anew_and_without_its_weight_none_is_waite
     assert open_artifact("classifier", folder=project.data).made_by.inputs.keys() == {"dataset"}
 
 
+def run_second(project: Project, stage: str) -> None:
+    """Run a stage of the second round in this process."""
+    with contextlib.chdir(project.root):
+        importlib.import_module(f"stages.{stage}").main(Run(f"{stage}_second", Params.read(), device_wanted="cpu"))
+
+
 @pytest.fixture(scope="module")
 def twice(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose second classifier learns from seeds of the first."""
@@ -62,9 +72,8 @@ def twice(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Projec
     content["classifier_second"] = {**content["classifier"], "method": "amn", "maps": maps}
     content["cams_second"] = {**content["cams"], "classifier": "classifier_second"}
     project.write_params(content)
-    for name in ("classifier", "cams"):
-        done = project.program(name, "--as", f"{name}_second")
-        assert done.returncode == 0, done.stderr
+    run_second(project, "classifier")
+    run_second(project, "cams")
     return project
 
 
@@ -81,11 +90,12 @@ def test_a_second_round_learns_from_seeds_of_the_first(twice: Project, finished:
         assert all(one.max() == pytest.approx(1, abs=1e-3) for one in after.maps)
 
 
-def test_other_seeds_make_it_learn_anew(twice: Project, tmp_path: Path) -> None:
+def test_other_seeds_make_it_learn_anew(twice: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = twice.copy_to(tmp_path / "project")
-    assert "reused" in project.program("classifier", "--as", "classifier_second").stderr
+    run_second(project, "classifier")
+    assert "classifier_second: reused" in capsys.readouterr().err
     weights = tree(project.data / "classifier_second.zarr")
     change_params(project, "seeds", method="threshold", superpixels="none")
     project.run("seeds")
-    assert project.program("classifier", "--as", "classifier_second").returncode == 0
+    run_second(project, "classifier")
     assert tree(project.data / "classifier_second.zarr") != weights

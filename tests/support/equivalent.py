@@ -72,12 +72,15 @@ LEAST = "ALIKE * length"
 SIGNED = "directions * np.sign(largest)"
 UNSEEN = "self.look(build(), torch.empty(1, 3, SMALL, SMALL), [()])"
 RANDOM = "torch.rand(shape, device=features.device)"
+SPAN = "highest_BK11 - lowest_BK11"
+STRETCHED = f"classes_BKyx = (positive_BKyx - lowest_BK11 - SMALLEST).clamp(min=0) / ({SPAN} + SMALLEST)"
 EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can notice
     "seedbed/classifier/ssc.py: 2 -> (3) in `count = int(regions_PYX.max()) + 2`": "a group more, without any pixel",
     f"seedbed/cams/attention.py: 1 -> (2) in `{UNSEEN}`": "any image will do to see whether there is attention",
     "seedbed/cams/attention.py: 64 -> (65) in `SMALL = 64  # edge of an image of which nothing is computed`": "likewise",
     f"seedbed/networks/dropped.py: {RANDOM} >= share -> ({RANDOM} > share) in `kept = {RANDOM} >= share`": "none is drawn that is it",
     "seedbed/classifier/fbr.py: 1 -> (2) in `self.network(1)`": "as for ssc.py",
+    f"seedbed/classifier/fbr.py: {SPAN} + SMALLEST -> ({SPAN} - SMALLEST) in `{STRETCHED}`": "last digits; a flat map has 0",
     "seedbed/classifier/ssc.py: 1 -> (2) in `self.network(1)`": "any number of classes will do to see whether the network can be built",
     "seedbed/scoring/boundaries.py: 0 -> (1) in `nothing = places[:0]`": "where all is void, the one place more is filled from itself",
     f"seedbed/features/texture.py: deviation < STILL -> (deviation <= STILL) in `{STANDARD}`": "no image varies by just that",
