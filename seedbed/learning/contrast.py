@@ -151,7 +151,8 @@ def find_doubtful(seen: Seen, doubt: Doubt) -> Tensor:
     if doubt.background_clear:
         entropy_Byx = entropy_Byx * (seen.labels_Byx > 0)
     bound_B = torch.quantile(entropy_Byx.flatten(1), doubt.clearest, dim=1)
-    return (seen.labels_Byx > 0) & ~sure_Byx & (entropy_Byx > bound_B[:, None, None])
+    unclear_Byx: Tensor = entropy_Byx > bound_B[:, None, None]
+    return (seen.labels_Byx > 0) & ~sure_Byx & unclear_Byx
 
 
 def average_tops(places_SD: Tensor, scores_BKyx: Tensor, classes_C: Tensor, tops: int) -> Tensor:

@@ -26,7 +26,8 @@ class ClassifierNetwork(nn.Module, ABC):
 
     def see(self, images_BCYX: Tensor, classes: Sequence[tuple[int, ...]]) -> tuple[Tensor, Tensor]:
         """The same of images whose classes are known, of which most networks make no use."""
-        return self(images_BCYX)
+        maps_BKyx, logits_BK = self(images_BCYX)
+        return maps_BKyx, logits_BK
 
 
 class AttentiveNetwork(ClassifierNetwork):

@@ -53,7 +53,8 @@ def learner_of(method: Amn) -> AmnLearner:
 
 def without(method: Amn, *parts: str) -> Amn:
     """The method without some of its losses."""
-    return dataclasses.replace(method, contrast=dataclasses.replace(method.contrast, **dict.fromkeys(parts, 0.0)))
+    changes: dict[str, Any] = dict.fromkeys(parts, 0.0)
+    return dataclasses.replace(method, contrast=dataclasses.replace(method.contrast, **changes))
 
 
 # --- Labels ---
@@ -149,10 +150,10 @@ def test_the_whole_loss_is_that_of_a_plain_transcription(amn: Amn, monkeypatch: 
         assert isinstance(branch, torch.nn.Conv2d)
         logits = logits + torch.nn.functional.conv2d(features, branch.weight, branch.bias, padding=rate, dilation=rate)
     one, other = (torch.nn.functional.conv2d(features, each.weight).relu() for each in (projections.foreground, projections.background))
-    flat = (each.movedim(1, -1).flatten(0, 2) for each in (one, other))
+    flat, against = (each.movedim(1, -1).flatten(0, 2) for each in (one, other))
     expected = {
         "labels": measure_smoothed(logits, given.maps_BYX["labels"], 0.3).item(),
-        "apart": 0.2 * torch.nn.functional.cosine_similarity(*flat, dim=1).mean().item(),
+        "apart": 0.2 * torch.nn.functional.cosine_similarity(flat, against, dim=1).mean().item(),
         "background": one.square().sum().item(),
         "foreground": other.sum().item(),
     }
