@@ -301,7 +301,7 @@ OF_GROUNDS: tuple[tuple[str, str], ...] = (
     ("of fish, false positives", "class_maps.false_positive_rates.fish"),
     ("of fish, IoU", "class_maps.iou.fish"),
     ("masks of the CRF", "masks.miou"),
-    ("of fish, IoU", "masks.iou.fish"),
+    ("masks of fish, IoU", "masks.iou.fish"),
     ("predictions", "predictions.miou"),
     ("after the CRF", "predictions_crf.miou"),
 )

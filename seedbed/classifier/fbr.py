@@ -10,11 +10,11 @@ Paper: Yin et al., "Fine-grained Background Representation for Weakly Supervised
 Bae et al., "Rethinking Class Activation Mapping for Weakly Supervised Object Localization", ECCV 2020. Saliency: Lee et al., "Railroad Is
 Not a Train: Saliency as Pseudo-pixel Supervision for Weakly Supervised Semantic Segmentation", CVPR 2021.
 
-Differs from the paper: its published code compares places with backgrounds along the wrong axis of an array, and in one of its two settings
-cuts the gradient of what asks, in the other of both contrasts: so these taught nothing, and its figures need not be ours. Here both are
-as the paper has them. Prototypes are of classes that images contain. A bank is shared by all processes. k-means has few rounds, and runs
-where the network does. Where saliency is unknown it explains nothing. What that setting has of the systems below it (SEAM's refined maps
-and regularisation between views, PPC's contrast across views) is not here. There, the second view is the first one shrunk (`shrunk`).
+Differs from the paper: its published code compares places with backgrounds along the wrong axis of an array, and cuts the gradient of what
+asks: in one of its two settings in this contrast, in the other in both. There these teach nothing, so its figures need not be ours; here
+both do what the paper says. Prototypes are of classes that images contain. A bank is shared by all processes. k-means has few rounds, and
+runs where the network does. Where saliency is unknown it explains nothing. What that setting has of the systems below it (SEAM's refined
+maps and regularisation between views, PPC's contrast across views) is not here. There, the second view is the first one shrunk (`shrunk`).
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from torch.nn import functional
 
 from seedbed import classifier
 from seedbed.algorithms.pooling import Bound
-from seedbed.learning.augmentation import Augmentation, Sample, Scale
+from seedbed.learning.augmentation import Augmentation, Sample, Scale, Share
 from seedbed.learning.bank import Bank
 from seedbed.learning.batches import Batch
-from seedbed.learning.contrast import Contrast, Projections, Seen, Share, Weight, compare_places, estimate_compared
+from seedbed.learning.contrast import Contrast, Projections, Seen, Weight, compare_places, estimate_compared
 from seedbed.learning.footprint import estimate_memory
 from seedbed.learning.learner import Learner
 from seedbed.learning.optimisers import Descent, Scheduled
@@ -124,11 +124,6 @@ class Fbr(classifier.NetworkMethod):
         least, most = second.smallest_scale, second.largest_scale
         other = dataclasses.replace(self.augmentation, crop=second.edge, smallest_scale=least, largest_scale=most)
         return [first, other.view(sample, random)]
-
-    def check(self) -> None:
-        super().check()
-        with torch.device("meta"):
-            self.network(1)
 
     def memory(self, extents: Mapping[str, int]) -> int:
         with torch.device("meta"):

@@ -21,12 +21,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seedbed.algorithms.clusters import find_centroids
+from seedbed.learning.augmentation import Share
 from seedbed.learning.bank import Bank
 from seedbed.learning.footprint import FLOAT
 from seedbed.methods import parameters
 
 Weight = Annotated[float, Field(ge=0, le=1e6)]
-Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 

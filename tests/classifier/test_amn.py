@@ -17,7 +17,7 @@ from seedbed.learning.bank import Bank
 from seedbed.learning.batches import Batch
 from seedbed.learning.contrast import Seen
 from seedbed.networks.contracts import Inherited
-from tests.support.learning import NUM_CLASSES, batch
+from tests.support.learning import NUM_CLASSES, batch, unpublished
 
 PRESENT = torch.tensor([[1.0, 0, 1], [0, 1, 0]])
 
@@ -27,18 +27,7 @@ def amn(small_method: Callable[[str, str], Any]) -> Amn:
     """The method, with no parameter at its published value."""
     made = small_method("classifier", "amn")
     assert isinstance(made, Amn)
-    doubt = dataclasses.replace(made.contrast.doubt, floor=0.2, surest=0.5, clearest=0.2, background_clear=True)
-    changes: dict[str, Any] = {
-        "width": 7,
-        "background": 0.3,
-        "foreground": 0.7,
-        "apart": 0.2,
-        "temperature": 0.4,
-        "negatives": 5,
-        "tops": 3,
-    }
-    contrast = dataclasses.replace(made.contrast, **changes, centroids=3, rounds=2, capacity=9, doubt=doubt)
-    return dataclasses.replace(made, rates=(1, 3), dropout=0.0, smoothing=0.3, contrast=contrast)
+    return dataclasses.replace(made, rates=(1, 3), dropout=0.0, smoothing=0.3, contrast=unpublished(made.contrast))
 
 
 def learner_of(method: Amn) -> AmnLearner:

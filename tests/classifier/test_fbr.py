@@ -29,7 +29,7 @@ from seedbed.learning.bank import Bank
 from seedbed.learning.batches import Batch
 from seedbed.learning.contrast import Seen
 from seedbed.networks.contracts import Inherited
-from tests.support.learning import NUM_CLASSES, batch, samples, trained
+from tests.support.learning import NUM_CLASSES, batch, samples, trained, unpublished
 
 PRESENT = torch.tensor([[1.0, 0, 1], [0, 1, 0]])
 EXPLANATION = Explanation(weight=0.6, overlap=0.45, balance=0.7)
@@ -40,22 +40,12 @@ def fbr(small_method: Callable[[str, str], Any]) -> Fbr:
     """The method, with no parameter at its published value."""
     made = small_method("classifier", "fbr")
     assert isinstance(made, Fbr)
-    doubt = dataclasses.replace(made.contrast.doubt, floor=0.2, surest=0.5, clearest=0.2, background_clear=False)
-    changes: dict[str, Any] = {
-        "width": 7,
-        "background": 0.3,
-        "foreground": 0.7,
-        "apart": 0.2,
-        "temperature": 0.4,
-        "negatives": 5,
-        "tops": 3,
-    }
     return dataclasses.replace(
         made,
         pooled_above=0.2,
         shown_above=0.35,
         cells=4,
-        contrast=dataclasses.replace(made.contrast, **changes, centroids=3, rounds=2, capacity=9, doubt=doubt),
+        contrast=unpublished(made.contrast),
         segmentation=dataclasses.replace(made.segmentation, weight=0.4, below=0.5, dropout=0.0),
         saliency=EXPLANATION,
         second_view=dataclasses.replace(made.second_view, kind="shrunk", edge=32, smallest_scale=0.4, largest_scale=0.6),
@@ -275,37 +265,6 @@ def test_only_backbone_and_maps_are_kept_and_the_bank_is_in_checkpoints(fbr: Fbr
     assert {"banks.0.held", "banks.1.added", "told.norm.running_mean", "projections.foreground.weight"} < set(learner.state_dict())
     optimised = {id(one) for group in learner.optimizers()[0].optimizer.param_groups for one in group["params"]}
     assert optimised == {id(one) for one in learner.parameters()}
-
-
-def test_an_interrupted_training_goes_on_to_the_same_bank(fbr: Fbr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    method = dataclasses.replace(fbr, training=dataclasses.replace(fbr.training, epochs=4.0))
-    banks: list[dict[str, Tensor]] = []
-    learners: list[FbrLearner] = []
-
-    def build() -> FbrLearner:
-        learners.append(method.learner(NUM_CLASSES, given=Inherited()))  # type: ignore[arg-type]
-        return learners[-1]
-
-    whole = trained(method, build, samples(["objects"]), tmp_path / "whole", seconds=0)
-    banks.append({name: one.clone() for name, one in learners[-1].banks.state_dict().items()})
-    calls = 0
-    forward = FbrLearner.forward
-
-    def fails_once(self: FbrLearner, given: Views, progress: float) -> dict[str, Tensor]:
-        nonlocal calls
-        calls += 1
-        if calls == 4:
-            raise KeyboardInterrupt
-        return forward(self, given, progress)
-
-    monkeypatch.setattr(FbrLearner, "forward", fails_once)
-    with pytest.raises(KeyboardInterrupt):
-        trained(method, build, samples(["objects"]), tmp_path / "cut", seconds=0)
-    cut = trained(method, build, samples(["objects"]), tmp_path / "cut", seconds=0)
-    banks.append(dict(learners[-1].banks.state_dict()))
-    assert cut.losses == whole.losses and len(cut.losses) == 6
-    assert banks[0].keys() == banks[1].keys() and all(torch.equal(banks[0][name], banks[1][name]) for name in banks[0])
-    assert int(banks[0]["0.added"]) > 0
 
 
 # --- Two views ---

@@ -79,7 +79,6 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     f"seedbed/cams/attention.py: 1 -> (2) in `{UNSEEN}`": "any image will do to see whether there is attention",
     "seedbed/cams/attention.py: 64 -> (65) in `SMALL = 64  # edge of an image of which nothing is computed`": "likewise",
     f"seedbed/networks/dropped.py: {RANDOM} >= share -> ({RANDOM} > share) in `kept = {RANDOM} >= share`": "none is drawn that is it",
-    "seedbed/classifier/fbr.py: 1 -> (2) in `self.network(1)`": "as for ssc.py",
     f"seedbed/classifier/fbr.py: {SPAN} + SMALLEST -> ({SPAN} - SMALLEST) in `{STRETCHED}`": "last digits; a flat map has 0",
     "seedbed/classifier/ssc.py: 1 -> (2) in `self.network(1)`": "any number of classes will do to see whether the network can be built",
     "seedbed/scoring/boundaries.py: 0 -> (1) in `nothing = places[:0]`": "where all is void, the one place more is filled from itself",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from seedbed.learning.augmentation import Sample
 from seedbed.learning.batches import Batch, PatchBatch, PatchView
 from seedbed.learning.checkpoints import Checkpoints
+from seedbed.learning.contrast import Contrast
 from seedbed.learning.learner import Learner, Trained
 from seedbed.learning.loop import fit
 from seedbed.learning.samples import Described
@@ -120,6 +122,14 @@ def trained(
     """
     checkpoints = Checkpoints(folder / "checkpoint.safetensors", seconds=seconds)
     return fit(build, examples, method.sampling, machine=machine, name="test", checkpoints=checkpoints)
+
+
+def unpublished(contrast: Contrast) -> Contrast:
+    """A contrast of places with no parameter at its published value."""
+    doubt = dataclasses.replace(contrast.doubt, floor=0.2, surest=0.5, clearest=0.2, background_clear=not contrast.doubt.background_clear)
+    weights: dict[str, Any] = {"background": 0.3, "foreground": 0.7, "apart": 0.2}
+    sizes: dict[str, Any] = {"width": 7, "negatives": 5, "tops": 3, "centroids": 3, "rounds": 2, "capacity": 9}
+    return dataclasses.replace(contrast, **weights, **sizes, temperature=0.4, doubt=doubt)
 
 
 def at_size(network: torch.nn.Module, images_BCYX: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
