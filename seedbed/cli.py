@@ -91,6 +91,20 @@ def recipe(name: Annotated[str, typer.Argument(help="One of recipes/, or stage.m
         print(line)
 
 
+@app.command(name="round")
+@one_line_errors
+def add_round(
+    word: Annotated[str, typer.Argument(help="What the round is called: any word.")],
+    stages: Annotated[list[str] | None, typer.Argument(help="Which stages it has: classifier, cams, seeds, ...")] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Take the round out again.")] = False,
+) -> None:
+    """Add stages once more under other names, which read one another, to params.yaml and dvc.yaml: classifier_WORD, cams_WORD, ..."""
+    from seedbed.tools import rounds
+
+    for line in rounds.remove(word) if remove else rounds.add(word, stages or []):
+        print(line)
+
+
 @app.command()
 @one_line_errors
 def doctor() -> None:

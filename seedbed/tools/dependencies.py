@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -29,16 +30,32 @@ def list_pipelines() -> list[Path]:
 
 def render_pipeline(file: Path = PIPELINE) -> str:
     """A dvc.yaml with the code that every stage depends on, seen from its folder."""
-    yaml = YAML()
-    yaml.width = 140
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    content, up = yaml.load(file), "../" * len(file.parent.parts)
+    return render(load_pipeline(file), up="../" * len(file.parent.parts))
+
+
+def load_pipeline(file: Path = PIPELINE) -> Any:
+    """The content of a dvc.yaml with its comments and layout."""
+    return _yaml().load(file)
+
+
+def render(content: Any, *, up: str = "") -> str:
+    """The content of a dvc.yaml as text, with the code that every stage depends on.
+
+    up: from its folder to the project's.
+    """
     for stage, section in content["stages"].items():
         data = [dep for dep in section["deps"] if not dep.removeprefix(up).startswith(CODE)]
         section["deps"] = [*data, *(f"{up}{code}" for code in find_code(stage))]
     text = StringIO()
-    yaml.dump(content, text)
+    _yaml().dump(content, text)
     return text.getvalue()
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.width = 140
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    return yaml
 
 
 def find_code(stage: str) -> list[str]:

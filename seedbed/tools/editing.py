@@ -14,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 
 from seedbed.errors import MachineError
 from seedbed.params import Params
+from seedbed.store.schemas import find_kind
 
 PARAMS = Path("params.yaml")
 
@@ -44,21 +45,28 @@ def put(content: Any) -> None:
     if _parse(text.getvalue()) != wanted:  # a key's comments can collide with its new value
         text = io.StringIO()
         YAML().dump(wanted, text)
-    _replace(text.getvalue())
+    replace(PARAMS, text.getvalue().rstrip("\n") + "\n")
 
 
-def insert(family: str, name: str, file: Path) -> None:
-    """Add a block to the end of its section in params.yaml, with its comments from another file."""
+def insert(section: str, name: str, file: Path) -> None:
+    """Add a block to the end of a section of params.yaml, with its comments from another file, in whose section of that kind it is."""
     content = load()
-    added = load(file)[family][name]
+    added = load(file)[find_kind(section)][name]
     wanted = plain(content)
-    wanted.setdefault(family, {})[name] = plain(added)
-    text = _join(content, family, file) if family in content else ""
+    wanted.setdefault(section, {})[name] = plain(added)
+    text = _join(content, section, file) if section in content else ""
     if _parse(text) == wanted:
-        _replace(text)
+        replace(PARAMS, text)
     else:
-        content.setdefault(family, {})[name] = strip_comments(added)
+        content.setdefault(section, {})[name] = strip_comments(added)
         put(content)
+
+
+def replace(file: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    new = file.with_name(f"{file.name}.new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(file)
 
 
 def inline(values: Sequence[Any]) -> CommentedSeq:
@@ -66,6 +74,12 @@ def inline(values: Sequence[Any]) -> CommentedSeq:
     line = CommentedSeq(values)
     line.fa.set_flow_style()
     return line
+
+
+def add_section(content: Any, name: str, section: Any) -> None:
+    """Add a section to the end of loaded content, one line below what is there."""
+    content[name] = section
+    content.yaml_set_comment_before_after_key(name, before="\n")
 
 
 def assign(parent: Any, key: str, value: Any) -> None:
@@ -90,11 +104,11 @@ def strip_comments(value: Any) -> Any:
     return inline(value) if isinstance(value, list) else value
 
 
-def _join(content: Any, family: str, file: Path) -> str:
+def _join(content: Any, section: str, file: Path) -> str:
     """The text of params.yaml with the lines of a block from a file at the end of a section."""
     lines = PARAMS.read_text(encoding="utf-8").splitlines()
-    families = list(content)
-    following = families[families.index(family) + 1 :]
+    sections = list(content)
+    following = sections[sections.index(section) + 1 :]
     end = content.lc.key(following[0])[0] if following else len(lines)
     while end and (not lines[end - 1].strip() or lines[end - 1].startswith("#")):  # comments there belong to the next section
         end -= 1
@@ -108,12 +122,6 @@ def _parse(text: str) -> Any:
         return YAML(typ="safe").load(text)
     except YAMLError:
         return None
-
-
-def _replace(text: str) -> None:
-    new = PARAMS.with_name(f"{PARAMS.name}.new")
-    new.write_text(text, encoding="utf-8")
-    new.replace(PARAMS)
 
 
 def _yaml() -> YAML:

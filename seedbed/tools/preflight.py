@@ -9,6 +9,7 @@ import importlib
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ def check(params: Params) -> None:
             _check_listed(stage, params, section, known=stages)
             if (folder := getattr(_read_settings(stage, params), "folder", saliency.NO_FOLDER)) != saliency.NO_FOLDER:
                 slots.check_folder(stage, folder)
+    _check_order({stage: list_named(_read_settings(stage, params)) for stage in stages if stage in params.sections()})
 
 
 def _read_pipeline() -> Mapping[str, Any]:
@@ -84,7 +86,30 @@ def _check_listed(stage: str, params: Params, section: Mapping[str, Any], *, kno
             raise ParamsError(f"params.yaml: {address}", found="a slot that DVC does not know", expected=expected, do="add it there")
         if artifact not in (*known, NONE) and not (FOLDER / f"{artifact}.zarr").exists():
             expected = f"an artifact that a stage of {PIPELINE} makes{nearest(artifact, known)}"
-            raise ParamsError(f"params.yaml: {address}", found=repr(artifact), expected=expected, do="correct it, or add the stage")
+            raise ParamsError(
+                f"params.yaml: {address}", found=repr(artifact), expected=expected, do="correct it, or add the stage with `seedbed round`"
+            )
+
+
+def _check_order(named: Mapping[str, Mapping[str, str]]) -> None:
+    """Refuse stages that read what is made from themselves.
+
+    named: artifacts that each reads, by slot, in the pipeline's order.
+    """
+    try:
+        TopologicalSorter({stage: artifacts.values() for stage, artifacts in named.items()}).prepare()
+    except CycleError as error:
+        circle = error.args[1][:-1]  # each is read by the next
+        stage = next(stage for stage in named if stage in circle)
+        place = circle.index(stage)
+        slot = next(slot for slot, artifact in named[stage].items() if artifact == circle[place - 1])
+        way = " -> ".join([*circle[place:], *circle[:place], stage])
+        raise ParamsError(
+            f"params.yaml: {stage}.{slot}",
+            found=f"{circle[place - 1]!r}, which is made from this stage: {way}",
+            expected=f"an artifact that is made without {stage}",
+            do="correct it; `seedbed round` adds stages that learn from the first ones",
+        ) from None
 
 
 def check_slots(params: Params) -> None:

@@ -1,18 +1,25 @@
 """`seedbed recipe`: lays a recipe over params.yaml, or adds the block of one method to it.
 
-A recipe gives every value of what it selects, so the previous content of params.yaml does not matter. A block selects nothing.
+A recipe gives every value of what it selects, so the previous content of params.yaml does not matter: further rounds that it does not have
+are gone. A block selects nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml.comments import CommentedMap
+
+from seedbed import methods
 from seedbed.errors import ParamsError, join_names, nearest
 from seedbed.params import Params
+from seedbed.store.schemas import find_kind
 from seedbed.tools import editing
 from seedbed.tools.recipe_files import Recipe, list_blocks, list_recipes, read_block, read_recipe
+from seedbed.tools.rounds import fit_pipeline, list_further
 
 NETWORKS = ("network", "backbone", "architecture")  # names of the parameter that selects a network, beside its initial weights
 FINALLY = "run `seedbed plan`, then `dvc repro`"
@@ -32,8 +39,11 @@ def lay(name: str) -> Iterator[str]:
     editing.check_checkout()
     if name in list_recipes():
         yield from _lay_recipe(read_recipe(name))
-    elif name in list_blocks():
-        yield from _lay_block(read_block(name), *name.split("."))
+        return
+    section, _, method = name.partition(".")
+    address = f"{find_kind(section)}.{method}"
+    if address in list_blocks():
+        yield from _lay_block(read_block(address), section, method)
     else:
         blocks = "." in name
         known = list_blocks() if blocks else list_recipes()
@@ -48,32 +58,42 @@ def lay(name: str) -> Iterator[str]:
 def _lay_recipe(recipe: Recipe) -> Iterator[str]:
     recipe.params()  # raises an error if something is wrong with it
     content = editing.load()
-    yield from _write(recipe, content) or ["nothing to change"]
+    whole = {*methods.list_families()} <= {*recipe.sections}
+    gone = [name for name in list_further(content) if whole and name not in recipe.sections]
+    yield from _write(recipe, content, gone=gone) or ["nothing to change"]
+    yield from fit_pipeline()
     for what in _left(recipe):
         yield f"next: {what}"
 
 
-def _lay_block(block: Recipe, family: str, name: str) -> Iterator[str]:
+def _lay_block(block: Recipe, section: str, name: str) -> Iterator[str]:
     content = editing.load()
-    if name in (content.get(family) or {}):
-        yield from _write(block, content) or [f"{family}.{name}: in params.yaml already, with these values"]
+    if name in (content.get(section) or {}):
+        own = replace(block, sections={section: block.sections[find_kind(section)]})
+        yield from _write(own, content) or [f"{section}.{name}: in params.yaml already, with these values"]
     else:
         before = dict(_values(editing.plain(content)))
-        editing.insert(family, name, block.file)
+        editing.insert(section, name, block.file)
         yield from _changes(before, dict(_values(editing.plain(editing.load()))))
-    if Params.read().method_name(family) != name:
-        yield f"next: to select it, set {family}.method: {name}"
+    if Params.read().method_name(section) != name:
+        yield f"next: to select it, set {section}.method: {name}"
     for what in [*block.tasks, *_say_weights(block), FINALLY]:
         yield f"next: {what}"
 
 
-def _write(recipe: Recipe, content: Any) -> list[str]:
-    """Write a recipe's values into params.yaml. Returns what that changes."""
+def _write(recipe: Recipe, content: Any, *, gone: Collection[str] = ()) -> list[str]:
+    """Write a recipe's values into params.yaml. Returns what that changes.
+
+    gone: sections that are taken out.
+    """
     before = dict(_values(editing.plain(content)))
+    for section in gone:
+        del content[section]
     for family, section in recipe.sections.items():
-        own = content.setdefault(family, {})
+        if family not in content:
+            editing.add_section(content, family, CommentedMap())
         for key, value in section.items():
-            editing.assign(own, key, value)
+            editing.assign(content[family], key, value)
     after = dict(_values(editing.plain(content)))
     for address, value in _values(editing.plain(recipe.sections)):
         if after[address] != value:

@@ -2,7 +2,7 @@
 
 A recipe has the sections of params.yaml. With `based_on: other` it gives only what differs from that recipe: blocks of parameters are
 merged name by name; values, lists, and mappings that are values (`maps`) replace the base's. If a section selects another method than the
-base, only that method's block is taken from the base.
+base, only that method's block is taken from the base. A further section of a kind (`cams_second`) gives only what differs from the first.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def _check_base(names: list[str], *, where: Path, folder: Path) -> None:
 def _lay_over(base: Any, sections: Mapping[str, Any]) -> None:
     """Merge sections into the base's, in place."""
     for family, section in sections.items():
-        below = base.setdefault(family, {})
+        below = base.setdefault(family, editing.strip_comments(base.get(find_kind(family), {})))
         known = methods.list_available(find_kind(family))
         settings = methods.read_settings_declaration(find_kind(family))
         blocks = {*known, *(item.name for item in (settings.parameters if settings else ()) if item.nested)}

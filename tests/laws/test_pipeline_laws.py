@@ -14,10 +14,10 @@ from ruamel.yaml import YAML
 
 from seedbed.run import fingerprint
 from seedbed.tools.dependencies import find_code, list_pipelines, render_pipeline
+from seedbed.tools.rounds import add
 from tests.laws import pipeline_laws
 from tests.laws.broken_copy import BrokenCopy, Law
 from tests.laws.source_tree import PROJECT, SourceTree
-from tests.support.rounds import add_round
 
 LAWS: list[Law] = [
     pipeline_laws.code_deps_are_complete,
@@ -428,13 +428,13 @@ def test_a_stage_without_tests_is_found(broken: BrokenCopy) -> None:
 
 @pytest.fixture(scope="module")
 def completed(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Path:
-    """Files of a pipeline with a second classifier, its class maps and masks, as `make docs` completes what a user writes."""
+    """Files of a pipeline with a second classifier, its class maps and masks."""
     folder = tmp_path_factory.mktemp("rounds")
     for file in ("dvc.yaml", "params.yaml"):
         shutil.copy(project / file, folder)
-    add_round(folder)
     with contextlib.chdir(folder):
-        Path("dvc.yaml").write_text(render_pipeline(), encoding="utf-8")
+        assert [*add("second", ["classifier", "cams", "refinement"])]
+        assert render_pipeline() == Path("dvc.yaml").read_text(encoding="utf-8")
     return folder
 
 
@@ -448,7 +448,7 @@ def rounds(broken: BrokenCopy, completed: Path) -> BrokenCopy:
 def test_a_second_stage_of_a_kind_keeps_the_laws(rounds: BrokenCopy) -> None:
     assert [violation for law in LAWS for violation in law(rounds.tree)] == []
     assert rounds.tree.dvc["cams_second"] == {
-        "desc": "class maps",
+        "desc": "class maps, second round",
         "cmd": "python -m stages.cams --as cams_second",
         "deps": [
             "data/dataset.zarr",

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
 import pytest
 
-from seedbed.tools.dependencies import render_pipeline
 from tests.pipeline.test_repro import STAGES, Checkout
-from tests.support.rounds import add_round
 
 SECOND = ["classifier_second", "cams_second", "refinement_second"]
 UNUSED = ("superpixels", "features", "pretraining", "seeds", "affinity", "edges", "instances", "saliency", "segmenter", "predictions")
@@ -26,10 +23,7 @@ def test_a_second_round_runs_beside_the_first(tmp_path: Path) -> None:
     before = {name: checkout.artifact(name).digest for name in names}
 
     # Equal parameters and inputs: equal contents.
-    add_round(tmp_path)
-    with contextlib.chdir(tmp_path):
-        text = render_pipeline()
-    (tmp_path / "dvc.yaml").write_text(text, encoding="utf-8")
+    assert checkout.seedbed("round", "second", *names).exit_code == 0
     plan = checkout.plan()
     assert {plan[stage] for stage in SECOND} == {"runs: it never ran here"}
     assert sorted(checkout.repro("evaluation")) == sorted([*SECOND, "evaluation"])

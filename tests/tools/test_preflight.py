@@ -17,9 +17,9 @@ from seedbed.run import memory
 from seedbed.run.slots import find_wrong_splits
 from seedbed.store.artifact import Artifact
 from seedbed.tools import preflight
-from seedbed.tools.recipe_files import read_recipe
+from seedbed.tools.recipe_files import read_block, read_recipe
+from seedbed.tools.rounds import add
 from tests.stages.miniature import STAGES
-from tests.support.rounds import add_round
 
 Content = dict[str, Any]
 Edit = Callable[[Content], object]
@@ -90,7 +90,7 @@ def test_a_slot_that_names_what_no_stage_makes(content: Content, project: Path) 
         preflight.check(Params(content))
     assert str(refused.value) == (
         "params.yaml: cams.classifier: found 'classifier_secnd'; expected an artifact that a stage of dvc.yaml makes (nearest: "
-        "classifier); correct it, or add the stage"
+        "classifier); correct it, or add the stage with `seedbed round`"
     )
 
 
@@ -98,7 +98,7 @@ def test_a_slot_that_names_what_no_stage_makes(content: Content, project: Path) 
 def test_a_slot_of_a_second_stage_that_dvc_does_not_know(project: Path) -> None:
     for name in ("dvc.yaml", "params.yaml"):
         shutil.copy(project / name, name)
-    add_round(Path())
+    assert [*add("second", ["classifier", "cams", "refinement"])]
     second = Params.read()
     preflight.check(second)
     text = Path("dvc.yaml").read_text(encoding="utf-8")
@@ -108,6 +108,20 @@ def test_a_slot_of_a_second_stage_that_dvc_does_not_know(project: Path) -> None:
     assert str(refused.value) == (
         "params.yaml: cams_second.classifier: found a slot that DVC does not know; expected data/${cams_second.classifier}.zarr among "
         "the dependencies of cams_second in dvc.yaml; add it there"
+    )
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_stage_that_reads_what_is_made_from_it(content: Content, project: Path) -> None:
+    shutil.copy(project / "dvc.yaml", "dvc.yaml")
+    content["classifier"]["method"] = "amn"
+    content["classifier"]["amn"] = dict(read_block("classifier.amn", folder=project / "recipes").plain()["classifier"]["amn"])
+    content["classifier"]["maps"]["labels"] = "seeds"
+    with pytest.raises(ParamsError) as refused:
+        preflight.check(Params(content))
+    assert str(refused.value) == (
+        "params.yaml: classifier.maps.labels: found 'seeds', which is made from this stage: classifier -> cams -> seeds -> classifier; "
+        "expected an artifact that is made without classifier; correct it; `seedbed round` adds stages that learn from the first ones"
     )
 
 
