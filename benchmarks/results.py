@@ -273,6 +273,24 @@ OF_STRUCTURE: tuple[tuple[str, str], ...] = (
     ("predictions", "predictions.miou"),
     ("after the CRF", "predictions_crf.miou"),
 )
+OF_STRUCTURED = {**STRUCTURE["all three, by dino"], **IRN_OF_MORE, "evaluation.predictions": "predictions"}  # class maps of ssc, then IRN
+SURER = {"refinement.irn.confidence": "margin_rank"}
+TRUSTED = {"labels": "refinement", "regions": "none", "confidence": "refinement", "objects": "none"}
+TWO = {**OF_STRUCTURED, "segmenter.method": "cotraining", "segmenter.cotraining.training.epochs": 16}
+ONE = {**OF_STRUCTURED, "segmenter.method": "pseudo_masks", "segmenter.pseudo_masks.training.epochs": 16}
+TRUST: dict[str, dict[str, Any]] = {  # what of a mask is learned, and by how many networks
+    "all, one network": {**ONE, "segmenter.maps": {**TRUSTED, "confidence": "none"}, "segmenter.pseudo_masks.least_confidence": 0},
+    "the surer half, one network": {**ONE, **SURER, "segmenter.maps": TRUSTED, "segmenter.pseudo_masks.least_confidence": 0.5},
+    "all, two networks": {**TWO, "segmenter.maps": {**TRUSTED, "confidence": "none"}, "segmenter.cotraining.least_confidence": 0},
+    "the surer half, two networks": {**TWO, **SURER, "segmenter.maps": TRUSTED, "segmenter.cotraining.least_confidence": 0.5},
+}
+OF_TRUST: tuple[tuple[str, str], ...] = (
+    ("class maps, mIoU", "class_maps.miou"),
+    ("masks of IRN", "masks.miou"),
+    ("predictions", "predictions.miou"),
+    ("after the CRF", "predictions_crf.miou"),
+    ("boundary mIoU", "predictions.boundary_miou"),
+)
 PLAIN_GROUNDS = {  # fbr without all that is new in it, of which neither segmenter nor predictions are made
     "classifier.method": "fbr",
     "classifier.fbr.pooled_above": "none",
@@ -285,13 +303,15 @@ PLAIN_GROUNDS = {  # fbr without all that is new in it, of which neither segment
 POOLED = {**PLAIN_GROUNDS, "classifier.fbr.pooled_above": 0.1}
 AGAINST_GROUNDS = {**POOLED, "classifier.fbr.contrast.background": 0.05, "classifier.fbr.contrast.apart": 0.1}
 OTHER_CLASSES = {"classifier.fbr.contrast.foreground": 0.1}
+TOLD = {"classifier.fbr.segmentation.weight": 0.1}  # where background is
 GROUNDS: dict[str, dict[str, Any]] = {  # what a classifier learns of grounds, and the parameters that say so
     "plain": PLAIN_GROUNDS,
     "thresholded pooling": POOLED,
     "against backgrounds": AGAINST_GROUNDS,
     "against other classes": {**POOLED, **OTHER_CLASSES},
     "both": {**AGAINST_GROUNDS, **OTHER_CLASSES},
-    "both, and told where background is": {**AGAINST_GROUNDS, **OTHER_CLASSES, "classifier.fbr.segmentation.weight": 0.1},
+    "both, and told where background is": {**AGAINST_GROUNDS, **OTHER_CLASSES, **TOLD},
+    "as the released code teaches": {**POOLED, **OTHER_CLASSES, "classifier.fbr.contrast.apart": 0.1, **TOLD},
 }
 OF_GROUNDS: tuple[tuple[str, str], ...] = (
     ("class maps, mIoU", "class_maps.miou"),
@@ -593,6 +613,7 @@ TABLES = {
     "masking": Table("learn from saliency in these ways", MASKING, OF_MASKING, prepare_masking),
     "usage": Table("classifiers with these temperatures, teachers and networks", USAGE, OF_USAGE, prepare_usage),
     "structure": Table("classifiers whose maps keep to the structure of images in these ways", STRUCTURE, OF_STRUCTURE),
+    "trust": Table("learn of masks this much, with this many networks", TRUST, OF_TRUST, prepare_affinities),
     "grounds": Table("classifiers that learn this of the grounds on which things stand", GROUNDS, OF_GROUNDS),
     "light": Table("light segmenters of these kinds; see --recipe", LIGHT, OF_LIGHT),
 }
