@@ -474,11 +474,25 @@ def lively(block: Plain, kind: type, family: str, name: str) -> Plain:
 
 
 METHODS = [(family, name) for family in methods.list_families() for name in methods.list_available(family)]
+# Blocks that every training passes on to the same code. In the quick suite they are tried whole with these methods, which are quick.
+PASSED_ON = ("Trunk", "InitialWeights", "Augmentation", "Colours", "Training", "Descent", "Optimiser")
+WITH_ALL = ("classifier.amn", "classifier.cam", "segmenter.pseudo_masks", "affinity.psa", "pretraining.dino")
+IN_PART = [one for one in METHODS if one[0] in ("classifier", "segmenter", "affinity") and ".".join(one) not in WITH_ALL]
+TRIALS = [
+    *(pytest.param(*one, PASSED_ON if one in IN_PART else (), id="-".join(one)) for one in METHODS),
+    *(pytest.param(*one, (), id="-".join((*one, "whole")), marks=pytest.mark.slow) for one in IN_PART),
+]
 
 
-@pytest.mark.parametrize(("family", "name"), METHODS)
+@pytest.mark.parametrize(("family", "name", "passed_on"), TRIALS)
 def test_every_parameter_changes_the_result(
-    family: str, name: str, original: dict[str, Any], files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    family: str,
+    name: str,
+    passed_on: tuple[str, ...],
+    original: dict[str, Any],
+    files: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert family in RESULTS, f"say in RESULTS how a result of the family {family} is computed"
     assert name in original[family], f"params.yaml and recipes/methods have no block {family}.{name}"
@@ -495,6 +509,7 @@ def test_every_parameter_changes_the_result(
         situations=situations(family, name),
         other_values=other_values(family, name),
         excused=EXCUSED,
+        passed_on=passed_on,
     )
     complaints = list(trial.complaints())
     assert not complaints, "\n".join(complaints)

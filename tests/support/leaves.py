@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -117,6 +117,7 @@ class Trial:
     situations: other values of some blocks, by class; where a parameter cannot show with what is usual, it may with one of these.
     other_values: by name of a parameter, where its type does not say enough: values, or several that only go together as a mapping.
     excused: by name of a parameter, why it cannot show.
+    passed_on: classes of blocks that are given whole to code which others have too; of each the first parameter is tried alone.
     """
 
     of: str  # what the method is called
@@ -126,6 +127,7 @@ class Trial:
     situations: Mapping[str, Sequence[Plain]]
     other_values: Mapping[str, Sequence[Any]]
     excused: Mapping[str, str]
+    passed_on: Collection[str] = ()
 
     @cached_property
     def starts(self) -> list[tuple[Plain, Result]]:
@@ -138,7 +140,7 @@ class Trial:
 
     def complaints(self) -> Iterator[str]:
         """What is wrong: parameters that change nothing, and those that are said to but do."""
-        for leaf in leaves(self.kind, of=self.of):
+        for leaf in self._list_tried():
             name, excuse = leaf.keys[0], leaf.among(self.excused)
             groups = self._groups(leaf)
             if not groups:
@@ -151,6 +153,13 @@ class Trial:
                     yield f"{name}: excused, but {tried[-1]} changes the result; excuse it no more"
                 elif not excuse and not shows:
                     yield f"{name}: {' and '.join(map(str, tried))} change nothing; is it read at all? If so, let it show, or excuse it"
+
+    def _list_tried(self) -> Iterator[Leaf]:
+        seen = set()
+        for leaf in leaves(self.kind, of=self.of):
+            if leaf.block not in self.passed_on or leaf.path[:-1] not in seen:
+                yield leaf
+            seen.add(leaf.path[:-1])
 
     def _groups(self, leaf: Leaf) -> list[list[Any]]:
         key, now = leaf.among(self.other_values), value(self.usual, leaf.path)

@@ -86,3 +86,11 @@ def test_what_shows_in_one_situation_is_alive() -> None:
         return (without("flag")(toy), toy.flag and toy.count > 5)
 
     assert toy_complaints(compute) != [] and toy_complaints(compute, situations={"Toy": [{"count": 6}]}) == []
+
+
+def test_of_a_block_that_is_passed_on_the_first_parameter_alone_is_tried() -> None:
+    def compute(toy: Toy) -> Any:
+        return (without("edges")(toy), toy.edges.width)
+
+    assert toy_complaints(compute) != [] and toy_complaints(compute, passed_on=("Edges",)) == []
+    assert toy_complaints(without("edges"), passed_on=("Edges",)) != []
