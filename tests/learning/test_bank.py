@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
 from seedbed.learning.bank import Bank
+from seedbed.learning.batches import Batch
+from seedbed.learning.checkpoints import Checkpoints
+from seedbed.learning.training import Training
+from seedbed.run.machine import Machine
+from tests.support.toys import PLAIN, PlainLearner, pictures, train
 
 
 def numbered(first: int, last: int) -> Tensor:
@@ -74,3 +82,26 @@ def test_processes_that_train_together_add_what_all_have_met_by_rank(monkeypatch
     bank = Bank(4, 2)
     bank.add(numbered(4, 6), most=4)
     assert bank.held[:, 0].tolist() == [2, 3, 4, 5] and len(bank) == 4
+
+
+class Remembering(PlainLearner):
+    """Adds to a bank in its network the mean colour of every image that it meets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network.bank = Bank(7, 3)
+
+    def forward(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        self.network.bank.add(batch.images_BCYX.mean(dim=(2, 3)), most=4)
+        return super().forward(batch, progress)
+
+
+@pytest.mark.slow
+def test_two_processes_that_share_batches_have_the_bank_of_one(tmp_path: Path) -> None:
+    training = Training(seed=0, epochs=4.0, batch_size=4, **PLAIN)
+    alone = train(Remembering, pictures(6), training)
+    checkpoints = Checkpoints(tmp_path / "training.safetensors", seconds=math.inf)
+    shared = train(Remembering, pictures(6), training, machine=Machine("cpu", devices=2), checkpoints=checkpoints)
+    for name in ("bank.held", "bank.added"):
+        assert torch.allclose(shared.network.state_dict()[name], alone.network.state_dict()[name], atol=1e-6), name
+    assert int(alone.network.state_dict()["bank.added"]) == 24
