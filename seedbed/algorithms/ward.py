@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from heapq import heapify, heappop, heappush, heapreplace
 
 import numpy as np
@@ -34,7 +35,14 @@ class MergeTree:
     num_vectors: int
     children: Indices  # (merge, 2): regions that it joins, the smaller number first
     costs: npt.NDArray[np.float64]  # (merge,): what it adds to the squared error
-    sizes: Indices  # (merge,): vectors in the region that it makes
+
+    @cached_property
+    def sizes(self) -> Indices:
+        """Vectors in the region that each merge makes."""
+        sizes = [1] * self.num_vectors
+        for one, other in self.children.tolist():
+            sizes.append(sizes[one] + sizes[other])
+        return np.array(sizes[self.num_vectors :], np.int32)
 
     def count_within(self, cost: float) -> int:
         """How many regions are left if merging stops before the first merge that costs more than this."""
@@ -52,6 +60,23 @@ class MergeTree:
             owners[self.children[merge]] = owners[self.num_vectors + merge]
         _, first, regions = np.unique(owners[: self.num_vectors], return_index=True, return_inverse=True)
         return np.asarray(np.argsort(np.argsort(first))[regions], np.int32)
+
+
+def write_on_grid(tree: MergeTree, size: Size) -> tuple[Indices, npt.NDArray[np.float64]]:
+    """A tree of the cells of a grid as maps of that grid: children (2, y, x) and costs (y, x) of merges, which are counted as cells are.
+
+    There is one merge fewer than there are cells: the last cell has none.
+    """
+    children = np.full((2, size[0] * size[1]), -1, np.int32)
+    costs = np.zeros(size[0] * size[1])
+    children[:, :-1], costs[:-1] = tree.children.T, tree.costs
+    return children.reshape(2, *size), costs.reshape(size)
+
+
+def read_from_grid(children: Indices, costs: npt.NDArray[np.floating]) -> MergeTree:
+    """The tree that such maps hold."""
+    joined = children.reshape(2, -1)[:, :-1].T
+    return MergeTree(costs.size, np.ascontiguousarray(joined, np.int32), costs.reshape(-1)[:-1].astype(np.float64))
 
 
 def link_grid(size: Size) -> Indices:
@@ -122,7 +147,6 @@ def merge(vectors: Floats, edges: Indices) -> MergeTree:
         num_vectors=count,
         children=np.array(children, np.int32).reshape(-1, 2),
         costs=np.array(costs, np.float64),
-        sizes=np.array(sizes[count:], np.int32),
     )
 
 

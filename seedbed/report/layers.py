@@ -13,11 +13,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from seedbed.algorithms import ward
 from seedbed.algorithms.principal_components import PrincipalComponents
 from seedbed.reads import read_class_maps, read_entry, read_instances, read_patches, read_probabilities
 from seedbed.store.artifact import Artifact
-from seedbed.types import IGNORE, OBJECT, PARTS, Image, Size
+from seedbed.types import IGNORE, OBJECT, PARTS, Alignment, Image, PatchFeatures, RegionMap, Size
 
+REGIONS = 24  # at which a tree is cut
 DIRECTIONS = 3  # of features, one for each of red, green and blue
 OUTERMOST = 2.0  # percent of the values along a direction that lie beyond the darkest or the brightest
 
@@ -73,6 +75,8 @@ def read_layer(artifact: Artifact, layer: Layer, image_id: str, *, class_id: int
             return probabilities.labels if class_id is None else probabilities.parts[class_id]
         case "features":
             return colour_features(artifact, image_id, size)
+        case "merges":
+            return cut_tree(artifact, image_id, size)
         case "objects":
             return shade_objects(read_entry(artifact, layer.array, image_id))
         case "light":
@@ -81,6 +85,14 @@ def read_layer(artifact: Artifact, layer: Layer, image_id: str, *, class_id: int
             return _spread_cells(artifact, colour_ways(read_entry(artifact, layer.array, image_id).astype(np.float32)), size)
         case _:
             return read_entry(artifact, layer.array, image_id)
+
+
+def cut_tree(artifact: Artifact, image_id: str, size: Size) -> RegionMap:
+    """The last regions that were merged."""
+    tree = ward.read_from_grid(read_entry(artifact, "children", image_id), read_entry(artifact, "costs", image_id))
+    grid = artifact.array("patch_grid")[artifact.row(image_id)]
+    patches = PatchFeatures(np.zeros((*grid, 0), np.float32), int(artifact.array("patch_size")), Alignment(str(artifact.array("alignment"))))
+    return patches.on_pixels(tree.cut(REGIONS).reshape(grid), size)
 
 
 def read_maps(artifact: Artifact, layer: Layer, image_id: str, classes: Sequence[int] | None) -> npt.NDArray[Any]:

@@ -34,6 +34,7 @@ DIMENSIONS = {
     "patch_y": "rows of the patch grid, padded",
     "patch_x": "columns of the patch grid, padded",
     "channel": "entries of a feature vector",
+    "child": "the two regions that a merge joins, the smaller number first",
     "instance": "things of an image that are told apart, the surest first; padded to the most that the method keeps",
     "pair": "cells near each cell, in the order of `list_offsets`",
     "height_width": "height, width",
@@ -62,10 +63,12 @@ SHOWN = {  # how arrays of pixels are looked at
     "things": "things that are told apart, each in a colour of its own",
     "features": "vectors, by the colours that their three main directions give",
     "light": "a map in [0, 1], as light",
+    "merges": "regions of all sizes: the last few, by their borders",
     "ways": "which way, by the colour, and how far, by its strength",
 }
 FIXED = {
     "height_width": 2,
+    "child": 2,
     "thing": 2,
     "iou_threshold": 10,
     "intersection_union": 2,
@@ -182,6 +185,28 @@ SCHEMAS: dict[str, Schema] = {
                 ("image", "y", "x"), "int32", -1, "region of the pixel, 0..n-1 within its image; -1 is padding", "size", "regions"
             ),
             "region_count": Array(("image",), "int32", 0, "regions of the image"),
+        },
+    ),
+    "trees": Schema(
+        1,
+        "Regions of all sizes of every image, each made of two smaller ones. Patches are regions 0, 1, ... row by row, and so are merges "
+        "counted, of which there is one fewer: what merge m makes is the region m + the number of patches.",
+        {
+            **PER_IMAGE,
+            "children": Array(
+                ("image", "child", "patch_y", "patch_x"),
+                "int32",
+                -1,
+                "regions that the merge of this number joins; -1 at the last patch, and in padding",
+                "patch_grid",
+                "merges",
+            ),
+            "costs": Array(
+                ("image", "patch_y", "patch_x"), "float32", 0.0, "what the merge of this number adds to the squared error", "patch_grid"
+            ),
+            "patch_grid": Array(("image", "height_width"), "int32", 0, "patches that the image really has"),
+            "patch_size": Array((), "int32", 0, "edge of a patch in pixels"),
+            "alignment": Array((), "str", "", "how patches lie on the image, as in `features`"),
         },
     ),
     "classifier": Schema(2, "Weights of the image-level classifier.", LOG, weights=True),
