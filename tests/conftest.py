@@ -74,8 +74,10 @@ def project() -> Path:
 
 @pytest.fixture(scope="session")
 def original() -> dict[str, Any]:
-    """params.yaml as DVC reads it, with the blocks of recipes/methods that it lacks; not to be changed."""
-    content: dict[str, Any] = YAML(typ="safe").load(PROJECT / "params.yaml")
+    """params.yaml as DVC reads it, with the blocks of recipes/methods that it lacks, and sections of other pipelines; not to be changed."""
+    content: dict[str, Any] = {}
+    for file in (*PROJECT.glob("pipelines/*/params.yaml"), PROJECT / "params.yaml"):
+        content |= YAML(typ="safe").load(file)
     for address in list_blocks(PROJECT / "recipes"):
         family, _, name = address.partition(".")
         content[family][name] = find_block(content, address, folder=PROJECT / "recipes")

@@ -18,6 +18,7 @@ from seedbed.errors import MethodError, ParamsError, SeedbedError
 from seedbed.methods import identity
 from seedbed.params import Params, rebuild
 from seedbed.superpixels.dino import Dino
+from seedbed.tools.dependencies import list_kinds
 
 
 def refusal(act: Callable[[], object]) -> str:
@@ -39,11 +40,15 @@ def read(folder: Path, text: str) -> Params:
 # --- The file as a whole ---
 
 
-def test_the_project_s_own_file_is_right(original: dict[str, Any], project: Path) -> None:
-    read_params = Params.read(project / "params.yaml")
-    read_params.check()
-    assert read_params.sections() == list(original)
-    assert set(read_params.sections()) == set(methods.list_families())
+def test_the_project_s_own_files_are_right(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sections = set()
+    for file in (project / "params.yaml", *project.glob("pipelines/*/params.yaml")):
+        monkeypatch.chdir(file.parent)
+        read_params = Params.read(file)
+        read_params.check()
+        assert set(read_params.sections()) == list_kinds(file.with_name("dvc.yaml"))
+        sections |= set(read_params.sections())
+    assert sections == set(methods.list_families())
 
 
 def test_every_method_has_a_complete_block_in_the_project_s_file(original: dict[str, Any]) -> None:

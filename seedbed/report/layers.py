@@ -91,7 +91,9 @@ def cut_tree(artifact: Artifact, image_id: str, size: Size) -> RegionMap:
     """The last regions that were merged."""
     tree = ward.read_from_grid(read_entry(artifact, "children", image_id), read_entry(artifact, "costs", image_id))
     grid = artifact.array("patch_grid")[artifact.row(image_id)]
-    patches = PatchFeatures(np.zeros((*grid, 0), np.float32), int(artifact.array("patch_size")), Alignment(str(artifact.array("alignment"))))
+    patches = PatchFeatures(
+        np.zeros((*grid, 0), np.float32), int(artifact.array("patch_size")), Alignment(str(artifact.array("alignment")))
+    )
     return patches.on_pixels(tree.cut(REGIONS).reshape(grid), size)
 
 

@@ -28,6 +28,11 @@ def list_pipelines() -> list[Path]:
     return [PIPELINE, *sorted(Path().glob(OTHERS))]
 
 
+def list_kinds(file: Path = PIPELINE) -> set[str]:
+    """Kinds of the stages of a dvc.yaml."""
+    return {find_kind(stage) for stage in load_pipeline(file)["stages"]}
+
+
 def render_pipeline(file: Path = PIPELINE) -> str:
     """A dvc.yaml with the code that every stage depends on, seen from its folder."""
     return render(load_pipeline(file), up="../" * len(file.parent.parts))

@@ -13,11 +13,11 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedMap
 
-from seedbed import methods
 from seedbed.errors import ParamsError, join_names, nearest
 from seedbed.params import Params
 from seedbed.store.schemas import find_kind
 from seedbed.tools import editing
+from seedbed.tools.dependencies import list_kinds
 from seedbed.tools.recipe_files import Recipe, list_blocks, list_recipes, read_block, read_recipe
 from seedbed.tools.rounds import fit_pipeline, list_further
 
@@ -58,7 +58,7 @@ def lay(name: str) -> Iterator[str]:
 def _lay_recipe(recipe: Recipe) -> Iterator[str]:
     recipe.params()  # raises an error if something is wrong with it
     content = editing.load()
-    whole = {*methods.list_families()} <= {*recipe.sections}
+    whole = list_kinds() <= {*recipe.sections}
     gone = [name for name in list_further(content) if whole and name not in recipe.sections]
     yield from _write(recipe, content, gone=gone) or ["nothing to change"]
     yield from fit_pipeline()

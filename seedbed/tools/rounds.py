@@ -154,7 +154,7 @@ def _read(label: str) -> str:
 
 
 def _name_plot(plot: Any) -> str:
-    return next(iter(plot)) if isinstance(plot, Mapping) else plot
+    return str(next(iter(plot)) if isinstance(plot, Mapping) else plot)
 
 
 def _draw(model: Any, chart: str, label: str) -> Any:

@@ -134,3 +134,15 @@ def test_links_of_a_grid() -> None:
     assert ward.link_grid((2, 3)).tolist() == [[0, 1], [1, 2], [3, 4], [4, 5], [0, 3], [1, 4], [2, 5]]
     assert ward.link_grid((1, 1)).shape == (0, 2)
     assert ward.link_grid((1, 1)).dtype == np.int32
+
+
+def test_a_tree_of_a_grid_is_kept_as_maps_of_it() -> None:
+    vectors = np.random.default_rng(0).standard_normal((12, 3)).astype(np.float32)
+    tree = ward.merge(vectors, ward.link_grid((3, 4)))
+    children, costs = ward.write_on_grid(tree, (3, 4))
+    assert children.shape == (2, 3, 4) and costs.shape == (3, 4)
+    assert children[:, 2, 3].tolist() == [-1, -1] and costs[2, 3] == 0
+    found = ward.read_from_grid(children, costs)
+    assert found.num_vectors == 12 and np.array_equal(found.children, tree.children) and np.array_equal(found.costs, tree.costs)
+    alone = ward.read_from_grid(*ward.write_on_grid(ward.merge(vectors[:1], ward.link_grid((1, 1))), (1, 1)))
+    assert (alone.num_vectors, len(alone.children)) == (1, 0)

@@ -210,6 +210,10 @@ def superpixels(method: Any, folder: Path) -> Any:
     return method.partition(photograph(), patches())
 
 
+def trees(method: Any, folder: Path) -> Any:
+    return method.merge(patches())
+
+
 def classifier(method: Any, folder: Path) -> Any:
     if method.needs_features:
         solved = method.solve(NUM_CLASSES, described())
@@ -307,6 +311,7 @@ RESULTS: Mapping[str, Callable[[Any, Path], Any]] = {
         pretraining,
         features,
         superpixels,
+        trees,
         classifier,
         cams,
         seeds,

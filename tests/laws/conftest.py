@@ -28,8 +28,10 @@ def whole_copy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, State]:
     for package in PACKAGES:
         if (PROJECT / package).is_dir():
             shutil.copytree(PROJECT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("dvc.yaml", "params.yaml"):
-        shutil.copy(PROJECT / file, root / file)
+    for file in (PROJECT / name for pattern in ("dvc.yaml", "pipelines/*/dvc.yaml") for name in PROJECT.glob(pattern)):
+        (root / file.relative_to(PROJECT)).parent.mkdir(parents=True, exist_ok=True)
+        for name in (file, file.with_name("params.yaml")):
+            shutil.copy(name, root / name.relative_to(PROJECT))
     for test in (PROJECT / "tests").rglob("test_*.py"):
         name = root / test.relative_to(PROJECT)
         name.parent.mkdir(parents=True, exist_ok=True)

@@ -61,7 +61,7 @@ def written(tmp_path_factory: pytest.TempPathFactory, checkout: SourceTree) -> P
 def second(broken: BrokenCopy, written: Path) -> SourceTree:
     """This pipeline in a copy of the project."""
     shutil.copytree(written, broken.root / "pipelines" / "second")
-    [_, tree] = broken.tree.pipelines
+    tree = broken.tree.pipelines[-1]
     assert tree.folder == Path("pipelines/second") and list(tree.dvc) == ["dataset", "pretraining"]
     return tree
 
@@ -74,7 +74,7 @@ def test_a_pipeline_in_a_folder_keeps_the_laws_too(second: SourceTree) -> None:
 def test_a_pipeline_in_a_folder_that_breaks_a_law_is_found(broken: BrokenCopy, second: SourceTree) -> None:
     file = f"{second.folder}/dvc.yaml"
     broken.replace(file, "- ../../seedbed/types.py\n", "- seedbed/types.py\n")
-    [_, tree] = broken.tree.pipelines
+    tree = broken.tree.pipelines[-1]
     dep = '"- ../../seedbed/types.py" to deps'
     assert [one for one in pipeline_laws.code_deps_are_complete(tree) if "types.py" in one] == [
         f"stage {stage}: {what}"
@@ -82,7 +82,7 @@ def test_a_pipeline_in_a_folder_that_breaks_a_law_is_found(broken: BrokenCopy, s
         for what in (f"add {dep}", 'remove "- seedbed/types.py" from deps: nothing there can change what the stage makes')
     ]
     broken.replace(f"{second.folder}/params.yaml", "pretraining:", "seeds:")
-    [_, tree] = broken.tree.pipelines
+    tree = broken.tree.pipelines[-1]
     assert pipeline_laws.one_word_per_step(tree) == [
         "stage pretraining: add a section pretraining: to params.yaml",
         "section seeds of params.yaml: remove it, or add a stage seeds to dvc.yaml",

@@ -89,10 +89,11 @@ class Remembering(PlainLearner):
 
     def __init__(self) -> None:
         super().__init__()
-        self.network.bank = Bank(7, 3)
+        self.bank = Bank(7, 3)
+        self.network.register_module("bank", self.bank)  # so that it is kept
 
     def forward(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        self.network.bank.add(batch.images_BCYX.mean(dim=(2, 3)), most=4)
+        self.bank.add(batch.images_BCYX.mean(dim=(2, 3)), most=4)
         return super().forward(batch, progress)
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from seedbed import methods
 from seedbed.errors import ParamsError
 from seedbed.params import Params
 from seedbed.run.slots import check_maps
+from seedbed.tools.dependencies import list_kinds
 from seedbed.tools.preflight import check_slots
 from seedbed.tools.recipe_files import list_recipes, read_recipe
 
@@ -33,7 +33,7 @@ def params(edit: Edit = lambda _: None, *, file: Path = PROJECT / "params.yaml")
 @pytest.mark.parametrize("name", [*FILES, *RECIPES], ids=lambda name: Path(name).stem)
 def test_whatever_is_committed_fits(name: Path | str) -> None:
     committed = read_recipe(str(Path(name).with_suffix("")), folder=PROJECT / "recipes").params()
-    committed.check(needed=methods.list_families())
+    committed.check(needed=list_kinds(PROJECT / "dvc.yaml"))
     check_slots(committed)
 
 

@@ -71,6 +71,7 @@ OTHER_VALUES: dict[str, list[Any]] = {
     "segmenter.start": ["classifier"],
     "segmenter.views": [{"views": {"other": "features"}}],
     "superpixels.features": ["none"],
+    "trees.features": ["features_second"],
 }
 SITUATIONS: dict[str, list[Plain]] = {"dataset": [{"max_size": [40, 32]}]}  # some images are larger
 

@@ -19,7 +19,9 @@ from tests.support.recipes import BLOCKS, FILES, recipe, values
 
 
 def test_every_method_has_a_block() -> None:
-    known = YAML(typ="safe").load(PROJECT / "params.yaml")
+    known: dict[str, Any] = {}
+    for file in (*PROJECT.glob("pipelines/*/params.yaml"), PROJECT / "params.yaml"):
+        known |= YAML(typ="safe").load(file)
     there = {f"{family}.{name}" for family in known for name in methods.list_available(family) if name in known[family]}
     every = {f"{family}.{name}" for family in methods.list_families() for name in methods.list_available(family)}
     assert there | set(BLOCKS) == every

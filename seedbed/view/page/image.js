@@ -166,7 +166,8 @@ class View {
     const layers = done.filter((one) => one.status === "fulfilled").map((one) => one.value);
     const problems = done.filter((one) => one.status === "rejected").map((one) => one.reason.message);
     if (this.trial && side === "a") layers.push({ ...this.trial, opacity });
-    layers.sort((one, other) => (one.shown === "regions") - (other.shown === "regions")); // borders lie over everything
+    const drawsBorders = (layer) => ["regions", "merges"].includes(layer.shown);
+    layers.sort((one, other) => drawsBorders(one) - drawsBorders(other)); // borders lie over everything
     if (this.layers.some((layer) => layer.key === ERRORS && layer.on)) {
       const judged = layers.findLast((layer) => layer.key !== TRUTH && layer.classId === null && ["labels", "probabilities"].includes(layer.shown));
       try {
