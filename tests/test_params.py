@@ -487,7 +487,7 @@ def test_an_image_size_has_two_numbers_in_their_range(content: dict[str, Any]) -
 
 def test_splits_are_those_that_settings_name(content: dict[str, Any]) -> None:
     content["predictions"]["split"] = "test"
-    expected = {"classifier": "train", "segmenter": "train", "predictions": "test", "evaluation": "train"}
+    expected = {"classifier": "train", "segmenter": "train", "predictions": "test", "evaluation": "train", "clicks": "val"}
     assert Params(content).splits() == expected
     content["predictions"]["split"] = ["val"]
     assert "predictions" not in Params(content).splits()

@@ -83,7 +83,8 @@ def draw_curve(points: Sequence[tuple[float, float, str]], *, title: str, x: str
                 axes.plot(along, up, "o", color=colour, label=f"{name}: {up:.3f} at {along:g}")
             axes.set(title=title, xlabel=x, ylabel=y)
             axes.grid(color=FAINT, alpha=0.3, linewidth=0.5)
-            axes.legend(frameon=False)
+            if marked:
+                axes.legend(frameon=False)
             _bare(axes)
         else:
             _say_nothing(axes)

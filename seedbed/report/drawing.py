@@ -94,7 +94,7 @@ def draw_layer(
     classes: whose maps are wanted; None where classes themselves are, or a map of no class.
     """
     match shown:
-        case "regions" | "merges":
+        case "regions" | "merges" | "selections":
             return draw_regions(make_palette(REGION_COLOURS)[1 + content % REGION_COLOURS] if image is None else image, content)
         case "things":
             return draw_things(content, len(palette) - 1, image=image)

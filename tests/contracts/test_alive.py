@@ -20,6 +20,7 @@ import safetensors.torch
 import torch
 
 from seedbed import methods
+from seedbed.algorithms.clicks import Click, ClickTree
 from seedbed.algorithms.principal_components import PrincipalComponents
 from seedbed.errors import MethodError
 from seedbed.evaluation import PREDICTED
@@ -35,6 +36,7 @@ from seedbed.scoring.judgement import Judge
 from seedbed.seeds import irn as seeds_irn
 from seedbed.seeds import psa as seeds_psa
 from seedbed.tools.components import save_components
+from seedbed.trees.ward import Ward
 from seedbed.types import Alignment, ClassMaps, Evidence, LabelMap, PatchFeatures, Probabilities, Size
 from tests.support.layouts import LAYOUTS
 from tests.support.learning import CHANNELS, CPU, NUM_CLASSES, described, linear_head, samples, small_classifier, trained
@@ -214,6 +216,11 @@ def trees(method: Any, folder: Path) -> Any:
     return method.merge(patches())
 
 
+def clicks(method: Any, folder: Path) -> Any:
+    tree = ClickTree.on_pixels(Ward().merge(patches()), (5, 7), 8, Alignment.RESIZED, (40, 56))
+    return method.select(tree, [Click(3, 3, True), Click(20, 30, True)])
+
+
 def classifier(method: Any, folder: Path) -> Any:
     if method.needs_features:
         solved = method.solve(NUM_CLASSES, described())
@@ -312,6 +319,7 @@ RESULTS: Mapping[str, Callable[[Any, Path], Any]] = {
         features,
         superpixels,
         trees,
+        clicks,
         classifier,
         cams,
         seeds,

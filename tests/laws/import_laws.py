@@ -18,7 +18,13 @@ ORDER = (
 COMMANDS = ("view", "tools", "cli")
 TRUTH = "seedbed.scoring.truth"
 TRUE_THINGS = "seedbed.scoring.instance_truth"  # which reads it too
-MAY_READ_TRUTH = (TRUTH, TRUE_THINGS, "stages.evaluation", "stages.dataset")  # and benchmarks; the last only looks for what is wrong
+MAY_READ_TRUTH = (
+    TRUTH,
+    TRUE_THINGS,
+    "stages.evaluation",
+    "stages.clicks",
+    "stages.dataset",
+)  # and benchmarks; the last only looks for what is wrong
 SHOW_TRUTH = ("seedbed.view", "seedbed.tools.view", "seedbed.tools.report")  # to people; no stage can import them
 DRAWS_TRUTH = "seedbed.dataset.shapes"
 LEAVES_TRUTH_OUT = "seedbed.tools.init"  # of the images that it lists

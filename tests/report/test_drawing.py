@@ -152,6 +152,7 @@ CONTENT: dict[str, np.ndarray[Any, np.dtype[Any]]] = {
     "light": np.array([[0, 51, 255], [0, 0, 0]], np.uint8),
     "ways": np.full((2, 3, 3), (10, 20, 30), np.uint8),
     "merges": np.array([[0, 0, 1], [0, 0, 1]], np.int32),
+    "selections": np.array([[0, 0, 1], [0, 0, 1]], np.int32),
 }
 
 

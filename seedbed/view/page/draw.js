@@ -98,7 +98,7 @@ function errors(pixels, layer, { errors: meaning }) {
   }
 }
 
-const WAYS = { labels, regions, confidence: light, scores: light, probabilities: labels, things, objects: light, features: colours, light, ways: colours, merges: regions, errors };
+const WAYS = { labels, regions, confidence: light, scores: light, probabilities: labels, things, objects: light, features: colours, light, ways: colours, merges: regions, selections: regions, errors };
 
 /** Draw layers over a photograph; pixels of a canvas. */
 export function compose(photo, layers, look) {

@@ -166,7 +166,7 @@ class View {
     const layers = done.filter((one) => one.status === "fulfilled").map((one) => one.value);
     const problems = done.filter((one) => one.status === "rejected").map((one) => one.reason.message);
     if (this.trial && side === "a") layers.push({ ...this.trial, opacity });
-    const drawsBorders = (layer) => ["regions", "merges"].includes(layer.shown);
+    const drawsBorders = (layer) => ["regions", "merges", "selections"].includes(layer.shown);
     layers.sort((one, other) => drawsBorders(one) - drawsBorders(other)); // borders lie over everything
     if (this.layers.some((layer) => layer.key === ERRORS && layer.on)) {
       const judged = layers.findLast((layer) => layer.key !== TRUTH && layer.classId === null && ["labels", "probabilities"].includes(layer.shown));

@@ -1,0 +1,58 @@
+"""Clicks select regions of the merge tree, without a network: what there is at once, and on any machine.
+
+A click takes the largest region around it which no dear merge has made. A click beside what is wanted parts every region that has it: of a
+wanted click, the largest part without it is left. Two wanted clicks may select the smallest region that holds both.
+
+Paper: Li et al., "Multi-granularity Interaction Simulation for Unsupervised Interactive Segmentation" (MIS), ICCV 2023, of which are the
+trees.
+
+Differs from the paper: there, a network learns from these regions to answer clicks, and is asked alone. This method is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from seedbed import clicks
+from seedbed.algorithms.clicks import Click, ClickTree, Mask
+from seedbed.methods import method
+
+
+@method
+class Tree(clicks.Method):
+    cost: Annotated[float, Field(ge=0, le=1)]  # ours; of a dear merge: share of the squared error of all features
+    joined: bool  # ours; whether the smallest region that holds two wanted clicks is selected, where it has no unwanted one
+
+    def select(self, regions: ClickTree, given: Sequence[Click]) -> Mask:
+        patches = [int(regions.patches[one.row, one.column]) for one in given]
+        wanted = [patch for patch, one in zip(patches, given, strict=True) if one.wanted]
+        unwanted = [patch for patch, one in zip(patches, given, strict=True) if not one.wanted]
+        chosen = [self._take(regions, patch, unwanted) for patch in wanted]
+        if self.joined:
+            chosen += [one for place, patch in enumerate(wanted) for one in self._join(regions, patch, wanted[:place], unwanted)]
+        selected = regions.mask(chosen)
+        for one in given:  # where a patch has clicks of both kinds, each pixel is as was said of it
+            selected[one.row, one.column] = one.wanted
+        return selected
+
+    def _take(self, regions: ClickTree, patch: int, unwanted: Sequence[int]) -> int:
+        """The largest region around a patch that is neither dear nor has an unwanted one."""
+        dear, taken = self.cost * float(np.sum(regions.tree.costs)), patch
+        for region in regions.climb(patch):
+            if region >= regions.tree.num_vectors and regions.tree.costs[region - regions.tree.num_vectors] > dear:
+                break
+            if region != patch and regions.holds(region, unwanted).any():
+                break
+            taken = region
+        return taken
+
+    def _join(self, regions: ClickTree, patch: int, others: Sequence[int], unwanted: Sequence[int]) -> list[int]:
+        """The smallest region that holds a patch and another one that is wanted, if it has no unwanted one."""
+        for region in regions.climb(patch):
+            if regions.holds(region, others).any():
+                return [] if regions.holds(region, unwanted).any() else [region]
+        return []

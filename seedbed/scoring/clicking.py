@@ -1,0 +1,104 @@
+"""Clicks of somebody who sees what is wrong with each answer, and how many of them it takes.
+
+The next click is in the middle of the larger error, farthest from its border: on what is missed, or on what is too much (Sofiiuk et al.,
+"Reviving Iterative Training with Mask Guidance for Interactive Segmentation", 2021, whose protocol this is).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from seedbed.algorithms.clicks import Click, ClickTree, Mask
+from seedbed.scoring.true_things import TrueThings
+
+TARGETS = (0.8, 0.85, 0.9)  # IoU that is to be reached
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A true thing that somebody wants to select."""
+
+    shape: Mask
+    counted: Mask  # pixels of which it is known whether they are of it
+    label: int
+
+
+def list_wanted(true: TrueThings) -> list[Wanted]:
+    """The true things of an image, the largest first, without crowds, and without those of which it is not known where they are."""
+    counted = ~true.void
+    known = [Wanted(one.shape & counted, counted, one.label) for one in true.things if not one.crowd]
+    return sorted((one for one in known if one.shape.any()), key=lambda one: int(one.shape.sum()), reverse=True)
+
+
+Answer = Callable[[Sequence[Click]], Mask]
+
+
+def find_next(answer: Mask, thing: Wanted, clicks: Sequence[Click]) -> Click | None:
+    """Where somebody clicks next; nowhere if no pixel is wrong but those that have a click."""
+    unclicked = np.ones(answer.shape, np.bool_)
+    for one in clicks:
+        unclicked[one.row, one.column] = False
+    missed, excess = (_measure_depth(wrong) * unclicked for wrong in (thing.shape & ~answer, answer & thing.counted & ~thing.shape))
+    wanted = bool(missed.max() > excess.max())
+    depth = missed if wanted else excess
+    if not depth.max():
+        return None
+    row, column = np.unravel_index(int(depth.argmax()), depth.shape)
+    return Click(int(row), int(column), wanted)
+
+
+def _measure_depth(wrong: Mask) -> npt.NDArray[np.float32]:
+    """How far each pixel is from the nearest that is none of these; nothing beyond the image is."""
+    padded = np.pad(wrong, 1).astype(np.uint8)
+    return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1], np.float32)
+
+
+def click_through(answer: Answer, thing: Wanted, *, most: int) -> tuple[list[Click], list[float], Mask]:
+    """Click until nothing is wrong. Returns the clicks, the IoU after each, and the last answer.
+
+    answer: what some clicks select.
+    """
+    clicks, found, selected = list[Click](), list[float](), np.zeros(thing.shape.shape, np.bool_)
+    while len(clicks) < most and (click := find_next(selected, thing, clicks)) is not None:
+        clicks.append(click)
+        selected = answer(clicks)
+        found.append(int((selected & thing.shape).sum()) / int(((selected & thing.counted) | thing.shape).sum()))
+    return clicks, found, selected
+
+
+def find_best(regions: ClickTree, thing: Wanted, click: Click) -> tuple[float, float]:
+    """The highest IoU of a region around a click with a thing, and of any region: by an oracle, which knows the thing."""
+    within, counted = regions.count(thing.shape), regions.count(thing.counted)
+    fits = within / (counted + int(thing.shape.sum()) - within)
+    around = [*regions.climb(int(regions.patches[click.row, click.column]))]
+    return float(fits[around].max()), float(fits.max())
+
+
+def judge(iou: npt.NDArray[np.float32], levels: npt.NDArray[np.float32]) -> dict[str, Any]:
+    """Figures of what was clicked on.
+
+    iou: (thing, click), after each click; levels: (thing, 2) as of `find_best`.
+    """
+    if not len(iou):
+        return {"things": 0}
+    most = iou.shape[1]
+    reached = {f"{100 * target:.0f}": iou >= target for target in TARGETS}
+    return {
+        "things": len(iou),
+        "clicks": {name: float(np.where(one.any(axis=1), one.argmax(axis=1) + 1, most).mean()) for name, one in reached.items()},
+        "failures": {name: int((~one.any(axis=1)).sum()) for name, one in reached.items()},
+        "iou": [float(one) for one in iou.mean(axis=0, dtype=np.float64)],
+        "best_around_first_click": float(levels[:, 0].mean(dtype=np.float64)),
+        "best_region": float(levels[:, 1].mean(dtype=np.float64)),
+    }
+
+
+def tabulate(figures: Mapping[str, Any]) -> list[tuple[int, float]]:
+    """IoU by the number of clicks."""
+    return [(number, one) for number, one in enumerate(figures.get("iou", ()), start=1)]

@@ -1,0 +1,122 @@
+"""Clicks of somebody who sees what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from seedbed.algorithms import ward
+from seedbed.algorithms.clicks import Click, ClickTree, Mask
+from seedbed.scoring import clicking
+from seedbed.scoring.clicking import Wanted
+from seedbed.scoring.true_things import TrueThing, TrueThings
+from seedbed.types import Alignment
+
+SIZE = (9, 13)
+EMPTY = np.zeros(SIZE, np.bool_)
+
+
+def box(top: int, left: int, bottom: int, right: int) -> Mask:
+    mask = EMPTY.copy()
+    mask[top:bottom, left:right] = True
+    return mask
+
+
+THING = Wanted(box(2, 2, 7, 7), ~EMPTY, 1)
+
+
+def test_the_first_click_is_in_the_middle_of_the_thing() -> None:
+    assert clicking.find_next(EMPTY, THING, []) == Click(4, 4, True)
+
+
+def test_the_next_is_where_most_is_wrong_on_either_side() -> None:
+    assert clicking.find_next(box(2, 2, 7, 4), THING, []) == Click(3, 5, True), "the first of the deepest"
+    assert clicking.find_next(box(2, 2, 7, 12), THING, []) == Click(4, 9, False)
+    both = box(2, 2, 7, 4) | box(0, 8, 3, 11)  # three pixels wide each: then it is beside
+    assert clicking.find_next(both, THING, []) == Click(1, 9, False)
+
+
+def test_beyond_the_image_nothing_is_right() -> None:
+    """A strip at the border is as deep as one elsewhere."""
+    at_border = Wanted(box(0, 0, 3, 13), ~EMPTY, 1)
+    assert clicking.find_next(EMPTY, at_border, []) == Click(1, 1, True)
+
+
+def test_pixels_that_have_a_click_get_no_other() -> None:
+    small = Wanted(box(3, 3, 4, 5), ~EMPTY, 1)
+    assert clicking.find_next(EMPTY, small, []) == Click(3, 3, True)
+    assert clicking.find_next(EMPTY, small, [Click(3, 3, True)]) == Click(3, 4, True)
+    assert clicking.find_next(EMPTY, small, [Click(3, 3, True), Click(3, 4, True)]) is None
+    assert clicking.find_next(small.shape, small, []) is None
+
+
+def test_what_is_not_known_is_not_wrong() -> None:
+    unsure = Wanted(THING.shape, ~box(0, 8, 9, 13), 1)
+    assert clicking.find_next(box(2, 2, 7, 12), unsure, []) == Click(2, 7, False)
+    [_], iou, _ = clicking.click_through(lambda _: THING.shape | box(0, 8, 9, 13), unsure, most=5)
+    assert iou == [1]
+
+
+def after(count: int) -> clicking.Answer:
+    """The thing, once it has so many clicks; before, half of it."""
+
+    def answer(given: Sequence[Click]) -> Mask:
+        return THING.shape if len(given) >= count else box(2, 2, 7, 4)
+
+    return answer
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_clicks_end_when_nothing_is_wrong(count: int) -> None:
+    clicks, iou, selected = clicking.click_through(after(count), THING, most=20)
+    assert iou == [0.4] * (count - 1) + [1] and len(clicks) == count and np.array_equal(selected, THING.shape)
+    assert len(set(clicks)) == count, "each is on another pixel"
+
+
+def test_clicks_end_after_the_most_that_there_may_be() -> None:
+    clicks, iou, _ = clicking.click_through(after(99), THING, most=4)
+    assert len(clicks) == 4 and iou == [0.4] * 4
+
+
+def test_things_are_clicked_by_size_without_crowds_and_what_is_all_void() -> None:
+    void = box(0, 0, 1, 13)
+    things = [TrueThing(box(3, 0, 4, 2), 2), TrueThing(void, 3), TrueThing(box(0, 4, 9, 6), 1), TrueThing(box(5, 5, 9, 9), 4, crowd=True)]
+    wanted = clicking.list_wanted(TrueThings(tuple(things), void))
+    assert [(one.label, int(one.shape.sum())) for one in wanted] == [(1, 16), (2, 2)]
+    assert all(np.array_equal(one.counted, ~void) for one in wanted)
+
+
+def test_an_oracle_takes_the_region_that_fits_best() -> None:
+    vectors = np.random.default_rng(0).standard_normal((35, 3)).astype(np.float32)
+    regions = ClickTree.on_pixels(ward.merge(vectors, ward.link_grid((5, 7))), (5, 7), 2, Alignment.RESIZED, SIZE)
+    unsure = Wanted(THING.shape & ~box(2, 2, 3, 7), ~box(2, 2, 3, 7), 1)
+
+    def fit(region: int) -> float:
+        mask = regions.mask([region]) & unsure.counted
+        return float((mask & unsure.shape).sum() / (mask | unsure.shape).sum())
+
+    for row, column in ((4, 4), (8, 12)):
+        expected = max(map(fit, regions.climb(int(regions.patches[row, column])))), max(map(fit, range(69)))
+        assert clicking.find_best(regions, unsure, Click(row, column, True)) == pytest.approx(expected)
+    assert 0 < expected[0] < expected[1] < 1
+
+
+# Figures.
+
+
+def test_how_many_clicks_it_takes() -> None:
+    iou = np.array([[0.5, 0.81, 0.86, 0.86], [0.9, 0.9, 1, 1], [0.1, 0.2, 0.3, 0.4]], np.float32)
+    figures = clicking.judge(iou, np.array([[0.5, 0.6], [0.7, 0.8], [0.3, 0.4]], np.float32))
+    assert figures["things"] == 3
+    assert figures["clicks"] == pytest.approx({"80": (2 + 1 + 4) / 3, "85": (3 + 1 + 4) / 3, "90": (4 + 1 + 4) / 3})
+    assert figures["failures"] == {"80": 1, "85": 1, "90": 2}
+    assert figures["iou"] == pytest.approx(iou.mean(axis=0).tolist())
+    assert (figures["best_around_first_click"], figures["best_region"]) == pytest.approx((0.5, 0.6))
+    assert [number for number, _ in clicking.tabulate(figures)] == [1, 2, 3, 4]
+
+
+def test_of_nothing_there_are_no_figures() -> None:
+    figures = clicking.judge(np.zeros((0, 20), np.float32), np.zeros((0, 2), np.float32))
+    assert figures == {"things": 0} and clicking.tabulate(figures) == []
