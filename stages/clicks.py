@@ -56,9 +56,8 @@ def main(run: Run) -> None:
     method = run.params.method(clicks.Method)
     data, trees = run.open("dataset"), run.open(settings.trees)
     truth = InstanceTruth.of(Truth.of_images(run.images_watching_raw_data(data)), data.made_by.method)
-    extents = {"instance": settings.things, "click": settings.most}
     reads = (trees, truth, settings.most, settings.things)
-    made = run.per_image(method, click, method, *reads, image_ids=data.split(settings.split), extents=extents)
+    made = run.per_image(method, click, method, *reads, image_ids=data.split(settings.split), extents=settings.extents)
     report.write(made)
 
 

@@ -23,6 +23,11 @@ class Settings:
     most: Annotated[int, Field(ge=1, le=200)]  # paper: 20; clicks on each thing
     things: Annotated[int, Field(ge=1, le=250)]  # of each image, the largest; smaller ones are not clicked on
 
+    @property
+    def extents(self) -> dict[str, int]:
+        """Lengths of the dimensions that these fix."""
+        return {"instance": self.things, "click": self.most}
+
 
 class Method(methods.Method):
     """What somebody wants who clicks."""

@@ -331,8 +331,8 @@ def find_own_extents(stage: str, params: Params, size: Size) -> dict[str, int]:
     """
     extents: dict[str, int] = {}
     blocks: tuple[Any, ...] = (_read_method(stage, params), _read_settings(stage, params))
-    if find_kind(stage) == "features":
-        blocks = (_read_describer(stage, params),)
+    if find_kind(stage) in ("features", "trees"):
+        blocks = (_read_describer(stage if find_kind(stage) == "features" else blocks[1].features, params),)
     if find_kind(stage) == "edges":
         learner = blocks[1].affinity
         if learner not in params.sections():
