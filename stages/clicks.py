@@ -32,7 +32,7 @@ def click(method: clicks.Method, trees: Artifact, truth: InstanceTruth, most: in
     for image in images:
         regions, true = read_tree(trees, image), truth[image]
         places, iou = np.full((things, most, 3), -1), np.full((things, most), -1.0)
-        levels, classes, selected = np.full((things, 2), -1.0), np.zeros(things), np.zeros(trees.size(image), np.int32)
+        levels, classes, selected = np.full((things, 3), -1.0), np.zeros(things), np.zeros(trees.size(image), np.int32)
         wanted = [] if true is None else clicking.list_wanted(true)
         for number, one in enumerate(wanted[:things]):
             made, found, answer = clicking.click_through(partial(method.select, regions), one, most=most)

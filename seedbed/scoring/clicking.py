@@ -72,18 +72,22 @@ def click_through(answer: Answer, thing: Wanted, *, most: int) -> tuple[list[Cli
     return clicks, found, selected
 
 
-def find_best(regions: ClickTree, thing: Wanted, click: Click) -> tuple[float, float]:
-    """The highest IoU of a region around a click with a thing, and of any region: by an oracle, which knows the thing."""
-    within, counted = regions.count(thing.shape), regions.count(thing.counted)
-    fits = within / (counted + int(thing.shape.sum()) - within)
+def find_best(regions: ClickTree, thing: Wanted, click: Click) -> tuple[float, float, float]:
+    """What an oracle could select, who knows the thing: the highest IoU of a region around a click, of any region, and of any patches."""
+    within, counted, whole = regions.count(thing.shape), regions.count(thing.counted), int(thing.shape.sum())
+    fits = within / (counted + whole - within)
     around = [*regions.climb(int(regions.patches[click.row, click.column]))]
-    return float(fits[around].max()), float(fits.max())
+    within, counted = within[: regions.tree.num_vectors], counted[: regions.tree.num_vectors]
+    fullest = np.argsort(-within / np.maximum(counted, 1), kind="stable")  # the best of so many patches are those with most of it
+    taken = within[fullest].cumsum()
+    together = taken / (counted[fullest].cumsum() + whole - taken)
+    return float(fits[around].max()), float(fits.max()), float(together.max())
 
 
 def judge(iou: npt.NDArray[np.float32], levels: npt.NDArray[np.float32]) -> dict[str, Any]:
     """Figures of what was clicked on.
 
-    iou: (thing, click), after each click; levels: (thing, 2) as of `find_best`.
+    iou: (thing, click), after each click; levels: (thing, 3) as of `find_best`.
     """
     if not len(iou):
         return {"things": 0}
@@ -96,6 +100,7 @@ def judge(iou: npt.NDArray[np.float32], levels: npt.NDArray[np.float32]) -> dict
         "iou": [float(one) for one in iou.mean(axis=0, dtype=np.float64)],
         "best_around_first_click": float(levels[:, 0].mean(dtype=np.float64)),
         "best_region": float(levels[:, 1].mean(dtype=np.float64)),
+        "best_patches": float(levels[:, 2].mean(dtype=np.float64)),
     }
 
 

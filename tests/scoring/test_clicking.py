@@ -99,8 +99,18 @@ def test_an_oracle_takes_the_region_that_fits_best() -> None:
 
     for row, column in ((4, 4), (8, 12)):
         expected = max(map(fit, regions.climb(int(regions.patches[row, column])))), max(map(fit, range(69)))
-        assert clicking.find_best(regions, unsure, Click(row, column, True)) == pytest.approx(expected)
+        assert clicking.find_best(regions, unsure, Click(row, column, True))[:2] == pytest.approx(expected)
     assert 0 < expected[0] < expected[1] < 1
+
+
+def test_an_oracle_of_patches_takes_the_set_that_fits_best() -> None:
+    regions = ClickTree.on_pixels(ward.merge(np.zeros((12, 1), np.float32), ward.link_grid((3, 4))), (3, 4), 4, Alignment.RESIZED, SIZE)
+    unsure = Wanted(THING.shape & ~box(2, 2, 3, 7), ~box(2, 2, 3, 7), 1)
+    expected = 0.0
+    for chosen in range(1, 2**12):
+        mask = regions.mask([patch for patch in range(12) if chosen >> patch & 1]) & unsure.counted
+        expected = max(expected, float((mask & unsure.shape).sum() / (mask | unsure.shape).sum()))
+    assert clicking.find_best(regions, unsure, Click(4, 4, True))[2] == pytest.approx(expected) and expected < 1
 
 
 # Figures.
@@ -108,15 +118,15 @@ def test_an_oracle_takes_the_region_that_fits_best() -> None:
 
 def test_how_many_clicks_it_takes() -> None:
     iou = np.array([[0.5, 0.81, 0.86, 0.86], [0.9, 0.9, 1, 1], [0.1, 0.2, 0.3, 0.4]], np.float32)
-    figures = clicking.judge(iou, np.array([[0.5, 0.6], [0.7, 0.8], [0.3, 0.4]], np.float32))
+    figures = clicking.judge(iou, np.array([[0.5, 0.6, 0.7], [0.7, 0.8, 0.9], [0.3, 0.4, 0.5]], np.float32))
     assert figures["things"] == 3
     assert figures["clicks"] == pytest.approx({"80": (2 + 1 + 4) / 3, "85": (3 + 1 + 4) / 3, "90": (4 + 1 + 4) / 3})
     assert figures["failures"] == {"80": 1, "85": 1, "90": 2}
     assert figures["iou"] == pytest.approx(iou.mean(axis=0).tolist())
-    assert (figures["best_around_first_click"], figures["best_region"]) == pytest.approx((0.5, 0.6))
+    assert [figures[f"best_{name}"] for name in ("around_first_click", "region", "patches")] == pytest.approx([0.5, 0.6, 0.7])
     assert [number for number, _ in clicking.tabulate(figures)] == [1, 2, 3, 4]
 
 
 def test_of_nothing_there_are_no_figures() -> None:
-    figures = clicking.judge(np.zeros((0, 20), np.float32), np.zeros((0, 2), np.float32))
+    figures = clicking.judge(np.zeros((0, 20), np.float32), np.zeros((0, 3), np.float32))
     assert figures == {"things": 0} and clicking.tabulate(figures) == []
