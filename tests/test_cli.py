@@ -169,6 +169,14 @@ def test_summary_of_broken_figures(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+def test_summary_of_clicks_in_a_pipeline_that_has_them(tmp_path: Path) -> None:
+    figures = tmp_path / "data/metrics/clicks.json"
+    figures.parent.mkdir(parents=True)
+    figures.write_text(json.dumps({"clicks": {"images": 4, "things": 9, "clicks_to_80": 3.5, "failures_at_80": 1}}), encoding="utf-8")
+    lines = seedbed("summary", folder=tmp_path).stdout.splitlines()
+    assert lines[1].split() == ["clicks", "4", "things", "9", "clicks", "to", "80", "3.5", "failures", "at", "80", "1"]
+
+
 def test_summary_names_the_oracle_as_what_it_is(tmp_path: Path) -> None:
     figures = tmp_path / "data/metrics/evaluation.json"
     figures.parent.mkdir(parents=True)

@@ -15,11 +15,10 @@ FIGURES = Path("data/metrics/clicks.json")
 
 def write(made: Artifact) -> None:
     """Write figures of what was clicked on, and how well it was selected by so many clicks."""
-    iou, levels = made.array("iou"), made.array("levels")
-    clicked = iou[..., 0] >= 0
-    figures = clicking.judge(iou[clicked], levels[clicked])
-    export.write_figures(figures, FIGURES)
-    rows = clicking.tabulate(figures)
+    clicked = made.array("iou")[..., 0] >= 0
+    iou, levels = made.array("iou")[clicked], made.array("levels")[clicked]
+    export.write_figures({"clicks": {"images": len(made.ids), **clicking.judge(iou, levels)}}, FIGURES)
+    rows = clicking.average(iou)
     export.write_table(("clicks", "iou"), rows, PLOTS / "clicks.csv")
     points = [(float(number), found, "") for number, found in rows]
     export.write_picture(charts.draw_curve(points, title="true things, by the number of clicks", x="clicks", y="IoU"), PLOTS / "clicks.png")

@@ -6,7 +6,7 @@ The next click is in the middle of the larger error, farthest from its border: o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,10 +53,14 @@ def find_next(answer: Mask, thing: Wanted, clicks: Sequence[Click]) -> Click | N
     return Click(int(row), int(column), wanted)
 
 
-def _measure_depth(wrong: Mask) -> npt.NDArray[np.float32]:
-    """How far each pixel is from the nearest that is none of these; nothing beyond the image is."""
+def _measure_depth(wrong: Mask) -> npt.NDArray[np.int64]:
+    """How far each pixel is from the nearest that is none of these, squared; nothing beyond the image is.
+
+    Distances between pixels are roots of whole numbers, of which OpenCV's last digit depends on the number of its threads.
+    """
     padded = np.pad(wrong, 1).astype(np.uint8)
-    return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1], np.float32)
+    distances = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    return np.asarray(np.rint(distances.astype(np.float64) ** 2), np.int64)
 
 
 def click_through(answer: Answer, thing: Wanted, *, most: int) -> tuple[list[Click], list[float], Mask]:
@@ -84,26 +88,28 @@ def find_best(regions: ClickTree, thing: Wanted, click: Click) -> tuple[float, f
     return float(fits[around].max()), float(fits.max()), float(together.max())
 
 
-def judge(iou: npt.NDArray[np.float32], levels: npt.NDArray[np.float32]) -> dict[str, Any]:
-    """Figures of what was clicked on.
+def judge(iou: npt.NDArray[np.float32], levels: npt.NDArray[np.float32]) -> dict[str, float]:
+    """Figures of what was clicked on: clicks to an IoU, or the most, and things that do not reach it; what oracles would select.
 
     iou: (thing, click), after each click; levels: (thing, 3) as of `find_best`.
     """
-    if not len(iou):
-        return {"things": 0}
-    most = iou.shape[1]
-    reached = {f"{100 * target:.0f}": iou >= target for target in TARGETS}
-    return {
-        "things": len(iou),
-        "clicks": {name: float(np.where(one.any(axis=1), one.argmax(axis=1) + 1, most).mean()) for name, one in reached.items()},
-        "failures": {name: int((~one.any(axis=1)).sum()) for name, one in reached.items()},
-        "iou": [float(one) for one in iou.mean(axis=0, dtype=np.float64)],
-        "best_around_first_click": float(levels[:, 0].mean(dtype=np.float64)),
-        "best_region": float(levels[:, 1].mean(dtype=np.float64)),
-        "best_patches": float(levels[:, 2].mean(dtype=np.float64)),
-    }
+    figures: dict[str, float] = {"things": len(iou)}
+    if len(iou):
+        for target in TARGETS:
+            reached = iou >= target
+            clicks = np.where(reached.any(axis=1), reached.argmax(axis=1) + 1, iou.shape[1])
+            figures[f"clicks_to_{100 * target:.0f}"] = _round(clicks)
+            figures[f"failures_at_{100 * target:.0f}"] = int((~reached.any(axis=1)).sum())
+        figures |= {"iou_of_first_click": _round(iou[:, 0]), "iou_of_last_click": _round(iou[:, -1])}
+        for oracle, one in zip(("around_first_click", "region", "patches"), levels.T, strict=True):
+            figures[f"best_{oracle}"] = _round(one)
+    return figures
 
 
-def tabulate(figures: Mapping[str, Any]) -> list[tuple[int, float]]:
-    """IoU by the number of clicks."""
-    return [(number, one) for number, one in enumerate(figures.get("iou", ()), start=1)]
+def _round(figures: npt.NDArray[Any]) -> float:
+    return round(float(figures.mean(dtype=np.float64)), 4)
+
+
+def average(iou: npt.NDArray[np.float32]) -> list[tuple[int, float]]:
+    """The mean IoU by the number of clicks."""
+    return [(number, _round(one)) for number, one in enumerate(iou.T, start=1) if len(one)]

@@ -11,6 +11,7 @@ from rich.table import Table
 from seedbed.errors import ArtifactError
 
 FIGURES = Path("data/metrics/evaluation.json")
+OF_CLICKS = Path("data/metrics/clicks.json")  # which another pipeline leaves
 SHOWN = {
     "classifier": ("mean_average_precision",),
     "superpixels": (
@@ -19,6 +20,7 @@ SHOWN = {
     ),
     "saliency": ("object_iou", "object_precision", "object_recall", "background_precision", "unknown"),
     "instances": ("things", "true_things", "ap", "ap50", "ap75"),
+    "clicks": ("things", "clicks_to_80", "clicks_to_85", "clicks_to_90", "failures_at_80", "failures_at_85", "failures_at_90"),
 }
 LABELS = ("miou", "boundary_miou", "coverage", "precision")
 REPORT = "report.html"
@@ -29,22 +31,24 @@ TO_OPEN = (
     ("data/plots/errors_predictions.png", "the images with the worst predictions, and their errors; also errors_masks.png"),
     ("data/metrics/images.csv", "every image's mIoU, worst first"),
     ("data/plots/iou.png", "every class's IoU; in the same folder confusion matrices, and class maps by threshold"),
+    ("data/plots/clicks.png", "how well true things are selected, by the number of clicks"),
     ("data/metrics/evaluation.json", "every figure, class by class; `seedbed compare` compares two runs"),
 )
 
 
 def figures_table() -> Table:
     """The main figures, a row for each kind of labels."""
-    if not FIGURES.is_file():
+    file = next((one for one in (FIGURES, OF_CLICKS) if one.is_file()), None)
+    if file is None:
         raise ArtifactError(str(FIGURES), found="no such file", expected="the figures of a run", do="run `dvc repro`")
     try:
-        report: dict[str, dict[str, Any]] = dict(json.loads(FIGURES.read_text(encoding="utf-8")))
+        report: dict[str, dict[str, Any]] = dict(json.loads(file.read_text(encoding="utf-8")))
     except ValueError as error:
         raise ArtifactError(
-            str(FIGURES),
+            str(file),
             found=f"a file that is not JSON: {error}",
             expected="the figures of a run",
-            do="run `dvc repro --force --single-item evaluation`",
+            do=f"run `dvc repro --force --single-item {file.stem}`",
         ) from error
     table = Table(box=None, header_style="bold")
     for column in ("what", "images", "figures"):

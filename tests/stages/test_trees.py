@@ -93,9 +93,9 @@ def test_true_things_are_clicked_until_they_are_selected(grown: Project) -> None
 
 def test_figures_are_those_of_all_things(grown: Project) -> None:
     made = open_artifact("clicks", folder=grown.data)
-    figures = json.loads((grown.data / "metrics" / "clicks.json").read_text())
-    assert figures["things"] == int(made.array("true_things").sum())
-    assert figures["iou"][0] == pytest.approx(made.array("iou")[..., 0][made.array("iou")[..., 0] >= 0].mean(), abs=1e-6)
+    figures = json.loads((grown.data / "metrics" / "clicks.json").read_text())["clicks"]
+    assert (figures["images"], figures["things"]) == (len(made.ids), int(made.array("true_things").sum()))
+    assert figures["iou_of_first_click"] == pytest.approx(made.array("iou")[..., 0][made.array("iou")[..., 0] >= 0].mean(), abs=1e-4)
     rows = (grown.data / "plots" / "clicks.csv").read_text().splitlines()
     assert rows[0] == "clicks,iou" and len(rows) == 21
 
