@@ -33,6 +33,12 @@ def test_a_click_takes_the_largest_region_that_no_dear_merge_has_made(regions: C
     assert selected(regions, 1, cost=cost) == expected
 
 
+def test_what_was_merged_for_nothing_is_taken_at_any_cost() -> None:
+    vectors = np.array([1, 1, 9, 9], np.float32)[:, None]
+    regions = ClickTree.on_pixels(ward.merge(vectors, ward.link_grid((1, 4))), (1, 4), 2, Alignment.PADDED, (2, 8))
+    assert Tree(cost=0, joined=False).select(regions, [Click(0, 0, True)]).tolist() == [[True] * 4 + [False] * 4] * 2
+
+
 def test_clicks_select_what_each_of_them_does(regions: ClickTree) -> None:
     assert selected(regions, 0, 5) == [0, 1, 4, 5]
 

@@ -8,6 +8,7 @@ KNOWN = "return bool((self.classes != IGNORE).any())"
 TABLE = "shape = (int(regions.max()) + 1, int(labels.max(initial=0)) + 1)"
 UNMODIFIED = 'unmodified: Any = timm.create_model(name, num_classes=0, global_pool="")'
 LOADED = "timm.models.load_pretrained(trunk, num_classes=0, filter_fn=partial(_select_published_state, where=where))"
+LYING = "lying = PatchFeatures(np.zeros((*grid, 0), np.float32), patch_size, alignment)"
 NO_LOG = 'NOT_TRAINED: Columns = {"log": np.zeros((0, 0)), "figures": [], "weights": ()}'
 GRID = "rows, columns = images_BCYX.shape[-2] // edge_y, images_BCYX.shape[-1] // edge_x"
 SCALAR = '*((np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),'
@@ -185,5 +186,7 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     f"seedbed/scoring/things.py: {EITHER} -> ({HIDDEN}) in `return {EITHER}`": "where nothing is void both are the labels",
     "seedbed/networks/deeplab.py: -2 -> (2) in `size = images_BCYX.shape[-2:]`": "of four dimensions, the last two",
     f"seedbed/run/stage.py: np.zeros -> (np.ones) in `{NO_LOG}`": "an array of no values",
+    "seedbed/algorithms/clicks.py: 0 -> (1) in `firsts, sizes = [0] * len(self.sizes), self.sizes.tolist()`": "all places are one farther",
+    f"seedbed/algorithms/clicks.py: 0 -> (1) in `{LYING}`": "how patches lie, whatever describes them",
     "seedbed/learning/checkpoints.py: out.flush() -> pass in `out.flush()`": "only a loss of power could tell",
 }
