@@ -6,7 +6,6 @@ from functools import partial
 import numpy as np
 
 from seedbed import clicks
-from seedbed.algorithms import ward
 from seedbed.algorithms.clicks import ClickTree
 from seedbed.reads import read_entry
 from seedbed.report import clicking as report
@@ -16,15 +15,12 @@ from seedbed.scoring.instance_truth import InstanceTruth
 from seedbed.scoring.truth import Truth
 from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import Columns
-from seedbed.types import Alignment
 
 
 def read_tree(trees: Artifact, image: str) -> ClickTree:
     """Regions of all sizes of an image."""
-    children = read_entry(trees, "children", image)
-    grid = (children.shape[1], children.shape[2])
-    tree, alignment = ward.read_from_grid(children, read_entry(trees, "costs", image)), Alignment(str(trees.array("alignment")))
-    return ClickTree.on_pixels(tree, grid, int(trees.array("patch_size")), alignment, trees.size(image))
+    children, costs = (read_entry(trees, name, image) for name in ("children", "costs"))
+    return ClickTree.of_maps(children, costs, int(trees.array("patch_size")), str(trees.array("alignment")), trees.size(image))
 
 
 def click(method: clicks.Method, trees: Artifact, truth: InstanceTruth, most: int, things: int, images: Sequence[str]) -> Iterator[Columns]:

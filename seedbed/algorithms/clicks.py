@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from seedbed.algorithms.ward import Indices, MergeTree
+from seedbed.algorithms.ward import Indices, MergeTree, read_from_grid
 from seedbed.types import Alignment, PatchFeatures, Size
 
 Mask = npt.NDArray[np.bool_]  # (y, x)
@@ -36,6 +36,11 @@ class ClickTree:
         """The tree of a grid of patches on an image of some size."""
         lying = PatchFeatures(np.zeros((*grid, 0), np.float32), patch_size, alignment)
         return cls(tree, lying.on_pixels(np.arange(tree.num_vectors, dtype=np.int32).reshape(grid), size))
+
+    @classmethod
+    def of_maps(cls, children: Indices, costs: npt.NDArray[np.floating], patch_size: int, alignment: str, size: Size) -> ClickTree:
+        """The tree that maps of the grid hold, as the stage `trees` leaves them."""
+        return cls.on_pixels(read_from_grid(children, costs), (costs.shape[0], costs.shape[1]), patch_size, Alignment(alignment), size)
 
     @cached_property
     def sizes(self) -> Indices:

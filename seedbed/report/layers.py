@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from seedbed.algorithms import ward
+from seedbed.algorithms.clicks import ClickTree
 from seedbed.algorithms.principal_components import PrincipalComponents
 from seedbed.reads import read_class_maps, read_entry, read_instances, read_patches, read_probabilities
 from seedbed.store.artifact import Artifact
-from seedbed.types import IGNORE, OBJECT, PARTS, Alignment, Image, PatchFeatures, RegionMap, Size
+from seedbed.types import IGNORE, OBJECT, PARTS, Image, RegionMap, Size
 
 REGIONS = 24  # at which a tree is cut
 DIRECTIONS = 3  # of features, one for each of red, green and blue
@@ -89,12 +89,9 @@ def read_layer(artifact: Artifact, layer: Layer, image_id: str, *, class_id: int
 
 def cut_tree(artifact: Artifact, image_id: str, size: Size) -> RegionMap:
     """The last regions that were merged."""
-    tree = ward.read_from_grid(read_entry(artifact, "children", image_id), read_entry(artifact, "costs", image_id))
-    grid = artifact.array("patch_grid")[artifact.row(image_id)]
-    patches = PatchFeatures(
-        np.zeros((*grid, 0), np.float32), int(artifact.array("patch_size")), Alignment(str(artifact.array("alignment")))
-    )
-    return patches.on_pixels(tree.cut(REGIONS).reshape(grid), size)
+    children, costs = (read_entry(artifact, name, image_id) for name in ("children", "costs"))
+    regions = ClickTree.of_maps(children, costs, int(artifact.array("patch_size")), str(artifact.array("alignment")), size)
+    return regions.tree.cut(REGIONS)[regions.patches]
 
 
 def read_maps(artifact: Artifact, layer: Layer, image_id: str, classes: Sequence[int] | None) -> npt.NDArray[Any]:
