@@ -175,6 +175,9 @@ def test_summary_of_clicks_in_a_pipeline_that_has_them(tmp_path: Path) -> None:
     figures.write_text(json.dumps({"clicks": {"images": 4, "things": 9, "clicks_to_80": 3.5, "failures_at_80": 1}}), encoding="utf-8")
     lines = seedbed("summary", folder=tmp_path).stdout.splitlines()
     assert lines[1].split() == ["clicks", "4", "things", "9", "clicks", "to", "80", "3.5", "failures", "at", "80", "1"]
+    figures.with_name("clicks_network.json").write_text(json.dumps({"clicks_network": {"images": 4, "things": 9}}), encoding="utf-8")
+    both = [line.split() for line in seedbed("summary", folder=tmp_path).stdout.splitlines()[1:3]]
+    assert both == [lines[1].split(), ["clicks_network", "4", "things", "9"]]
 
 
 def test_summary_names_the_oracle_as_what_it_is(tmp_path: Path) -> None:

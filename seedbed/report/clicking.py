@@ -10,17 +10,21 @@ from seedbed.report.export import PLOTS
 from seedbed.scoring import clicking
 from seedbed.store.artifact import Artifact
 
-FIGURES = Path("data/metrics/clicks.json")
+METRICS = Path("data/metrics")
 
 
 def write(made: Artifact) -> None:
-    """Write figures of what was clicked on, and how well it was selected by so many clicks."""
+    """Write figures of what was clicked on, and how well it was selected by so many clicks, in files that are called like the stage."""
     clicked = made.array("iou")[..., 0] >= 0
     iou, levels = made.array("iou")[clicked], made.array("levels")[clicked]
-    export.write_figures({"clicks": {"images": len(made.ids), **clicking.judge(iou, levels)}}, FIGURES)
+    figures = {"images": len(made.ids), **clicking.judge(iou, levels)}
+    export.write_figures({made.name: figures}, METRICS / f"{made.name}.json")
     rows = clicking.average(iou)
-    export.write_table(("clicks", "iou"), rows, PLOTS / "clicks.csv")
+    export.write_table(("clicks", "iou"), rows, PLOTS / f"{made.name}.csv")
     points = [(float(number), found, "") for number, found in rows]
-    export.write_picture(charts.draw_curve(points, title="true things, by the number of clicks", x="clicks", y="IoU"), PLOTS / "clicks.png")
+    curve = charts.draw_curve(points, title="true things, by the number of clicks", x="clicks", y="IoU")
+    export.write_picture(curve, PLOTS / f"{made.name}.png")
     if left_out := int(made.array("true_things").sum()) - int(clicked.sum()):
-        print(f"clicks: {left_out} smaller things were not clicked on, because params.yaml: clicks.things is less", file=sys.stderr)
+        print(
+            f"{made.name}: {left_out} smaller things were not clicked on, because params.yaml: {made.name}.things is less", file=sys.stderr
+        )

@@ -9,9 +9,10 @@ from typing import Any
 from rich.table import Table
 
 from seedbed.errors import ArtifactError
+from seedbed.store.schemas import find_kind
 
 FIGURES = Path("data/metrics/evaluation.json")
-OF_CLICKS = Path("data/metrics/clicks.json")  # which another pipeline leaves
+OF_CLICKS = "clicks*.json"  # beside it, which another pipeline leaves
 SHOWN = {
     "classifier": ("mean_average_precision",),
     "superpixels": (
@@ -38,23 +39,29 @@ TO_OPEN = (
 
 def figures_table() -> Table:
     """The main figures, a row for each kind of labels."""
-    file = next((one for one in (FIGURES, OF_CLICKS) if one.is_file()), None)
-    if file is None:
+    files = [one for one in (FIGURES, *sorted(FIGURES.parent.glob(OF_CLICKS))) if one.is_file()]
+    if not files:
         raise ArtifactError(str(FIGURES), found="no such file", expected="the figures of a run", do="run `dvc repro`")
-    try:
-        report: dict[str, dict[str, Any]] = dict(json.loads(file.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise ArtifactError(
-            str(file),
-            found=f"a file that is not JSON: {error}",
-            expected="the figures of a run",
-            do=f"run `dvc repro --force --single-item {file.stem}`",
-        ) from error
+    report: dict[str, dict[str, Any]] = {}
+    for file in files:
+        try:
+            report |= dict(json.loads(file.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise ArtifactError(
+                str(file),
+                found=f"a file that is not JSON: {error}",
+                expected="the figures of a run",
+                do=f"run `dvc repro --force --single-item {file.stem}`",
+            ) from error
     table = Table(box=None, header_style="bold")
     for column in ("what", "images", "figures"):
         table.add_column(column)
     for kind, content in report.items():
-        shown = [f"{name.replace('_', ' ')} {content[name]}" for name in SHOWN.get(kind, LABELS) if content.get(name) is not None]
+        shown = [
+            f"{name.replace('_', ' ')} {content[name]}"
+            for name in SHOWN.get(find_kind(kind) or kind, LABELS)
+            if content.get(name) is not None
+        ]
         oracle = content.get("oracle", {})
         if oracle.get("miou") is not None:
             shown.append(f"oracle (best threshold by the truth): miou {oracle['miou']} at {oracle['threshold']}")

@@ -14,13 +14,16 @@ from seedbed.algorithms import ward
 from seedbed.algorithms.clicks import Click
 from seedbed.clicks.tree import Tree
 from seedbed.images import Images
+from seedbed.params import Params
 from seedbed.reads import read_entry, read_patches
 from seedbed.report.layers import REGIONS, list_layers, read_layer
+from seedbed.run.stage import Run
 from seedbed.scoring import clicking
 from seedbed.scoring.instance_truth import InstanceTruth
 from seedbed.scoring.truth import Truth
 from seedbed.store.artifact import open_artifact
 from seedbed.trees.ward import Ward
+from stages import clicks
 from stages.clicks import read_tree
 from tests.stages.miniature import Project
 from tests.stages.surviving import change_params, heard
@@ -81,9 +84,9 @@ def test_true_things_are_clicked_until_they_are_selected(grown: Project) -> None
             assert made.array("true_things")[row] == len(wanted) > 0
             for number, one in enumerate(wanted):
                 method = Tree(**grown.params()["clicks"]["tree"])
-                clicks, iou, _ = clicking.click_through(partial(method.select, regions), one, most=20)
+                made_clicks, iou, _ = clicking.click_through(partial(method.select, regions), one, most=20)
                 places = made.array("clicks")[row, number]
-                assert [Click(*place) for place in places.tolist() if place[0] >= 0] == clicks
+                assert [Click(*place) for place in places.tolist() if place[0] >= 0] == made_clicks
                 assert made.array("iou")[row, number] == pytest.approx([*iou, *iou[-1:] * (20 - len(iou))])
                 assert made.array("classes")[row, number] == one.label
             assert set(np.unique(read_entry(made, "selected", image_id))) <= {*range(len(wanted) + 1)}
@@ -108,3 +111,15 @@ def test_another_method_clicks_anew_and_things_beyond_the_most_are_told(grown: P
     assert "(3 computed, 0 reused, 0 removed)" in said
     left_out = int((open_artifact("clicks", folder=project.data).array("true_things") - 1).sum())
     assert f"clicks: {left_out} smaller things were not clicked on, because params.yaml: clicks.things is less" in said
+
+
+def test_clicks_of_another_kind_leave_figures_of_their_own(grown: Project, tmp_path: Path) -> None:
+    project = grown.copy_to(tmp_path / "project")
+    content = project.params()
+    content["clicks_joined"] = {**content["clicks"], "tree": {"cost": 0.001, "joined": True}}
+    project.write_params(content)
+    with contextlib.chdir(project.root):
+        clicks.main(Run("clicks_joined", Params.read(), device_wanted="cpu"))
+    first, second = (json.loads((project.data / "metrics" / f"{name}.json").read_text())[name] for name in ("clicks", "clicks_joined"))
+    assert first != second and first == json.loads((grown.data / "metrics" / "clicks.json").read_text())["clicks"]
+    assert (project.data / "plots" / "clicks_joined.csv").is_file() and (project.data / "plots" / "clicks_joined.png").is_file()
