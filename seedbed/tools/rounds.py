@@ -15,7 +15,7 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap
 
 from seedbed import methods
-from seedbed.errors import ParamsError, join_names, nearest
+from seedbed.errors import MachineError, ParamsError, join_names, nearest
 from seedbed.store.schemas import ONLY, find_kind
 from seedbed.tools import dependencies, editing
 
@@ -29,8 +29,7 @@ def add(word: str, kinds: Sequence[str]) -> Iterator[str]:
 
     word: what it is called.
     """
-    editing.check_checkout()
-    content = editing.load()
+    content = _load()
     _check_round(word, kinds, content)
     names = {kind: f"{kind}_{word}" for kind in kinds}
     for kind, name in names.items():
@@ -46,8 +45,7 @@ def add(word: str, kinds: Sequence[str]) -> Iterator[str]:
 
 def remove(word: str) -> Iterator[str]:
     """Take the sections and stages of a round out again; what else names them is the user's to change."""
-    editing.check_checkout()
-    content = editing.load()
+    content = _load()
     gone = [name for name in list_further(content) if name.endswith(f"_{word}")]
     if not gone:
         raise ParamsError("seedbed round", found=repr(word), expected="a word that ends the names of sections", do="correct it")
@@ -58,6 +56,15 @@ def remove(word: str) -> Iterator[str]:
         del labels[label]
     editing.put(content)
     yield from fit_pipeline()
+
+
+def _load() -> Any:
+    """params.yaml of the project; refused in the folder of another pipeline."""
+    editing.check_checkout()
+    content = editing.load()
+    if "evaluation" not in content:
+        raise MachineError("seedbed round", found="a pipeline without evaluation", expected="the project's own", do="run it in its folder")
+    return content
 
 
 def list_further(names: Iterable[str]) -> list[str]:

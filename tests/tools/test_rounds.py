@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
 from seedbed import cli
 from seedbed.params import Params
 from seedbed.tools.recipe_files import read_recipe
-from tests.support.recipes import recipe
+from tests.support.recipes import FILES, recipe
 
 PIPELINE = Path("dvc.yaml")
 
@@ -129,3 +131,12 @@ def test_what_is_refused_changes_nothing(checkout: Path) -> None:
         done = run(*arguments.split())
         assert done.exit_code == 2 and done.stderr.startswith(f"error: {message}"), done.stderr
         assert [file.read_text(encoding="utf-8") for file in (checkout, PIPELINE)] == before, arguments
+
+
+def test_another_pipeline_has_none(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(FILES.parent / "pipelines" / "mis", "pipelines/mis", ignore=shutil.ignore_patterns("data"))
+    monkeypatch.chdir("pipelines/mis")
+    for arguments in ("second trees", "second --remove"):
+        done = run(*arguments.split())
+        expected = "error: seedbed round: found a pipeline without evaluation; expected the project's own; run it in its folder\n"
+        assert (done.exit_code, done.stderr) == (2, expected)
