@@ -37,12 +37,10 @@ def describe_all() -> Iterator[str]:
 def lay(name: str) -> Iterator[str]:
     """Lay a recipe over params.yaml, or add a method's block, and say what that changes and what is left to do."""
     editing.check_checkout()
+    section, _, method = name.partition(".")
     if name in list_recipes():
         yield from _lay_recipe(read_recipe(name))
-        return
-    section, _, method = name.partition(".")
-    address = f"{find_kind(section)}.{method}"
-    if address in list_blocks():
+    elif (address := f"{find_kind(section)}.{method}") in list_blocks():
         yield from _lay_block(read_block(address), section, method)
     else:
         blocks = "." in name

@@ -45,6 +45,13 @@ def mine(content: Content, rows: str = "a.png,cat,train\n") -> None:
     content["dataset"] |= {"method": "folder", "root": str(root), "folder": {"classes": ["cat", "dog"], "complete": False}}
 
 
+def refusal(content: Content) -> str:
+    """What is said before DVC is asked."""
+    with pytest.raises(ParamsError) as refused:
+        preflight.check(Params(content))
+    return str(refused.value)
+
+
 @pytest.mark.usefixtures("folder")
 def test_nothing_is_said_of_the_project_s_own_parameters(content: Content) -> None:
     assert told(content) == []
@@ -59,10 +66,8 @@ def test_nothing_is_said_of_the_project_s_own_parameters(content: Content) -> No
 def test_a_folder_of_maps_that_is_not_there(content: Content, project: Path) -> None:
     shutil.copy(project / "dvc.yaml", "dvc.yaml")
     content["saliency"] |= {"method": "files", "folder": "maps", "class_maps": "cams"}
-    with pytest.raises(ParamsError) as refused:
-        preflight.check(Params(content))
     told = "params.yaml: saliency.folder: found 'maps', no such file; expected a folder; put it there, or correct it"
-    assert str(refused.value) == told
+    assert refusal(content) == told
     Path("maps").mkdir()
     preflight.check(Params(content))
 
@@ -72,9 +77,7 @@ def test_a_slot_that_dvc_does_not_know(content: Content, project: Path) -> None:
     shutil.copy(project / "dvc.yaml", "dvc.yaml")
     preflight.check(Params(content))
     content["evaluation"]["labels"]["others"] = "seeds"
-    with pytest.raises(ParamsError) as refused:
-        preflight.check(Params(content))
-    assert str(refused.value) == (
+    assert refusal(content) == (
         "params.yaml: evaluation.labels.others: found a slot that DVC does not know; expected data/${evaluation.labels.others}.zarr among "
         "the dependencies of evaluation in dvc.yaml; add it there"
     )
@@ -86,9 +89,7 @@ def test_a_slot_that_dvc_does_not_know(content: Content, project: Path) -> None:
 def test_a_slot_that_names_what_no_stage_makes(content: Content, project: Path) -> None:
     shutil.copy(project / "dvc.yaml", "dvc.yaml")
     content["cams"]["classifier"] = "classifier_secnd"
-    with pytest.raises(ParamsError) as refused:
-        preflight.check(Params(content))
-    assert str(refused.value) == (
+    assert refusal(content) == (
         "params.yaml: cams.classifier: found 'classifier_secnd'; expected an artifact that a stage of dvc.yaml makes (nearest: "
         "classifier); correct it, or add the stage with `seedbed round`"
     )
@@ -117,9 +118,7 @@ def test_a_stage_that_reads_what_is_made_from_it(content: Content, project: Path
     content["classifier"]["method"] = "amn"
     content["classifier"]["amn"] = dict(read_block("classifier.amn", folder=project / "recipes").plain()["classifier"]["amn"])
     content["classifier"]["maps"]["labels"] = "seeds"
-    with pytest.raises(ParamsError) as refused:
-        preflight.check(Params(content))
-    assert str(refused.value) == (
+    assert refusal(content) == (
         "params.yaml: classifier.maps.labels: found 'seeds', which is made from this stage: classifier -> cams -> seeds -> classifier; "
         "expected an artifact that is made without classifier; correct it; `seedbed round` adds stages that learn from the first ones"
     )
