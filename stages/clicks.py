@@ -1,14 +1,18 @@
 """Stage `clicks`: how many clicks it takes to select true things."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
-from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seedbed import clicks
-from seedbed.algorithms.clicks import ClickTree
-from seedbed.reads import read_entry
+from seedbed.images import Images
+from seedbed.merge_trees import Trees
+from seedbed.reads import MaybeRead
 from seedbed.report import clicking as report
+from seedbed.run.slots import check_slots
 from seedbed.run.stage import Run, run_stage
 from seedbed.scoring import clicking
 from seedbed.scoring.instance_truth import InstanceTruth
@@ -16,24 +20,36 @@ from seedbed.scoring.truth import Truth
 from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import Columns
 
-
-def read_tree(trees: Artifact, image: str) -> ClickTree:
-    """Regions of all sizes of an image."""
-    children, costs = (read_entry(trees, name, image) for name in ("children", "costs"))
-    return ClickTree.of_maps(children, costs, int(trees.array("patch_size")), str(trees.array("alignment")), trees.size(image))
+if TYPE_CHECKING:
+    from seedbed.networks.click_network import ClickNetwork
+    from seedbed.networks.inference import TrainedNetwork
 
 
-def click(method: clicks.Method, trees: Artifact, truth: InstanceTruth, most: int, things: int, images: Sequence[str]) -> Iterator[Columns]:
+def click(
+    method: clicks.Method,
+    pictures: Images,
+    trees: Trees,
+    trained: MaybeRead[TrainedNetwork[ClickNetwork]],
+    truth: InstanceTruth,
+    most: int,
+    things: int,
+    images: Sequence[str],
+) -> Iterator[Columns]:
     """Click on the true things of images."""
     for image in images:
-        regions, true = read_tree(trees, image), truth[image]
+        picture, true = pictures[image], truth[image]
+        regions = trees.of(image, picture.shape[:2])
+        asked = trained.source
+        seen = clicks.Seen(picture, regions) if asked is None else clicks.Seen(picture, regions, asked.load(), asked.device)
         places, iou = np.full((things, most, 3), -1), np.full((things, most), -1.0)
-        levels, classes, selected = np.full((things, 3), -1.0), np.zeros(things), np.zeros(trees.size(image), np.int32)
+        levels, classes, selected = np.full((things, 3), -1.0), np.zeros(things), np.zeros(picture.shape[:2], np.int32)
         wanted = [] if true is None else clicking.list_wanted(true)
         for number, one in enumerate(wanted[:things]):
-            made, found, answer = clicking.click_through(partial(method.select, regions), one, most=most)
+            made, found, answer = clicking.click_through(method.begin(seen), one, most=most)
             places[number, : len(made)], iou[number] = made, [*found, *found[-1:] * (most - len(found))]
-            levels[number], classes[number] = clicking.find_best(regions, one, made[0]), one.label
+            classes[number] = one.label
+            if asked is None:
+                levels[number] = clicking.find_best(regions, one, made[0])
             selected[answer] = 1 + number
         yield {
             "with_truth": true is not None,
@@ -46,13 +62,28 @@ def click(method: clicks.Method, trees: Artifact, truth: InstanceTruth, most: in
         }
 
 
+def open_network(run: Run, method: clicks.Method, learned: Artifact) -> TrainedNetwork[ClickNetwork]:
+    """The network that answers clicks."""
+    from seedbed import clicker  # with torch, for which nobody pays who asks no network
+    from seedbed.networks.inference import TrainedNetwork
+
+    trained: TrainedNetwork[ClickNetwork] = TrainedNetwork(
+        run.rebuild_trained(clicker.Method, learned), (), learned, run.place(method).device
+    )
+    method.check_network(run.stage, trained.method)
+    return trained
+
+
 def main(run: Run) -> None:
     """Run the stage."""
     settings = run.params.settings(clicks.Settings)
     method = run.params.method(clicks.Method)
-    data, trees = run.open("dataset"), run.open(settings.trees)
-    truth = InstanceTruth.of(Truth.of_images(run.images_watching_raw_data(data)), data.made_by.method)
-    reads = (trees, truth, settings.most, settings.things)
+    check_slots(run.stage, settings, method)
+    data, grown, learned = run.open("dataset"), run.open_slot(settings.trees), run.open_slot(settings.clicker)
+    trained = None if learned is None else open_network(run, method, learned)
+    images = run.images_watching_raw_data(data)
+    truth = InstanceTruth.of(Truth.of_images(images), data.made_by.method)
+    reads = (images, Trees(grown), MaybeRead(trained), truth, settings.most, settings.things)
     made = run.per_image(method, click, method, *reads, image_ids=data.split(settings.split), extents=settings.extents)
     report.write(made)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -22,6 +22,9 @@ class Click(NamedTuple):
     row: int
     column: int
     wanted: bool
+
+
+Answer = Callable[[Sequence[Click]], Mask]  # what is selected by all clicks that were made so far; asked after each of them
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from seedbed import methods
-from seedbed.algorithms.clicks import Click, ClickTree, Mask
+from seedbed.algorithms.clicks import Answer, ClickTree
 from seedbed.methods import parameters
 from seedbed.run.slots import Slot
+from seedbed.types import Image
 
 
 @parameters
@@ -19,7 +20,8 @@ class Settings:
     """What is clicked on."""
 
     split: str  # images on whose things it is
-    trees: Annotated[str, Slot(("trees",))]  # regions that can be selected
+    trees: Annotated[str, Slot(("trees",), "the selected method selects regions of trees")]
+    clicker: Annotated[str, Slot(("clicker",), "the selected method asks a network")]  # which has learned to answer clicks
     most: Annotated[int, Field(ge=1, le=200)]  # paper: 20; clicks on each thing
     things: Annotated[int, Field(ge=1, le=250)]  # of each image, the largest; smaller ones are not clicked on
 
@@ -29,9 +31,31 @@ class Settings:
         return {"instance": self.things, "click": self.most}
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What is known of an image that is clicked on."""
+
+    image: Image
+    regions: ClickTree  # of one region, where the method needs a network
+    network: Any = None  # a `ClickNetwork` on its device, in evaluation mode, where the method needs one
+    device: str = "cpu"
+
+
 class Method(methods.Method):
     """What somebody wants who clicks."""
 
+    needs_network: ClassVar[bool] = False  # else it selects regions of trees
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        return ("trees",) if self.needs_network else ("clicker",)
+
+    def check_network(self, stage: str, learned: Any) -> None:
+        """Refuse a network that it cannot ask.
+
+        stage: for what it says; learned: the method that trained the network.
+        """
+
     @abstractmethod
-    def select(self, regions: ClickTree, given: Sequence[Click]) -> Mask:
-        """The pixels that some clicks select, the first of which is on what is wanted."""
+    def begin(self, seen: Seen) -> Answer:
+        """What answers clicks on one thing of an image, one after the other; the first is on what is wanted."""

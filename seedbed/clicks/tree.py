@@ -12,13 +12,14 @@ Differs from the paper: there, a network learns from these regions to answer cli
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
 from seedbed import clicks
-from seedbed.algorithms.clicks import Click, ClickTree, Mask
+from seedbed.algorithms.clicks import Answer, Click, ClickTree, Mask
 from seedbed.methods import method
 
 
@@ -27,7 +28,11 @@ class Tree(clicks.Method):
     cost: Annotated[float, Field(ge=0, le=1)]  # ours; of a dear merge: share of the squared error of all features
     joined: bool  # ours; whether the smallest region that holds two wanted clicks is selected, where it has no unwanted one
 
+    def begin(self, seen: clicks.Seen) -> Answer:
+        return partial(self.select, seen.regions)
+
     def select(self, regions: ClickTree, given: Sequence[Click]) -> Mask:
+        """The pixels that some clicks select."""
         patches = [int(regions.patches[one.row, one.column]) for one in given]
         wanted = [patch for patch, one in zip(patches, given, strict=True) if one.wanted]
         unwanted = [patch for patch, one in zip(patches, given, strict=True) if not one.wanted]

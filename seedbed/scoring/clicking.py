@@ -6,15 +6,15 @@ The next click is in the middle of the larger error, farthest from its border: o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from seedbed.algorithms.clicks import Click, ClickTree, Mask
+from seedbed.algorithms.clicks import Answer, Click, ClickTree, Mask
+from seedbed.algorithms.depths import measure_depths
 from seedbed.scoring.true_things import TrueThings
 
 TARGETS = (0.8, 0.85, 0.9)  # IoU that is to be reached
@@ -36,31 +36,18 @@ def list_wanted(true: TrueThings) -> list[Wanted]:
     return sorted((one for one in known if one.shape.any()), key=lambda one: int(one.shape.sum()), reverse=True)
 
 
-Answer = Callable[[Sequence[Click]], Mask]
-
-
 def find_next(answer: Mask, thing: Wanted, clicks: Sequence[Click]) -> Click | None:
     """Where somebody clicks next; nowhere if no pixel is wrong but those that have a click."""
     unclicked = np.ones(answer.shape, np.bool_)
     for one in clicks:
         unclicked[one.row, one.column] = False
-    missed, excess = (_measure_depth(wrong) * unclicked for wrong in (thing.shape & ~answer, answer & thing.counted & ~thing.shape))
+    missed, excess = (measure_depths(wrong) * unclicked for wrong in (thing.shape & ~answer, answer & thing.counted & ~thing.shape))
     wanted = bool(missed.max() > excess.max())
     depth = missed if wanted else excess
     if not depth.max():
         return None
     row, column = np.unravel_index(int(depth.argmax()), depth.shape)
     return Click(int(row), int(column), wanted)
-
-
-def _measure_depth(wrong: Mask) -> npt.NDArray[np.int64]:
-    """How far each pixel is from the nearest that is none of these, squared; nothing beyond the image is.
-
-    Distances between pixels are roots of whole numbers, of which OpenCV's last digit depends on the number of its threads.
-    """
-    padded = np.pad(wrong, 1).astype(np.uint8)
-    distances = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
-    return np.asarray(np.rint(distances.astype(np.float64) ** 2), np.int64)
 
 
 def click_through(answer: Answer, thing: Wanted, *, most: int) -> tuple[list[Click], list[float], Mask]:
@@ -91,7 +78,7 @@ def find_best(regions: ClickTree, thing: Wanted, click: Click) -> tuple[float, f
 def judge(iou: npt.NDArray[np.float32], levels: npt.NDArray[np.float32]) -> dict[str, float]:
     """Figures of what was clicked on: clicks to an IoU, or the most, and things that do not reach it; what oracles would select.
 
-    iou: (thing, click), after each click; levels: (thing, 3) as of `find_best`.
+    iou: (thing, click), after each click; levels: (thing, 3) as of `find_best`; negative where no regions are known.
     """
     figures: dict[str, float] = {"things": len(iou)}
     if len(iou):
@@ -101,6 +88,7 @@ def judge(iou: npt.NDArray[np.float32], levels: npt.NDArray[np.float32]) -> dict
             figures[f"clicks_to_{100 * target:.0f}"] = _round(clicks)
             figures[f"failures_at_{100 * target:.0f}"] = int((~reached.any(axis=1)).sum())
         figures |= {"iou_of_first_click": _round(iou[:, 0]), "iou_of_last_click": _round(iou[:, -1])}
+    if len(levels) and levels.min() >= 0:
         for oracle, one in zip(("around_first_click", "region", "patches"), levels.T, strict=True):
             figures[f"best_{oracle}"] = _round(one)
     return figures

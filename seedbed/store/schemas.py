@@ -378,6 +378,7 @@ SCHEMAS: dict[str, Schema] = {
             ),
         },
     ),
+    "clicker": Schema(1, "Weights of a network that answers clicks.", LOG, weights=True),
     "clicks": Schema(
         1,
         "How well true things are selected by clicks, those of each image by their size, the largest first.",
@@ -394,7 +395,7 @@ SCHEMAS: dict[str, Schema] = {
                 ("image", "instance", "level"),
                 "float32",
                 -1.0,
-                "how well fits what an oracle would select that knows the thing",
+                "how well fits what an oracle would select that knows the thing; -1 where no regions are read",
             ),
             "selected": Array(
                 ("image", "y", "x"),

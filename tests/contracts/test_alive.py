@@ -22,11 +22,13 @@ import torch
 from seedbed import methods
 from seedbed.algorithms.clicks import Click, ClickTree
 from seedbed.algorithms.principal_components import PrincipalComponents
+from seedbed.clicks import Seen
 from seedbed.errors import MethodError
 from seedbed.evaluation import PREDICTED
 from seedbed.learning.augmentation import Sample
 from seedbed.learning.loop import learn
 from seedbed.learning.samples import Described
+from seedbed.learning.tree_samples import TreeSample
 from seedbed.networks.backbones import Backbone
 from seedbed.networks.contracts import Inherited
 from seedbed.networks.patch_head import PatchHead
@@ -43,7 +45,7 @@ from tests.support.learning import CHANNELS, CPU, NUM_CLASSES, described, linear
 from tests.support.leaves import Plain, Trial, leaves, with_values
 from tests.support.oracles import cell_edges, photograph
 from tests.support.small import shrunk
-from tests.support.toys import LEANING_AFFINITIES, LeaningClassifier, LeaningSegmenter
+from tests.support.toys import LEANING_AFFINITIES, LeaningClassifier, LeaningSegmenter, Nearby
 
 # Parameters that change no result, by their place in the family or by the class of the block that they stand in. They are tried all the
 # same: one that does change a result is no excuse.
@@ -100,6 +102,10 @@ LIVELY: dict[str, Any] = {
     "Multiscale.scales": [1, 0.5],
     "Attention.scales": [1, 0.5],
     "DenseCrf.iterations": 3,
+    "clicker.mis.window": 16,
+    "clicker.mis.drops": [0.4],
+    "Zoom.side": 48,
+    "Zoom.smallest": 8,  # of images of 40 x 56 pixels
     "Texture.texture_weight": 1,
     "Propagation.share": 0.5,
     "seeds.superpixel_means.background": 0.5,
@@ -218,7 +224,16 @@ def trees(method: Any, folder: Path) -> Any:
 
 def clicks(method: Any, folder: Path) -> Any:
     tree = ClickTree.on_pixels(Ward().merge(patches()), (5, 7), 8, Alignment.RESIZED, (40, 56))
-    return method.select(tree, [Click(3, 3, True), Click(20, 30, True)])
+    network: Any = Nearby() if method.needs_network else None
+    answer = method.begin(Seen(photograph(), tree, network))
+    made = [Click(3, 3, True), Click(20, 30, True), Click(38, 5, False), Click(22, 36, True)]
+    return [answer(made[:count]) for count in range(1, 5)]
+
+
+def clicker(method: Any, folder: Path) -> Any:
+    regions = ClickTree.on_pixels(Ward().merge(patches()), (5, 7), 8, Alignment.RESIZED, (40, 56))
+    left = trained(method, partial(method.learner, 0, given=Inherited()), [TreeSample(photograph(), regions)] * 3, folder)
+    return left.log, left.network.state_dict()
 
 
 def classifier(method: Any, folder: Path) -> Any:
@@ -319,6 +334,7 @@ RESULTS: Mapping[str, Callable[[Any, Path], Any]] = {
         features,
         superpixels,
         trees,
+        clicker,
         clicks,
         classifier,
         cams,
@@ -372,7 +388,7 @@ OF_STAGES = {
 
 def network_of(family: str, name: str) -> str:
     """Of which network a method's initial weights are."""
-    return {"features.vit": "vit16", "pretraining.dino": "vit8"}.get(f"{family}.{name}", "resnet")
+    return {"features.vit": "vit16", "pretraining.dino": "vit8", "clicker.mis": "vit16"}.get(f"{family}.{name}", "resnet")
 
 
 def other_values(family: str, name: str) -> dict[str, list[Any]]:
@@ -387,6 +403,9 @@ def other_values(family: str, name: str) -> dict[str, list[Any]]:
         "FrozenTrunk.network": ["test_byobnet"],
         "FrozenTrunk.output_stride": [16, 32],
         "pretraining.dino.architecture": ["test_vit2"],
+        "clicker.mis.architecture": ["test_vit2"],
+        "clicker.mis.patch_size": [4, 8],
+        "clicker.mis.window": [0],
         "pretraining.dino.patch_size": [4, 16],
         "Crops.edge": [32],
         "Augmentation.scale_steps": [3],

@@ -10,7 +10,7 @@ import pytest
 from scipy import ndimage
 
 from seedbed.algorithms import ward
-from seedbed.algorithms.clicks import Click, ClickTree, Mask
+from seedbed.algorithms.clicks import Answer, Click, ClickTree, Mask
 from seedbed.scoring import clicking
 from seedbed.scoring.clicking import Wanted
 from seedbed.scoring.true_things import TrueThing, TrueThings
@@ -80,7 +80,7 @@ def test_of_places_that_are_as_deep_the_first_is_clicked_whatever_the_machine() 
     assert [[click.row, click.column] for click in found[0]] == expected[:200]
 
 
-def after(count: int) -> clicking.Answer:
+def after(count: int) -> Answer:
     """The thing, once it has so many clicks; before, half of it."""
 
     def answer(given: Sequence[Click]) -> Mask:

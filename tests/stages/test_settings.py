@@ -72,7 +72,10 @@ OTHER_VALUES: dict[str, list[Any]] = {
     "segmenter.views": [{"views": {"other": "features"}}],
     "superpixels.features": ["none"],
     "clicks.split": ["train"],
-    "clicks.trees": ["trees_second"],
+    "clicks.trees": ["trees"],
+    "clicks.clicker": ["clicker_second"],
+    "clicker.split": ["val"],
+    "clicker.trees": ["trees_second"],
     "trees.features": ["features_second"],
 }
 SITUATIONS: dict[str, list[Plain]] = {"dataset": [{"max_size": [40, 32]}]}  # some images are larger
@@ -92,8 +95,8 @@ def test_settings_of_the_family_change_what_its_stage_leaves(finished: Project, 
         content["pretraining"]["method"] = "dino"
     if family == "affinity":
         content["affinity"] |= {"method": "psa", "maps": {"labels": "seeds"}}
-    if family == "clicks":
-        project.run("trees")
+    if family in ("clicker", "clicks"):
+        project.run("trees", "clicker")
     settings = importlib.import_module(f"seedbed.{family}").Settings
     section = content[family]
     declared = methods.read_settings_declaration(family)

@@ -1,19 +1,26 @@
-"""The stages `trees` and `clicks`, which another pipeline than the first has."""
+"""The stages `trees`, `clicker` and `clicks`, which another pipeline than the first has."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from seedbed import clicker
 from seedbed.algorithms import ward
 from seedbed.algorithms.clicks import Click
 from seedbed.clicks.tree import Tree
+from seedbed.errors import ParamsError
 from seedbed.images import Images
+from seedbed.merge_trees import Trees
+from seedbed.networks.weights import restore
+from seedbed.networks.zooming import Zoom, ZoomedAnswer
 from seedbed.params import Params
 from seedbed.reads import read_entry, read_patches
 from seedbed.report.layers import REGIONS, list_layers, read_layer
@@ -24,8 +31,7 @@ from seedbed.scoring.truth import Truth
 from seedbed.store.artifact import open_artifact
 from seedbed.trees.ward import Ward
 from stages import clicks
-from stages.clicks import read_tree
-from tests.stages.miniature import Project
+from tests.stages.miniature import CHECKOUT, Project
 from tests.stages.surviving import change_params, heard
 
 
@@ -33,7 +39,27 @@ from tests.stages.surviving import change_params, heard
 def grown(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with trees."""
     project = finished.copy_to(tmp_path_factory.mktemp("grown") / "project")
-    project.run("trees", "clicks")
+    project.run("trees")
+    return project
+
+
+@pytest.fixture(scope="module")
+def clicked(grown: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project in which trees answered clicks."""
+    project = grown.copy_to(tmp_path_factory.mktemp("clicked") / "project")
+    content = project.params()
+    content["clicks"] = content["clicks_tree"]
+    project.write_params(content)
+    project.run("clicks")
+    return project
+
+
+@pytest.fixture(scope="module")
+def learned(grown: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project in which a network did that has learned to."""
+    project = grown.copy_to(tmp_path_factory.mktemp("learned") / "project")
+    change_params(project, "clicks", things=1, most=3)
+    project.run("clicker", "clicks")
     return project
 
 
@@ -72,18 +98,19 @@ def test_trees_are_kept_where_larger_images_are_allowed(grown: Project, tmp_path
 # Clicks.
 
 
-def test_true_things_are_clicked_until_they_are_selected(grown: Project) -> None:
-    made, data = (open_artifact(name, folder=grown.data) for name in ("clicks", "dataset"))
+def test_true_things_are_clicked_until_they_are_selected(clicked: Project) -> None:
+    made, data = (open_artifact(name, folder=clicked.data) for name in ("clicks", "dataset"))
     assert made.ids == data.split("val") and made.made_by.inputs.keys() == {"dataset", "trees"}
-    with contextlib.chdir(grown.root):
-        truth = InstanceTruth.of(Truth.of_images(Images(grown.raw.relative_to(grown.root), data)), "shapes")
+    with contextlib.chdir(clicked.root):
+        truth = InstanceTruth.of(Truth.of_images(Images(clicked.raw.relative_to(clicked.root), data)), "shapes")
         for image_id in made.ids:
-            true, regions, row = truth[image_id], read_tree(open_artifact("trees"), image_id), made.row(image_id)
+            true, row = truth[image_id], made.row(image_id)
+            regions = Trees(open_artifact("trees")).of(image_id, made.size(image_id))
             assert true is not None
             wanted = clicking.list_wanted(true)
             assert made.array("true_things")[row] == len(wanted) > 0
             for number, one in enumerate(wanted):
-                method = Tree(**grown.params()["clicks"]["tree"])
+                method = Tree(**clicked.params()["clicks"]["tree"])
                 made_clicks, iou, _ = clicking.click_through(partial(method.select, regions), one, most=20)
                 places = made.array("clicks")[row, number]
                 assert [Click(*place) for place in places.tolist() if place[0] >= 0] == made_clicks
@@ -94,17 +121,17 @@ def test_true_things_are_clicked_until_they_are_selected(grown: Project) -> None
             assert read_layer(made, layer, image_id).shape == made.size(image_id)
 
 
-def test_figures_are_those_of_all_things(grown: Project) -> None:
-    made = open_artifact("clicks", folder=grown.data)
-    figures = json.loads((grown.data / "metrics" / "clicks.json").read_text())["clicks"]
+def test_figures_are_those_of_all_things(clicked: Project) -> None:
+    made = open_artifact("clicks", folder=clicked.data)
+    figures = json.loads((clicked.data / "metrics" / "clicks.json").read_text())["clicks"]
     assert (figures["images"], figures["things"]) == (len(made.ids), int(made.array("true_things").sum()))
     assert figures["iou_of_first_click"] == pytest.approx(made.array("iou")[..., 0][made.array("iou")[..., 0] >= 0].mean(), abs=1e-4)
-    rows = (grown.data / "plots" / "clicks.csv").read_text().splitlines()
+    rows = (clicked.data / "plots" / "clicks.csv").read_text().splitlines()
     assert rows[0] == "clicks,iou" and len(rows) == 21
 
 
-def test_another_method_clicks_anew_and_things_beyond_the_most_are_told(grown: Project, tmp_path: Path) -> None:
-    project = grown.copy_to(tmp_path / "project")
+def test_another_method_clicks_anew_and_things_beyond_the_most_are_told(clicked: Project, tmp_path: Path) -> None:
+    project = clicked.copy_to(tmp_path / "project")
     assert "(0 computed, 3 reused, 0 removed)" in heard(project, "clicks")
     change_params(project, "clicks", tree={"cost": 0.5, "joined": False}, things=1)
     said = heard(project, "clicks")
@@ -113,13 +140,89 @@ def test_another_method_clicks_anew_and_things_beyond_the_most_are_told(grown: P
     assert f"clicks: {left_out} smaller things were not clicked on, because params.yaml: clicks.things is less" in said
 
 
-def test_clicks_of_another_kind_leave_figures_of_their_own(grown: Project, tmp_path: Path) -> None:
-    project = grown.copy_to(tmp_path / "project")
+def test_clicks_of_another_kind_leave_figures_of_their_own(clicked: Project, tmp_path: Path) -> None:
+    project = clicked.copy_to(tmp_path / "project")
     content = project.params()
     content["clicks_joined"] = {**content["clicks"], "tree": {"cost": 0.001, "joined": True}}
     project.write_params(content)
     with contextlib.chdir(project.root):
         clicks.main(Run("clicks_joined", Params.read(), device_wanted="cpu"))
     first, second = (json.loads((project.data / "metrics" / f"{name}.json").read_text())[name] for name in ("clicks", "clicks_joined"))
-    assert first != second and first == json.loads((grown.data / "metrics" / "clicks.json").read_text())["clicks"]
+    assert first != second and first == json.loads((clicked.data / "metrics" / "clicks.json").read_text())["clicks"]
     assert (project.data / "plots" / "clicks_joined.csv").is_file() and (project.data / "plots" / "clicks_joined.png").is_file()
+
+
+def test_trees_ask_no_network(clicked: Project) -> None:
+    made = open_artifact("clicks", folder=clicked.data)
+    assert (made.array("levels")[made.array("iou")[..., 0] >= 0] >= 0).all()
+    code = "import runpy, sys; sys.argv[1:] = ['--help']\ntry: runpy.run_module('stages.clicks', run_name='__main__')\n"
+    code += "except SystemExit: print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+# A network.
+
+
+def test_a_network_learns_from_the_images_and_their_trees_alone(learned: Project) -> None:
+    made = open_artifact("clicker", folder=learned.data)
+    assert made.made_by.inputs.keys() == {"dataset", "trees"} and made.made_by.method == "mis"
+    assert made.array("figures").tolist()[:3] == ["loss", "regions", "smoothness"] and "iou" in made.array("figures").tolist()
+    rows = (learned.data / "plots" / "clicker.csv").read_text().splitlines()
+    assert len(rows) == 1 + len(made.array("log"))
+
+
+def test_other_trees_are_learned_from_anew_and_the_same_are_not(learned: Project, tmp_path: Path) -> None:
+    project = learned.copy_to(tmp_path / "project")
+    assert "clicker: reused" in heard(project, "clicker")
+    change_params(project, "features", texture={**project.params()["features"]["texture"], "texture_weight": 1})
+    project.run("features", "trees")
+    assert "clicker: reused" not in heard(project, "clicker")
+
+
+def test_true_things_are_clicked_until_the_network_selects_them(learned: Project) -> None:
+    made, data = (open_artifact(name, folder=learned.data) for name in ("clicks", "dataset"))
+    assert made.ids == data.split("val") and made.made_by.inputs.keys() == {"dataset", "clicker"}
+    assert (made.array("levels") == -1).all()
+    figures = json.loads((learned.data / "metrics" / "clicks.json").read_text())["clicks"]
+    assert figures["things"] == len(made.ids) and "clicks_to_85" in figures and "best_region" not in figures
+    with contextlib.chdir(learned.root):
+        images = Images(learned.raw.relative_to(learned.root), data)
+        truth = InstanceTruth.of(Truth.of_images(images), "shapes")
+        method = Params.read().method(clicker.Method)
+        network = restore(method.network(), open_artifact("clicker"), device="cpu")
+        zoom = Zoom(**learned.params()["clicks"]["learned"]["zoom"])
+        for image_id in made.ids:
+            true = truth[image_id]
+            assert true is not None
+            wanted, row = clicking.list_wanted(true)[0], made.row(image_id)
+            made_clicks, iou, _ = clicking.click_through(ZoomedAnswer(network, images[image_id], zoom, "cpu"), wanted, most=3)
+            assert [Click(*place) for place in made.array("clicks")[row, 0].tolist() if place[0] >= 0] == made_clicks
+            assert made.array("iou")[row, 0] == pytest.approx([*iou, *iou[-1:] * (3 - len(iou))], abs=1e-5)
+
+
+def test_another_network_answers_anew(learned: Project, tmp_path: Path) -> None:
+    project = learned.copy_to(tmp_path / "project")
+    assert "(0 computed, 3 reused, 0 removed)" in heard(project, "clicks")
+    change_params(project, "clicker", mis={**project.params()["clicker"]["mis"], "learning_rate": 0.01})
+    project.run("clicker")
+    assert "(3 computed, 0 reused, 0 removed)" in heard(project, "clicks")
+
+
+def test_what_is_shown_to_a_network_is_of_whole_patches(learned: Project, tmp_path: Path) -> None:
+    project = learned.copy_to(tmp_path / "project")
+    block = project.params()["clicks"]["learned"]
+    for side in (40, 16):
+        change_params(project, "clicks", learned={"zoom": {**block["zoom"], "side": side}})
+        with pytest.raises(ParamsError, match=r"clicks.learned.zoom.side: found '?\d+'?; expected two or more whole patches"):
+            project.run("clicks")
+
+
+def test_who_asks_a_network_names_no_trees_and_the_other_way_round(learned: Project, tmp_path: Path) -> None:
+    project = learned.copy_to(tmp_path / "project")
+    change_params(project, "clicks", trees="trees")
+    with pytest.raises(ParamsError, match=r"clicks.trees: found 'trees'; expected 'none', unless the selected method selects regions"):
+        project.run("clicks")
+    change_params(project, "clicks", trees="none", clicker="none")
+    with pytest.raises(ParamsError, match=r"clicks.clicker: found 'none'; .* because the selected method asks a network"):
+        project.run("clicks")

@@ -11,6 +11,7 @@ SMALL = {
     "architecture": "test_vit",
     "patch_size": 16,
     "edge": 16,
+    "side": 32,
     "prototypes": 8,
     "frozen_norms": "none",
     "frozen_stages": 0,

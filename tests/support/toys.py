@@ -58,6 +58,20 @@ class ToyClassifier(Plainest, AttentiveNetwork):
         return attend(*self(images_BCYX), class_layers=class_layers, patch_layers=patch_layers)
 
 
+class Nearby(nn.Module):
+    """Answers clicks by how near they are, by red, and by the last answer; left and right differ."""
+
+    def forward(self, images_BCYX: Tensor, answers_B1YX: Tensor, clicks_B2N2: Tensor) -> Tensor:
+        rows, columns = torch.meshgrid(*(torch.arange(length) for length in images_BCYX.shape[-2:]), indexing="ij")
+        logits_B1YX = 2 * images_BCYX[:, :1] + answers_B1YX - 3 + columns / 60
+        for kind, sign in ((0, 1), (1, -1)):
+            for click_B2 in clicks_B2N2[:, kind].unbind(dim=1):
+                squared_BYX = (rows - click_B2[:, 0, None, None]) ** 2 + (columns - click_B2[:, 1, None, None]) ** 2
+                there_B = click_B2[:, 0] >= 0
+                logits_B1YX = logits_B1YX + sign * 5 * ((-squared_BYX / 40).exp() * there_B[:, None, None])[:, None]
+        return logits_B1YX
+
+
 def attend(maps_BKyx: Tensor, logits_BK: Tensor, *, class_layers: int, patch_layers: int) -> tuple[Tensor, Tensor]:
     """Maps that are other ones with other numbers of layers."""
     powers_BKyx = maps_BKyx.relu() ** (1 + class_layers)
