@@ -256,6 +256,25 @@ def view(
 
 @app.command()
 @one_line_errors
+def click(
+    image: Annotated[str, typer.Argument(help="The id of an image.")],
+    section: Annotated[str, typer.Option("--by", help="What answers: clicks, or clicks_WORD; the first of params.yaml, if none.")] = "",
+    host: Annotated[
+        str, typer.Option("--host", help="Where to listen. Others than this machine need the address with its token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes one that is free.")] = 8888,
+) -> None:
+    """Select things of an image by clicks in the browser, and save their masks.
+
+    Clicks are answered as in the stage `clicks`, from what the cache has of the image. Ctrl-C ends it.
+    """
+    from seedbed.tools.view import look_by_clicks
+
+    look_by_clicks(image, section, host=host, port=port, announce=lambda address: print(f"Open {address} - Ctrl-C ends it.", flush=True))
+
+
+@app.command()
+@one_line_errors
 def report(
     run: Annotated[str, typer.Argument(help="What to report of: the workspace, a folder, a git revision, or an experiment.")] = "",
     file: Annotated[Path, typer.Option("--to", help="The HTML file to write.")] = Path("report.html"),

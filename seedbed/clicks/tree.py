@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import islice
 from typing import Annotated
 
 import numpy as np
@@ -31,12 +32,17 @@ class Tree(clicks.Method):
     def begin(self, seen: clicks.Seen) -> Answer:
         return partial(self.select, seen.regions)
 
-    def select(self, regions: ClickTree, given: Sequence[Click]) -> Mask:
-        """The pixels that some clicks select."""
+    def select(self, regions: ClickTree, given: Sequence[Click], *, level: int | None = None) -> Mask:
+        """The pixels that some clicks select.
+
+        level: how many merges the last wanted click goes up at most; no merge is too dear for it then.
+        """
         patches = [int(regions.patches[one.row, one.column]) for one in given]
         wanted = [patch for patch, one in zip(patches, given, strict=True) if one.wanted]
         unwanted = [patch for patch, one in zip(patches, given, strict=True) if not one.wanted]
         chosen = [self._take(regions, patch, unwanted) for patch in wanted]
+        if wanted and level is not None:
+            chosen[-1] = self._climb(regions, wanted[-1], unwanted, level)
         if self.joined:
             chosen += [one for place, patch in enumerate(wanted) for one in self._join(regions, patch, wanted[:place], unwanted)]
         selected = regions.mask(chosen)
@@ -54,6 +60,11 @@ class Tree(clicks.Method):
                 break
             taken = region
         return taken
+
+    def _climb(self, regions: ClickTree, patch: int, unwanted: Sequence[int], level: int) -> int:
+        """The region so many merges above a patch, or the last below it that has no unwanted one."""
+        around = [*islice(regions.climb(patch), level + 1)]
+        return next((one for one in reversed(around) if not regions.holds(one, unwanted).any()), patch)
 
     def _join(self, regions: ClickTree, patch: int, others: Sequence[int], unwanted: Sequence[int]) -> list[int]:
         """The smallest region that holds a patch and another one that is wanted, if it has no unwanted one."""

@@ -1,16 +1,19 @@
-"""The command `view`: opens the runs that are looked at, and has the page served."""
+"""The commands `view` and `click`: open the runs that are looked at, and have the page served."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlencode
 
+from seedbed.errors import ArtifactError, ParamsError, join_names
 from seedbed.params import Params
 from seedbed.store.runs import WORKSPACE, open_run
 from seedbed.tools.photographs import find_raw_root
 from seedbed.tools.plan import PIPELINE, plan_stages
 from seedbed.view.app import Pending, Viewer
+from seedbed.view.clicking import list_sections
 from seedbed.view.library import Library
 from seedbed.view.server import serve
 
@@ -25,6 +28,32 @@ def look(run: str, against: str, *, host: str, port: int, announce: Callable[[st
         is_planned = runs[0].name == WORKSPACE and Path(PIPELINE).is_file()
         libraries = [Library(one, find_raw_root(one)) for one in runs]
         serve(Viewer(*libraries, find_pending=find_pending if is_planned else list), host=host, port=port, announce=announce)
+
+
+def look_by_clicks(image: str, section: str, *, host: str, port: int, announce: Callable[[str], None]) -> None:
+    """Serve the page that selects things of an image by clicks, until interrupted.
+
+    section: of params.yaml, which says what answers; empty takes the first.
+    """
+    with open_run("") as run:
+        known = list_sections(Params.read())
+        if not known or (section and section not in known):
+            raise ParamsError(
+                "params.yaml",
+                found=repr(section) if section else "no section that answers clicks",
+                expected=f"one of: {join_names(known)}" if known else "a section `clicks`",
+                do="name one of these" if known else "run this in a pipeline that has one, such as pipelines/mis",
+            )
+        library = Library(run, find_raw_root(run))
+        if image not in library.data:
+            raise ArtifactError(
+                str(library.data.path),
+                found=f"no image {image!r}",
+                expected="the id of an image",
+                do="see `seedbed view` for their ids",
+            )
+        asked = urlencode({"id": image, "click": section or known[0]})
+        serve(Viewer(library), host=host, port=port, announce=lambda address: announce(f"{address}{'&' if '?' in address else '?'}{asked}"))
 
 
 def find_pending() -> list[Pending]:

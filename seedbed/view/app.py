@@ -26,12 +26,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from seedbed import clicks
+from seedbed.algorithms.clicks import Click
 from seedbed.errors import ParamsError, SeedbedError
 from seedbed.params import Params
 from seedbed.report import drawing
 from seedbed.report.layers import Layer, read_layer
 from seedbed.report.palette import UNLABELLED, make_palette, make_thing_colours
-from seedbed.view import regions, trying
+from seedbed.store.schemas import NONE
+from seedbed.view import clicking, regions, trying
 from seedbed.view.catalogue import Catalogue, Question
 from seedbed.view.library import EVALUATION, Library
 
@@ -68,6 +71,7 @@ class Viewer:
         """find_pending: asked when somebody tries a parameter, for it takes a second or two."""
         self.runs = {"a": run} if other is None else {"a": run, "b": other}
         self.find_pending = find_pending
+        self.clicking = {name: clicking.Clicking(one) for name, one in self.runs.items()}
         self._catalogue: tuple[tuple[str, ...], Catalogue] | None = None
 
     def library(self, request: Request) -> Library:
@@ -105,6 +109,9 @@ def make_app(viewer: Viewer, *, hosts: Sequence[str] = (), token: str = "") -> S
         "knobs": list_knobs,
         "pending": list_pending,
         "regions": describe_regions,
+        "click": send_selection,
+        "levels": send_levels,
+        "mask": send_mask,
     }
     routes = [Route(f"/api/{name}", _answering(viewer, answer)) for name, answer in api.items()]
     routes += [Route("/", send_page), Route("/page/{name}", send_page)]
@@ -201,6 +208,7 @@ def describe_run(viewer: Viewer, request: Request) -> Response:
             "sorts": viewer.catalogue.keys,
             "layers": layers,
             "tried": trying.list_tried(_params(library)),
+            "clicks": _describe_clicks(_params(library)),
             "problems": problems,
         }
     )
@@ -310,6 +318,60 @@ def describe_regions(viewer: Viewer, request: Request) -> Response:
     """Every superpixel of an image: how large, how it scores, what it was labelled, and why."""
     library = viewer.library(request)
     return JSONResponse(regions.describe(library, _params(library), _ask(request, "artifact"), _ask(request, "id")))
+
+
+# Clicks.
+
+
+def send_selection(viewer: Viewer, request: Request) -> Response:
+    """The pixels that clicks on an image select: 1, others 0."""
+    return _array(request, _select(viewer, request).astype(np.uint8))
+
+
+def send_mask(viewer: Viewer, request: Request) -> Response:
+    """The same as a picture to keep: 255, others 0."""
+    done, encoded = cv2.imencode(".png", _select(viewer, request).astype(np.uint8) * 255)
+    assert done
+    return Response(encoded.tobytes(), media_type="image/png", headers={"Content-Disposition": 'attachment; filename="mask.png"'})
+
+
+def send_levels(viewer: Viewer, request: Request) -> Response:
+    """From which level on a region around the last wanted click has each pixel."""
+    library = viewer.library(request)
+    click = next((one for one in reversed(_clicks(library, request)) if one.wanted), None)
+    if click is None:
+        raise ParamsError("clicks", found="none that is wanted", expected="at least one", do="add it")
+    params, section = _params(library), _ask(request, "section")
+    return _array(request, _clicking(viewer, request).measure_levels(params, section, _ask(request, "id"), click))
+
+
+def _select(viewer: Viewer, request: Request) -> npt.NDArray[np.bool_]:
+    library, level = viewer.library(request), _number(request.query_params, "level", -1)
+    given = _clicks(library, request)
+    asked = _params(library), _ask(request, "section"), _ask(request, "id"), given
+    return _clicking(viewer, request).select(*asked, None if level < 0 else level)
+
+
+def _clicking(viewer: Viewer, request: Request) -> clicking.Clicking:
+    return viewer.clicking[request.query_params.get("run", "a")]
+
+
+def _clicks(library: Library, request: Request) -> list[Click]:
+    """Clicks as the address has them: row,column,1 if wanted, else 0; with ; between."""
+    height, width = library.data.size(_ask(request, "id"))
+    made = list[Click]()
+    for text in filter(None, request.query_params.get("clicks", "").split(";")):
+        numbers = [int(one) if one.isdecimal() and len(one) < 9 else -1 for one in text.split(",")]
+        if len(numbers) != 3 or not (0 <= numbers[0] < height and 0 <= numbers[1] < width and numbers[2] in (0, 1)):
+            raise ParamsError("clicks", found=repr(text), expected="row,column,1 or 0 within the image", do="correct it")
+        made.append(Click(numbers[0], numbers[1], numbers[2] == 1))
+    return made
+
+
+def _describe_clicks(params: Params) -> list[dict[str, Any]]:
+    """What can answer clicks, and whether by regions, which have levels."""
+    sections = clicking.list_sections(params)
+    return [{"section": name, "levels": params.of_stage(name).settings(clicks.Settings).trees != NONE} for name in sections]
 
 
 # Parts of answers.

@@ -11,10 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image as PillowImage
 from ruamel.yaml import YAML
 from starlette.testclient import TestClient
 
+from seedbed import clicker
+from seedbed.algorithms import ward
+from seedbed.params import rebuild
 from seedbed.scoring.boundaries import Boundaries
 from seedbed.scoring.judgement import Judge
 from seedbed.store.artifact import Artifact, MadeBy
@@ -22,7 +26,8 @@ from seedbed.store.runs import open_run
 from seedbed.types import ClassMaps, LabelMap
 from seedbed.view.app import Pending, Viewer, make_app
 from seedbed.view.library import Library
-from tests.support.publishing import published
+from tests.support.publishing import published, published_network
+from tests.support.small import shrunk
 
 PROJECT = Path(__file__).parents[2]
 SIZE = (24, 36)
@@ -228,6 +233,38 @@ def worse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with worse masks."""
     root = tmp_path_factory.mktemp("worse")
     write_run(root, worse=True)
+    return root
+
+
+@pytest.fixture(scope="session")
+def clickable(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with trees of the photographs and a network that has learned nothing, which answer clicks."""
+    root = tmp_path_factory.mktemp("clickable") / "run"
+    shutil.copytree(finished, root)
+    yaml = YAML()
+    content, other = yaml.load(root / "params.yaml"), yaml.load(PROJECT / "pipelines" / "mis" / "params.yaml")
+    mis = {
+        **shrunk(other["clicker"]["mis"]),
+        "patch_size": 8,
+        "augmentation": {**shrunk(other["clicker"]["mis"]["augmentation"]), "crop": 32},
+    }
+    zoom = {**other["clicks"]["learned"]["zoom"], "side": 16, "smallest": 8}
+    content |= {name: other[name] for name in ("trees", "clicker", "clicks", "clicks_tree")}
+    content["clicker"]["mis"], content["clicks"]["learned"]["zoom"] = mis, zoom
+    yaml.dump(content, root / "params.yaml")
+    folder, rows = root / "data", []
+    for number, image_id in enumerate(IDS):
+        image = np.random.default_rng(number).integers(0, 256, (*SIZE, 3), np.uint8)
+        colours = image.reshape(GRID[0], CELL, GRID[1], CELL, 3).mean(axis=(1, 3), dtype=np.float32).reshape(-1, 3)
+        children, costs = ward.write_on_grid(ward.merge(colours, ward.link_grid(GRID)), GRID)
+        rows.append({"ids": image_id, "size": SIZE, "children": children, "costs": costs, "patch_grid": GRID})
+    whole = {"patch_size": CELL, "alignment": "padded"}
+    published("trees", folder, rows, whole=whole, extents={"patch_y": GRID[0], "patch_x": GRID[1]})
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        network = rebuild(clicker.Method, "mis", mis, where="params.yaml").network()
+    state = {name: one.numpy() for name, one in network.state_dict().items()}
+    published_network("clicker", folder, state, made_by=MadeBy("clicker", "mis", mis))
     return root
 
 

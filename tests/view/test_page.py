@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +116,23 @@ def driver() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def address(finished: Path, worse: Path) -> Iterator[str]:
     """Where `seedbed view` serves two runs."""
-    command = [sys.executable, "-m", "seedbed.cli", "view", "--port", "0", "--against", str(worse)]
+    with served(finished, "view", "--against", str(worse)) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def clicks_address(clickable: Path) -> Iterator[str]:
+    """Where `seedbed click` has an image clicked on."""
+    with served(clickable, "click", IDS[1], "--by", "clicks_tree") as address:
+        yield address
+
+
+@contextmanager
+def served(folder: Path, *command: str) -> Iterator[str]:
+    """What a command serves: the address that it prints."""
+    typed = [sys.executable, "-m", "seedbed.cli", *command, "--port", "0"]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    with subprocess.Popen(command, cwd=finished, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(typed, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None and server.stderr is not None
         line = server.stdout.readline()
         assert line.startswith("Open http://127.0.0.1:"), server.stderr.read()
@@ -307,3 +322,94 @@ def test_the_keys_are_explained(browser: Browser) -> None:
 def test_an_image_that_is_not_there(browser: Browser) -> None:
     browser.open("/?id=../../etc/passwd")
     assert "no image '../../etc/passwd'" in browser.text("#content")
+
+
+# --- Clicks ---
+
+
+@pytest.fixture
+def clicking(driver: Any, clicks_address: str) -> Iterator[Browser]:
+    browser = Browser(driver, clicks_address.partition("?")[0].rstrip("/"))
+    driver.get(clicks_address)
+    browser.wait(lambda: browser.shown == "clicks" and browser.all("#stage[aria-busy=false]"))
+    yield browser
+    complaints = [entry["message"] for entry in driver.get_log("browser") if "Content Security Policy" in entry["message"]]
+    assert complaints == []
+
+
+def click(browser: Browser, column: float, row: float, *, button: int = 0, kind: str = "pointerdown") -> None:
+    """Press a button over a pixel of the image, or move there."""
+    script = POINT.replace("canvas-a", "clicked").replace('"pointermove", {', '"' + kind + '", {button: ' + str(button) + ", ")
+    browser.script(script, column + 0.5, row + 0.5)
+
+
+def said(browser: Browser, text: str) -> None:
+    browser.wait(lambda: browser.text("#said").startswith(text) and browser.all("#stage[aria-busy=false]"))
+
+
+def coloured(browser: Browser) -> int:
+    """Pixels in the colour of borders of what is selected."""
+    count = (
+        "const one = document.getElementById('clicked'), data = one.getContext('2d').getImageData(0, 0, one.width, one.height).data;"
+        "let count = 0; for (let at = 0; at < data.length; at += 4)"
+        "count += data[at] === arguments[0][0] && data[at + 1] === arguments[0][1] && data[at + 2] === arguments[0][2];"
+        "return count"
+    )
+    return int(browser.script(count, [0, 114, 178]))
+
+
+def test_things_are_selected_by_clicks_which_can_be_taken_back(clicking: Browser) -> None:
+    assert "click=clicks_tree" in clicking.driver.current_url and clicking.text("#said") == "Nothing is clicked on."
+    click(clicking, 20, 10)
+    said(clicking, "1 click:")
+    assert "clicks=10%2C20%2C1" in clicking.driver.current_url and coloured(clicking)
+    one = clicking.text("#said")
+    click(clicking, 2, 2, button=2)
+    said(clicking, "2 clicks:")
+    assert "clicks=10%2C20%2C1%3B2%2C2%2C0" in clicking.driver.current_url
+    clicking.press("u")
+    said(clicking, one)
+    clicking.script("document.getElementById('clear').click()")
+    said(clicking, "Nothing is clicked on.")
+    assert "clicks=" not in clicking.driver.current_url and not coloured(clicking) and not clicking.all("#save:not([hidden])")
+
+
+def test_a_slider_goes_from_part_to_whole(clicking: Browser) -> None:
+    click(clicking, 20, 10)
+    said(clicking, "1 click:")
+    clicking.slide("#level", 0)
+    said(clicking, "1 click: 0.5 % of the image")
+    top = clicking.script("return Number(document.getElementById('level').max)")
+    clicking.slide("#level", top)
+    said(clicking, "1 click: 100 % of the image")
+    assert f"level={top}" in clicking.driver.current_url
+    href = clicking.script("return document.getElementById('save').href")
+    assert "/api/mask?" in href and f"level={top}" in href
+
+
+def test_what_a_click_would_select_is_shown_before_it(clicking: Browser) -> None:
+    def foreseen() -> bool:
+        drawn = clicking.script("const one = document.getElementById('clicked'); return one.toDataURL()")
+        return bool(drawn != before)
+
+    before = clicking.script("const one = document.getElementById('clicked'); return one.toDataURL()")
+    click(clicking, 20, 10, kind="pointermove")
+    clicking.wait(foreseen)
+    click(clicking, 20, 10, kind="pointerleave")
+    clicking.wait(lambda: not foreseen())
+    assert clicking.text("#said") == "Nothing is clicked on."
+
+
+def test_an_address_with_clicks_is_answered_as_it_is_and_another_method_answers_them(clicking: Browser) -> None:
+    here = clicking.driver.current_url
+    clicking.driver.get(f"{here}&clicks=10,20,1;2,2,0&level=3")
+    said(clicking, "2 clicks:")
+    assert clicking.script("return document.getElementById('level').value") == "3"
+    clicking.choose("section", "clicks")
+    clicking.wait(lambda: "click=clicks&" in clicking.driver.current_url)
+    said(clicking, "2 clicks:")
+    assert clicking.all("#levels[hidden]")
+    clicking.script("document.getElementById('back').click()")
+    clicking.wait(lambda: clicking.shown == "image")
+    clicking.press("c")
+    clicking.wait(lambda: clicking.shown == "clicks")

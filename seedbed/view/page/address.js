@@ -23,7 +23,7 @@ export function onChange(callback) {
   follow = callback;
   addEventListener("popstate", () => follow());
   document.addEventListener("click", (event) => {
-    const link = event.target.closest("a[href^='/']");
+    const link = event.target.closest("a[href^='/']:not([download])");
     if (!link || event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
     event.preventDefault();
     go(link.getAttribute("href"));

@@ -5,7 +5,8 @@ const TYPES = { uint8: Uint8Array, int32: Int32Array };
 const kept = new Map();
 let keptBytes = 0;
 
-function address(name, asked) {
+/** Where something is that the server is asked for. */
+export function link(name, asked) {
   const query = new URLSearchParams(Object.entries(asked).filter(([, value]) => value !== undefined && value !== null && value !== ""));
   return `/api/${name}?${query}`;
 }
@@ -24,12 +25,12 @@ async function ask(url) {
 }
 
 export async function json(name, asked = {}) {
-  return (await ask(address(name, asked))).json();
+  return (await ask(link(name, asked))).json();
 }
 
 /** An array: its values, height, width and channels, and class and score of each thing that it numbers. */
 export async function array(name, asked) {
-  const url = address(name, asked);
+  const url = link(name, asked);
   if (!kept.has(url)) {
     const made = load(url);
     kept.set(url, made);
@@ -65,7 +66,7 @@ export function forget() {
 
 /** Pixels of an image as the stages see it, no side longer than one length. */
 export async function photo(asked) {
-  const response = await ask(address("photo", asked));
+  const response = await ask(link("photo", asked));
   const bitmap = await createImageBitmap(await response.blob());
   const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
   const context = canvas.getContext("2d", { willReadFrequently: true });

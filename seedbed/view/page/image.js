@@ -22,9 +22,16 @@ export async function showImage(content, run, isCurrent) {
     make("button", { title: "next image (→)", disabled: near.after === null, onclick: to(near.after) }, "›"),
     make("span", { class: "number faint" }, near.place < 0 ? "" : `${near.place + 1} of ${near.total.toLocaleString("en")}`),
     make("bdi", { id: "title" }, id),
+    run.clicks.length ? make("a", { id: "by-clicks", href: clicksOf(run), title: "select by clicks (c)" }, "select by clicks") : "",
   );
   await view.start();
-  return { ArrowLeft: to(near.before), ArrowRight: to(near.after), ...view.keys() };
+  const byClicks = run.clicks.length ? { c: () => address.go(clicksOf(run)) } : {};
+  return { ArrowLeft: to(near.before), ArrowRight: to(near.after), ...byClicks, ...view.keys() };
+}
+
+/** The address at which things of the image are selected by clicks. */
+function clicksOf(run) {
+  return address.changed({ click: run.clicks[0].section });
 }
 
 class View {

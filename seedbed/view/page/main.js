@@ -3,12 +3,14 @@
 import * as address from "./address.js";
 import { forget, json } from "./api.js";
 import { make } from "./dom.js";
+import { showClicks } from "./click.js";
 import { showGrid } from "./grid.js";
 import { showImage } from "./image.js";
 
 const KEYS = [
   ["←  →", "image before, next image"], ["1 … 9", "layer on or off"], ["t", "truth"], ["e", "errors of the uppermost labels"], ["0", "no layer"],
-  ["-  +", "opacity"], ["s", "swipe, or side by side"], ["g", "all images"], ["PageUp  PageDown", "page before, next page"], ["?", "these keys"],
+  ["-  +", "opacity"], ["s", "swipe, or side by side"], ["c", "select by clicks"],
+  ["u", "take the last click back"], ["g", "all images"], ["PageUp  PageDown", "page before, next page"], ["?", "these keys"],
 ];
 const content = document.getElementById("content");
 const dialog = document.getElementById("keys");
@@ -27,11 +29,12 @@ async function show() {
     document.getElementById("problems").replaceChildren(...run.problems.map((one) => make("div", {}, one)));
     const id = address.get("id");
     document.title = id ? `${id} · Seedbed` : "Seedbed";
-    document.getElementById("home").setAttribute("href", address.changed({ id: "", layers: address.get("layers") }));
-    const found = await (id ? showImage : showGrid)(content, run, isCurrent);
+    document.getElementById("home").setAttribute("href", address.changed({ id: "", click: "", clicks: "", level: "", layers: address.get("layers") }));
+    const clicks = Boolean(id && address.get("click"));
+    const found = await (clicks ? showClicks : id ? showImage : showGrid)(content, run, isCurrent);
     if (!isCurrent()) return;
     keys = found ?? {};
-    content.dataset.shown = id ? "image" : "grid";
+    content.dataset.shown = clicks ? "clicks" : id ? "image" : "grid";
     content.focus({ preventScroll: true });
   } catch (error) {
     if (!isCurrent()) return;
