@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import numpy as np
 
@@ -33,6 +34,8 @@ def click(
     truth: InstanceTruth,
     most: int,
     things: int,
+    depth: float,
+    seed: int,
     images: Sequence[str],
 ) -> Iterator[Columns]:
     """Click on the true things of images."""
@@ -45,7 +48,8 @@ def click(
         levels, classes, selected = np.full((things, 3), -1.0), np.zeros(things), np.zeros(picture.shape[:2], np.int32)
         wanted = [] if true is None else clicking.list_wanted(true)
         for number, one in enumerate(wanted[:things]):
-            made, found, answer = clicking.click_through(method.begin(seen), one, most=most)
+            aim = clicking.Aim(depth, np.random.default_rng([seed, crc32(image.encode()), number]))
+            made, found, answer = clicking.click_through(method.begin(seen), one, most=most, aim=aim)
             places[number, : len(made)], iou[number] = made, [*found, *found[-1:] * (most - len(found))]
             classes[number] = one.label
             if asked is None:
@@ -83,7 +87,7 @@ def main(run: Run) -> None:
     trained = None if learned is None else open_network(run, method, learned)
     images = run.images_watching_raw_data(data)
     truth = InstanceTruth.of(Truth.of_images(images), data.made_by.method)
-    reads = (images, Trees(grown), MaybeRead(trained), truth, settings.most, settings.things)
+    reads = (images, Trees(grown), MaybeRead(trained), truth, settings.most, settings.things, settings.depth, settings.seed)
     made = run.per_image(method, click, method, *reads, image_ids=data.split(settings.split), extents=settings.extents)
     report.write(made)
 

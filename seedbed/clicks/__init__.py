@@ -23,6 +23,8 @@ class Settings:
     trees: Annotated[str, Slot(("trees",), "the selected method selects regions of trees")]
     clicker: Annotated[str, Slot(("clicker",), "the selected method asks a network")]  # which has learned to answer clicks
     most: Annotated[int, Field(ge=1, le=200)]  # paper: 20; clicks on each thing
+    depth: Annotated[float, Field(ge=0, le=1)]  # paper: 1; share of the greatest depth of an error that a click exceeds; 1: in its middle
+    seed: Annotated[int, Field(ge=0, lt=2**32)]  # of where clicks are that are not in the middle
     things: Annotated[int, Field(ge=1, le=250)]  # of each image, the largest; smaller ones are not clicked on
 
     @property

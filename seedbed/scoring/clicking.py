@@ -1,13 +1,14 @@
 """Clicks of somebody who sees what is wrong with each answer, and how many of them it takes.
 
 The next click is in the middle of the larger error, farthest from its border: on what is missed, or on what is too much (Sofiiuk et al.,
-"Reviving Iterative Training with Mask Guidance for Interactive Segmentation", 2021, whose protocol this is).
+"Reviving Iterative Training with Mask Guidance for Interactive Segmentation", 2021, whose protocol this is). People do not hit the middle,
+so a click may also be anywhere that is deep enough.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,24 @@ def list_wanted(true: TrueThings) -> list[Wanted]:
     return sorted((one for one in known if one.shape.any()), key=lambda one: int(one.shape.sum()), reverse=True)
 
 
-def find_next(answer: Mask, thing: Wanted, clicks: Sequence[Click]) -> Click | None:
+@dataclass(frozen=True)
+class Aim:
+    """How well somebody hits the middle of what is wrong."""
+
+    depth: float = 1.0  # share of the greatest depth that a click exceeds; 1: it is where that is
+    random: np.random.Generator = field(default_factory=np.random.default_rng)  # draws one of several pixels
+
+    def choose(self, depths: npt.NDArray[np.int64]) -> int:
+        """A pixel of a map of squared depths, counted row by row."""
+        if self.depth == 1:
+            return int(depths.argmax())
+        return int(self.random.choice(np.flatnonzero(depths > self.depth**2 * depths.max())))
+
+
+MIDDLE = Aim()
+
+
+def find_next(answer: Mask, thing: Wanted, clicks: Sequence[Click], aim: Aim = MIDDLE) -> Click | None:
     """Where somebody clicks next; nowhere if no pixel is wrong but those that have a click."""
     unclicked = np.ones(answer.shape, np.bool_)
     for one in clicks:
@@ -46,17 +64,17 @@ def find_next(answer: Mask, thing: Wanted, clicks: Sequence[Click]) -> Click | N
     depth = missed if wanted else excess
     if not depth.max():
         return None
-    row, column = np.unravel_index(int(depth.argmax()), depth.shape)
-    return Click(int(row), int(column), wanted)
+    row, column = divmod(aim.choose(depth), depth.shape[1])
+    return Click(row, column, wanted)
 
 
-def click_through(answer: Answer, thing: Wanted, *, most: int) -> tuple[list[Click], list[float], Mask]:
+def click_through(answer: Answer, thing: Wanted, *, most: int, aim: Aim = MIDDLE) -> tuple[list[Click], list[float], Mask]:
     """Click until nothing is wrong. Returns the clicks, the IoU after each, and the last answer.
 
     answer: what some clicks select.
     """
     clicks, found, selected = list[Click](), list[float](), np.zeros(thing.shape.shape, np.bool_)
-    while len(clicks) < most and (click := find_next(selected, thing, clicks)) is not None:
+    while len(clicks) < most and (click := find_next(selected, thing, clicks, aim)) is not None:
         clicks.append(click)
         selected = answer(clicks)
         found.append(int((selected & thing.shape).sum()) / int(((selected & thing.counted) | thing.shape).sum()))

@@ -46,6 +46,20 @@ def test_beyond_the_image_nothing_is_right() -> None:
     assert clicking.find_next(EMPTY, at_border, []) == Click(1, 1, True)
 
 
+def test_who_does_not_hit_the_middle_clicks_anywhere_that_is_deep_enough() -> None:
+    def places(depth: float) -> set[tuple[int, int]]:
+        aim = clicking.Aim(depth, np.random.default_rng(0))
+        found = [clicking.find_next(EMPTY, THING, [], aim) for _ in range(300)]
+        assert all(one is not None and one.wanted for one in found)
+        return {(one.row, one.column) for one in found if one}
+
+    assert places(1) == {(4, 4)}
+    assert places(0.6) == {(row, column) for row in (3, 4, 5) for column in (3, 4, 5)}, "two pixels from what is not the thing, or three"
+    assert places(0) == {(row, column) for row in range(2, 7) for column in range(2, 7)}
+    again = [clicking.Aim(0, np.random.default_rng(1)).choose(np.arange(1, 9)) for _ in range(2)]
+    assert again[0] == again[1]
+
+
 def test_pixels_that_have_a_click_get_no_other() -> None:
     small = Wanted(box(3, 3, 4, 5), ~EMPTY, 1)
     assert clicking.find_next(EMPTY, small, []) == Click(3, 3, True)

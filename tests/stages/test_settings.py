@@ -78,7 +78,10 @@ OTHER_VALUES: dict[str, list[Any]] = {
     "clicker.trees": ["trees_second"],
     "trees.features": ["features_second"],
 }
-SITUATIONS: dict[str, list[Plain]] = {"dataset": [{"max_size": [40, 32]}]}  # some images are larger
+SITUATIONS: dict[str, list[Plain]] = {
+    "dataset": [{"max_size": [40, 32]}],  # some images are larger
+    "clicks": [{"depth": 0.5}],  # off the middle
+}
 
 
 @pytest.mark.usefixtures("blank_charts")

@@ -161,6 +161,18 @@ def test_trees_ask_no_network(clicked: Project) -> None:
     assert done.stdout.splitlines()[-1] == "False"
 
 
+def test_clicks_off_the_middle_follow_the_seed_and_no_other_image(clicked: Project, tmp_path: Path) -> None:
+    project = clicked.copy_to(tmp_path / "project")
+    places = []
+    for depth, seed in ((0.3, 0), (0.3, 1), (1, 1)):
+        change_params(project, "clicks", depth=depth, seed=seed)
+        heard(project, "clicks")
+        places.append(open_artifact("clicks", folder=project.data).array("clicks").copy())
+    middle = open_artifact("clicks", folder=clicked.data).array("clicks")
+    assert np.array_equal(places[2], middle)
+    assert not any(np.array_equal(one, other) for one, other in ((places[0], places[1]), (places[0], middle)))
+
+
 # A network.
 
 
