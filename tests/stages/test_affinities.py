@@ -49,6 +49,7 @@ def test_every_stage_leaves_what_the_next_one_reads(walked: Project) -> None:
         assert read_entry(masks, "labels", image_id).shape == size
 
 
+@pytest.mark.slow
 def test_another_walk_runs_no_network(walked: Project, tmp_path: Path) -> None:
     """Not even if it wanted to: there are no weights, and no torch."""
     project = walked.copy_to(tmp_path / "project", without=["affinity.zarr", "classifier.zarr", "segmenter.zarr"])
@@ -64,6 +65,7 @@ def test_another_walk_runs_no_network(walked: Project, tmp_path: Path) -> None:
     assert not np.array_equal(before, after)
 
 
+@pytest.mark.slow
 def test_a_walk_between_superpixels_labels_them_as_a_whole(walked: Project, tmp_path: Path) -> None:
     project = walked.copy_to(tmp_path / "project")
     content = project.params()
@@ -92,6 +94,7 @@ def test_edges_of_another_method_are_refused(walked: Project, tmp_path: Path) ->
     assert done.returncode == 2 and f"edges.method: found '{other}'; expected '{method}', as which affinity has learned" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_walk_that_needs_more_pairs_than_were_learned_is_refused(finished: Project, tmp_path: Path) -> None:
     project = walk(finished, tmp_path, "psa")
     content = project.params()
@@ -102,6 +105,7 @@ def test_a_walk_that_needs_more_pairs_than_were_learned_is_refused(finished: Pro
     assert "refinement.psa.walk.radius: found 9; expected at most 3, within which affinity has compared cells; lower it" in done.stderr
 
 
+@pytest.mark.slow
 def test_things_are_told_apart_by_edges_that_say_where_middles_are(walked: Project, tmp_path: Path) -> None:
     project = walked.copy_to(tmp_path / "project")
     change_params(project, "instances", method="irn", class_maps="cams", edges="edges")

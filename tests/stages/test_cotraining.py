@@ -20,6 +20,7 @@ pytestmark = pytest.mark.usefixtures("blank_charts")
 CONFIDENT = {"labels": "refinement", "regions": "none", "confidence": "refinement", "objects": "none"}
 
 
+@pytest.mark.slow
 def test_ranked_masks_are_judged_whole_and_their_surer_half_is_learned_from(finished: Project, tmp_path: Path) -> None:
     project = walk(finished, tmp_path, "irn")
     block = project.params()["refinement"]["irn"] | {"confidence": "margin_rank"}

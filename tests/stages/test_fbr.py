@@ -42,6 +42,7 @@ def test_it_reads_saliency_and_keeps_a_map_of_background(grounded: Project, fini
     assert open_artifact("cams", folder=grounded.data).ids == open_artifact("cams", folder=finished.data).ids
 
 
+@pytest.mark.slow
 def test_other_saliency_makes_it_learn_anew_and_without_its_weight_none_is_waited_for(grounded: Project, tmp_path: Path) -> None:
     project = grounded.copy_to(tmp_path / "project")
     assert REUSED in heard(project, "classifier")
@@ -90,6 +91,7 @@ def test_a_second_round_learns_from_seeds_of_the_first(twice: Project, finished:
         assert all(one.max() == pytest.approx(1, abs=1e-3) for one in after.maps)
 
 
+@pytest.mark.slow
 def test_other_seeds_make_it_learn_anew(twice: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = twice.copy_to(tmp_path / "project")
     run_second(project, "classifier")

@@ -45,10 +45,12 @@ def test_what_is_kept_is_the_head_alone(light: Project) -> None:
     assert np.asarray(weights["deviation"]) == pytest.approx(patches.std(axis=0), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_picture_of_the_data_set_is_segmented_as_in_the_pipeline(light: Project, tmp_path: Path) -> None:
     check_predicted(light, tmp_path, within=ROUNDED)
 
 
+@pytest.mark.slow
 def test_an_exported_model_is_the_transformer_and_the_head(light: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = said(light, "export-model", str(tmp_path / "model.pt2"), "--size", "64", "80")
     assert done.status == 0, done.error
@@ -67,6 +69,7 @@ def test_an_exported_model_is_the_transformer_and_the_head(light: Project, tmp_p
     assert found == pytest.approx(logits, abs=1e-3 * float(np.abs(logits).max()))
 
 
+@pytest.mark.slow
 def test_features_of_no_network_cannot_be_exported(light: Project, tmp_path: Path) -> None:
     project = light.copy_to(tmp_path / "project")
     change_params(project, "features", method="texture")
@@ -79,6 +82,7 @@ def test_features_of_no_network_cannot_be_exported(light: Project, tmp_path: Pat
     assert (done.status, done.error) == (2, expected) and not (tmp_path / "model.pt2").exists()
 
 
+@pytest.mark.slow
 def test_what_was_learned_stays_while_its_inputs_do(light: Project, tmp_path: Path) -> None:
     project = light.copy_to(tmp_path / "project")
     before = tree(project.data / "segmenter.zarr")
@@ -86,6 +90,7 @@ def test_what_was_learned_stays_while_its_inputs_do(light: Project, tmp_path: Pa
     assert tree(project.data / "segmenter.zarr") == before != {}
 
 
+@pytest.mark.slow
 def test_other_views_of_the_images_are_learned_from_and_predicted_with(light: Project, tmp_path: Path) -> None:
     project = light.copy_to(tmp_path / "project")
     content = project.params()
@@ -105,6 +110,7 @@ def test_other_views_of_the_images_are_learned_from_and_predicted_with(light: Pr
     check_predicted(project, tmp_path, within=ROUNDED)
 
 
+@pytest.mark.slow
 def test_predictions_want_what_the_segmenter_has_learned_from(light: Project, tmp_path: Path) -> None:
     project = light.copy_to(tmp_path / "project")
     content = project.params()
@@ -127,6 +133,7 @@ def test_predictions_want_what_the_segmenter_has_learned_from(light: Project, tm
     assert done.returncode == 2 and expected in done.stderr
 
 
+@pytest.mark.slow
 def test_learned_from_kept_features_it_predicts_what_it_would_from_computed_ones(light: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is kept has 16 bits."""
     monkeypatch.chdir(light.root)
@@ -141,6 +148,7 @@ def test_learned_from_kept_features_it_predicts_what_it_would_from_computed_ones
     assert read_entry(kept, "patches", image).dtype == np.float16
 
 
+@pytest.mark.slow
 def test_views_are_made_by_the_same_network(light: Project, tmp_path: Path) -> None:
     project = light.copy_to(tmp_path / "project")
     content = project.params()
@@ -157,6 +165,7 @@ def test_views_are_made_by_the_same_network(light: Project, tmp_path: Path) -> N
         assert done.returncode == 2 and expected in done.stderr
 
 
+@pytest.mark.slow
 def test_features_that_are_newer_than_the_segmenter_are_refused(light: Project, tmp_path: Path) -> None:
     project = light.copy_to(tmp_path / "project")
     change_params(project, "features", mirrored=True)
@@ -186,6 +195,7 @@ def test_who_predicts_what_is_checked_by_commands_too(light: Project, tmp_path: 
     assert done.status == 2 and "found 'multiscale'; expected one for features, from which segmenter.light has learned" in done.error
 
 
+@pytest.mark.slow
 def test_weights_of_features_lie_where_the_parameters_say(light: Project, tmp_path: Path) -> None:
     """What lies in an artifact says which weights they are, not where."""
     project, file = light.copy_to(tmp_path / "project"), tmp_path / "weights.safetensors"

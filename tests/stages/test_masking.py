@@ -56,6 +56,7 @@ def test_every_stage_leaves_what_the_next_one_reads(detected: Project) -> None:
     assert len(open_artifact("predictions", folder=detected.data))
 
 
+@pytest.mark.slow
 def test_saliency_is_judged_and_verified(detected: Project) -> None:
     figures = json.loads((detected.data / "metrics" / "evaluation.json").read_text(encoding="utf-8"))["saliency"]
     assert figures.keys() == {"images", "images_with_truth", *OBJECTS}
@@ -98,6 +99,7 @@ def test_maps_that_cannot_be_used_are_named_at_once_and_others_are_not_looked_at
     assert f"found 2 maps that cannot be used: {'; '.join(told)}; expected" in str(caught.value) and looked_at == [f"{first}.png"]
 
 
+@pytest.mark.slow
 def test_images_without_any_object_are_named(detected: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = detected.copy_to(tmp_path / "project")
     change_params(project, "saliency", class_maps="none")
@@ -111,6 +113,7 @@ def test_images_without_any_object_are_named(detected: Project, tmp_path: Path, 
     assert f"saliency: warning: 1 of {len(data.ids)} images show no object: {data.ids[0]}" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_another_classifier_trains_the_segmenter_again(detected: Project, tmp_path: Path) -> None:
     project = detected.copy_to(tmp_path / "project")
     again = project.command("segmenter")
@@ -130,6 +133,7 @@ def test_a_folder_that_is_not_there_is_refused(detected: Project, tmp_path: Path
     assert done.returncode == 2 and done.stderr.strip() == told
 
 
+@pytest.mark.slow
 def test_superpixels_show_things_without_a_detector(finished: Project, tmp_path: Path) -> None:
     project = finished.copy_to(tmp_path / "project")
     change_params(project, "saliency", method="unsupervised", superpixels="superpixels", features="features", class_maps="cams")

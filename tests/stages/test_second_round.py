@@ -49,6 +49,7 @@ def test_class_maps_of_two_rounds_lie_side_by_side(twice: Project) -> None:
         np.testing.assert_array_equal(before.maps, after.maps)
 
 
+@pytest.mark.slow
 def test_both_are_looked_at_as_what_they_are(twice: Project, tmp_path: Path) -> None:
     assert select_artifacts([], folder=twice.data)[-1] == SECOND and select_artifacts([SECOND], folder=twice.data) == [SECOND]
     with contextlib.chdir(twice.root):
@@ -58,6 +59,7 @@ def test_both_are_looked_at_as_what_they_are(twice: Project, tmp_path: Path) -> 
     assert [finding.where.split("/")[0] for finding in verify(SECOND, folder=damaged.parent).findings] == ["maps"]
 
 
+@pytest.mark.slow
 def test_the_store_keeps_the_entries_of_each(twice: Project) -> None:
     kept = survey(Choice(stages=(SECOND,)), folder=twice.data)
     assert [(one.stage, one.state, one.images) for one in kept] == [(SECOND, "current", 9)]
@@ -92,6 +94,7 @@ def make_as(monkeypatch: pytest.MonkeyPatch, module: str, *arguments: str) -> No
     run_stage(stage.main, module)
 
 
+@pytest.mark.slow
 def test_a_stage_makes_a_second_artifact_under_another_name(finished: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = finished.copy_to(tmp_path)
     content = project.params()
@@ -115,6 +118,7 @@ def test_a_stage_makes_a_second_artifact_under_another_name(finished: Project, t
     assert outdated == {"cams": [], SECOND: ["made with stride 4; params.yaml now says 8"], "refinement_second": []}
 
 
+@pytest.mark.slow
 def test_two_rounds_of_equal_parameters_and_inputs_have_equal_contents(twice: Project) -> None:
     first, second = (open_artifact(name, folder=twice.data) for name in ("cams", SECOND))
     assert first.files == second.files and first.digest != second.digest
@@ -138,6 +142,7 @@ def test_a_name_of_another_kind_is_refused(
     assert (left.value.code, capsys.readouterr().err) == (USER_ERROR, f"error: --as: {message}\n")
 
 
+@pytest.mark.slow
 def test_a_name_without_a_section_is_told(finished: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(finished.root)
     with pytest.raises(SystemExit):

@@ -33,6 +33,7 @@ def test_it_reads_superpixels_and_keeps_the_plain_network(shaped: Project, finis
     assert open_artifact("cams", folder=shaped.data).ids == open_artifact("cams", folder=finished.data).ids
 
 
+@pytest.mark.slow
 def test_other_superpixels_make_it_learn_anew_and_none_are_waited_for_without_modulation(shaped: Project, tmp_path: Path) -> None:
     project = shaped.copy_to(tmp_path / "project")
     assert REUSED in heard(project, "classifier")

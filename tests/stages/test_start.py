@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 from seedbed.store.artifact import open_artifact
 from tests.stages.miniature import Project
@@ -53,6 +54,7 @@ def test_a_segmenter_that_starts_from_the_classifier(finished: Project, tmp_path
     project.run("predictions")
 
 
+@pytest.mark.slow
 def test_a_segmenter_that_starts_elsewhere_does_not_mind_the_classifier(finished: Project, tmp_path: Path) -> None:
     project = finished.copy_to(tmp_path)
     trained_otherwise(project)

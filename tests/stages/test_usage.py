@@ -33,6 +33,7 @@ def class_maps(project: Project) -> list[npt.NDArray[np.float32]]:
     return [Maps(made)[image].maps for image in made.ids]
 
 
+@pytest.mark.slow
 def test_maps_of_a_transformer(finished: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = with_transformer(finished.copy_to(tmp_path / "project"))
     project.run("classifier", "cams")
