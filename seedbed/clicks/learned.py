@@ -2,10 +2,10 @@
 
 Before the first answer it is shown the whole image, then what is around its last answer, each brought to a square.
 
-Papers: Li et al., "Multi-granularity Interaction Simulation for Unsupervised Interactive Segmentation" (MIS), ICCV 2023; Sofiiuk et al.,
-"Reviving Iterative Training with Mask Guidance for Interactive Segmentation" (RITM), 2021.
+Paper: Li et al., "Multi-granularity Interaction Simulation for Unsupervised Interactive Segmentation" (MIS), ICCV 2023. How the network
+is asked: Sofiiuk et al., "Reviving Iterative Training with Mask Guidance for Interactive Segmentation" (RITM), 2021.
 
-Differs from the papers: nothing known.
+Differs from the paper: nothing known.
 """
 
 from __future__ import annotations
