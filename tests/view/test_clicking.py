@@ -16,11 +16,14 @@ from ruamel.yaml import YAML
 from seedbed import clicker
 from seedbed.algorithms.clicks import Click, ClickTree
 from seedbed.clicks.tree import Tree
+from seedbed.errors import SeedbedError
 from seedbed.merge_trees import Trees
 from seedbed.networks.weights import restore
 from seedbed.networks.zooming import Zoom, ZoomedAnswer
 from seedbed.params import rebuild
 from seedbed.store.artifact import open_artifact
+from seedbed.tools import view
+from seedbed.tools.view import look_by_clicks
 from tests.view.conftest import IDS, SIZE, Page
 
 CLICKS = "3,4,1;20,30,1;4,6,0"
@@ -139,3 +142,35 @@ def test_trees_that_are_not_there_are_missed(look: Callable[..., Page], finished
     shutil.rmtree(root / "data" / "trees.zarr")
     page = look(root)
     assert "trees: found no such artifact" in page.json("click", id=IDS[0], section="clicks_tree", clicks=CLICKS)["error"]
+
+
+# --- The command ---
+
+
+@pytest.mark.parametrize(
+    ("image", "section", "message"),
+    [
+        ("nobody", "", r"found no image 'nobody'; expected the id of an image"),
+        (IDS[0], "trees", r"params.yaml: found 'trees'; expected one of: clicks, clicks_tree"),
+    ],
+)
+def test_what_cannot_be_clicked_on_is_said_before_anything_is_served(
+    clickable: Path, monkeypatch: pytest.MonkeyPatch, image: str, section: str, message: str
+) -> None:
+    monkeypatch.chdir(clickable)
+    with pytest.raises(SeedbedError, match=message):
+        look_by_clicks(image, section, host="127.0.0.1", port=0, announce=pytest.fail)
+
+
+def test_another_pipeline_has_nothing_that_answers_clicks(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(finished)
+    with pytest.raises(SeedbedError, match=r"found no section that answers clicks; .* run this in a pipeline that has one"):
+        look_by_clicks(IDS[0], "", host="127.0.0.1", port=0, announce=pytest.fail)
+
+
+def test_the_address_names_image_and_section_beside_the_token(clickable: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(clickable)
+    told: list[str] = []
+    monkeypatch.setattr(view, "serve", lambda _, *, host, port, announce: announce(f"http://{host}:{port}/?token=x"))
+    look_by_clicks(IDS[2], "clicks_tree", host="0.0.0.0", port=1, announce=told.append)
+    assert told == ["http://0.0.0.0:1/?token=x&id=plain+%22one%22&click=clicks_tree"]
