@@ -17,6 +17,7 @@ from seedbed import classifier, dataset, methods, seeds, segmenter, superpixels
 from seedbed.errors import MethodError, ParamsError, SeedbedError
 from seedbed.methods import identity
 from seedbed.params import Params, rebuild
+from seedbed.store.schemas import find_kind
 from seedbed.superpixels.dino import Dino
 from seedbed.tools.dependencies import list_kinds
 
@@ -46,8 +47,9 @@ def test_the_project_s_own_files_are_right(project: Path, monkeypatch: pytest.Mo
         monkeypatch.chdir(file.parent)
         read_params = Params.read(file)
         read_params.check()
-        assert set(read_params.sections()) == list_kinds(file.with_name("dvc.yaml"))
-        sections |= set(read_params.sections())
+        kinds = {find_kind(one) for one in read_params.sections()}
+        assert kinds == list_kinds(file.with_name("dvc.yaml"))
+        sections |= kinds
     assert sections == set(methods.list_families())
 
 
@@ -487,7 +489,8 @@ def test_an_image_size_has_two_numbers_in_their_range(content: dict[str, Any]) -
 
 def test_splits_are_those_that_settings_name(content: dict[str, Any]) -> None:
     content["predictions"]["split"] = "test"
-    expected = {"classifier": "train", "segmenter": "train", "predictions": "test", "evaluation": "train", "clicks": "val"}
+    expected = {"classifier": "train", "segmenter": "train", "predictions": "test", "evaluation": "train"}
+    expected |= {"clicker": "train", "clicks": "val", "clicks_tree": "val"}
     assert Params(content).splits() == expected
     content["predictions"]["split"] = ["val"]
     assert "predictions" not in Params(content).splits()

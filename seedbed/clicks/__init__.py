@@ -20,7 +20,7 @@ class Settings:
     """What is clicked on."""
 
     split: str  # images on whose things it is
-    trees: Annotated[str, Slot(("trees",), "the selected method selects regions of trees")]
+    trees: Annotated[str, Slot(("trees",), "the selected method selects regions of trees")]  # which clicks select
     clicker: Annotated[str, Slot(("clicker",), "the selected method asks a network")]  # which has learned to answer clicks
     most: Annotated[int, Field(ge=1, le=200)]  # paper: 20; clicks on each thing
     depth: Annotated[float, Field(ge=0, le=1)]  # paper: 1; share of the greatest depth of an error that a click exceeds; 1: in its middle

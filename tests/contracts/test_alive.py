@@ -509,7 +509,7 @@ METHODS = [(family, name) for family in methods.list_families() for name in meth
 # Blocks that every training passes on to the same code. In the quick suite they are tried whole with these methods, which are quick.
 PASSED_ON = ("Trunk", "InitialWeights", "Augmentation", "Colours", "Training", "Descent", "Optimiser")
 WITH_ALL = ("classifier.amn", "classifier.cam", "segmenter.pseudo_masks", "affinity.psa", "pretraining.dino")
-IN_PART = [one for one in METHODS if one[0] in ("classifier", "segmenter", "affinity") and ".".join(one) not in WITH_ALL]
+IN_PART = [one for one in METHODS if one[0] in ("classifier", "segmenter", "affinity", "clicker") and ".".join(one) not in WITH_ALL]
 TRIALS = [
     *(pytest.param(*one, PASSED_ON if one in IN_PART else (), id="-".join(one)) for one in METHODS),
     *(pytest.param(*one, (), id="-".join((*one, "whole")), marks=pytest.mark.slow) for one in IN_PART),

@@ -386,7 +386,7 @@ def test_an_edit_counts_where_a_value_can_change_and_nowhere_else(copied: Copy) 
     assert changed["seedbed.reads"] == changed["seedbed.types"] == {*copied.before}
     assert changed["seedbed.scoring.metrics"] == {"evaluation"}
     assert changed["seedbed.superpixels.dino"] == {"superpixels"}
-    assert changed["seedbed.learning.loop"] == {"pretraining", "classifier", "affinity", "segmenter"}
+    assert changed["seedbed.learning.loop"] == {"pretraining", "classifier", "affinity", "segmenter", "clicker"}
     assert changed["seedbed.algorithms.crf"] == {"superpixels", "seeds", "refinement", "saliency", "evaluation"}
     assert changed["seedbed.algorithms.boundary_walk"] == {"refinement", "instances"}
     assert changed["seedbed.networks.deeplab"] == {"classifier", "segmenter"}  # amn ends as it does
