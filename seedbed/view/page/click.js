@@ -1,7 +1,7 @@
 // One image, of which things are selected by clicks: what is clicked is in the address, and the server says what that selects.
 
 import * as address from "./address.js";
-import { array, link, photo, json } from "./api.js";
+import { array, json, link, photo } from "./api.js";
 import { make, paint, percent, select } from "./dom.js";
 
 const SELECTED = [0, 114, 178];
@@ -20,7 +20,7 @@ export async function showClicks(content, run, isCurrent) {
     make("bdi", { id: "title" }, id),
   );
   await view.start();
-  return { u: () => view.undo(), z: () => view.undo(), Backspace: () => view.undo(), "0": () => view.clear() };
+  return { u: () => view.undo(), Backspace: () => view.undo(), "0": () => view.clear() };
 }
 
 class Clicks {
