@@ -9,6 +9,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -66,11 +67,11 @@ def main() -> None:
     vectors = random.standard_normal((grid[0] * grid[1], 384)).astype(np.float32)
     regions = ClickTree.on_pixels(ward.merge(vectors, ward.link_grid(grid)), grid, PATCH, Alignment.RESIZED, SIZE)
     tree = Tree(cost=0.03, joined=True)
-    ways: dict[str, Callable[[], Answer]] = {f"regions of {len(vectors)} patches": lambda: tree.begin(Seen(image, regions))}
+    ways: dict[str, Callable[[], Answer]] = {f"regions of {len(vectors)} patches": partial(tree.begin, Seen(image, regions))}
     for name, (architecture, patch_size, side, mirrored) in NETWORKS.items():
         method = Learned(zoom=Zoom(side=side, widened=1.4, smallest=200, kept=0.5, threshold=0.5, mirrored=mirrored))
         seen = Seen(image, regions, make_network(architecture, patch_size))
-        ways[name] = lambda method=method, seen=seen: method.begin(seen)  # type: ignore[misc]
+        ways[name] = partial(method.begin, seen)
     found = {name: measure(begin, options.rounds) for name, begin in ways.items()}
     base = next(iter(found.values()))[1]
     print("|  | first answer, ms | later ones, ms | ratio |\n|---|---|---|---|")

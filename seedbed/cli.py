@@ -27,7 +27,15 @@ From = Annotated[str, typer.Option("--from", help="The artifact: seeds, refineme
 InArray = Annotated[str, typer.Option("--array", help="Which of its arrays; the first that fits, if none.")]
 InSplit = Annotated[str, typer.Option("--split", help="Only images of this split.")]
 InRun = Annotated[str, typer.Option("--run", help="Another run: a folder, a git revision, or an experiment.")]
+AtHost = Annotated[str, typer.Option("--host", help="Where to listen. Others than this machine need the address with its token.")]
+AtPort = Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes one that is free.")]
 ToFolder = Annotated[Path, typer.Argument(help="A new folder, or one that was exported to before.")]
+
+
+def _announce(address: str) -> None:
+    """Say where the page is served."""
+    print(f"Open {address} - Ctrl-C ends it.", flush=True)
+
 
 app = typer.Typer(help="Semantic segmentation from image-level labels. Run the pipeline with `dvc repro`.", no_args_is_help=True)
 
@@ -240,10 +248,8 @@ def runs(
 def view(
     run: Annotated[str, typer.Argument(help="What to look at: the workspace, a folder, a git revision, or an experiment.")] = "",
     against: Annotated[str, typer.Option("--against", help="Another run, to see beside it.")] = "",
-    host: Annotated[
-        str, typer.Option("--host", help="Where to listen. Others than this machine need the address with its token.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes one that is free.")] = 8888,
+    host: AtHost = "127.0.0.1",
+    port: AtPort = 8888,
 ) -> None:
     """Look at every cached mask in the browser: layers over each image, what a parameter would change, one run against another.
 
@@ -251,7 +257,7 @@ def view(
     """
     from seedbed.tools.view import look
 
-    look(run, against, host=host, port=port, announce=lambda address: print(f"Open {address} - Ctrl-C ends it.", flush=True))
+    look(run, against, host=host, port=port, announce=_announce)
 
 
 @app.command()
@@ -259,10 +265,8 @@ def view(
 def click(
     image: Annotated[str, typer.Argument(help="The id of an image.")],
     section: Annotated[str, typer.Option("--by", help="What answers: clicks, or clicks_WORD; the first of params.yaml, if none.")] = "",
-    host: Annotated[
-        str, typer.Option("--host", help="Where to listen. Others than this machine need the address with its token.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes one that is free.")] = 8888,
+    host: AtHost = "127.0.0.1",
+    port: AtPort = 8888,
 ) -> None:
     """Select things of an image by clicks in the browser, and save their masks.
 
@@ -270,7 +274,7 @@ def click(
     """
     from seedbed.tools.view import look_by_clicks
 
-    look_by_clicks(image, section, host=host, port=port, announce=lambda address: print(f"Open {address} - Ctrl-C ends it.", flush=True))
+    look_by_clicks(image, section, host=host, port=port, announce=_announce)
 
 
 @app.command()

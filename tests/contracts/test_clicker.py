@@ -20,7 +20,7 @@ from seedbed.merge_trees import Trees
 from seedbed.networks.contracts import Inherited
 from seedbed.networks.weights import restore
 from seedbed.types import Alignment
-from tests.support.learning import published, trained
+from tests.support.learning import interrupted_halfway, published, trained
 
 NAMES = methods.list_available("clicker")
 
@@ -56,20 +56,7 @@ def test_a_training_that_was_interrupted_comes_to_the_same_network(
 ) -> None:
     method = small_method("clicker", name)
     method = dataclasses.replace(method, training=dataclasses.replace(method.training, epochs=2.0, micro_batches=micro_batches))
-
-    def interrupted() -> Any:
-        learner = method.learner(0, given=Inherited())
-        learner.register_forward_pre_hook(interrupt)
-        return learner
-
-    def interrupt(_module: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
-        if inputs[1] >= 0.5:
-            raise KeyboardInterrupt
-
-    whole = trained(method, partial(method.learner, 0, given=Inherited()), samples, tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt):
-        trained(method, interrupted, samples, tmp_path / "interrupted", seconds=0)
-    resumed = trained(method, partial(method.learner, 0, given=Inherited()), samples, tmp_path / "interrupted")
+    whole, resumed = interrupted_halfway(method, samples, tmp_path)
     assert len(whole.losses) == 4 and resumed.log == whole.log and not whole.network.training
     states = whole.network.state_dict(), resumed.network.state_dict()
     assert all(torch.equal(value, states[1][entry]) for entry, value in states[0].items())

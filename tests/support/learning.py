@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -122,6 +123,26 @@ def trained(
     """
     checkpoints = Checkpoints(folder / "checkpoint.safetensors", seconds=seconds)
     return fit(build, examples, method.sampling, machine=machine, name="test", checkpoints=checkpoints)
+
+
+def interrupted_halfway(method: Any, examples: Sequence[Any], folder: Path) -> tuple[Trained[Any], Trained[Any]]:
+    """What a training without labels leaves undisturbed, and interrupted halfway and resumed."""
+    build = partial(method.learner, 0, given=Inherited())
+
+    def interrupted() -> Any:
+        learner = build()
+        learner.register_forward_pre_hook(interrupt)
+        return learner
+
+    def interrupt(_module: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
+        if inputs[1] >= 0.5:
+            raise KeyboardInterrupt
+
+    whole = trained(method, build, examples, folder / "whole")
+    with contextlib.suppress(KeyboardInterrupt):
+        trained(method, interrupted, examples, folder / "interrupted", seconds=0)
+        raise AssertionError("it was not interrupted")
+    return whole, trained(method, build, examples, folder / "interrupted")
 
 
 def unpublished(contrast: Contrast) -> Contrast:
