@@ -242,7 +242,6 @@ OF_USAGE: tuple[tuple[str, str], ...] = (
     ("predictions", "predictions.miou"),
     ("after the CRF", "predictions_crf.miou"),
 )
-OF_REGIONS = {"classifier.maps": {"labels": "none", "regions": "superpixels", "objects": "none"}}
 PLAIN_STRUCTURE = {  # ssc without all that is new in it, of which neither segmenter nor predictions are made
     "classifier.method": "ssc",
     "classifier.ssc.suppression": {"share": 1, "also_behind": 0},
@@ -252,15 +251,14 @@ PLAIN_STRUCTURE = {  # ssc without all that is new in it, of which neither segme
 }
 SUPPRESSED = {**PLAIN_STRUCTURE, "classifier.ssc.suppression": {"share": 0.55, "also_behind": 2}}
 RECONSTRUCTED = {**SUPPRESSED, "classifier.ssc.reconstruction.weight": 1}
+MODULATED = {"classifier.ssc.modulation.weight": 1, "classifier.maps": {"labels": "none", "regions": "superpixels", "objects": "none"}}
 STRUCTURE: dict[str, dict[str, Any]] = {  # what keeps class maps to objects, and the parameters that say so
     "plain": PLAIN_STRUCTURE,
     "suppression": SUPPRESSED,
     "suppression, reconstruction": RECONSTRUCTED,
-    "suppression, modulation by dino": {**SUPPRESSED, "classifier.ssc.modulation.weight": 1, **OF_REGIONS},
-    **{
-        f"all three, by {name}": {**RECONSTRUCTED, "classifier.ssc.modulation.weight": 1, **OF_REGIONS, **SUPERPIXELS[name]}
-        for name in ("dino", "slic", "felzenszwalb")
-    },
+    "suppression, modulation": {**SUPPRESSED, **MODULATED},
+    "all three": {**RECONSTRUCTED, **MODULATED},
+    **{f"all three, by {name}": {**RECONSTRUCTED, **MODULATED, **SUPERPIXELS[name]} for name in ("slic", "felzenszwalb")},
 }
 OF_STRUCTURE: tuple[tuple[str, str], ...] = (
     ("class maps, mIoU", "class_maps.miou"),
@@ -273,7 +271,7 @@ OF_STRUCTURE: tuple[tuple[str, str], ...] = (
     ("predictions", "predictions.miou"),
     ("after the CRF", "predictions_crf.miou"),
 )
-OF_STRUCTURED = {**STRUCTURE["all three, by dino"], **IRN_OF_MORE, "evaluation.predictions": "predictions"}  # class maps of ssc, then IRN
+OF_STRUCTURED = {**STRUCTURE["all three"], **IRN_OF_MORE, "evaluation.predictions": "predictions"}  # class maps of ssc, then IRN
 SURER = {"refinement.irn.confidence": "margin_rank"}
 TRUSTED = {"labels": "refinement", "regions": "none", "confidence": "refinement", "objects": "none"}
 TWO = {**OF_STRUCTURED, "segmenter.method": "cotraining", "segmenter.cotraining.training.epochs": 16}
@@ -320,6 +318,8 @@ OF_GROUNDS: tuple[tuple[str, str], ...] = (
     ("false negative rate", "class_maps.false_negative_rate"),
     ("of fish, false positives", "class_maps.false_positive_rates.fish"),
     ("of fish, IoU", "class_maps.iou.fish"),
+    ("of cow and sheep, false positives", "class_maps.false_positive_rates.cow,sheep"),
+    ("of cow and sheep, IoU", "class_maps.iou.cow,sheep"),
     ("masks of the CRF", "masks.miou"),
     ("masks of fish, IoU", "masks.iou.fish"),
     ("predictions", "predictions.miou"),
