@@ -87,6 +87,7 @@ def judge(image_ids: Sequence[str]) -> Iterator[Columns]:
                 objects=None,
                 instances=None,
                 true_instances=None,
+                corrected=False,
             )
         yield known[number]
 

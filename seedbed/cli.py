@@ -265,16 +265,17 @@ def view(
 def click(
     image: Annotated[str, typer.Argument(help="The id of an image.")],
     section: Annotated[str, typer.Option("--by", help="What answers: clicks, or clicks_WORD; the first of params.yaml, if none.")] = "",
+    corrections: Annotated[Path, typer.Option("--corrections", help="The file in which corrections are kept.")] = Path("corrections.jsonl"),
     host: AtHost = "127.0.0.1",
     port: AtPort = 8888,
 ) -> None:
-    """Select things of an image by clicks in the browser, and save their masks.
+    """Select things of an image by clicks in the browser, save their masks, or keep them as corrections of seeds.
 
     Clicks are answered as in the stage `clicks`, from what the cache has of the image. Ctrl-C ends it.
     """
     from seedbed.tools.view import look_by_clicks
 
-    look_by_clicks(image, section, host=host, port=port, announce=_announce)
+    look_by_clicks(image, section, corrections, host=host, port=port, announce=_announce)
 
 
 @app.command()

@@ -262,11 +262,15 @@ def read_shards(artifact: Artifact, name: str) -> Iterator[npt.NDArray[Any]]:
         yield artifact.entry(name, slice(start, start + schemas.SHARD_IMAGES))
 
 
-def read_total(artifact: Artifact, name: str) -> npt.NDArray[np.int64]:
-    """Sum of an array of counts over all images, with at most one shard in memory."""
-    total = np.zeros(artifact.entry(name, slice(0, 0)).shape[1:], np.int64)
+def read_total(artifact: Artifact, name: str, *, rows: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.int64]:
+    """Sum of an array of counts over all images, with at most one shard in memory.
+
+    rows: whether each image counts, if not all do.
+    """
+    total, first = np.zeros(artifact.entry(name, slice(0, 0)).shape[1:], np.int64), 0
     for shard in read_shards(artifact, name):
-        total += shard.sum(axis=0)
+        total += shard.sum(axis=0) if rows is None else shard[rows[first : first + len(shard)]].sum(axis=0)
+        first += len(shard)
     return total
 
 

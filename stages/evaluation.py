@@ -53,7 +53,7 @@ def judge(
     for group in place.group(images):
         predicted = label_predictions(method, pictures, judged.predictions, place, group)
         for image in group:
-            labels, class_maps, regions, objects, instances, true = {}, None, None, None, None, None
+            labels, class_maps, regions, objects, instances, true, corrected = {}, None, None, None, None, None, False
             if image in chosen:
                 if judged.class_maps is not None:
                     class_maps = read_class_maps(judged.class_maps, image).resize(judged.class_maps.size(image))
@@ -63,6 +63,7 @@ def judge(
                 if judged.saliency is not None and image in judged.saliency:
                     objects = read_entry(judged.saliency, "objects", image)
                 labels |= {name: read_entry(artifact, "labels", image) for name, artifact in judged.labels.items()}
+                corrected = judged.is_corrected(image)
                 if judged.instances is not None and image in judged.instances:
                     instances, true = read_instances(judged.instances, image), true_instances[image]
             labels |= predicted.get(image, {})
@@ -76,6 +77,7 @@ def judge(
                 objects=objects,
                 instances=instances,
                 true_instances=true,
+                corrected=corrected,
             )
 
 

@@ -3,17 +3,20 @@
 from collections.abc import Iterator, Sequence
 
 from seedbed import seeds
+from seedbed.corrections import Corrections
 from seedbed.reads import AllEvidence, Edges, Maps, Patches, Pictures, Regions
+from seedbed.run import result_warnings
 from seedbed.run.machine import Place
 from seedbed.run.slots import check_slots
 from seedbed.run.stage import Run, run_stage
 from seedbed.store.schemas import Columns
 
 
-def label(method: seeds.Method, known: AllEvidence, place: Place, images: Sequence[str]) -> Iterator[Columns]:
+def label(method: seeds.Method, known: AllEvidence, corrections: Corrections, place: Place, images: Sequence[str]) -> Iterator[Columns]:
     """Seeds of images."""
     for image in images:
-        yield {"labels": method.label(known[image], device=place.device)}
+        labels = method.label(known[image], device=place.device)
+        yield {"labels": corrections.correct(image, labels), "corrected": image in corrections}
 
 
 def main(run: Run) -> None:
@@ -25,7 +28,10 @@ def main(run: Run) -> None:
     regions, patches = Regions(run.open_slot(settings.superpixels)), Patches(run.open_slot(settings.features))
     pictures = Pictures(run.images(data) if method.sees_images else None)
     known = AllEvidence(data, pictures, Maps(maps), regions, patches, Edges(None))
-    run.per_image(method, label, method, known, run.place(method), image_ids=data.labelled)
+    file = run.open_file(settings.corrections, setting="corrections")
+    corrections = Corrections.of(file, data) if file else Corrections.none()
+    made = run.per_image(method, label, method, known, corrections, run.place(method), image_ids=data.labelled)
+    result_warnings.tell_of_corrections(made)
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ class Inputs:
     # Raw data.
 
     def watch(self, root: Path) -> None:
-        """From now on, count any change below a folder as a change of the inputs."""
+        """From now on, count any change of a file, or below a folder, as a change of the inputs."""
         self.raw.setdefault(root, Listing.of(root))
 
     def read_settled(self, root: Path, read: Callable[[Path], T]) -> T:

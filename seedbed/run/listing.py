@@ -23,13 +23,16 @@ class Change:
 
 @dataclass(frozen=True)
 class Listing:
-    """The files below a folder, by relative name, each with its size and modification time."""
+    """The files below a folder, by relative name, each with its size and modification time; a single file has no name."""
 
     files: Mapping[str, tuple[int, int]]
 
     @classmethod
     def of(cls, root: Path) -> Listing:
-        """List files as they are now. Symbolic links are followed."""
+        """List files as they are now, or the one that the path leads to. Symbolic links are followed."""
+        if root.is_file():
+            about = root.stat()
+            return cls({"": (about.st_size, about.st_mtime_ns)})
         found: dict[str, tuple[int, int]] = {}
         folders: list[tuple[str, str, frozenset[tuple[int, int]]]] = [(str(root), "", frozenset())]
         while folders:

@@ -1,4 +1,4 @@
-"""Warnings about results that are of little use, so that nobody finds out two trainings later."""
+"""What is to be known of results before they are used: that they are of little use, so that nobody finds out two trainings later."""
 
 from __future__ import annotations
 
@@ -35,6 +35,12 @@ def warn_of_images_without_objects(artifact: Artifact) -> None:
     if bare:
         told = f"{len(bare)} of {len(artifact)} images show no object: {list_problems(bare)}"
         print(f"saliency: warning: {told}", file=sys.stderr, flush=True)
+
+
+def tell_of_corrections(artifact: Artifact) -> None:
+    """Say how many images a person has corrected."""
+    if corrected := int(artifact.array("corrected").sum()):
+        print(f"{artifact.name}: {corrected} of {len(artifact)} images are as a person has corrected them", file=sys.stderr, flush=True)
 
 
 def warn_of_single_superpixels(artifact: Artifact) -> None:

@@ -22,6 +22,7 @@ from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import NONE, SCHEMAS, find_kind
 
 CLASSIFIER = "classifier"
+NO_PATH = "data/none.zarr"  # what a setting says that names no file or folder: DVC wants something that exists
 TAKES_ALL = "pretraining"  # takes all images where no split is named
 WORD = re.compile("[a-z][a-z0-9_]*")  # which a file and an address of params.yaml can have in their names
 NEED_LABELS = ("classifier", "affinity", "segmenter", "evaluation")  # of their split, only images with labels are of use to these
@@ -99,6 +100,14 @@ def check_folder(stage: str, folder: str) -> Path:
         where, do = f"params.yaml: {stage}.folder", "put it there, or correct it"
         raise ParamsError(where, found=f"{folder!r}, {found}", expected="a folder", do=do)
     return Path(folder)
+
+
+def check_file(stage: str, setting: str, file: str) -> Path:
+    """The file that a stage reads, which a setting names; refused if there is none."""
+    if (found := raw.kind(Path(file))) != raw.FILE:
+        expected, do = f"a file, or {NO_PATH} where there is none", "put it there, or correct it"
+        raise ParamsError(f"params.yaml: {stage}.{setting}", found=f"{file!r}, {found}", expected=expected, do=do)
+    return Path(file)
 
 
 def check_maps(stage: str, wanted: Sequence[str], slots: Mapping[str, str]) -> None:

@@ -33,7 +33,7 @@ from seedbed.run.interruption import Interrupted
 from seedbed.run.machine import Machine, Place
 from seedbed.run.progress import Progress
 from seedbed.run.shards import Compute, Shard, Work
-from seedbed.run.slots import check_folder, check_maps, check_versions, find_wrong_splits
+from seedbed.run.slots import NO_PATH, check_file, check_folder, check_maps, check_versions, find_wrong_splits
 from seedbed.store import raw
 from seedbed.store.artifact import Artifact, MadeBy, open_artifact
 from seedbed.store.entries import Computation, put, put_weights, shard_name
@@ -129,6 +129,14 @@ class Run:
     def open_folder(self, folder: str) -> Path:
         """Open a folder of other files that params.yaml names: from now on none of them may change."""
         path = check_folder(self.stage, folder)
+        self.inputs.watch(path)
+        return path
+
+    def open_file(self, file: str, *, setting: str) -> Path | None:
+        """Open another file that a setting names: from now on it may not change. Nothing where it names none."""
+        if file == NO_PATH:
+            return None
+        path = check_file(self.stage, setting, file)
         self.inputs.watch(path)
         return path
 

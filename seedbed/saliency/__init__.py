@@ -12,10 +12,9 @@ from pydantic import Field
 from seedbed import methods
 from seedbed.errors import ParamsError
 from seedbed.methods import parameters
-from seedbed.run.slots import Slot
+from seedbed.run.slots import NO_PATH, Slot
 from seedbed.types import BACKGROUND, IGNORE, OBJECT, ClassMaps, Evidence, Saliency
 
-NO_FOLDER = "data/none.zarr"  # what `folder` says where no files are read: DVC wants something that exists
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -91,6 +90,6 @@ class DetectingMethod(Method):
 
 def check_folder(stage: str, folder: str, method: Method) -> None:
     """Refuse a folder that the method does not read, and none where it reads files."""
-    if method.reads_files == (folder == NO_FOLDER):
-        expected = "a folder of maps, one for each image" if method.reads_files else f"{NO_FOLDER}, because {method.name} reads no files"
+    if method.reads_files == (folder == NO_PATH):
+        expected = "a folder of maps, one for each image" if method.reads_files else f"{NO_PATH}, because {method.name} reads no files"
         raise ParamsError(f"params.yaml: {stage}.folder", found=repr(folder), expected=expected, do="correct one of the two")

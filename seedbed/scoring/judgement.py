@@ -29,6 +29,7 @@ REFINED = "predictions_crf"  # the kind of labels that is kept, since no other a
 # Of these there are figures, though they are no labels.
 CLASSIFIER, SUPERPIXELS, INSTANCES, SALIENCY = "classifier", "superpixels", "instances", "saliency"
 TAKEN = (CLASSIFIER, CLASS_MAPS, SUPERPIXELS, INSTANCES, SALIENCY, PREDICTIONS, REFINED, "image", "truth")  # names in figures and pictures
+CORRECTED = "corrected"  # array of labels that a person may correct, and figures of images of which somebody has
 UNLABELLED = "unlabelled"  # the last column of a confusion matrix
 DECLARED, ORACLE = "declared", "oracle"  # marks of thresholds
 
@@ -73,6 +74,10 @@ class Judged:
         """Images of which there is a prediction."""
         return [] if self.predictions is None else self.predictions.ids
 
+    def is_corrected(self, image: str) -> bool:
+        """Whether some of its labels are as a person has corrected them."""
+        return any(bool(one.array(CORRECTED)[one.row(image)]) for one in self.labels.values() if CORRECTED in one.schema.arrays)
+
     @property
     def most_instances(self) -> int:
         """Things of an image that there is room for, where they are told apart; 0 where they are not judged."""
@@ -102,6 +107,7 @@ class Judge:
         objects: LabelMap | None,
         instances: Instances | None,
         true_instances: TrueThings | None,
+        corrected: bool,
     ) -> dict[str, Any]:
         """Count one image: its columns in the evaluation's artifact.
 
@@ -110,6 +116,7 @@ class Judge:
         class_maps: of the image's size.
         objects: 1 where something is, 0 where nothing is, 255 where that is unknown.
         true_instances: None where they are not known, which is no matter of masks.
+        corrected: whether a person has corrected some of its labels.
         """
         there = [(index, kinds[name]) for index, name in enumerate(self.names) if name in kinds]
         told_apart = Instances.empty(size) if instances is None else instances
@@ -146,6 +153,7 @@ class Judge:
             "judged": [name in kinds for name in self.names],
             "with_truth": truth is not None,
             "with_labels": contained is not None,
+            CORRECTED: corrected,
             "coverage": coverage,
             "violations": violations,
             "confusion": confusion,
@@ -210,7 +218,7 @@ class Scores:
                 report[kind] |= self._of_boundaries(boundaries[index]) | self._of_sizes(index)
             else:
                 report[kind]["coverage"] = figure(self.judged.array("coverage")[there, index].mean())
-            report[kind] |= self._of_violations(index)
+            report[kind] |= self._of_violations(index) | self._of_corrected(index)
             if kind == CLASS_MAPS and kind in self.confusions:
                 report[kind] |= {ORACLE: self.oracle}
         return report | self._of_regions() | self._of_saliency() | self._of_instances()
@@ -279,6 +287,18 @@ class Scores:
                 for name, count, total in zip(names, counts, sums, strict=True)
             }
         }
+
+    def _of_corrected(self, index: int) -> dict[str, Any]:
+        """Figures of the images that a person has corrected, and of the others; nothing where no image is corrected."""
+        known = self.judged.array("judged")[:, index] & self.judged.array("with_truth")
+        corrected = known & self.judged.array(CORRECTED)
+        if not corrected.any():
+            return {}
+        report = {}
+        for name, rows in ((CORRECTED, corrected), (f"not_{CORRECTED}", known & ~corrected)):
+            overlap = metrics.overlap(read_total(self.judged, "confusion", rows=rows)[index])
+            report[name] = {"images": int(rows.sum()), "miou": figure(metrics.mean(metrics.intersection_over_union(overlap)))}
+        return report
 
     def _of_violations(self, index: int) -> dict[str, Any]:
         """Images, and the share of their pixels, that are labelled with classes that they are known not to contain."""

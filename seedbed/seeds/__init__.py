@@ -18,6 +18,7 @@ class Settings:
     class_maps: Annotated[str, Slot(("cams",))]  # in which classes are seen
     superpixels: Annotated[str, Slot(("superpixels",), "the selected method needs regions")]  # which are labelled as a whole
     features: Annotated[str, Slot(("features",), "the selected method compares regions")]  # by which regions resemble each other
+    corrections: str  # file of what a person has corrected, which `seedbed click` writes; data/none.zarr where there is none
 
 
 class Method(methods.Method):

@@ -235,7 +235,11 @@ SCHEMAS: dict[str, Schema] = {
             ),
         },
     ),
-    "seeds": Schema(2, "Partial labels: confident pixels only.", {**PER_IMAGE, "labels": LABELS}),
+    "seeds": Schema(
+        3,
+        "Partial labels: confident pixels only.",
+        {**PER_IMAGE, "labels": LABELS, "corrected": Array(("image",), "bool", False, "whether a person has corrected the image")},
+    ),
     "affinity": Schema(1, "Weights of a network that says which cells of an image belong together, or none.", LOG, weights=True),
     "edges": Schema(
         1,
@@ -325,7 +329,7 @@ SCHEMAS: dict[str, Schema] = {
         },
     ),
     "evaluation": Schema(
-        8,
+        9,
         "What was counted on every image that is evaluated, and labels after the CRF. Without a truth, what needs one is 0.",
         {
             **PER_IMAGE,
@@ -335,6 +339,7 @@ SCHEMAS: dict[str, Schema] = {
             "judged": Array(("image", "kind"), "bool", False, "whether the image has labels of the kind"),
             "with_truth": Array(("image",), "bool", False, "whether the image has a truth"),
             "with_labels": Array(("image",), "bool", False, "whether it is known which classes the image contains"),
+            "corrected": Array(("image",), "bool", False, "whether a person has corrected some of its labels"),
             "coverage": Array(("image", "kind"), "float64", 0.0, "share of labelled pixels"),
             "violations": Array(("image", "kind"), "int64", 0, "pixels labelled with a class that the image is known not to contain"),
             "confusion": Array(("image", "kind", "class", "predicted"), "int64", 0, "pixels of a true class by predicted class"),

@@ -60,8 +60,11 @@ def check(params: Params) -> None:
     for stage, section in stages.items():
         if stage in params.sections():
             _check_listed(stage, params, section, known=stages)
-            if (folder := getattr(_read_settings(stage, params), "folder", saliency.NO_FOLDER)) != saliency.NO_FOLDER:
+            settings = _read_settings(stage, params)
+            if (folder := getattr(settings, "folder", slots.NO_PATH)) != slots.NO_PATH:
                 slots.check_folder(stage, folder)
+            if (file := getattr(settings, "corrections", slots.NO_PATH)) != slots.NO_PATH:
+                slots.check_file(stage, "corrections", file)
     _check_order({stage: list_named(_read_settings(stage, params)) for stage in stages if stage in params.sections()})
 
 

@@ -30,10 +30,11 @@ def look(run: str, against: str, *, host: str, port: int, announce: Callable[[st
         serve(Viewer(*libraries, find_pending=find_pending if is_planned else list), host=host, port=port, announce=announce)
 
 
-def look_by_clicks(image: str, section: str, *, host: str, port: int, announce: Callable[[str], None]) -> None:
+def look_by_clicks(image: str, section: str, corrections: Path, *, host: str, port: int, announce: Callable[[str], None]) -> None:
     """Serve the page that selects things of an image by clicks, until interrupted.
 
     section: of params.yaml, which says what answers; empty takes the first.
+    corrections: the file in which selections are kept that somebody wants to keep.
     """
     with open_run("") as run:
         known = list_sections(Params.read())
@@ -53,7 +54,8 @@ def look_by_clicks(image: str, section: str, *, host: str, port: int, announce: 
                 do="see `seedbed view` for their ids",
             )
         asked = urlencode({"id": image, "click": section or known[0]})
-        serve(Viewer(library), host=host, port=port, announce=lambda address: announce(f"{address}{'&' if '?' in address else '?'}{asked}"))
+        viewer = Viewer(library, corrections=corrections)
+        serve(viewer, host=host, port=port, announce=lambda address: announce(f"{address}{'&' if '?' in address else '?'}{asked}"))
 
 
 def find_pending() -> list[Pending]:

@@ -1,6 +1,6 @@
 """What the page asks for, and the answers: JSON, and arrays as bytes.
 
-Nothing is written, and only what artifacts and params.yaml name is read.
+Only what artifacts and params.yaml name is read, and nothing is written but corrections, where the page may keep them.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import json
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -20,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from ruamel.yaml import YAML
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
@@ -36,10 +38,12 @@ from seedbed.report.palette import UNLABELLED, make_palette, make_thing_colours
 from seedbed.store.schemas import NONE
 from seedbed.view import clicking, regions, trying
 from seedbed.view.catalogue import Catalogue, Question
+from seedbed.view.correcting import Correcting
 from seedbed.view.library import EVALUATION, Library
 
 ENTRY = "token"  # what the address calls it
 MOST_IMAGES = 200  # in one answer
+MOST_SENT = 2**20  # bytes of a correction
 PLAIN_BYTES = 1024  # below this, packing is not worth it
 QUALITY = 92  # of photographs as JPEG
 LARGEST_SIDE = 2000  # to which a photograph is shrunk for the page
@@ -67,11 +71,22 @@ class Pending:
 class Viewer:
     """A run to look at, and perhaps another to hold it against."""
 
-    def __init__(self, run: Library, other: Library | None = None, *, find_pending: Callable[[], Sequence[Pending]] = tuple) -> None:
-        """find_pending: asked when somebody tries a parameter, for it takes a second or two."""
+    def __init__(
+        self,
+        run: Library,
+        other: Library | None = None,
+        *,
+        find_pending: Callable[[], Sequence[Pending]] = tuple,
+        corrections: Path | None = None,
+    ) -> None:
+        """find_pending: asked when somebody tries a parameter, for it takes a second or two.
+
+        corrections: the file in which selections are kept, if any are.
+        """
         self.runs = {"a": run} if other is None else {"a": run, "b": other}
         self.find_pending = find_pending
         self.clicking = {name: clicking.Clicking(one) for name, one in self.runs.items()}
+        self.correcting = Correcting(corrections, run, self.clicking["a"]) if corrections else None
         self._catalogue: tuple[tuple[str, ...], Catalogue] | None = None
 
     def library(self, request: Request) -> Library:
@@ -112,8 +127,10 @@ def make_app(viewer: Viewer, *, hosts: Sequence[str] = (), token: str = "") -> S
         "click": send_selection,
         "levels": send_levels,
         "mask": send_mask,
+        "corrections": describe_corrections,
     }
     routes = [Route(f"/api/{name}", _answering(viewer, answer)) for name, answer in api.items()]
+    routes.append(Route("/api/correct", _keeping(viewer), methods=["POST"]))
     routes += [Route("/", send_page), Route("/page/{name}", send_page)]
     return Starlette(routes=routes, middleware=[Middleware(BaseHTTPMiddleware, dispatch=_guard(hosts, token))])
 
@@ -159,6 +176,22 @@ def _answering(viewer: Viewer, answer: Callable[[Viewer, Request], Response]) ->
             return JSONResponse({"error": f"no image {error.args[0]!r}"}, 404)
 
     return answered
+
+
+def _keeping(viewer: Viewer) -> Callable[[Request], Awaitable[Response]]:
+    """Corrections are kept. A page elsewhere cannot send JSON here: browsers ask first whether it may, and are not told so."""
+
+    async def keep(request: Request) -> Response:
+        if request.headers.get("content-type") != "application/json":
+            return Response("corrections are sent as JSON", 415, media_type="text/plain")
+        content = b""
+        async for part in request.stream():
+            content += part
+            if len(content) > MOST_SENT:
+                return Response("that is too long for a correction", 413, media_type="text/plain")
+        return await run_in_threadpool(_answering(viewer, partial(keep_correction, content=content)), request)
+
+    return keep
 
 
 # Pages.
@@ -209,6 +242,7 @@ def describe_run(viewer: Viewer, request: Request) -> Response:
             "layers": layers,
             "tried": trying.list_tried(_params(library)),
             "clicks": _describe_clicks(_params(library)),
+            "correcting": viewer.correcting is not None,
             "problems": problems,
         }
     )
@@ -366,6 +400,22 @@ def _clicks(library: Library, request: Request) -> list[Click]:
             raise ParamsError("clicks", found=repr(text), expected="row,column,1 or 0 within the image", do="correct it")
         made.append(Click(numbers[0], numbers[1], numbers[2] == 1))
     return made
+
+
+def describe_corrections(viewer: Viewer, request: Request) -> Response:
+    """What is kept of an image."""
+    return JSONResponse(_correcting(viewer).describe(_ask(request, "id")))
+
+
+def keep_correction(viewer: Viewer, request: Request, *, content: bytes) -> Response:
+    """Keep what a person has selected in an image."""
+    return JSONResponse(_correcting(viewer).keep(_params(viewer.library(request)), content))
+
+
+def _correcting(viewer: Viewer) -> Correcting:
+    if viewer.correcting is None:
+        raise ParamsError("corrections", found="no file to keep them in", expected="one", do="use `seedbed click`")
+    return viewer.correcting
 
 
 def _describe_clicks(params: Params) -> list[dict[str, Any]]:

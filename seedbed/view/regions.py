@@ -43,6 +43,9 @@ def describe(library: Library, params: Params, name: str, image_id: str) -> dict
     made = library.find(stage)
     if made is not None and image_id in made:
         labels = read_entry(made, "labels", image_id)
+        if made.array("corrected")[made.row(image_id)]:
+            for one in described:
+                one["why"] = "a person has corrected the image"
         counts = np.zeros((len(numbers), 256), np.int64)
         np.add.at(counts, (regions.ravel(), labels.ravel()), 1)
         for one, row in zip(described, counts, strict=True):

@@ -14,13 +14,14 @@ import numpy.typing as npt
 from pydantic import TypeAdapter
 
 from seedbed import evaluation, instances, refinement, saliency, seeds, superpixels
+from seedbed.corrections import Corrections
 from seedbed.detected import DetectedMaps
 from seedbed.errors import ParamsError, SeedbedError, join_names, nearest
 from seedbed.methods import Declaration, Method, identity, load, read_declaration
 from seedbed.params import Params, rebuild
 from seedbed.reads import AllEvidence, Detected, Edges, Maps, Patches, Pictures, Regions, read_class_maps
 from seedbed.report.layers import shade_objects
-from seedbed.run.slots import check_slots
+from seedbed.run.slots import NO_PATH, check_slots
 from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import NONE, find_kind
 from seedbed.types import ClassMaps, Evidence
@@ -58,7 +59,10 @@ def _superpixels(method: superpixels.Method, settings: superpixels.Settings, lib
 
 
 def _seeds(method: seeds.Method, settings: seeds.Settings, library: Library, image_id: str) -> Trial:
-    return Trial(method.label(_evidence(settings, library, image_id)))
+    labels = method.label(_evidence(settings, library, image_id))
+    if settings.corrections == NO_PATH:
+        return Trial(labels)
+    return Trial(Corrections.of(library.run.project / settings.corrections, library.data).correct(image_id, labels))
 
 
 def _refinement(method: refinement.Method, settings: refinement.Settings, library: Library, image_id: str) -> Trial:

@@ -323,6 +323,7 @@ def evaluation(method: Any, folder: Path) -> Any:
         objects=None,
         instances=None,
         true_instances=None,
+        corrected=False,
     )
 
 

@@ -9,7 +9,7 @@ from tests.laws.source_tree import SourceTree
 NO_ROOMS = {"utils", "util", "common", "helpers", "helper", "misc"}
 USES_DISK = {  # rooms, and words of the vocabulary
     *("dataset", "store", "run", "report", "view", "tools", "cli", "stages", "benchmarks"),
-    *("images", "detected", "methods", "params"),
+    *("images", "detected", "corrections", "methods", "params"),
 }
 LOADERS = {"seedbed.networks.pinned_files", "seedbed.learning.checkpoints", "seedbed.scoring.truth"}
 ORACLE = "test_the_whole_"  # how tests begin that hold a verb as a whole against the same written down plainly

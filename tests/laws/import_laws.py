@@ -11,7 +11,7 @@ from tests.laws.source_tree import Source, SourceTree, Use, begins, find_uses
 
 # Rooms and words of the vocabulary, each of which imports only what stands before it, and itself.
 ORDER = (
-    *("errors", "packages", "types", "methods", "store", "params", "images", "detected", "reads"),
+    *("errors", "packages", "types", "methods", "store", "params", "images", "detected", "corrections", "reads"),
     *("run", "algorithms", "merge_trees", "networks", "learning", "scoring", "report"),
     *("families", "stages", "view", "tools", "cli"),
 )

@@ -97,12 +97,12 @@ def filled_in(tree: SourceTree, dep: str) -> str:
 
 
 def data_deps_are_complete(tree: SourceTree) -> list[str]:
-    """Every artifact and folder that a stage opens is among its deps, and no other; so is the raw data where it is read as a whole."""
+    """Every artifact, folder and file that a stage opens is among its deps, and no other; so is the raw data where it is read as a whole."""
     found = []
     for stage in tree.stages:
         listed = {dep for dep in tree.dvc[stage]["deps"] if not is_code(tree, dep)}
         names, untraceable = opened(tree, stage)
-        expected = {f"data/{name}.zarr" for name in names} | folders(tree, stage) | ({ROOT} if reads_raw_data(tree, stage) else set())
+        expected = {f"data/{name}.zarr" for name in names} | others(tree, stage) | ({ROOT} if reads_raw_data(tree, stage) else set())
         found += [*untraceable, *differences(stage, "deps", listed, expected, why="the stage does not open it")]
     return found
 
@@ -123,10 +123,11 @@ def raw_data_are_watched(tree: SourceTree) -> list[str]:
     return found
 
 
-def folders(tree: SourceTree, stage: str) -> set[str]:
-    """Folders of other files that a stage opens, as dvc.yaml writes them."""
+def others(tree: SourceTree, stage: str) -> set[str]:
+    """Other files, and folders of them, that a stage opens, as dvc.yaml writes them."""
     module = tree.module(stage)
-    calls = [call for call in nodes(tree, module, ast.Call) if any(call.func is used for used in of_run(tree, module, "open_folder"))]
+    opening = [used for door in ("open_folder", "open_file") for used in of_run(tree, module, door)]
+    calls = [call for call in nodes(tree, module, ast.Call) if any(call.func is used for used in opening)]
     return {of_section(tree, stage, name) for call in calls for name in names_in(tree, module, call.args[0]) or ()}
 
 

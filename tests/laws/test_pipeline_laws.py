@@ -99,9 +99,10 @@ def test_a_stage_of_a_second_pipeline_alone_is_not_left_over(broken: BrokenCopy,
     ]
 
 
-def test_a_folder_that_a_stage_opens_is_among_its_deps(broken: BrokenCopy) -> None:
-    broken.change_stage("saliency", "- ${saliency.folder}", "")
-    assert broken.new(pipeline_laws.data_deps_are_complete) == ['stage saliency: add "- ${saliency.folder}" to deps']
+@pytest.mark.parametrize(("stage", "dep"), [("saliency", "- ${saliency.folder}"), ("seeds", "- ${seeds.corrections}")])
+def test_a_folder_or_file_that_a_stage_opens_is_among_its_deps(broken: BrokenCopy, stage: str, dep: str) -> None:
+    broken.change_stage(stage, dep, "")
+    assert broken.new(pipeline_laws.data_deps_are_complete) == [f'stage {stage}: add "{dep}" to deps']
 
 
 # Code that a stage runs.

@@ -260,6 +260,16 @@ def test_raw_data_that_changed_are_told(raw: Path, harm: Callable[[Path], None],
     assert str(raised.value).startswith(f"data/raw/mine/{told}") and str(raised.value).endswith(AGAIN)
 
 
+def test_a_single_file_is_watched_and_not_what_lies_beside_it(raw: Path) -> None:
+    inputs = begun()
+    inputs.watch(raw / "labels.csv")
+    (raw / "images/a.png").unlink()
+    inputs.check()
+    (raw / "labels.csv").write_text("more text")
+    with pytest.raises(ChangedError, match=r"^data/raw/mine/labels\.csv: found another file; expected the same file as"):
+        inputs.check()
+
+
 def test_many_changes_are_counted(raw: Path) -> None:
     inputs = begun()
     inputs.watch(raw)

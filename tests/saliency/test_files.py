@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from seedbed.errors import ParamsError
-from seedbed.saliency import NO_FOLDER, Correction, check_folder
+from seedbed.run.slots import NO_PATH
+from seedbed.saliency import Correction, check_folder
 from seedbed.saliency.files import Files
 from seedbed.saliency.none import Nothing
 from seedbed.types import ClassMaps
@@ -81,9 +82,9 @@ def test_class_maps_are_enlarged_to_the_size_of_the_image() -> None:
 def test_a_folder_is_named_where_files_are_read_and_nowhere_else() -> None:
     files, nothing = Files(threshold=0.5, correction=Correction(adds_above=1, doubts_below=0)), Nothing()
     check_folder("saliency", "maps", files)
-    check_folder("saliency", NO_FOLDER, nothing)
+    check_folder("saliency", NO_PATH, nothing)
     with pytest.raises(ParamsError) as caught:
-        check_folder("saliency_second", NO_FOLDER, files)
+        check_folder("saliency_second", NO_PATH, files)
     told = (
         "params.yaml: saliency_second.folder: found 'data/none.zarr'; expected a folder of maps, one for each image; correct one of the two"
     )

@@ -52,6 +52,7 @@ def judge(
         objects=objects,
         instances=None,
         true_instances=None,
+        corrected=False,
     )
 
 
@@ -163,6 +164,7 @@ def test_of_labels_those_after_the_crf_are_kept() -> None:
         objects=None,
         instances=None,
         true_instances=None,
+        corrected=False,
     )
     assert kept["refined"].tolist() == (2 * TRUTH).tolist()
     others = judge.columns(
@@ -175,6 +177,7 @@ def test_of_labels_those_after_the_crf_are_kept() -> None:
         objects=None,
         instances=None,
         true_instances=None,
+        corrected=False,
     )
     assert others["refined"].tolist() == np.full((2, 3), 255).tolist()
 
@@ -326,6 +329,7 @@ def of_class_maps(truth: LabelMap | None, threshold: float) -> dict[str, Any]:
         objects=None,
         instances=None,
         true_instances=None,
+        corrected=False,
     )
 
 
@@ -348,6 +352,7 @@ def test_of_equally_good_thresholds_the_oracle_takes_the_lowest(verdict: Judged)
         objects=None,
         instances=None,
         true_instances=None,
+        corrected=False,
     )
     assert verdict(a=judged).oracle == {"threshold": 0.25, "miou": 1.0}
 
@@ -440,6 +445,7 @@ def test_class_maps_without_a_truth_have_no_oracle(verdict: Judged) -> None:
         objects=None,
         instances=None,
         true_instances=None,
+        corrected=False,
     )
     made = verdict(a=judged)
     assert "oracle" not in made.figures["class_maps"]

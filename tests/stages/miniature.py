@@ -48,7 +48,7 @@ SETTINGS = {
     "superpixels": {"features": "features"},
     "classifier": {"split": "train"},
     "cams": {"classifier": "classifier"},
-    "seeds": {"class_maps": "cams", "superpixels": "superpixels"},
+    "seeds": {"class_maps": "cams", "superpixels": "superpixels", "corrections": "data/none.zarr"},
     "affinity": {"split": "train", "maps": {"labels": "none"}, "start": "none"},
     "edges": {"affinity": "none"},
     "refinement": {"class_maps": "cams"},

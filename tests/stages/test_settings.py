@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from seedbed import methods
+from seedbed.corrections import Corrected, write_lines
 from seedbed.errors import SeedbedError
+from seedbed.store.artifact import open_artifact
 from tests.stages.miniature import Project, tree
 from tests.support import layouts
 from tests.support.leaves import Plain, Trial
@@ -58,6 +60,7 @@ OTHER_VALUES: dict[str, list[Any]] = {
     "refinement.features": ["features"],
     "refinement.superpixels": ["superpixels"],
     "seeds.class_maps": ["cams_second"],
+    "seeds.corrections": ["corrections.jsonl"],
     "seeds.features": ["features"],
     "seeds.superpixels": ["none"],
     "segmenter.features": ["features"],
@@ -98,6 +101,9 @@ def test_settings_of_the_family_change_what_its_stage_leaves(finished: Project, 
         content["pretraining"]["method"] = "dino"
     if family == "affinity":
         content["affinity"] |= {"method": "psa", "maps": {"labels": "seeds"}}
+    if family == "seeds":
+        size = open_artifact("dataset", folder=project.data).size("train_0000")
+        write_lines(project.root / "corrections.jsonl", [Corrected(image="train_0000", size=size, complete=True, things=[])])
     if family in ("clicker", "clicks"):
         project.run("trees", "clicker")
     settings = importlib.import_module(f"seedbed.{family}").Settings

@@ -358,7 +358,7 @@ def test_small_arrays_are_joined_from_all_entries(tmp_path: Path) -> None:
     published("seeds", tmp_path, rows(*(f"image {number}" for number in range(70))), extents=EXTENTS)
     store = Store("seeds", folder=tmp_path)
     joined = store.join(list(store.entries()))
-    assert set(joined) == {"size", "digest"} and joined["size"].shape == (70, 2)
+    assert set(joined) == {"size", "digest", "corrected"} and joined["size"].shape == (70, 2)
 
 
 def test_many_images_are_few_files(tmp_path: Path) -> None:

@@ -29,11 +29,12 @@ def published(
 ) -> Artifact:
     """The artifact of some images.
 
-    rows: the columns of each, `ids` and `size` among them.
+    rows: the columns of each, `ids` and `size` among them; nobody has corrected seeds unless they say so.
     whole: arrays that are not made image by image.
     """
     extents = {**FIXED, **(extents or {})}
-    columns = {str(row["ids"]): {column: value for column, value in row.items() if column != "ids"} for row in rows}
+    common = {"corrected": False} if name == "seeds" else {}
+    columns = {str(row["ids"]): {**common, **{column: value for column, value in row.items() if column != "ids"}} for row in rows}
 
     def compute(images: Sequence[str]) -> Iterator[Columns]:
         return (columns[image] for image in images)

@@ -288,7 +288,7 @@ def test_no_record_at_all(project: Project) -> None:
 
 def test_a_record_of_an_earlier_version(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SCHEMAS, "seeds", replace(SCHEMAS["seeds"], version=99))
-    assert findings(project.data, "seeds") == ["seeds: zarr.json: schema 2 instead of schema 99, which this version reads"]
+    assert findings(project.data, "seeds") == ["seeds: zarr.json: schema 3 instead of schema 99, which this version reads"]
 
 
 def test_a_group_of_another_format(project: Project) -> None:
@@ -346,6 +346,7 @@ def test_an_artifact_that_was_made_from_another(finished: Project, tmp_path: Pat
 EXTENTS = {"y": 40, "x": 48, "class": 3, "map_y": 4, "map_x": 5, "patch_y": 3, "patch_x": 4, "channel": 2}
 EXTENTS |= {"instance": 3, "predicted": 4, "kind": 2, "other_kind": 2, "threshold": 1, "thing_size": 2, "size_bound": 1}
 SIZES = {"a": (5, 7), "b": (6, 4)}  # a: cat, b: dog
+ROW = {"ids": "a", "size": SIZES["a"], "corrected": False}
 ALIGNED = {"patch_size": 3, "alignment": "padded", "mirrored": False}
 Small = Callable[..., list[str]]
 
@@ -411,6 +412,7 @@ def counted(size: tuple[int, int], **other: Any) -> dict[str, Any]:
         "judged": [True, False],
         "with_truth": True,
         "with_labels": True,
+        "corrected": False,
         "coverage": [1, 0],
         "violations": [0, 0],
         "confusion": confusion,
@@ -634,7 +636,7 @@ def test_an_image_that_is_there_twice(tmp_path: Path) -> None:
 
 
 def test_images_without_content(tmp_path: Path) -> None:
-    wrong = [f"seeds: {name}: 2 images instead of 3" for name in ("size", "digest", "labels")]
+    wrong = [f"seeds: {name}: 2 images instead of 3" for name in ("size", "digest", "labels", "corrected")]
     assert seeds_of(tmp_path, "a", "b", "c") == wrong
 
 
@@ -645,7 +647,7 @@ def test_arrays_that_are_not_those_of_the_schema(tmp_path: Path, monkeypatch: py
     del arrays["digest"]
     with monkeypatch.context() as patch:
         patch.setitem(SCHEMAS, "seeds", replace(SCHEMAS["seeds"], arrays=arrays))
-        rows = [{"ids": "a", "size": np.ones((2, 3)), "labels": np.zeros((40, 48))}]
+        rows = [{"ids": "a", "size": np.ones((2, 3)), "labels": np.zeros((40, 48)), "corrected": False}]
         by_hand("seeds", tmp_path, rows)
     assert findings(tmp_path, "seeds") == [
         "seeds: size: 3 dimensions instead of 2",
@@ -672,7 +674,7 @@ def by_hand(name: str, folder: Path, rows: list[dict[str, Any]], harm: Callable[
 
 
 def test_a_digest_of_something_else(tmp_path: Path) -> None:
-    row = {"ids": "a", "size": SIZES["a"], **labels(SIZES["a"], 1), "digest": "of something else"}
+    row = {**ROW, **labels(SIZES["a"], 1), "digest": "of something else"}
     by_hand("seeds", tmp_path, [row])
     assert findings(tmp_path, "seeds") == ["seeds: a: digest does not match the content"]
 
@@ -681,13 +683,13 @@ def test_padding_that_was_written_over(tmp_path: Path) -> None:
     inside, everywhere = labels(SIZES["a"], 1)["labels"], np.full((40, 48), 255, np.uint8)
     everywhere[:5, :7] = inside
     everywhere[20, 30:33] = 1
-    digest = row_digest({"size": np.array(SIZES["a"], np.int32), "labels": inside})
-    by_hand("seeds", tmp_path, [{"ids": "a", "size": SIZES["a"], "labels": everywhere, "digest": digest}])
+    digest = row_digest({"size": np.array(SIZES["a"], np.int32), "labels": inside, "corrected": np.array(False)})
+    by_hand("seeds", tmp_path, [{**ROW, "labels": everywhere, "digest": digest}])
     assert findings(tmp_path, "seeds") == ["seeds: a: labels: 3 padding values are not 255"]
 
 
 def test_chunks_that_were_broken_before_their_checksum_was_taken(tmp_path: Path) -> None:
-    row = {"ids": "a", "size": SIZES["a"], **labels(SIZES["a"], 1), "digest": ""}
+    row = {**ROW, **labels(SIZES["a"], 1), "digest": ""}
     by_hand("seeds", tmp_path, [row], lambda folder: flip(next(folder.glob("new-*/labels/c/0/0/0"))))
     (found,) = findings(tmp_path, "seeds")
     assert found.startswith("seeds: a: cannot be read: ")

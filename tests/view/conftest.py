@@ -186,6 +186,7 @@ def write_evaluation(folder: Path, rows: list[dict[str, Any]], masks: list[Label
             objects=None,
             instances=None,
             true_instances=None,
+            corrected=False,
         )
         columns.append({**row, **counted})
     extents = {
@@ -272,9 +273,11 @@ def clickable(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def look() -> Callable[..., Page]:
     """Look at a run, and perhaps at another beside it."""
 
-    def at(root: Path, other: Path | None = None, *, pending: Sequence[Pending] = (), **options: Any) -> Page:
+    def at(
+        root: Path, other: Path | None = None, *, pending: Sequence[Pending] = (), corrections: Path | None = None, **options: Any
+    ) -> Page:
         folders = [root] if other is None else [root, other]
         libraries = [Library(open_run(str(one)), one / "data/raw/tiny") for one in folders]
-        return Page(TestClient(make_app(Viewer(*libraries, find_pending=lambda: pending), **options)), root)
+        return Page(TestClient(make_app(Viewer(*libraries, find_pending=lambda: pending, corrections=corrections), **options)), root)
 
     return at

@@ -278,7 +278,7 @@ def test_a_second_round_is_tried_and_told_by_what_its_slots_name(finished: Path,
     content = yaml.load(root / "params.yaml")
     content["seeds_second"] = {**content["seeds"], "superpixels": "superpixels_second"}
     block = content["seeds"]["threshold"]
-    slots = {"class_maps": "cams", "superpixels": "none", "features": "none"}
+    slots = {"class_maps": "cams", "superpixels": "none", "features": "none", "corrections": "data/none.zarr"}
     content["seeds_third"] = {"method": "threshold", **slots, "threshold": block}
     yaml.dump(content, root / "params.yaml")
     page = look(root)

@@ -159,18 +159,18 @@ def test_what_cannot_be_clicked_on_is_said_before_anything_is_served(
 ) -> None:
     monkeypatch.chdir(clickable)
     with pytest.raises(SeedbedError, match=message):
-        look_by_clicks(image, section, host="127.0.0.1", port=0, announce=pytest.fail)
+        look_by_clicks(image, section, Path("corrections.jsonl"), host="127.0.0.1", port=0, announce=pytest.fail)
 
 
 def test_another_pipeline_has_nothing_that_answers_clicks(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(finished)
     with pytest.raises(SeedbedError, match=r"found no section that answers clicks; .* run this in a pipeline that has one"):
-        look_by_clicks(IDS[0], "", host="127.0.0.1", port=0, announce=pytest.fail)
+        look_by_clicks(IDS[0], "", Path("corrections.jsonl"), host="127.0.0.1", port=0, announce=pytest.fail)
 
 
 def test_the_address_names_image_and_section_beside_the_token(clickable: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(clickable)
     told: list[str] = []
     monkeypatch.setattr(view, "serve", lambda _, *, host, port, announce: announce(f"http://{host}:{port}/?token=x"))
-    look_by_clicks(IDS[2], "clicks_tree", host="0.0.0.0", port=1, announce=told.append)
+    look_by_clicks(IDS[2], "clicks_tree", Path("corrections.jsonl"), host="0.0.0.0", port=1, announce=told.append)
     assert told == ["http://0.0.0.0:1/?token=x&id=plain+%22one%22&click=clicks_tree"]

@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from seedbed.corrections import read_lines
 from seedbed.report.palette import make_palette, make_thing_colours
 from tests.view.conftest import CLASSES, IDS, PROJECT, SIZE, TRUTHS
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 REQUIRED = "SEEDBED_BROWSER"  # where it is set, a missing browser is a failure
 SECONDS = 20.0
+KEPT = "kept.jsonl"
 POINT = """
     const one = document.getElementById("canvas-a"), box = one.getBoundingClientRect();
     const scale = Math.min(box.width / one.width, box.height / one.height);
@@ -123,7 +125,7 @@ def address(finished: Path, worse: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def clicks_address(clickable: Path) -> Iterator[str]:
     """Where `seedbed click` has an image clicked on."""
-    with served(clickable, "click", IDS[1], "--by", "clicks_tree") as address:
+    with served(clickable, "click", IDS[1], "--by", "clicks_tree", "--corrections", KEPT) as address:
         yield address
 
 
@@ -372,6 +374,34 @@ def test_things_are_selected_by_clicks_which_can_be_taken_back(clicking: Browser
     clicking.script("document.getElementById('clear').click()")
     said(clicking, "Nothing is clicked on.")
     assert "clicks=" not in clicking.driver.current_url and not coloured(clicking) and not clicking.all("#save:not([hidden])")
+
+
+def test_what_is_selected_can_be_kept_as_a_correction(clicking: Browser, clickable: Path) -> None:
+    def kept() -> list[str]:
+        return [str(one) for one in clicking.script("return [...document.querySelectorAll('#kept li bdi')].map((one) => one.textContent)")]
+
+    assert kept() == [] and clicking.text("#kept-in") == f"kept in {KEPT}" and clicking.all("#keep[disabled]")
+    click(clicking, 20, 10)
+    said(clicking, "1 click:")
+    clicking.choose("label", CLASSES[1])
+    clicking.press("k")
+    clicking.wait(lambda: kept() == [CLASSES[1]])
+    said(clicking, "Nothing is clicked on.")
+    click(clicking, 2, 2)
+    said(clicking, "1 click:")
+    clicking.script("document.getElementById('keep').click()")
+    clicking.wait(lambda: kept() == [CLASSES[1], CLASSES[1]])
+    said(clicking, "Nothing is clicked on.")
+    clicking.script("document.getElementById('complete').click()")
+    clicking.wait(lambda: read_lines(clickable / KEPT)[IDS[1]].complete)
+    line = read_lines(clickable / KEPT)[IDS[1]]
+    assert [one.clicks for one in line.things] == [[(10, 20, 1)], [(2, 2, 1)]]
+
+    clicking.driver.refresh()
+    clicking.wait(lambda: kept() == [CLASSES[1], CLASSES[1]] and clicking.script("return document.getElementById('complete').checked"))
+    clicking.script("document.querySelector('#kept button').click()")
+    clicking.wait(lambda: kept() == [CLASSES[1]])
+    assert [one.clicks for one in read_lines(clickable / KEPT)[IDS[1]].things] == [[(2, 2, 1)]]
 
 
 def test_a_slider_goes_from_part_to_whole(clicking: Browser) -> None:

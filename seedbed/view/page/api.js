@@ -11,8 +11,8 @@ export function link(name, asked) {
   return `/api/${name}?${query}`;
 }
 
-async function ask(url) {
-  const response = await fetch(url);
+async function ask(url, request) {
+  const response = await fetch(url, request);
   if (response.ok) return response;
   const text = await response.text();
   let said = text;
@@ -26,6 +26,12 @@ async function ask(url) {
 
 export async function json(name, asked = {}) {
   return (await ask(link(name, asked))).json();
+}
+
+/** Have the server keep something, and hear what it has kept. */
+export async function send(name, content) {
+  const headers = { "Content-Type": "application/json" };
+  return (await ask(link(name, {}), { method: "POST", headers, body: JSON.stringify(content) })).json();
 }
 
 /** An array: its values, height, width and channels, and class and score of each thing that it numbers. */

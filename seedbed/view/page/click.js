@@ -1,7 +1,7 @@
 // One image, of which things are selected by clicks: what is clicked is in the address, and the server says what that selects.
 
 import * as address from "./address.js";
-import { array, json, link, photo } from "./api.js";
+import { array, json, link, photo, send } from "./api.js";
 import { make, paint, percent, select } from "./dom.js";
 
 const SELECTED = [0, 114, 178];
@@ -20,7 +20,7 @@ export async function showClicks(content, run, isCurrent) {
     make("bdi", { id: "title" }, id),
   );
   await view.start();
-  return { u: () => view.undo(), Backspace: () => view.undo(), "0": () => view.clear() };
+  return { u: () => view.undo(), Backspace: () => view.undo(), "0": () => view.clear(), k: () => view.keep() };
 }
 
 class Clicks {
@@ -32,6 +32,7 @@ class Clicks {
     this.turn = 0;
     this.mask = null;
     this.preview = null;
+    this.kept = null; // what is kept of the image, if anything may be
   }
 
   async start() {
@@ -63,10 +64,12 @@ class Clicks {
             select("section", sections, this.section.section, (value) => address.go(address.changed({ click: value, level: "" })), "answered by"),
           ),
           this.levels,
+          this.run.correcting ? (this.corrections = make("section", { class: "panel", id: "corrections" })) : null,
         ),
       ),
     );
     this.photo = await photo({ id: this.image.id });
+    if (this.run.correcting) await this.hear(() => json("corrections", { id: this.image.id }));
     if (this.isCurrent()) await this.ask();
   }
 
@@ -110,6 +113,7 @@ class Clicks {
     this.save.setAttribute("href", link("mask", this.asked()));
     this.save.toggleAttribute("hidden", !count);
     this.takeBack.disabled = this.startAgain.disabled = !this.clicks.length;
+    if (this.keepIt) this.keepIt.disabled = !this.clicks.length;
     this.levels.hidden = !this.chain;
     if (!this.chain) return;
     this.slider.max = String(this.chain.reduce((most, one) => Math.max(most, one), 0));
@@ -125,6 +129,53 @@ class Clicks {
   setLevel(level) {
     this.level = level;
     this.ask();
+  }
+
+  /** Show what is kept, once the server has said it. */
+  async hear(request) {
+    let problem = "";
+    try {
+      this.kept = await request();
+    } catch (error) {
+      problem = error.message;
+    }
+    if (!this.isCurrent()) return;
+    const { labels = [], things = [], complete = false, file = "" } = this.kept ?? {};
+    this.label = labels.includes(this.label) ? this.label : labels[0];
+    this.keepIt = make("button", { id: "keep", title: "keep what is selected (k)", onclick: () => this.keep() }, "keep");
+    const rest = make("input", {
+      type: "checkbox", id: "complete", checked: complete, onchange: (event) => this.write({ complete: event.target.checked }),
+    });
+    this.corrections.replaceChildren(
+      make("h2", {}, "Corrections"),
+      make("div", { class: "bar" }, select("label", labels.map((one) => [one, one]), this.label, (value) => (this.label = value), "this is"), this.keepIt),
+      make("ul", { id: "kept" }, things.map((one, place) => make("li", {}, make("bdi", {}, one.label), " ", this.remover(place)))),
+      make("label", {}, rest, "the rest is background"),
+      make("p", { id: "kept-in", role: "status" }, problem || make("bdi", {}, `kept in ${file}`)),
+    );
+    this.describe();
+    this.draw();
+  }
+
+  remover(place) {
+    const things = () => this.kept.things.filter((_, other) => other !== place);
+    return make("button", { onclick: () => this.write({ things: things() }) }, "remove");
+  }
+
+  /** Keep what is selected, and begin with the next thing. */
+  async keep() {
+    if (!this.kept || !this.clicks.length || !this.mask) return;
+    const one = { label: this.label, by: this.section.section, clicks: this.clicks, level: this.level };
+    if (await this.write({ things: [...this.kept.things, one] })) this.clear();
+  }
+
+  /** Have other things kept. Returns whether they are. */
+  async write(change) {
+    const { complete, things } = { ...this.kept, ...change };
+    const asked = things.map(({ label, by, clicks, level }) => ({ label, by, clicks, level }));
+    const before = this.kept;
+    await this.hear(() => send("correct", { image: this.image.id, complete, things: asked }));
+    return this.kept !== before;
   }
 
   undo() {
@@ -191,6 +242,9 @@ class Clicks {
   draw() {
     const { width, height } = this.photo;
     const image = new ImageData(new Uint8ClampedArray(this.photo.data), width, height);
+    for (const one of this.kept?.things ?? []) {
+      tint(image, spread(one.runs, width * height), this.run.palette[this.run.classes.indexOf(one.label)], SHARE);
+    }
     if (this.preview) tint(image, this.preview, PREVIEW, 0);
     if (this.mask) tint(image, this.mask, SELECTED, SHARE);
     paint(this.canvas, image);
@@ -206,6 +260,14 @@ class Clicks {
       context.stroke();
     }
   }
+}
+
+/** The mask of some runs, by turns not selected and selected. */
+function spread(runs, length) {
+  const mask = new Uint8Array(length);
+  let first = 0;
+  runs.forEach((run, turn) => mask.fill(turn % 2, first, (first += run)));
+  return mask;
 }
 
 /** Colour what is selected, and draw its border. */

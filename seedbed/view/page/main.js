@@ -10,7 +10,7 @@ import { showImage } from "./image.js";
 const KEYS = [
   ["←  →", "image before, next image"], ["1 … 9", "layer on or off"], ["t", "truth"], ["e", "errors of the uppermost labels"], ["0", "no layer"],
   ["-  +", "opacity"], ["s", "swipe, or side by side"], ["c", "select by clicks"],
-  ["u", "take the last click back"], ["g", "all images"], ["PageUp  PageDown", "page before, next page"], ["?", "these keys"],
+  ["u", "take the last click back"], ["k", "keep what is selected"], ["g", "all images"], ["PageUp  PageDown", "page before, next page"], ["?", "these keys"],
 ];
 const content = document.getElementById("content");
 const dialog = document.getElementById("keys");

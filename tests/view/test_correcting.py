@@ -1,0 +1,121 @@
+"""What the page keeps of selections: a line for each image, in a file that seeds can read."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from seedbed.corrections import Corrections, draw_runs, read_lines
+from seedbed.store.artifact import open_artifact
+from tests.view.conftest import IDS, SIZE, Page
+
+CLICKS = [[3, 4, 1], [20, 30, 0]]
+ONE = {"label": "cat", "by": "clicks_tree", "clicks": CLICKS, "level": None}
+OTHER = {"label": "<b>dog</b>", "by": "clicks_tree", "clicks": [[12, 20, 1]], "level": 3}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "corrections.jsonl"
+
+
+@pytest.fixture
+def page(look: Callable[..., Page], clickable: Path, file: Path) -> Page:
+    return look(clickable, corrections=file)
+
+
+def keep(page: Page, *things: dict[str, Any], image: str = IDS[1], complete: bool = False) -> Any:
+    """Have the line of an image written."""
+    return page.client.post("/api/correct", json={"image": image, "complete": complete, "things": things}).json()
+
+
+def test_what_is_kept_is_what_was_selected_and_is_described(page: Page, file: Path, clickable: Path) -> None:
+    assert page.json("run")["correcting"] is True
+    nothing = page.json("corrections", id=IDS[1])
+    assert nothing == {"image": IDS[1], "complete": False, "things": [], "file": str(file), "labels": ["cat", "<b>dog</b>", "background"]}
+    said = keep(page, ONE, OTHER, complete=True)
+    assert said == page.json("corrections", id=IDS[1]) and said["complete"] is True
+    for kept, asked in zip(said["things"], (ONE, OTHER), strict=True):
+        clicks = ";".join(",".join(map(str, one)) for one in asked["clicks"])
+        level = {} if asked["level"] is None else {"level": asked["level"]}
+        selected = page.array("click", id=IDS[1], section="clicks_tree", clicks=clicks, **level)
+        assert np.array_equal(draw_runs(kept["runs"], SIZE), selected > 0) and selected.any()
+        assert {name: kept[name] for name in asked} == asked
+    labels = Corrections.of(file, open_artifact("dataset", folder=clickable / "data")).correct(IDS[1], np.zeros(SIZE, np.uint8))
+    assert set(np.unique(labels)) >= {1, 2}
+
+
+def test_each_image_has_a_line_of_its_own_which_goes_when_it_says_nothing(page: Page, file: Path) -> None:
+    keep(page, ONE)
+    keep(page, ONE, image=IDS[0])
+    assert set(read_lines(file)) == {IDS[0], IDS[1]}
+    keep(page, OTHER, ONE)
+    assert [one.label for one in read_lines(file)[IDS[1]].things] == ["<b>dog</b>", "cat"]
+    keep(page)
+    assert set(read_lines(file)) == {IDS[0]}
+    keep(page, complete=True)
+    assert read_lines(file)[IDS[1]].complete
+
+
+def test_a_thing_stays_as_it_was_seen_though_its_clicks_are_answered_otherwise_now(
+    look: Callable[..., Page], clickable: Path, file: Path
+) -> None:
+    root = file.parent / "run"
+    shutil.copytree(clickable, root)
+    page = look(root, corrections=file)
+    [seen] = keep(page, ONE)["things"]
+    params = (root / "params.yaml").read_text(encoding="utf-8")
+    (root / "params.yaml").write_text(params.replace("cost: 0.03", "cost: 0"), encoding="utf-8")
+    page = look(root, corrections=file)
+    assert keep(page, ONE, OTHER)["things"][0]["runs"] == seen["runs"]
+    keep(page)
+    assert keep(page, ONE)["things"][0]["runs"] != seen["runs"], "with this cost, a click takes a patch"
+
+
+def test_lines_that_are_kept_at_the_same_time_are_all_there(page: Page, file: Path) -> None:
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(lambda image: keep(page, ONE, image=image), IDS))
+    assert set(read_lines(file)) == set(IDS)
+
+
+def test_a_page_without_a_file_keeps_nothing(look: Callable[..., Page], clickable: Path) -> None:
+    page = look(clickable)
+    assert page.json("run")["correcting"] is False
+    assert "corrections: found no file to keep them in" in keep(page, ONE)["error"]
+    assert "corrections: found no file to keep them in" in page.json("corrections", id=IDS[1])["error"]
+
+
+@pytest.mark.parametrize(
+    ("thing", "said"),
+    [
+        ({**ONE, "label": "horse"}, "label: found 'horse'; expected one of: cat, <b>dog</b>, background"),
+        ({**ONE, "clicks": []}, "clicks: found []; expected some within the image"),
+        ({**ONE, "clicks": [[24, 0, 1]]}, "clicks: found [(24, 0, 1)]; expected some within the image"),
+        ({**ONE, "clicks": [[0, 0, 2]]}, "correction: found Input should be less than or equal to 1"),
+        ({**ONE, "by": "seeds"}, "section: found 'seeds'"),
+        ({**ONE, "runs": [864]}, "correction: found Unexpected keyword argument"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused_and_nothing_is_written(page: Page, file: Path, thing: dict[str, Any], said: str) -> None:
+    assert said in keep(page, thing)["error"] and not file.exists()
+    assert keep(page, ONE, image="nobody")["error"] == "no image 'nobody'" and not file.exists()
+
+
+def test_only_json_is_taken_and_not_too_much_of_it(page: Page, file: Path) -> None:
+    answer = page.client.post("/api/correct", content=b"{}", headers={"content-type": "text/plain"})
+    assert answer.status_code == 415, "as a form of a page elsewhere could send it"
+    assert page.client.post("/api/correct", content=b" " * 2**21, headers={"content-type": "application/json"}).status_code == 413
+    assert page.client.get("/api/correct").status_code == 405
+    assert not file.exists()
+
+
+def test_a_file_that_cannot_be_read_is_told_of_and_stays(page: Page, file: Path) -> None:
+    file.write_text("no line\n", encoding="utf-8")
+    assert "line 1: found Invalid JSON" in keep(page, ONE)["error"]
+    assert file.read_text(encoding="utf-8") == "no line\n"
