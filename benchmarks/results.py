@@ -25,6 +25,7 @@ import cv2
 import numpy as np
 from ruamel.yaml import YAML
 
+from benchmarks._corrections import choose, correct
 from seedbed.images import Images
 from seedbed.params import Params
 from seedbed.scoring.truth import Truth
@@ -325,6 +326,20 @@ OF_GROUNDS: tuple[tuple[str, str], ...] = (
     ("predictions", "predictions.miou"),
     ("after the CRF", "predictions_crf.miou"),
 )
+BUDGETS = {  # images that somebody corrects: their share, and how they are chosen
+    f"{100 * share:g} %, {words}": (share, by)
+    for words, by in (("at random", "random"), ("where seeds and masks disagree", "seeds/masks"))
+    for share in (0.01, 0.05, 0.2)
+}
+CORRECTED: dict[str, dict[str, Any]] = {"none": {}, **{name: {"seeds.corrections": f"{name}.jsonl"} for name in BUDGETS}}
+OF_CORRECTED: tuple[tuple[str, str], ...] = (
+    ("images corrected", "seeds.corrected.images"),
+    ("seeds, coverage", "seeds.coverage"),
+    ("seeds, precision", "seeds.precision"),
+    ("seeds of images that are corrected, mIoU", "seeds.corrected.miou"),
+    ("predictions", "predictions.miou"),
+    ("after the CRF", "predictions_crf.miou"),
+)
 OF_SUPERPIXELS: tuple[tuple[str, str], ...] = (  # what, in words, and the figure's address
     ("count", "superpixels.mean_count"),
     ("achievable accuracy", "superpixels.achievable_segmentation_accuracy"),
@@ -592,6 +607,18 @@ def prepare_usage(_: Place, source: dict[str, Any], variants: Mapping[str, Chang
     return {name: {address: value for address, value in changes.items() if address not in own} for name, changes in variants.items()}
 
 
+def prepare_corrected(place: Place, source: dict[str, Any], variants: Mapping[str, Changes]) -> dict[str, Changes]:
+    """Write corrections of images that are chosen by what a run in that folder has left, and say how many clicks they took."""
+    data, root = place.folder / "data", place.folder / source["dataset"]["root"]
+    for name in variants:
+        if name in BUDGETS:
+            share, by = BUDGETS[name]
+            images = choose(data, source["segmenter"]["split"], share, by=by)
+            things, clicks = correct(data, root, images, place.folder / f"{name}.jsonl")
+            print(f"{name}: {len(images)} images, {things} things, {clicks} clicks", file=sys.stderr, flush=True)
+    return dict(variants)
+
+
 def prepare_nothing(_: Place, __: dict[str, Any], variants: Mapping[str, Changes]) -> dict[str, Changes]:
     """Parameters as they are."""
     return dict(variants)
@@ -615,6 +642,7 @@ TABLES = {
     "structure": Table("classifiers whose maps keep to the structure of images in these ways", STRUCTURE, OF_STRUCTURE),
     "trust": Table("learn of masks this much, with this many networks", TRUST, OF_TRUST, prepare_affinities),
     "grounds": Table("classifiers that learn this of the grounds on which things stand", GROUNDS, OF_GROUNDS),
+    "corrected": Table("seeds of which somebody corrects so many; after a whole run", CORRECTED, OF_CORRECTED, prepare_corrected),
     "light": Table("light segmenters of these kinds; see --recipe", LIGHT, OF_LIGHT),
 }
 

@@ -97,7 +97,7 @@ def filled_in(tree: SourceTree, dep: str) -> str:
 
 
 def data_deps_are_complete(tree: SourceTree) -> list[str]:
-    """Every artifact, folder and file that a stage opens is among its deps, and no other; so is the raw data where it is read as a whole."""
+    """Every artifact, folder and file that a stage opens is among its deps, and no other; so are raw data that it reads as a whole."""
     found = []
     for stage in tree.stages:
         listed = {dep for dep in tree.dvc[stage]["deps"] if not is_code(tree, dep)}

@@ -16,8 +16,8 @@ from seedbed.store.artifact import open_artifact
 from tests.view.conftest import IDS, SIZE, Page
 
 CLICKS = [[3, 4, 1], [20, 30, 0]]
-ONE = {"label": "cat", "by": "clicks_tree", "clicks": CLICKS, "level": None}
-OTHER = {"label": "<b>dog</b>", "by": "clicks_tree", "clicks": [[12, 20, 1]], "level": 3}
+ONE: dict[str, Any] = {"label": "cat", "by": "clicks_tree", "clicks": CLICKS, "level": None}
+OTHER: dict[str, Any] = {"label": "<b>dog</b>", "by": "clicks_tree", "clicks": [[12, 20, 1]], "level": 3}
 
 
 @pytest.fixture
