@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Literal
@@ -62,6 +62,7 @@ class Index:
     entries: tuple[Entry, ...]  # in the order that every artifact keeps
     values: tuple[int, ...] = ()  # in true masks, of background and every class; 0, 1, 2, ... unless given
     left_out: tuple[int, ...] = ()  # values in true masks that count nowhere
+    further: Mapping[int, int] = field(default_factory=dict)  # other values in true masks, and the numbers of the classes that they mean
     problems: tuple[str, ...] = ()  # with lists, tables and annotations; wrong entries are not in `entries`
 
     @cached_property
@@ -92,6 +93,8 @@ class Index:
             meaning[value] = number
         for value in (*self.left_out, IGNORE):
             meaning[value] = IGNORE
+        for value, number in self.further.items():
+            meaning[value] = number
         return meaning
 
     def check(self, where: Path) -> None:

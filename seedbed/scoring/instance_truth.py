@@ -22,6 +22,7 @@ from seedbed.scoring.truth import Outlines, Pictures, Truth, spell
 from seedbed.types import BACKGROUND, IGNORE, Size
 
 NUMBERED = {  # per reader: the folder of PNG files with a number for every pixel, called as the images
+    "davis": "Annotations",
     "folder": "instances",
     "shapes": "instances",
     "voc": "SegmentationObject",
@@ -125,6 +126,8 @@ class InstanceTruth:
         if labels is None:
             expected = "a mask too, which says of what class each thing is"
             raise DataError(files.where(file), found="no mask beside it", expected=expected, do="add the mask, or remove the file")
+        if self.truth.meaning[IGNORE] != IGNORE:  # values that mean no void tell nothing apart
+            numbers = np.minimum(numbers, 1)
         void = (numbers == IGNORE) | (labels == IGNORE) | ((numbers == 0) & (labels != BACKGROUND))
         things = []
         for number in np.unique(numbers[(numbers > 0) & ~void]).tolist():

@@ -30,6 +30,7 @@ from seedbed.store import raw
 from seedbed.types import BACKGROUND, IGNORE, LabelMap, Size
 
 PICTURES = {  # per reader: the folder of images, and folders in which masks are looked for in turn, PNG files that are called as the images
+    "davis": ("JPEGImages", "Annotations"),
     "folder": ("images", "masks"),
     "shapes": ("images", "masks"),
     "voc": ("JPEGImages", "SegmentationClass", "SegmentationClassAug"),  # VOC's own before those of other people

@@ -121,4 +121,12 @@ def write_instances(root: Path, folder_name: str, names: tuple[str, ...], things
     return file
 
 
-LAYOUTS: dict[str, Callable[[Path], None]] = {"folder": folder, "voc": voc, "coco": coco}
+def davis(root: Path) -> None:
+    """Two videos: of two frames with two things, and of one whose mask says nothing but where something is."""
+    for video, frame, name in (("bear", "00000", "one"), ("bear", "00001", "two"), ("swan", "00000", "three")):
+        write_image(root / "JPEGImages" / "480p" / video / f"{frame}.jpg", name)
+        values = (255,) if video == "swan" else (1, 2)
+        write_mask(root / "Annotations" / "480p" / video / f"{frame}.png", rectangle(name, *values))
+
+
+LAYOUTS: dict[str, Callable[[Path], None]] = {"folder": folder, "voc": voc, "coco": coco, "davis": davis}
