@@ -191,15 +191,18 @@ class Mis(clicker.Method):
         """A view of an image, of which a region is wanted."""
         proposals, tree = self.proposals, sample.regions
         region = draw_large(tree.tree, random, decay=proposals.decay, least=proposals.least, tries=proposals.tries)
-        mask = tree.mask([region])
+        return self.show(sample.image, tree.mask([region]), random)
+
+    def show(self, image: Image, mask: Mask, random: np.random.Generator) -> View:
+        """A view of an image, of which is wanted what a mask has."""
         while True:
-            image, moved = self.distortion.distort(sample.image, mask, random)
+            distorted, moved = self.distortion.distort(image, mask, random)
             maps = {WANTED: moved.astype(np.uint8)}
-            view = self.augmentation.view(Sample(image, np.zeros(0, np.bool_), maps, {WANTED: 0}), random)
+            view = self.augmentation.view(Sample(distorted, np.zeros(0, np.bool_), maps, {WANTED: 0}), random)
             wanted = view.maps[WANTED] > 0
-            if wanted.any() or random.random() < proposals.empty:
+            if wanted.any() or random.random() < self.proposals.empty:
                 break
-        wanted &= wanted.sum() >= proposals.smallest
+        wanted &= wanted.sum() >= self.proposals.smallest
         return View(view.image, self._recolour(view.image, random), wanted, self.simulation.begin(wanted, random))
 
     def _recolour(self, image: Image, random: np.random.Generator) -> Image:

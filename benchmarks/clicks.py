@@ -1,0 +1,145 @@
+"""What clicks select by superpixels of SLIC, and by a network that knows the truth, beside what the stages have found.
+
+    cd pipelines/mis && dvc repro && cd ../..
+    python benchmarks/clicks.py --folder pipelines/mis --learned
+
+SLIC: a click adds the superpixel that it is in, or takes it away. The network: that of `clicker.mis`, with all its parameters, but what is
+wanted of an image is a true thing and no region of its tree; so it is a bound, which no stage could reach.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from seedbed import clicks
+from seedbed.algorithms.clicks import Answer, Click, Mask
+from seedbed.clicker.mis import Mis, View, Views
+from seedbed.clicks.learned import Learned
+from seedbed.images import Images
+from seedbed.learning.checkpoints import Checkpoints
+from seedbed.learning.loop import fit
+from seedbed.learning.training import Sampling
+from seedbed.networks.click_network import ClickNetwork
+from seedbed.networks.contracts import Inherited
+from seedbed.networks.zooming import Zoom, ZoomedAnswer
+from seedbed.params import Params
+from seedbed.run.machine import Machine
+from seedbed.scoring import clicking
+from seedbed.scoring.clicking import Wanted
+from seedbed.scoring.instance_truth import InstanceTruth
+from seedbed.scoring.truth import Truth
+from seedbed.store.artifact import Artifact, open_artifact
+from seedbed.superpixels.slic import Slic
+from seedbed.types import Image, PatchFeatures, RegionMap
+
+SHOWN = {
+    "things": "things",
+    "iou_of_first_click": "1 click, IoU",
+    "iou_of_last_click": "20",
+    **{f"clicks_to_{target}": f"clicks to 0.{target}" for target in (80, 85, 90)},
+    **{f"failures_at_{target}": f"fail at 0.{target}" for target in (80, 85, 90)},
+}
+
+
+@dataclass(frozen=True)
+class Known:
+    """An image, and the true things in it."""
+
+    image: Image
+    things: Sequence[Wanted]
+
+
+def read(data: Artifact, root: Path, split: str) -> list[Known]:
+    """Images of a split whose things are known."""
+    pictures = Images(root, data)
+    truth = InstanceTruth.of(Truth.of_images(pictures), data.made_by.method)
+    found = ((image, truth[image]) for image in data.split(split))
+    return [Known(pictures[image], clicking.list_wanted(true)) for image, true in found if true is not None]
+
+
+def click(seen: Sequence[Known], begin: Callable[[Image], Answer], *, most: int, things: int) -> dict[str, float]:
+    """Figures of clicks on the largest things of images, from nothing."""
+    found = []
+    for known in seen:
+        for thing in known.things[:things]:
+            nothing = np.zeros_like(thing.shape)
+            made, iou, _ = clicking.click_through(begin(known.image), thing, start=nothing, most=most)
+            found.append([*iou, *iou[-1:] * (most - len(made))])
+    return clicking.judge(np.array(found, np.float32), np.zeros((0, 3), np.float32))
+
+
+def select(regions: RegionMap, given: Sequence[Click]) -> Mask:
+    """Superpixels that clicks are in: of each, the last click counts."""
+    selected = np.zeros(regions.shape, np.bool_)
+    for one in given:
+        selected[regions == regions[one.row, one.column]] = one.wanted
+    return selected
+
+
+def begin_regions(slic: Slic, image: Image) -> Answer:
+    """What superpixels answer."""
+    return partial(select, slic.segment(image, PatchFeatures.empty()))
+
+
+def begin_network(network: ClickNetwork, zoom: Zoom, image: Image) -> Answer:
+    """What a network answers."""
+    return ZoomedAnswer(network, image, zoom, "cpu")
+
+
+def learn(method: Mis, seen: Sequence[Known], seed: int, folder: Path) -> ClickNetwork:
+    """A network that has learned to answer clicks on true things, of each image one in each pass."""
+    method = replace(method, training=replace(method.training, seed=seed))
+
+    def view(known: Known, random: np.random.Generator) -> View:
+        return method.show(known.image, known.things[int(random.integers(len(known.things)))].shape, random)
+
+    sampling = Sampling(method.training, view, Views.of)
+    checkpoints = Checkpoints(folder / f"true things, seed {seed}", seconds=math.inf)
+    build = partial(method.learner, 0, given=Inherited())
+    return fit(build, seen, sampling, machine=Machine("cpu"), name=f"seed {seed}", checkpoints=checkpoints).network
+
+
+def tell(rows: Mapping[str, Mapping[str, float]]) -> None:
+    """Print figures as a table."""
+    lines = [["", *SHOWN.values()], ["---"] * (1 + len(SHOWN))]
+    lines += [[name, *(f"{figures[key]:g}" for key in SHOWN)] for name, figures in rows.items()]
+    print("\n".join("| " + " | ".join(line) + " |" for line in lines))
+
+
+def main() -> None:
+    """Click, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, default=Path("pipelines/mis"), help="a pipeline whose stages have been run")
+    parser.add_argument("--region-size", type=int, default=16, help="mean edge of a superpixel of SLIC, in pixels")
+    parser.add_argument("--learned", action="store_true", help="let a network learn from true things; takes as long as the clicker")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    options = parser.parse_args()
+    with contextlib.chdir(options.folder):
+        params, data, rows = Params.read(), open_artifact("dataset"), dict[str, dict[str, float]]()
+        asked = params.of_stage("clicks")
+        settings, method, root = asked.settings(clicks.Settings), asked.method(Learned), params.raw_root()
+        for file in sorted(Path("data/metrics").glob("clicks*.json")):
+            rows |= json.loads(file.read_text(encoding="utf-8"))
+        judged = partial(click, read(data, root, settings.split), most=settings.most, things=settings.things)
+        slic = Slic(region_size=options.region_size, smoothness=10, num_iterations=30, smallest=25)
+        rows[f"superpixels of SLIC, of {options.region_size} pixels"] = judged(partial(begin_regions, slic))
+        if options.learned:
+            trainer = params.of_stage("clicker").method(Mis)
+            learned_from = [known for known in read(data, root, "train") if known.things]
+            for seed in options.seeds:
+                network = learn(trainer, learned_from, seed, Path("data/.work")).eval()
+                rows[f"a network that knows the truth, seed {seed}"] = judged(partial(begin_network, network, method.zoom))
+    tell(rows)
+
+
+if __name__ == "__main__":
+    main()
