@@ -25,6 +25,7 @@ from seedbed.types import (
     Evidence,
     Image,
     Instances,
+    LabelMap,
     LinearHead,
     PatchFeatures,
     Probabilities,
@@ -151,6 +152,19 @@ class Regions(MaybeRead[Artifact]):
         return np.zeros(size, np.int32) if self.source is None else read_entry(self.source, "regions", image_id)
 
 
+class PixelLabels(MaybeRead[Artifact]):
+    """A class for every pixel of images."""
+
+    def of(self, image_id: str, size: Size) -> LabelMap:
+        """Labels of an image; background everywhere if there are none of it.
+
+        size: of the image.
+        """
+        if self.source is None or image_id not in self.source:
+            return np.full(size, BACKGROUND, np.uint8)
+        return read_labels(self.source, image_id)
+
+
 class Pictures(MaybeRead[Images]):
     """Images themselves."""
 
@@ -254,6 +268,13 @@ def list_columns(made: Instances, *, most: int) -> dict[str, Any]:
 def read_probabilities(artifact: Artifact, image_id: str) -> Probabilities:
     """A segmenter's output for an image, at the resolution in which it is stored."""
     return Probabilities.of_parts(read_entry(artifact, "probabilities", image_id))
+
+
+def read_labels(artifact: Artifact, image_id: str) -> LabelMap:
+    """A class for every pixel of an image: as it is stored or, of a segmenter's output, the likeliest."""
+    if "probabilities" in artifact.schema.arrays:
+        return read_probabilities(artifact, image_id).resize(artifact.size(image_id)).labels
+    return read_entry(artifact, "labels", image_id)
 
 
 def read_shards(artifact: Artifact, name: str) -> Iterator[npt.NDArray[Any]]:

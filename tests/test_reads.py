@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seedbed.reads import Patches, Regions, read_entry
+from seedbed.reads import Patches, PixelLabels, Regions, read_entry
 from seedbed.types import Alignment
 from tests.support.publishing import published
 
@@ -39,3 +39,23 @@ def test_an_entry_that_has_no_padding_is_read_as_it_is(tmp_path: Path) -> None:
     maps = published("cams", tmp_path, rows, extents=EXTENTS)
     assert read_entry(maps, "scores", "b").tolist() == [0, 0.75, 1]
     assert read_entry(maps, "maps", "b").shape == (3, 2, 5)
+
+
+def test_labels_are_those_that_are_stored_or_the_likeliest_at_the_size_of_the_image(tmp_path: Path) -> None:
+    labels = np.array([[0, 2, 255], [1, 1, 0]], np.uint8)
+    row = {"ids": "one", "size": (2, 3), "labels": labels, "corrected": False}
+    seeds = published("seeds", tmp_path, [row], extents={"y": 4, "x": 4})
+    assert PixelLabels(seeds).of("one", (2, 3)).tolist() == labels.tolist()
+    probabilities = np.zeros((3, 1, 2), np.uint8)
+    probabilities[1, 0] = 255, 0
+    probabilities[2, 0] = 0, 255
+    row = {"ids": "one", "size": (2, 6), "map_size": (1, 2), "probabilities": probabilities}
+    predictions = published("predictions", tmp_path, [row], extents={"class": 3, "map_y": 2, "map_x": 3})
+    assert PixelLabels(predictions).of("one", (2, 6)).tolist() == [[1, 1, 1, 2, 2, 2]] * 2
+
+
+def test_of_an_image_without_labels_all_is_background(tmp_path: Path) -> None:
+    seeds = published("seeds", tmp_path, [{"ids": "one", "size": (1, 1), "labels": [[1]], "corrected": False}], extents={"y": 1, "x": 1})
+    for source in (None, seeds):
+        assert PixelLabels(source).of("other", (2, 3)).tolist() == [[0, 0, 0]] * 2
+        assert PixelLabels(source).key("other") == ""

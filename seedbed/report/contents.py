@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from seedbed.errors import SeedbedError
-from seedbed.reads import read_entry, read_probabilities
+from seedbed.reads import read_entry, read_labels
 from seedbed.report.gallery import JUDGED, Gallery, Source, say, spell
 from seedbed.report.graph import Stage
 from seedbed.report.markup import Markup, element
@@ -83,10 +83,7 @@ class Run:
         """Labels of an image, of a kind."""
         if kind == REFINED:
             return read_entry(self.source.artifact(JUDGED), "refined", image_id)
-        if kind == PREDICTIONS:
-            artifact = self.source.artifact(self.predictions)
-            return read_probabilities(artifact, image_id).resize(artifact.size(image_id)).labels
-        return read_entry(self.source.artifact(self.slots.get(kind, kind)), "labels", image_id)
+        return read_labels(self.source.artifact(self.predictions if kind == PREDICTIONS else self.slots.get(kind, kind)), image_id)
 
 
 def try_to(draw: Callable[[], Markup]) -> Markup:

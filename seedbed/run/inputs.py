@@ -32,7 +32,7 @@ class Inputs:
 
     stage: str
     params: Params
-    artifacts: dict[str, Artifact] = field(default_factory=dict)  # by name
+    artifacts: dict[str, Artifact] = field(default_factory=dict)  # by name, or by the setting that says the path
     codes: set[Code] = field(default_factory=set)
     raw: dict[Path, Listing] = field(default_factory=dict)  # files below the root of the raw data, if all of them count
     _checked_content: bytes | None = None  # of params.yaml, when its settings were last found unchanged

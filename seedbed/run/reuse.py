@@ -104,7 +104,7 @@ def _follows_from(inputs: Inputs) -> dict[str, Any]:
     """Everything that a stage's result follows from, as plain data."""
     return {
         "settings": inputs.select(inputs.params),
-        "inputs": {name: artifact.digest for name, artifact in sorted(inputs.artifacts.items())},
+        "inputs": {str(artifact.path): artifact.digest for artifact in inputs.artifacts.values()},
         "code": [[code.modules, code.whole, dict(code.packages)] for code in sorted(inputs.codes)],
         "raw": {str(root): _digest(listing) for root, listing in inputs.raw.items()},
     }
@@ -118,7 +118,7 @@ def _unchanged(stage: str, kept: Path, data: Path) -> dict[str, Any] | None:
         same = (
             note["pipeline"] == sha256(PIPELINE)
             and (note["params"] == sha256(PARAMS) or note["settings"] == _settings(stage, with_root=bool(note["raw"])))
-            and all(_is_sound(data / f"{name}.zarr", digest) for name, digest in note["inputs"].items())
+            and all(_is_sound(data.parent / path, digest) for path, digest in note["inputs"].items())
             and all(same_code or fingerprint.whole_digest(modules) == whole for modules, whole, _ in note["code"])
             and all((versions(found) if same_code else fingerprint.packages(modules)) == found for modules, _, found in note["code"])
             and all(_digest(Listing.of(Path(root))) == digest for root, digest in note["raw"].items())
@@ -139,13 +139,22 @@ def _settings(stage: str, *, with_root: bool) -> Any:
 
 def _cheap_digest(stage: str, data: Path) -> str:
     """Identity of what can be read quickly: parameters, pipeline, the note, sources, and records of artifacts."""
-    texts = [PARAMS, PIPELINE, place_of(stage, data) / NOTE, *sorted(data.glob("*.zarr/zarr.json"))]
+    note = place_of(stage, data) / NOTE
+    texts = [PARAMS, PIPELINE, note, *_list_records(note, data)]
     texts = [one for one in texts if one.parent != data / f"{stage}.zarr"]
     content = hashlib.sha256(fingerprint.present_digest().encode())
     for file in texts:
         with suppress(OSError):
             content.update(f"{file} {sha256(file)}".encode())
     return content.hexdigest()
+
+
+def _list_records(note: Path, data: Path) -> list[Path]:
+    """Records of artifacts: of all that are here, and of what a note names, which may be in another pipeline."""
+    records = {*data.glob("*.zarr/zarr.json")}
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        records |= {data.parent / path / "zarr.json" for path in json.loads(note.read_text(encoding="utf-8"))["inputs"]}
+    return sorted(records)
 
 
 def _is_sound(path: Path, digest: str) -> bool:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -21,11 +21,13 @@ from seedbed.store import raw
 from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import NONE, SCHEMAS, find_kind
 
+ARTIFACT = ".zarr"  # how paths of artifacts end
 CLASSIFIER = "classifier"
-NO_PATH = "data/none.zarr"  # what a setting says that names no file or folder: DVC wants something that exists
+NO_PATH = "data/none.zarr"  # what a setting says that names no file, folder or artifact by its path: DVC wants something that exists
 TAKES_ALL = "pretraining"  # takes all images where no split is named
 WORD = re.compile("[a-z][a-z0-9_]*")  # which a file and an address of params.yaml can have in their names
 NEED_LABELS = ("classifier", "affinity", "segmenter", "evaluation")  # of their split, only images with labels are of use to these
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,33 @@ class Slot:
         return f"an artifact of the kind {' or '.join(self.kinds)}"
 
 
+@dataclass(frozen=True)
+class PathSlot:
+    """Marks a setting that names an artifact by its path, in this pipeline or another: `Annotated[str, PathSlot(...)]`."""
+
+    arrays: tuple[str, ...]  # of which it has one, for the pixels of every image
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, named: str) -> str:
+        kinds = [kind for kind, schema in SCHEMAS.items() if any(one in schema.arrays and schema.arrays[one].shown for one in self.arrays)]
+        path = Path(named)
+        if named != NO_PATH and (path.suffix != ARTIFACT or find_kind(path.stem) not in kinds):
+            raise ValueError(f"the path of an artifact of the kind {' or '.join(kinds)}, such as data/{kinds[0]}{ARTIFACT}, or {NO_PATH}")
+        return named
+
+
 def list_holders(array: str) -> tuple[str, ...]:
     """Kinds of artifacts that have an array of that name with something for every pixel of an image."""
     return tuple(kind for kind, schema in SCHEMAS.items() if array in schema.arrays and "y" in schema.arrays[array].dimensions)
+
+
+def list_paths(settings: object) -> dict[str, str]:
+    """Paths of artifacts that a family's settings name, by setting."""
+    hints = get_type_hints(type(settings), include_extras=True)
+    named = {setting: getattr(settings, setting) for setting, hint in hints.items() if _find(PathSlot, hint)}
+    return {setting: path for setting, path in named.items() if path != NO_PATH}
 
 
 def list_named(settings: object) -> dict[str, str]:
@@ -65,7 +91,7 @@ def list_named(settings: object) -> dict[str, str]:
         value = getattr(settings, setting)
         if isinstance(value, Mapping):
             named |= {f"{setting}.{name}": artifact for name, artifact in value.items()}
-        elif _find_slot(hint):
+        elif _find(Slot, hint):
             named[setting] = value
     return named
 
@@ -76,7 +102,7 @@ def check_slots(stage: str, settings: object, method: Method) -> None:
     settings: of the stage's family, which refuse names of other kinds themselves.
     """
     for setting, hint in get_type_hints(type(settings), include_extras=True).items():
-        slot = _find_slot(hint)
+        slot = _find(Slot, hint)
         if slot is None or slot.optional:
             continue
         where, named, unread = f"params.yaml: {stage}.{setting}", getattr(settings, setting), setting in method.unread
@@ -90,8 +116,8 @@ def check_slots(stage: str, settings: object, method: Method) -> None:
             raise ParamsError(where, found=repr(named), expected=f"{slot.expected}{because}", do=do)
 
 
-def _find_slot(hint: Any) -> Slot | None:
-    return next((one for one in getattr(hint, "__metadata__", ()) if isinstance(one, Slot)), None)
+def _find(mark: type[T], hint: Any) -> T | None:
+    return next((one for one in getattr(hint, "__metadata__", ()) if isinstance(one, mark)), None)
 
 
 def check_folder(stage: str, folder: str) -> Path:
@@ -281,6 +307,17 @@ def _made_by(artifact: Artifact) -> list[Any]:
     """What made an artifact of features, but for how it was shown the images."""
     made_by = artifact.made_by
     return [made_by.method, made_by.parameters, {name: digest for name, digest in made_by.inputs.items() if name != "dataset"}]
+
+
+def check_data_set(artifact: Artifact, data: Artifact) -> None:
+    """Refuse an artifact of another data set, whose images may be others."""
+    if artifact.made_by.inputs.get(data.name) != data.digest:
+        raise ArtifactError(
+            str(artifact.path),
+            found="an artifact of another data set",
+            expected=f"one of {data.path}: of the same images, with the same settings of {data.name}",
+            do="run `dvc repro`, or name another artifact",
+        )
 
 
 def check_versions(opened: Mapping[str, Artifact]) -> None:

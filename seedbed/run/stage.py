@@ -33,7 +33,7 @@ from seedbed.run.interruption import Interrupted
 from seedbed.run.machine import Machine, Place
 from seedbed.run.progress import Progress
 from seedbed.run.shards import Compute, Shard, Work
-from seedbed.run.slots import NO_PATH, check_file, check_folder, check_maps, check_versions, find_wrong_splits
+from seedbed.run.slots import NO_PATH, check_data_set, check_file, check_folder, check_maps, check_versions, find_wrong_splits
 from seedbed.store import raw
 from seedbed.store.artifact import Artifact, MadeBy, open_artifact
 from seedbed.store.entries import Computation, put, put_weights, shard_name
@@ -75,7 +75,7 @@ class Run:
 
     @property
     def opened(self) -> dict[str, Artifact]:
-        """Artifacts that are open, by name."""
+        """Artifacts that are open, by name, or by the setting that says the path."""
         return self.inputs.artifacts
 
     @property
@@ -106,7 +106,7 @@ class Run:
         """Open an earlier stage's artifact; refused if it or one that is open was made from another version of the other."""
         opened = open_artifact(name)
         self.opened[name] = opened
-        check_versions(self.opened)
+        check_versions({own: one for own, one in self.opened.items() if own == one.name})
         return opened
 
     def open_slot(self, name: str) -> Artifact | None:
@@ -116,6 +116,18 @@ class Run:
     def open_slots(self, names: Mapping[str, str]) -> dict[str, Artifact]:
         """The artifacts that several slots name, but for those that say none."""
         return {slot: self.open(name) for slot, name in names.items() if name != NONE}
+
+    def open_path(self, path: str, *, setting: str) -> Artifact | None:
+        """Open an artifact that a setting names by its path, of this data set, which is open; nothing where it names none.
+
+        It is known by the setting, since this pipeline may have another artifact of its name.
+        """
+        if path == NO_PATH:
+            return None
+        opened = open_artifact(Path(path).stem, folder=Path(path).parent)
+        check_data_set(opened, self.opened["dataset"])
+        self.opened[setting] = opened
+        return opened
 
     def images(self, data: Artifact) -> Images:
         """Open the images of a data set."""
@@ -210,7 +222,7 @@ class Run:
                 review(store.join(complete))
             whole = {"ids": list(image_ids), **(whole or {})}
             self.inputs.check()
-            made_by = MadeBy.of(self.stage, method, *self.opened.values())
+            made_by = MadeBy.of(self.stage, method, self.opened)
             artifact = store.publish(complete, whole, images=len(image_ids), made_by=made_by, extents=extents)
             store.remember(complete, image_ids, self._measure_speed(started, computed))
         self.summary[:] = [f"{self.stage}: {len(image_ids)} images (0 computed, {len(image_ids)} reused, 0 removed)"]
@@ -249,7 +261,7 @@ class Run:
             entry = store.entry(name)
             assert entry is not None
             self.inputs.check()
-            made_by = MadeBy.of(self.stage, method, *self.opened.values())
+            made_by = MadeBy.of(self.stage, method, self.opened)
             artifact = store.publish([entry], {}, images=0, made_by=made_by, extents={})
             store.remember([entry], [], self._measure_speed(started, steps))
         self.summary[:] = [reused]

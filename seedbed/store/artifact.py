@@ -35,12 +35,13 @@ class MadeBy:
     stage: str
     method: str
     parameters: Mapping[str, Any]
-    inputs: Mapping[str, str] = field(default_factory=dict)  # name of an input artifact -> its digest
+    inputs: Mapping[str, str] = field(default_factory=dict)  # an input artifact, by name or by the setting that says its path -> its digest
 
     @classmethod
-    def of(cls, stage: str, method: Method, *inputs: Artifact) -> MadeBy:
+    def of(cls, stage: str, method: Method, inputs: Mapping[str, Artifact]) -> MadeBy:
         """The record of a method run on some artifacts."""
-        return cls(stage=stage, method=method.name, parameters=identity(method), inputs={one.name: one.digest for one in inputs})
+        digests = {name: one.digest for name, one in inputs.items()}
+        return cls(stage=stage, method=method.name, parameters=identity(method), inputs=digests)
 
 
 class Artifact:

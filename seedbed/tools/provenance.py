@@ -20,7 +20,7 @@ from seedbed.errors import ArtifactError, MachineError, join_names
 from seedbed.methods import identity
 from seedbed.params import Params
 from seedbed.run import fingerprint
-from seedbed.run.slots import list_named
+from seedbed.run.slots import list_named, list_paths
 from seedbed.store.artifact import Artifact, open_artifact
 from seedbed.store.entries import Entry
 from seedbed.store.records import FOLDER
@@ -102,7 +102,8 @@ def _compare_data_set(artifact: Artifact, params: Params) -> Iterator[str]:
 def _compare_slots(artifact: Artifact, params: Params) -> Iterator[str]:
     """Compare the artifacts that it was made from with those that slots name now."""
     if artifact.kind != DATASET:
-        named = list_named(_settings(artifact, params)).values()
+        settings = _settings(artifact, params)
+        named = [*list_named(settings).values(), *list_paths(settings)]
         was, is_now = sorted({*artifact.made_by.inputs} - {DATASET}), sorted({*named} - {NONE})
         if was != is_now:
             yield f"made from {join_names(was)}; params.yaml now names {join_names(is_now)}"

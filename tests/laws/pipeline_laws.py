@@ -124,9 +124,9 @@ def raw_data_are_watched(tree: SourceTree) -> list[str]:
 
 
 def others(tree: SourceTree, stage: str) -> set[str]:
-    """Other files, and folders of them, that a stage opens, as dvc.yaml writes them."""
+    """Other files, folders of them, and artifacts by their path, that a stage opens, as dvc.yaml writes them."""
     module = tree.module(stage)
-    opening = [used for door in ("open_folder", "open_file") for used in of_run(tree, module, door)]
+    opening = [used for door in ("open_folder", "open_file", "open_path") for used in of_run(tree, module, door)]
     calls = [call for call in nodes(tree, module, ast.Call) if any(call.func is used for used in opening)]
     return {of_section(tree, stage, name) for call in calls for name in names_in(tree, module, call.args[0]) or ()}
 

@@ -321,7 +321,7 @@ def test_an_artifact_explains_where_it_comes_from_without_any_path(tmp_path: Pat
     cams = write_maps(tmp_path / "data")
     dino = small_method("superpixels", "dino")
     assert isinstance(dino, Dino)
-    made_by = MadeBy.of("superpixels", dino, cams)
+    made_by = MadeBy.of("superpixels", dino, {"cams": cams})
     assert made_by.method == "dino" and made_by.inputs == {"cams": cams.digest}
     assert made_by.parameters["crf"]["iterations"] == dino.crf.iterations
     seeds = write_labels(tmp_path / "data", made_by=made_by)
@@ -337,7 +337,7 @@ def test_where_initial_weights_lie_is_not_part_of_an_artifact(small_method: Call
         )
         for file in ("/home/me/resnet.safetensors", "/data/resnet.safetensors")
     )
-    assert MadeBy.of("classifier", here) == MadeBy.of("classifier", there)
+    assert MadeBy.of("classifier", here, {}) == MadeBy.of("classifier", there, {})
 
 
 # --- Whole or not at all ---
