@@ -66,12 +66,12 @@ def main() -> None:
     grid = (-(-SIZE[0] // PATCH), -(-SIZE[1] // PATCH))
     vectors = random.standard_normal((grid[0] * grid[1], 384)).astype(np.float32)
     regions = ClickTree.on_pixels(ward.merge(vectors, ward.link_grid(grid)), grid, PATCH, Alignment.RESIZED, SIZE)
-    tree = Tree(cost=0.03, joined=True)
-    ways: dict[str, Callable[[], Answer]] = {f"regions of {len(vectors)} patches": partial(tree.begin, Seen(image, regions))}
+    tree, nothing = Tree(cost=0.03, joined=True), np.zeros(SIZE, np.bool_)
+    ways: dict[str, Callable[[], Answer]] = {f"regions of {len(vectors)} patches": partial(tree.begin, Seen(image, regions), nothing)}
     for name, (architecture, patch_size, side, mirrored) in NETWORKS.items():
         method = Learned(zoom=Zoom(side=side, widened=1.4, smallest=200, kept=0.5, threshold=0.5, mirrored=mirrored))
         seen = Seen(image, regions, make_network(architecture, patch_size))
-        ways[name] = partial(method.begin, seen)
+        ways[name] = partial(method.begin, seen, nothing)
     found = {name: measure(begin, options.rounds) for name, begin in ways.items()}
     base = next(iter(found.values()))[1]
     print("|  | first answer, ms | later ones, ms | ratio |\n|---|---|---|---|")

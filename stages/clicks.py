@@ -11,7 +11,7 @@ import numpy as np
 from seedbed import clicks
 from seedbed.images import Images
 from seedbed.merge_trees import Trees
-from seedbed.reads import MaybeRead
+from seedbed.reads import MaybeRead, PixelLabels
 from seedbed.report import clicking as report
 from seedbed.run.slots import check_slots
 from seedbed.run.stage import Run, run_stage
@@ -32,6 +32,7 @@ def click(
     trees: Trees,
     trained: MaybeRead[TrainedNetwork[ClickNetwork]],
     truth: InstanceTruth,
+    corrected: PixelLabels,
     most: int,
     things: int,
     depth: float,
@@ -46,20 +47,24 @@ def click(
         seen = clicks.Seen(picture, regions) if asked is None else clicks.Seen(picture, regions, asked.load(), asked.device)
         places, iou = np.full((things, most, 3), -1), np.full((things, most), -1.0)
         levels, classes, selected = np.full((things, 3), -1.0), np.zeros(things), np.zeros(picture.shape[:2], np.int32)
+        start_iou = np.full(things, -1.0)
         wanted = [] if true is None else clicking.list_wanted(true)
-        for number, one in enumerate(wanted[:things]):
-            aim = clicking.Aim(depth, np.random.default_rng([seed, crc32(image.encode()), number]))
-            made, found, answer = clicking.click_through(method.begin(seen), one, most=most, aim=aim)
-            places[number, : len(made)], iou[number] = made, [*found, *found[-1:] * (most - len(found))]
+        starts = clicking.find_starts(corrected.of(image, picture.shape[:2]), wanted)
+        for number, (one, start) in enumerate(zip(wanted[:things], starts, strict=False)):
+            aim, again = (clicking.Aim(depth, np.random.default_rng([seed, crc32(image.encode()), number])) for _ in range(2))
+            made, found, answer = clicking.click_through(method.begin(seen, start), one, start=start, most=most, aim=aim)
+            places[number, : len(made)] = np.reshape(made, (-1, 3))  # of none too
+            start_iou[number], iou[number] = found[0], [*found[1:], *found[-1:] * (most - len(made))]
             classes[number] = one.label
             if asked is None:
-                levels[number] = clicking.find_best(regions, one, made[0])
+                levels[number] = clicking.find_best(regions, one, clicking.find_first(one, again))
             selected[answer] = 1 + number
         yield {
             "with_truth": true is not None,
             "true_things": len(wanted),
             "classes": classes,
             "clicks": places,
+            "start_iou": start_iou,
             "iou": iou,
             "levels": levels,
             "selected": selected,
@@ -87,8 +92,10 @@ def main(run: Run) -> None:
     trained = None if learned is None else open_network(run, method, learned)
     images = run.images_watching_raw_data(data)
     truth = InstanceTruth.of(Truth.of_images(images), data.made_by.method)
-    reads = (images, Trees(grown), MaybeRead(trained), truth, settings.most, settings.things, settings.depth, settings.seed)
-    made = run.per_image(method, click, method, *reads, image_ids=data.split(settings.split), extents=settings.extents)
+    corrected = PixelLabels(run.open_path(settings.start, setting="start"))
+    reads = (images, Trees(grown), MaybeRead(trained), truth, corrected)
+    numbers = (settings.most, settings.things, settings.depth, settings.seed)
+    made = run.per_image(method, click, method, *reads, *numbers, image_ids=data.split(settings.split), extents=settings.extents)
     report.write(made)
 
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from seedbed import methods
-from seedbed.algorithms.clicks import Answer, ClickTree
+from seedbed.algorithms.clicks import Answer, ClickTree, Mask
 from seedbed.methods import parameters
-from seedbed.run.slots import Slot
+from seedbed.run.slots import PathSlot, Slot
 from seedbed.types import Image
 
 
@@ -26,6 +26,7 @@ class Settings:
     depth: Annotated[float, Field(ge=0, le=1)]  # paper: 1; share of the greatest depth of an error that a click exceeds; 1: in its middle
     seed: Annotated[int, Field(ge=0, lt=2**32)]  # of where clicks are that are not in the middle
     things: Annotated[int, Field(ge=1, le=250)]  # of each image, the largest; smaller ones are not clicked on
+    start: Annotated[str, PathSlot(("labels", "probabilities"))]  # labels that clicks correct; data/none.zarr where they begin with nothing
 
     @property
     def extents(self) -> dict[str, int]:
@@ -59,5 +60,8 @@ class Method(methods.Method):
         """
 
     @abstractmethod
-    def begin(self, seen: Seen) -> Answer:
-        """What answers clicks on one thing of an image, one after the other; the first is on what is wanted."""
+    def begin(self, seen: Seen, start: Mask) -> Answer:
+        """What answers clicks on one thing of an image, one after the other.
+
+        start: what they correct; where that is nothing, the first click is on what is wanted.
+        """

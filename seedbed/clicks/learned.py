@@ -1,6 +1,7 @@
 """A network answers clicks that has learned to (`clicker`). It is shown all clicks on a thing, and what it answered last.
 
-Before the first answer it is shown the whole image, then what is around its last answer, each brought to a square.
+Before the first answer it is shown the whole image, then what is around its last answer, each brought to a square. A mask that clicks
+correct is shown as if it were its last answer.
 
 Paper: Li et al., "Multi-granularity Interaction Simulation for Unsupervised Interactive Segmentation" (MIS), ICCV 2023. How the network
 is asked: Sofiiuk et al., "Reviving Iterative Training with Mask Guidance for Interactive Segmentation" (RITM), 2021.
@@ -13,8 +14,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import numpy as np
+
 from seedbed import clicks
-from seedbed.algorithms.clicks import Answer
+from seedbed.algorithms.clicks import Answer, Mask
 from seedbed.errors import ParamsError
 from seedbed.methods import method
 from seedbed.networks.zooming import Zoom, ZoomedAnswer
@@ -39,5 +42,5 @@ class Learned(clicks.Method):
                 do="correct it",
             )
 
-    def begin(self, seen: clicks.Seen) -> Answer:
-        return ZoomedAnswer(seen.network, seen.image, self.zoom, seen.device)
+    def begin(self, seen: clicks.Seen, start: Mask) -> Answer:
+        return ZoomedAnswer(seen.network, seen.image, self.zoom, seen.device, probabilities=start.astype(np.float32))

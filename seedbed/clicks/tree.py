@@ -3,6 +3,9 @@
 A click takes the largest region around it which no dear merge has made. A click beside what is wanted parts every region that has it: of a
 wanted click, the largest part without it is left. Two wanted clicks may select the smallest region that holds both.
 
+Where clicks correct a mask, one beside what is wanted takes a region away from it, found in the same way: the largest around the click that
+no dear merge has made and that has no wanted click. What wanted clicks select is added.
+
 Paper: Li et al., "Multi-granularity Interaction Simulation for Unsupervised Interactive Segmentation" (MIS), ICCV 2023, of which are the
 trees.
 
@@ -29,13 +32,13 @@ class Tree(clicks.Method):
     cost: Annotated[float, Field(ge=0, le=1)]  # ours; of a dear merge: share of the squared error of all features
     joined: bool  # ours; whether the smallest region that holds two wanted clicks is selected, where it has no unwanted one
 
-    def begin(self, seen: clicks.Seen) -> Answer:
-        return partial(self.select, seen.regions)
+    def begin(self, seen: clicks.Seen, start: Mask) -> Answer:
+        return partial(self.select, seen.regions, start=start)
 
-    def select(self, regions: ClickTree, given: Sequence[Click], *, level: int | None = None) -> Mask:
+    def select(self, regions: ClickTree, given: Sequence[Click], *, start: Mask, level: int | None = None) -> Mask:
         """The pixels that some clicks select.
 
-        level: how many merges the last wanted click goes up at most; no merge is too dear for it then.
+        start: what they correct; level: how many merges the last wanted click goes up at most; no merge is too dear for it then.
         """
         patches = [int(regions.patches[one.row, one.column]) for one in given]
         wanted = [patch for patch, one in zip(patches, given, strict=True) if one.wanted]
@@ -45,18 +48,19 @@ class Tree(clicks.Method):
             chosen[-1] = self._climb(regions, wanted[-1], unwanted, level)
         if self.joined:
             chosen += [one for place, patch in enumerate(wanted) for one in self._join(regions, patch, wanted[:place], unwanted)]
-        selected = regions.mask(chosen)
+        refused = [self._take(regions, patch, wanted) for patch in unwanted]
+        selected = (start & ~regions.mask(refused)) | regions.mask(chosen)
         for one in given:  # where a patch has clicks of both kinds, each pixel is as was said of it
             selected[one.row, one.column] = one.wanted
         return selected
 
-    def _take(self, regions: ClickTree, patch: int, unwanted: Sequence[int]) -> int:
-        """The largest region around a patch that is neither dear nor has an unwanted one."""
+    def _take(self, regions: ClickTree, patch: int, others: Sequence[int]) -> int:
+        """The largest region around a patch that is neither dear nor has one of the others, which have clicks of the other kind."""
         dear, taken = self.cost * float(np.sum(regions.tree.costs)), patch
         for region in regions.climb(patch):
             if region >= regions.tree.num_vectors and regions.tree.costs[region - regions.tree.num_vectors] > dear:
                 break
-            if region != patch and regions.holds(region, unwanted).any():
+            if region != patch and regions.holds(region, others).any():
                 break
             taken = region
         return taken

@@ -93,7 +93,7 @@ class ZoomedAnswer:
     zoom: Zoom
     device: str
     box: Box | None = None  # what the network was shown last
-    probabilities: npt.NDArray[np.float32] | None = None  # its last answer
+    probabilities: npt.NDArray[np.float32] | None = None  # its last answer, or what clicks correct
 
     def __call__(self, clicks: Sequence[Click]) -> Mask:
         """The pixels that all clicks select."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from seedbed.report import charts, export
 from seedbed.report.export import PLOTS
 from seedbed.scoring import clicking
@@ -15,8 +17,9 @@ METRICS = Path("data/metrics")
 
 def write(made: Artifact) -> None:
     """Write figures of what was clicked on, and how well it was selected by so many clicks, in files that are called like the stage."""
-    clicked = made.array("iou")[..., 0] >= 0
-    iou, levels = made.array("iou")[clicked], made.array("levels")[clicked]
+    clicked = made.array("start_iou") >= 0
+    iou = np.concatenate([made.array("start_iou")[clicked][:, None], made.array("iou")[clicked]], axis=1)
+    levels = made.array("levels")[clicked]
     figures = {"images": len(made.ids), **clicking.judge(iou, levels)}
     export.write_figures({made.name: figures}, METRICS / f"{made.name}.json")
     rows = clicking.average(iou)

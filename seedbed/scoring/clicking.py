@@ -2,7 +2,7 @@
 
 The next click is in the middle of the larger error, farthest from its border: on what is missed, or on what is too much (Sofiiuk et al.,
 "Reviving Iterative Training with Mask Guidance for Interactive Segmentation", 2021, whose protocol this is). People do not hit the middle,
-so a click may also be anywhere that is deep enough.
+so a click may also be anywhere that is deep enough. Clicks begin with nothing, or with labels that they correct.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from seedbed.algorithms.clicks import Answer, Click, ClickTree, Mask
 from seedbed.algorithms.depths import measure_depths
 from seedbed.scoring.true_things import TrueThings
+from seedbed.types import LabelMap
 
 TARGETS = (0.8, 0.85, 0.9)  # IoU that is to be reached
 
@@ -35,6 +37,25 @@ def list_wanted(true: TrueThings) -> list[Wanted]:
     counted = ~true.void
     known = [Wanted(one.shape & counted, counted, one.label) for one in true.things if not one.crowd]
     return sorted((one for one in known if one.shape.any()), key=lambda one: int(one.shape.sum()), reverse=True)
+
+
+def find_starts(labels: LabelMap, things: Sequence[Wanted]) -> list[Mask]:
+    """What each thing of an image has of some labels already.
+
+    Pixels of a class that touch each other, at corners too, all go to one thing of that class: to the one that most of them are of, of
+    equals the first; to none if none of them is of any. Pixels that do not count join what is beside them: else the unknown border between
+    two things would tell them apart.
+    """
+    starts = [np.zeros(labels.shape, np.bool_) for _ in things]
+    for label in sorted({one.label for one in things}):
+        count, parts = cv2.connectedComponents((labels == label).astype(np.uint8), connectivity=8)
+        alike = [place for place, one in enumerate(things) if one.label == label]
+        agreeing = np.stack([np.bincount(parts[things[place].shape], minlength=count) for place in alike])  # (thing, part)
+        owners = np.where(agreeing.any(axis=0), agreeing.argmax(axis=0), -1)  # of each part
+        owners[0] = -1  # what has another label
+        for number, place in enumerate(alike):
+            starts[place] = (owners == number)[parts]
+    return starts
 
 
 @dataclass(frozen=True)
@@ -68,17 +89,28 @@ def find_next(answer: Mask, thing: Wanted, clicks: Sequence[Click], aim: Aim = M
     return Click(row, column, wanted)
 
 
-def click_through(answer: Answer, thing: Wanted, *, most: int, aim: Aim = MIDDLE) -> tuple[list[Click], list[float], Mask]:
-    """Click until nothing is wrong. Returns the clicks, the IoU after each, and the last answer.
+def click_through(answer: Answer, thing: Wanted, *, start: Mask, most: int, aim: Aim = MIDDLE) -> tuple[list[Click], list[float], Mask]:
+    """Click until nothing is wrong. Returns the clicks, the IoU before the first and after each, and the last answer.
 
-    answer: what some clicks select.
+    answer: what some clicks select; start: what is selected before.
     """
-    clicks, found, selected = list[Click](), list[float](), np.zeros(thing.shape.shape, np.bool_)
+    clicks, found, selected = list[Click](), [_fit(start, thing)], start
     while len(clicks) < most and (click := find_next(selected, thing, clicks, aim)) is not None:
         clicks.append(click)
         selected = answer(clicks)
-        found.append(int((selected & thing.shape).sum()) / int(((selected & thing.counted) | thing.shape).sum()))
+        found.append(_fit(selected, thing))
     return clicks, found, selected
+
+
+def _fit(selected: Mask, thing: Wanted) -> float:
+    return int((selected & thing.shape).sum()) / int(((selected & thing.counted) | thing.shape).sum())
+
+
+def find_first(thing: Wanted, aim: Aim) -> Click:
+    """Where somebody clicks first who begins with nothing."""
+    click = find_next(np.zeros_like(thing.shape), thing, [], aim)
+    assert click is not None, "a thing has pixels, and none of them has a click"
+    return click
 
 
 def find_best(regions: ClickTree, thing: Wanted, click: Click) -> tuple[float, float, float]:
@@ -96,16 +128,19 @@ def find_best(regions: ClickTree, thing: Wanted, click: Click) -> tuple[float, f
 def judge(iou: npt.NDArray[np.float32], levels: npt.NDArray[np.float32]) -> dict[str, float]:
     """Figures of what was clicked on: clicks to an IoU, or the most, and things that do not reach it; what oracles would select.
 
-    iou: (thing, click), after each click; levels: (thing, 3) as of `find_best`; negative where no regions are known.
+    iou: (thing, 1 + click), before the first click and after each.
+    levels: (thing, 3) as of `find_best`; negative where no regions are known.
     """
     figures: dict[str, float] = {"things": len(iou)}
     if len(iou):
         for target in TARGETS:
             reached = iou >= target
-            clicks = np.where(reached.any(axis=1), reached.argmax(axis=1) + 1, iou.shape[1])
+            clicks = np.where(reached.any(axis=1), reached.argmax(axis=1), iou.shape[1] - 1)
             figures[f"clicks_to_{100 * target:.0f}"] = _round(clicks)
             figures[f"failures_at_{100 * target:.0f}"] = int((~reached.any(axis=1)).sum())
-        figures |= {"iou_of_first_click": _round(iou[:, 0]), "iou_of_last_click": _round(iou[:, -1])}
+        if _corrects(iou):
+            figures["iou_of_start"] = _round(iou[:, 0])
+        figures |= {"iou_of_first_click": _round(iou[:, 1]), "iou_of_last_click": _round(iou[:, -1])}
     if len(levels) and levels.min() >= 0:
         for oracle, one in zip(("around_first_click", "region", "patches"), levels.T, strict=True):
             figures[f"best_{oracle}"] = _round(one)
@@ -117,5 +152,13 @@ def _round(figures: npt.NDArray[Any]) -> float:
 
 
 def average(iou: npt.NDArray[np.float32]) -> list[tuple[int, float]]:
-    """The mean IoU by the number of clicks."""
-    return [(number, _round(one)) for number, one in enumerate(iou.T, start=1) if len(one)]
+    """The mean IoU by the number of clicks; of no click only where something is corrected.
+
+    iou: as of `judge`.
+    """
+    return [(number, _round(one)) for number, one in enumerate(iou.T) if len(one) and (number > 0 or _corrects(iou))]
+
+
+def _corrects(iou: npt.NDArray[np.float32]) -> bool:
+    """Whether something was selected of some thing before the first click."""
+    return bool(iou[:, 0].any())

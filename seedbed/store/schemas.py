@@ -42,7 +42,7 @@ DIMENSIONS = {
     "figure": "what is known of every step",
     "click": "clicks on a thing, one after the other",
     "place": "row, column, 1 where the click is on the thing and 0 where it is beside it",
-    "level": "best region around the first click, best region of all, best patches",
+    "level": "best region around where the first click would be that begins with nothing, best region of all, best patches",
     "kind": "kinds of labels that are held against the truth",
     "other_kind": "the same kinds again",
     "thing_size": "sizes of true things, the smallest first",
@@ -385,7 +385,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "clicker": Schema(1, "Weights of a network that answers clicks.", LOG, weights=True),
     "clicks": Schema(
-        1,
+        2,
         "How well true things are selected by clicks, those of each image by their size, the largest first.",
         {
             **PER_IMAGE,
@@ -394,6 +394,12 @@ SCHEMAS: dict[str, Schema] = {
             "classes": Array(("image", "instance"), "uint8", 0, "class of each thing; 0 is padding"),
             "clicks": Array(
                 ("image", "instance", "click", "place"), "int32", -1, "where it was clicked, and whether on the thing; -1: no more"
+            ),
+            "start_iou": Array(
+                ("image", "instance"),
+                "float32",
+                -1.0,
+                "how well what is selected fits the thing before the first click; 0 if that is nothing",
             ),
             "iou": Array(("image", "instance", "click"), "float32", -1.0, "how well what is selected fits the thing after each click"),
             "levels": Array(

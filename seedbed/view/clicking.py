@@ -46,18 +46,18 @@ class Clicking:
         """
         with self._lock:
             method, seen, key = self._open(params, section, image_id)
+            nothing = np.zeros(seen.image.shape[:2], np.bool_)
             if level is not None:
-                selected: Mask = self._tree(method, section).select(seen.regions, given, level=level)
+                selected: Mask = self._tree(method, section).select(seen.regions, given, start=nothing, level=level)
                 return selected
             done = next((count for count in range(len(given), 0, -1) if (*key, *given[:count]) in self._answers), 0)
-            answer = copy.copy(self._answers[(*key, *given[:done])][0]) if done else method.begin(seen)
+            answer = copy.copy(self._answers[(*key, *given[:done])][0]) if done else method.begin(seen, nothing)
             for count in range(done + 1, len(given) + 1):
                 selected = answer(given[:count])
                 self._answers[(*key, *given[:count])] = copy.copy(answer), selected
             while len(self._answers) > MOST_ANSWERS + len(given):
                 self._answers.popitem(last=False)
-            size = seen.image.shape[:2]
-            return self._answers[(*key, *given)][1] if given else np.zeros(size, np.bool_)
+            return self._answers[(*key, *given)][1] if given else nothing
 
     def measure_levels(self, params: Params, section: str, image_id: str, click: Click) -> npt.NDArray[np.int32]:
         """How many merges it takes until a region around a click has each pixel: the region of level 3 has all up to 3."""

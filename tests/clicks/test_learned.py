@@ -17,15 +17,15 @@ from seedbed.networks.zooming import Box, Zoom
 from tests.support.toys import Nearby
 
 
-def ask_plainly(network: Any, image: Any, zoom: Zoom, given: list[Click]) -> list[np.ndarray]:
+def ask_plainly(network: Any, image: Any, zoom: Zoom, given: list[Click], start: np.ndarray) -> list[np.ndarray]:
     """Probabilities after each click, from the published protocol: inclusive boxes, one list of clicks after another."""
     height, width = image.shape[:2]
-    last, found = np.zeros((height, width), np.float32), []
+    last, found = start.astype(np.float32), []
     box: Any = None
     for count in range(1, len(given) + 1):
         clicks = given[:count]
         seen = last > zoom.threshold
-        if count > 1 and seen.sum():
+        if seen.sum():
             for one in clicks:
                 if one.wanted:
                     seen[one.row, one.column] = True
@@ -66,19 +66,45 @@ def ask_plainly(network: Any, image: Any, zoom: Zoom, given: list[Click]) -> lis
     return found
 
 
+@pytest.mark.parametrize("corrects", [True, False])
 @pytest.mark.parametrize("mirrored", [True, False])
-def test_the_whole_answer_is_the_same_written_down_plainly(mirrored: bool) -> None:
+def test_the_whole_answer_is_the_same_written_down_plainly(mirrored: bool, corrects: bool) -> None:
     random, boxes = np.random.default_rng(0), set[Box]()
     zoom = Zoom(side=16, widened=1.3, smallest=9, kept=0.6, threshold=0.45, mirrored=mirrored)
     for size in ((40, 60), (33, 21)):
         image = random.integers(0, 256, (*size, 3), dtype=np.uint8) // 3
         given = [Click(int(random.integers(size[0])), int(random.integers(size[1])), number in (0, 2, 3)) for number in range(6)]
         network: Any = Nearby()
+        start = np.zeros(size, np.bool_)
+        start[4:11, 3:15] = corrects
         regions = Trees(None).of("", (image.shape[0], image.shape[1]))
-        answer: Any = Learned(zoom=zoom).begin(Seen(image, regions, network))
-        for count, expected in enumerate(ask_plainly(network, image, zoom, given), start=1):
+        answer: Any = Learned(zoom=zoom).begin(Seen(image, regions, network), start)
+        for count, expected in enumerate(ask_plainly(network, image, zoom, given, start), start=1):
             assert np.array_equal(answer(given[:count]), expected > 0.45)
             assert answer.probabilities is not None and np.allclose(answer.probabilities, expected, atol=1e-5)
             assert answer.box is not None
             boxes.add(answer.box)
     assert len(boxes) > 4
+
+
+def test_a_mask_that_clicks_correct_is_shown_as_the_last_answer_and_what_is_around_it() -> None:
+    size, shown = (40, 60), list[torch.Tensor]()
+    start = np.zeros(size, np.bool_)
+    start[10:16, 20:28] = True
+
+    def network(images: torch.Tensor, answers: torch.Tensor, clicks: torch.Tensor) -> torch.Tensor:
+        shown.append(answers)
+        return Nearby()(images, answers, clicks)
+
+    zoom = Zoom(side=24, widened=1.5, smallest=6, kept=0.5, threshold=0.5, mirrored=False)
+    seen = Seen(np.zeros((*size, 3), np.uint8), Trees(None).of("", size), network)
+    given = [Click(12, 22, False)]
+    answer: Any = Learned(zoom=zoom).begin(seen, start)
+    answer(given)
+    assert answer.box == Box(10, 15, 20, 27).widen(1.5, 6, size) and start.sum() == 48
+    box = answer.box
+    expected = torch.from_numpy(start.astype(np.float32))[None, None, box.top : box.bottom + 1, box.left : box.right + 1]
+    assert torch.allclose(shown[0], functional.interpolate(expected, size=(24, 24), mode="bilinear", align_corners=True))
+    nothing: Any = Learned(zoom=zoom).begin(seen, np.zeros(size, np.bool_))
+    nothing(given)
+    assert nothing.box == (0, 39, 0, 59) and not shown[1].any()

@@ -225,7 +225,7 @@ def trees(method: Any, folder: Path) -> Any:
 def clicks(method: Any, folder: Path) -> Any:
     tree = ClickTree.on_pixels(Ward().merge(patches()), (5, 7), 8, Alignment.RESIZED, (40, 56))
     network: Any = Nearby() if method.needs_network else None
-    answer = method.begin(Seen(photograph(), tree, network))
+    answer = method.begin(Seen(photograph(), tree, network), np.zeros((40, 56), np.bool_))
     made = [Click(3, 3, True), Click(20, 30, True), Click(38, 5, False), Click(22, 36, True)]
     return [answer(made[:count]) for count in range(1, 5)]
 

@@ -105,6 +105,12 @@ def test_a_folder_or_file_that_a_stage_opens_is_among_its_deps(broken: BrokenCop
     assert broken.new(pipeline_laws.data_deps_are_complete) == [f'stage {stage}: add "{dep}" to deps']
 
 
+def test_an_artifact_that_a_stage_opens_by_its_path_is_among_its_deps(broken: BrokenCopy) -> None:
+    broken.replace("pipelines/mis/dvc.yaml", "      - ${clicks.start}\n", "")
+    [mis] = [tree for tree in broken.tree.pipelines if tree.folder == Path("pipelines/mis")]
+    assert pipeline_laws.data_deps_are_complete(mis) == ['stage clicks: add "- ${clicks.start}" to deps']
+
+
 # Code that a stage runs.
 
 

@@ -71,8 +71,8 @@ def test_pixels_that_have_a_click_get_no_other() -> None:
 def test_what_is_not_known_is_not_wrong() -> None:
     unsure = Wanted(THING.shape, ~box(0, 8, 9, 13), 1)
     assert clicking.find_next(box(2, 2, 7, 12), unsure, []) == Click(2, 7, False)
-    [_], iou, _ = clicking.click_through(lambda _: THING.shape | box(0, 8, 9, 13), unsure, most=5)
-    assert iou == [1]
+    [_], iou, _ = clicking.click_through(lambda _: THING.shape | box(0, 8, 9, 13), unsure, start=EMPTY, most=5)
+    assert iou == [0, 1]
 
 
 def test_of_places_that_are_as_deep_the_first_is_clicked_whatever_the_machine() -> None:
@@ -105,14 +105,60 @@ def after(count: int) -> Answer:
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_clicks_end_when_nothing_is_wrong(count: int) -> None:
-    clicks, iou, selected = clicking.click_through(after(count), THING, most=20)
-    assert iou == [0.4] * (count - 1) + [1] and len(clicks) == count and np.array_equal(selected, THING.shape)
+    clicks, iou, selected = clicking.click_through(after(count), THING, start=EMPTY, most=20)
+    assert iou == [0] + [0.4] * (count - 1) + [1] and len(clicks) == count and np.array_equal(selected, THING.shape)
     assert len(set(clicks)) == count, "each is on another pixel"
 
 
 def test_clicks_end_after_the_most_that_there_may_be() -> None:
-    clicks, iou, _ = clicking.click_through(after(99), THING, most=4)
-    assert len(clicks) == 4 and iou == [0.4] * 4
+    clicks, iou, _ = clicking.click_through(after(99), THING, start=EMPTY, most=4)
+    assert len(clicks) == 4 and iou == [0] + [0.4] * 4
+
+
+def test_the_first_click_is_on_what_is_most_wrong_with_the_start() -> None:
+    [click], iou, selected = clicking.click_through(lambda _: THING.shape, THING, start=box(2, 2, 7, 12), most=5)
+    assert click == Click(4, 9, False) and iou == [0.5, 1] and np.array_equal(selected, THING.shape)
+    [click], iou, _ = clicking.click_through(lambda _: THING.shape, THING, start=box(2, 2, 7, 4), most=5)
+    assert click == Click(3, 5, True) and iou == [0.4, 1]
+
+
+def test_a_start_that_is_right_takes_no_click() -> None:
+    unsure = Wanted(THING.shape, ~box(0, 8, 9, 13), 1)
+    start = THING.shape | box(0, 8, 9, 13)
+    clicks, iou, selected = clicking.click_through(after(1), unsure, start=start, most=5)
+    assert clicks == [] and iou == [1] and np.array_equal(selected, start)
+    assert clicking.find_first(unsure, clicking.MIDDLE) == Click(4, 4, True)
+
+
+# What things have of labels already.
+
+
+def test_each_part_of_labels_is_of_the_thing_of_its_class_that_most_of_it_is_of() -> None:
+    left, right = Wanted(box(0, 0, 9, 4), ~EMPTY, 1), Wanted(box(0, 6, 9, 9), ~EMPTY, 1)
+    labels = np.where(box(1, 2, 3, 8), 1, 0) + np.where(box(5, 3, 6, 8), 1, 0) + np.where(box(8, 4, 9, 6), 1, 0)
+    labels[0:4, 11:13] = 2  # and no thing of that class
+    labels[7, 10] = 255
+    one, other = clicking.find_starts(labels.astype(np.uint8), [left, right])
+    assert np.array_equal(one, box(1, 2, 3, 8)), "two columns are of each: the first of equals"
+    assert np.array_equal(other, box(5, 3, 6, 8)), "one column of the first, two of the second; what is of none is left out"
+
+
+def test_a_thing_has_all_parts_of_it_and_those_that_touch_at_corners_are_one() -> None:
+    thing, far = Wanted(box(0, 0, 9, 5), ~EMPTY, 3), Wanted(box(0, 8, 9, 13), ~EMPTY, 3)
+    labels = np.where(box(0, 0, 2, 2) | box(4, 3, 5, 5) | box(5, 5, 6, 9), 3, 0).astype(np.uint8)  # the last two touch at a corner
+    one, other = clicking.find_starts(labels, [thing, far])
+    assert np.array_equal(one, labels == 3) and not other.any()
+    apart = Wanted(thing.shape, ~EMPTY, 4)
+    assert not any(start.any() for start in clicking.find_starts(labels, [apart])), "of another class"
+    assert clicking.find_starts(labels, []) == []
+
+
+def test_pixels_that_do_not_count_join_parts_and_are_not_counted() -> None:
+    void = box(0, 4, 9, 9)
+    left, right = Wanted(box(0, 0, 9, 4), ~void, 1), Wanted(box(0, 9, 9, 13), ~void, 1)
+    labels = np.where(box(3, 3, 4, 11), 1, 0).astype(np.uint8)
+    one, other = clicking.find_starts(labels, [left, right])
+    assert not one.any() and np.array_equal(other, labels == 1)
 
 
 def test_things_are_clicked_by_size_without_crowds_and_what_is_all_void() -> None:
@@ -151,8 +197,11 @@ def test_an_oracle_of_patches_takes_the_set_that_fits_best() -> None:
 # Figures.
 
 
+IOU = np.array([[0.5, 0.81, 0.86, 0.86], [0.9, 0.9, 1, 1], [0.1, 0.2, 0.3, 0.4]], np.float32)
+
+
 def test_how_many_clicks_it_takes() -> None:
-    iou = np.array([[0.5, 0.81, 0.86, 0.86], [0.9, 0.9, 1, 1], [0.1, 0.2, 0.3, 0.4]], np.float32)
+    iou = np.pad(IOU, ((0, 0), (1, 0)))
     figures = clicking.judge(iou, np.array([[0.5, 0.6, 0.7], [0.7, 0.8, 0.9], [0.3, 0.4, 0.5]], np.float32))
     expected = {
         "things": 3,
@@ -170,9 +219,17 @@ def test_how_many_clicks_it_takes() -> None:
     }
     assert figures.keys() == expected.keys() and figures == pytest.approx(expected, abs=1e-4)
     numbers, means = zip(*clicking.average(iou), strict=True)
-    assert numbers == (1, 2, 3, 4) and means == pytest.approx(iou.mean(axis=0).tolist(), abs=1e-4)
+    assert numbers == (1, 2, 3, 4) and means == pytest.approx(IOU.mean(axis=0).tolist(), abs=1e-4)
+
+
+def test_what_begins_with_enough_takes_no_click() -> None:
+    iou = np.concatenate([np.array([[0.3], [0.87], [0]], np.float32), IOU], axis=1)
+    figures, before = (clicking.judge(one, np.zeros((0, 3), np.float32)) for one in (iou, np.pad(IOU, ((0, 0), (1, 0)))))
+    changed = {"iou_of_start": 0.39, "clicks_to_80": (2 + 0 + 4) / 3, "clicks_to_85": (3 + 0 + 4) / 3}
+    assert figures == pytest.approx({**before, **changed}, abs=1e-4)
+    assert clicking.average(iou)[0] == (0, 0.39) and clicking.average(iou)[1:] == clicking.average(np.pad(IOU, ((0, 0), (1, 0))))
 
 
 def test_of_nothing_there_are_no_figures() -> None:
-    assert clicking.judge(np.zeros((0, 20), np.float32), np.zeros((0, 3), np.float32)) == {"things": 0}
-    assert clicking.average(np.zeros((0, 20), np.float32)) == []
+    assert clicking.judge(np.zeros((0, 21), np.float32), np.zeros((0, 3), np.float32)) == {"things": 0}
+    assert clicking.average(np.zeros((0, 21), np.float32)) == []

@@ -75,6 +75,7 @@ OTHER_VALUES: dict[str, list[Any]] = {
     "segmenter.views": [{"views": {"other": "features"}}],
     "superpixels.features": ["none"],
     "clicks.split": ["train"],
+    "clicks.start": ["data/refinement.zarr", "data/predictions.zarr"],
     "clicks.trees": ["trees"],
     "clicks.clicker": ["clicker_second"],
     "clicker.split": ["val"],

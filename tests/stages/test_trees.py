@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from seedbed import clicker
 from seedbed.algorithms import ward
 from seedbed.algorithms.clicks import Click
+from seedbed.clicks import Seen
 from seedbed.clicks.tree import Tree
-from seedbed.errors import ParamsError
+from seedbed.errors import ParamsError, SeedbedError
 from seedbed.images import Images
 from seedbed.merge_trees import Trees
 from seedbed.networks.weights import restore
@@ -24,15 +28,18 @@ from seedbed.networks.zooming import Zoom, ZoomedAnswer
 from seedbed.params import Params
 from seedbed.reads import read_entry, read_patches
 from seedbed.report.layers import REGIONS, list_layers, read_layer
+from seedbed.run import reuse
 from seedbed.run.stage import Run
 from seedbed.scoring import clicking
 from seedbed.scoring.instance_truth import InstanceTruth
 from seedbed.scoring.truth import Truth
-from seedbed.store.artifact import open_artifact
+from seedbed.store.artifact import MadeBy, open_artifact
+from seedbed.tools import provenance
 from seedbed.trees.ward import Ward
 from stages import clicks
 from tests.stages.miniature import CHECKOUT, Project
 from tests.stages.surviving import change_params, heard
+from tests.support.publishing import published
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +118,10 @@ def test_true_things_are_clicked_until_they_are_selected(clicked: Project) -> No
             assert made.array("true_things")[row] == len(wanted) > 0
             for number, one in enumerate(wanted):
                 method = Tree(**clicked.params()["clicks"]["tree"])
-                made_clicks, iou, _ = clicking.click_through(partial(method.select, regions), one, most=20)
+                nothing = np.zeros_like(one.shape)
+                made_clicks, (_, *iou), _ = clicking.click_through(
+                    partial(method.select, regions, start=nothing), one, start=nothing, most=20
+                )
                 places = made.array("clicks")[row, number]
                 assert [Click(*place) for place in places.tolist() if place[0] >= 0] == made_clicks
                 assert made.array("iou")[row, number] == pytest.approx([*iou, *iou[-1:] * (20 - len(iou))])
@@ -173,6 +183,132 @@ def test_clicks_off_the_middle_follow_the_seed_and_no_other_image(clicked: Proje
     assert not any(np.array_equal(one, other) for one, other in ((places[0], places[1]), (places[0], middle)))
 
 
+# Labels that clicks correct.
+
+
+def publish_labels(project: Project, *, of: str = "") -> dict[str, npt.NDArray[np.uint8]]:
+    """What another pipeline left: of the first image the truth, of the second half of it, of the third nothing.
+
+    of: digest of the data set that it was made of; empty for the project's own.
+    """
+    data = open_artifact("dataset", folder=project.data)
+    with contextlib.chdir(project.root):
+        images = Images(project.raw.relative_to(project.root), data)
+        truth = Truth.of_images(images)
+        labels = {image_id: truth[image_id] for image_id in data.split("val")[:2]}
+    exact, half = labels.values()
+    assert exact is not None and half is not None
+    half = half.copy()
+    half[:, ::2] = 0
+    rows = [
+        {"ids": image_id, "size": data.size(image_id), "labels": one, "corrected": False}
+        for image_id, one in zip(labels, (exact, half), strict=True)
+    ]
+    made_by = MadeBy("seeds", "threshold", {}, {"dataset": of or data.digest})
+    published("seeds", project.root / "main" / "data", rows, extents=data.extents, made_by=made_by)
+    return dict(zip(labels, (exact, half), strict=True))
+
+
+@pytest.fixture(scope="module")
+def corrected(clicked: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project in which clicks correct labels of another pipeline."""
+    project = clicked.copy_to(tmp_path_factory.mktemp("corrected") / "project")
+    shutil.copy(CHECKOUT / "pipelines" / "mis" / "dvc.yaml", project.root)
+    publish_labels(project)
+    change_params(project, "clicks", start="main/data/seeds.zarr")
+    done = project.command("clicks")
+    assert done.returncode == 0, done.stderr
+    return project
+
+
+def test_clicks_correct_labels_of_another_pipeline(clicked: Project, corrected: Project) -> None:
+    made, before, data = (
+        open_artifact(name, folder=one.data) for name, one in (("clicks", corrected), ("clicks", clicked), ("dataset", corrected))
+    )
+    assert made.made_by.inputs.keys() == {"dataset", "trees", "start"}
+    labels = publish_labels(corrected)
+    method = Tree(**corrected.params()["clicks"]["tree"])
+    with contextlib.chdir(corrected.root):
+        truth = InstanceTruth.of(Truth.of_images(Images(corrected.raw.relative_to(corrected.root), data)), "shapes")
+        for image_id in made.ids[:2]:
+            true, row = truth[image_id], made.row(image_id)
+            assert true is not None
+            wanted = clicking.list_wanted(true)
+            regions = Trees(open_artifact("trees")).of(image_id, made.size(image_id))
+            for number, (one, start) in enumerate(zip(wanted, clicking.find_starts(labels[image_id], wanted), strict=True)):
+                answer = method.begin(Seen(np.zeros((0, 0, 3), np.uint8), regions), start)
+                made_clicks, iou, _ = clicking.click_through(answer, one, start=start, most=20)
+                assert [Click(*place) for place in made.array("clicks")[row, number].tolist() if place[0] >= 0] == made_clicks
+                assert made.array("start_iou")[row, number] == pytest.approx(iou[0])
+                assert made.array("iou")[row, number] == pytest.approx([*iou[1:], *iou[-1:] * (20 - len(made_clicks))])
+    exact, half, none = made.array("start_iou")
+    assert exact.max() == 1 and 0 < half.max() < 1 and not (none > 0).any() and (none == 0).any()
+    place = (0, int(exact.argmax()))
+    assert (made.array("clicks")[place] == -1).all() and (made.array("iou")[place] == 1).all(), "what is right is not clicked on"
+    assert read_entry(made, "selected", made.ids[0]).max() > 0
+    for name in ("iou", "clicks"):
+        assert np.array_equal(made.array(name)[2], before.array(name)[2]), "of an image without labels they begin with nothing"
+    assert np.array_equal(made.array("levels"), before.array("levels")), "an oracle corrects nothing"
+
+
+def test_what_is_right_before_the_first_click_is_among_the_figures(clicked: Project, corrected: Project) -> None:
+    figures, before = (json.loads((one.data / "metrics" / "clicks.json").read_text())["clicks"] for one in (corrected, clicked))
+    assert figures.keys() - before.keys() == {"iou_of_start"} and figures["clicks_to_80"] < before["clicks_to_80"]
+    first, second = ((one.data / "plots" / "clicks.csv").read_text().splitlines()[1] for one in (corrected, clicked))
+    assert first == f"0,{figures['iou_of_start']}" and second.startswith("1,")
+
+
+def test_predictions_are_corrected_at_the_size_of_the_image(clicked: Project, tmp_path: Path) -> None:
+    project = clicked.copy_to(tmp_path / "project")
+    change_params(project, "clicks", start="data/predictions.zarr")
+    assert "(3 computed, 0 reused, 0 removed)" in heard(project, "clicks")
+    assert open_artifact("clicks", folder=project.data).made_by.inputs.keys() == {"dataset", "trees", "start"}
+
+
+def test_what_was_corrected_is_compared_with_what_params_yaml_names(corrected: Project, tmp_path: Path) -> None:
+    project = corrected.copy_to(tmp_path / "project")
+    made = open_artifact("clicks", folder=project.data)
+    assert not [*provenance.compare_params(made, Params(project.params()), folder=project.data)]
+    change_params(project, "clicks", start="data/none.zarr")
+    found = [*provenance.compare_params(made, Params(project.params()), folder=project.data)]
+    assert found == ["made from start, trees; params.yaml now names trees"]
+
+
+def test_labels_that_change_are_corrected_anew_and_others_are_not(corrected: Project, tmp_path: Path) -> None:
+    project = corrected.copy_to(tmp_path / "project")
+    with contextlib.chdir(project.root):
+        assert reuse.republish("clicks")
+        put = mock.Mock(side_effect=lambda *_: publish_labels(project, of="another"))
+        with mock.patch.object(reuse, "_put", put):
+            assert reuse.republish("clicks") == "" and put.called, "they change while the result is put in place"
+        assert reuse.republish("clicks") == ""
+    assert "expected one of data/dataset.zarr" in project.command("clicks").stderr
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (
+            "main/data/seeds.zarr",
+            r"main/data/seeds.zarr: found an artifact of another data set; expected one of data/dataset.zarr: of the same",
+        ),
+        ("main/data/refinement.zarr", r"main/data/refinement.zarr: found nothing; expected the artifact of stage refinement"),
+        (
+            "data/raw",
+            r"clicks.start: found 'data/raw'; expected the path of an artifact of the kind seeds or refinement",
+        ),
+        ("data/trees.zarr", r"clicks.start: found 'data/trees.zarr'; expected the path of an artifact of the kind seeds"),
+        ("seeds", r"clicks.start: found 'seeds'; expected the path of an artifact of the kind .*, or data/none.zarr; correct it"),
+    ],
+)
+def test_what_clicks_cannot_correct_is_refused(clicked: Project, tmp_path: Path, start: str, message: str) -> None:
+    project = clicked.copy_to(tmp_path / "project")
+    publish_labels(project, of="0" * 64)
+    change_params(project, "clicks", start=start)
+    with pytest.raises(SeedbedError, match=message):
+        project.run("clicks")
+
+
 # A network.
 
 
@@ -208,7 +344,8 @@ def test_true_things_are_clicked_until_the_network_selects_them(learned: Project
             true = truth[image_id]
             assert true is not None
             wanted, row = clicking.list_wanted(true)[0], made.row(image_id)
-            made_clicks, iou, _ = clicking.click_through(ZoomedAnswer(network, images[image_id], zoom, "cpu"), wanted, most=3)
+            answer = ZoomedAnswer(network, images[image_id], zoom, "cpu")
+            made_clicks, (_, *iou), _ = clicking.click_through(answer, wanted, start=np.zeros_like(wanted.shape), most=3)
             assert [Click(*place) for place in made.array("clicks")[row, 0].tolist() if place[0] >= 0] == made_clicks
             assert made.array("iou")[row, 0] == pytest.approx([*iou, *iou[-1:] * (3 - len(iou))], abs=1e-5)
 

@@ -27,6 +27,7 @@ from seedbed.tools.view import look_by_clicks
 from tests.view.conftest import IDS, SIZE, Page
 
 CLICKS = "3,4,1;20,30,1;4,6,0"
+NOTHING = np.zeros(SIZE, np.bool_)
 GIVEN = [Click(3, 4, True), Click(20, 30, True), Click(4, 6, False)]
 
 
@@ -62,7 +63,7 @@ def test_regions_are_selected_as_in_the_stage(page: Page, clickable: Path, regio
     for count in (1, 2, 3, 2):
         text = ";".join(CLICKS.split(";")[:count])
         selected = page.array("click", id=IDS[1], section="clicks_tree", clicks=text)
-        assert selected.shape == SIZE and np.array_equal(selected > 0, tree(clickable).select(regions, GIVEN[:count]))
+        assert selected.shape == SIZE and np.array_equal(selected > 0, tree(clickable).select(regions, GIVEN[:count], start=NOTHING))
     assert not page.array("click", id=IDS[1], section="clicks_tree", clicks="").any()
 
 
@@ -110,7 +111,7 @@ def test_a_level_is_of_the_last_wanted_click_and_stops_below_what_is_not_wanted(
     selected = page.array("click", id=IDS[1], section="clicks_tree", clicks=CLICKS, level=top) > 0
     chain = [*regions.climb(int(regions.patches[20, 30]))]
     largest = next(one for one in reversed(chain) if not regions.mask([one])[4, 6])
-    expected = tree(clickable).select(regions, [GIVEN[0], GIVEN[2]]) | regions.mask([largest])
+    expected = tree(clickable).select(regions, [GIVEN[0], GIVEN[2]], start=NOTHING) | regions.mask([largest])
     expected[20, 30] = True
     assert np.array_equal(selected, expected) and not selected[4, 6]
 
