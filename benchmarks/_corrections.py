@@ -57,7 +57,7 @@ def correct(data: Path, root: Path, images: list[str], file: Path) -> tuple[int,
         assert true is not None
         things = []
         for wanted in list_wanted(true):  # the largest first, so that small ones lie above them
-            clicks, mask = click(ANSWERED.begin(seen), wanted)
+            clicks, mask = click(ANSWERED.begin(seen, np.zeros_like(wanted.shape)), wanted)
             pressed = [(one.row, one.column, int(one.wanted)) for one in clicks]
             label = index.class_names[wanted.label]
             things.append(Thing(label=label, by="clicks_tree", clicks=pressed, level=None, runs=count_runs(mask)))

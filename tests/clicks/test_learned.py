@@ -94,7 +94,8 @@ def test_a_mask_that_clicks_correct_is_shown_as_the_last_answer_and_what_is_arou
 
     def network(images: torch.Tensor, answers: torch.Tensor, clicks: torch.Tensor) -> torch.Tensor:
         shown.append(answers)
-        return Nearby()(images, answers, clicks)
+        answer: torch.Tensor = Nearby()(images, answers, clicks)
+        return answer
 
     zoom = Zoom(side=24, widened=1.5, smallest=6, kept=0.5, threshold=0.5, mirrored=False)
     seen = Seen(np.zeros((*size, 3), np.uint8), Trees(None).of("", size), network)
