@@ -16,7 +16,7 @@ from seedbed.report import clicking as report
 from seedbed.run.slots import check_slots
 from seedbed.run.stage import Run, run_stage
 from seedbed.scoring import clicking
-from seedbed.scoring.instance_truth import InstanceTruth
+from seedbed.scoring.instance_truth import ClassTruth, InstanceTruth
 from seedbed.scoring.truth import Truth
 from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import Columns
@@ -31,7 +31,7 @@ def click(
     pictures: Images,
     trees: Trees,
     trained: MaybeRead[TrainedNetwork[ClickNetwork]],
-    truth: InstanceTruth,
+    truth: InstanceTruth | ClassTruth,
     corrected: PixelLabels,
     most: int,
     things: int,
@@ -49,7 +49,7 @@ def click(
         levels, classes, selected = np.full((things, 3), -1.0), np.zeros(things), np.zeros(picture.shape[:2], np.int32)
         start_iou = np.full(things, -1.0)
         wanted = [] if true is None else clicking.list_wanted(true)
-        starts = clicking.find_starts(corrected.of(image, picture.shape[:2]), wanted)
+        starts = clicking.find_starts(corrected.of(image, picture.shape[:2]), wanted, apart=isinstance(truth, InstanceTruth))
         for number, (one, start) in enumerate(zip(wanted[:things], starts, strict=False)):
             aim, again = (clicking.Aim(depth, np.random.default_rng([seed, crc32(image.encode()), number])) for _ in range(2))
             made, found, answer = clicking.click_through(method.begin(seen, start), one, start=start, most=most, aim=aim)
@@ -91,7 +91,8 @@ def main(run: Run) -> None:
     data, grown, learned = run.open("dataset"), run.open_slot(settings.trees), run.open_slot(settings.clicker)
     trained = None if learned is None else open_network(run, method, learned)
     images = run.images_watching_raw_data(data)
-    truth = InstanceTruth.of(Truth.of_images(images), data.made_by.method)
+    masks = Truth.of_images(images)
+    truth = InstanceTruth.of(masks, data.made_by.method) if settings.wanted == "things" else ClassTruth(masks)
     corrected = PixelLabels(run.open_path(settings.start, setting="start"))
     reads = (images, Trees(grown), MaybeRead(trained), truth, corrected)
     numbers = (settings.most, settings.things, settings.depth, settings.seed)

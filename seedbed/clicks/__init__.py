@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -25,6 +25,7 @@ class Settings:
     most: Annotated[int, Field(ge=1, le=200)]  # paper: 20; clicks on each thing
     depth: Annotated[float, Field(ge=0, le=1)]  # paper: 1; share of the greatest depth of an error that a click exceeds; 1: in its middle
     seed: Annotated[int, Field(ge=0, lt=2**32)]  # of where clicks are that are not in the middle
+    wanted: Literal["things", "classes"]  # true things, or all of a class in an image at once, for which masks of classes will do
     things: Annotated[int, Field(ge=1, le=250)]  # of each image, the largest; smaller ones are not clicked on
     start: Annotated[str, PathSlot(("labels", "probabilities"))]  # labels that clicks correct; data/none.zarr where they begin with nothing
 

@@ -39,13 +39,16 @@ def list_wanted(true: TrueThings) -> list[Wanted]:
     return sorted((one for one in known if one.shape.any()), key=lambda one: int(one.shape.sum()), reverse=True)
 
 
-def find_starts(labels: LabelMap, things: Sequence[Wanted]) -> list[Mask]:
+def find_starts(labels: LabelMap, things: Sequence[Wanted], *, apart: bool) -> list[Mask]:
     """What each thing of an image has of some labels already.
 
-    Pixels of a class that touch each other, at corners too, all go to one thing of that class: to the one that most of them are of, of
-    equals the first; to none if none of them is of any. Pixels that do not count join what is beside them: else the unknown border between
-    two things would tell them apart.
+    Pixels of a class that touch each other, at corners too, are all had by one thing of that class: by the one that most of them are of,
+    the first of equals; by none if none of them is of any. Pixels that do not count join what is beside them: else the unknown border
+    between two things would tell them apart.
+    apart: whether things of a class are told apart; else each has all of its class.
     """
+    if not apart:
+        return [labels == one.label for one in things]
     starts = [np.zeros(labels.shape, np.bool_) for _ in things]
     for label in sorted({one.label for one in things}):
         count, parts = cv2.connectedComponents((labels == label).astype(np.uint8), connectivity=8)

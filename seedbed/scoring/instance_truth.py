@@ -30,6 +30,29 @@ NUMBERED = {  # per reader: the folder of PNG files with a number for every pixe
 
 
 @dataclass(frozen=True)
+class ClassTruth:
+    """True classes of images, each as one thing."""
+
+    truth: Truth
+
+    def key(self, image: str) -> str:
+        """Identity of what is known of an image; empty where nothing is."""
+        return self.truth.key(image)
+
+    def only(self, images: Sequence[str]) -> ClassTruth:
+        """That of some images."""
+        return ClassTruth(self.truth.only(images))
+
+    def __getitem__(self, image: str) -> TrueThings | None:
+        """Classes of an indexed image as it is used, or None where they are not known."""
+        labels = self.truth[image]
+        if labels is None:
+            return None
+        found = [label for label in np.unique(labels).tolist() if label not in (BACKGROUND, IGNORE)]
+        return TrueThings(tuple(TrueThing(labels == label, label) for label in found), labels == IGNORE)
+
+
+@dataclass(frozen=True)
 class InstanceTruth:
     """True things of images, by id."""
 

@@ -138,7 +138,7 @@ def test_each_part_of_labels_is_of_the_thing_of_its_class_that_most_of_it_is_of(
     labels = np.where(box(1, 2, 3, 8), 1, 0) + np.where(box(5, 3, 6, 8), 1, 0) + np.where(box(8, 4, 9, 6), 1, 0)
     labels[0:4, 11:13] = 2  # and no thing of that class
     labels[7, 10] = 255
-    one, other = clicking.find_starts(labels.astype(np.uint8), [left, right])
+    one, other = clicking.find_starts(labels.astype(np.uint8), [left, right], apart=True)
     assert np.array_equal(one, box(1, 2, 3, 8)), "two columns are of each: the first of equals"
     assert np.array_equal(other, box(5, 3, 6, 8)), "one column of the first, two of the second; what is of none is left out"
 
@@ -146,18 +146,25 @@ def test_each_part_of_labels_is_of_the_thing_of_its_class_that_most_of_it_is_of(
 def test_a_thing_has_all_parts_of_it_and_those_that_touch_at_corners_are_one() -> None:
     thing, far = Wanted(box(0, 0, 9, 5), ~EMPTY, 3), Wanted(box(0, 8, 9, 13), ~EMPTY, 3)
     labels = np.where(box(0, 0, 2, 2) | box(4, 3, 5, 5) | box(5, 5, 6, 9), 3, 0).astype(np.uint8)  # the last two touch at a corner
-    one, other = clicking.find_starts(labels, [thing, far])
+    one, other = clicking.find_starts(labels, [thing, far], apart=True)
     assert np.array_equal(one, labels == 3) and not other.any()
     apart = Wanted(thing.shape, ~EMPTY, 4)
-    assert not any(start.any() for start in clicking.find_starts(labels, [apart])), "of another class"
-    assert clicking.find_starts(labels, []) == []
+    assert not any(start.any() for start in clicking.find_starts(labels, [apart], apart=True)), "of another class"
+    assert clicking.find_starts(labels, [], apart=True) == []
+
+
+def test_a_whole_class_has_all_that_is_labelled_so_wherever_it_is() -> None:
+    whole = Wanted(box(0, 0, 9, 4), ~EMPTY, 1)
+    labels = np.where(box(1, 2, 3, 8) | box(8, 10, 9, 12), 1, 0).astype(np.uint8)
+    [start] = clicking.find_starts(labels, [whole], apart=False)
+    assert np.array_equal(start, labels == 1)
 
 
 def test_pixels_that_do_not_count_join_parts_and_are_not_counted() -> None:
     void = box(0, 4, 9, 9)
     left, right = Wanted(box(0, 0, 9, 4), ~void, 1), Wanted(box(0, 9, 9, 13), ~void, 1)
     labels = np.where(box(3, 3, 4, 11), 1, 0).astype(np.uint8)
-    one, other = clicking.find_starts(labels, [left, right])
+    one, other = clicking.find_starts(labels, [left, right], apart=True)
     assert not one.any() and np.array_equal(other, labels == 1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image as PillowImage
 
 from seedbed.errors import DataError
 from seedbed.images import Images
-from seedbed.scoring.instance_truth import InstanceTruth
+from seedbed.scoring.instance_truth import ClassTruth, InstanceTruth
 from seedbed.scoring.true_things import TrueThings
 from seedbed.scoring.truth import Truth
 from seedbed.store.artifact import Artifact
@@ -135,3 +136,13 @@ def test_of_annotated_things_those_of_no_class_are_void(tmp_path: Path) -> None:
     assert things is not None and [(one.label, one.crowd, int(one.shape.sum())) for one in things.things] == [(1, False, 12), (1, True, 4)]
     assert things.void.astype(int).tolist() == [[0, 0, 0, 1, 0, 0]] * 4
     assert truth.original("b", (4, 6)) is None and truth.strays() == [] and truth.key("a") == truth.truth.key("a") != ""
+
+
+def test_classes_are_things_where_they_are_not_told_apart(root: Path) -> None:
+    truth = replace(of_a(root).truth, sizes={"a": (SIZE, SIZE), "b": (SIZE, SIZE)})
+    classes = ClassTruth(truth)
+    found = classes["a"]
+    assert spelled(found) == [(1, [[1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]), (2, [[0, 0, 0, 1], [0, 0, 1, 1], [0, 0, 1, 1]])]
+    assert found is not None and np.array_equal(found.void, MASK == 255)
+    assert classes["b"] is None and classes.key("b") == ""
+    assert classes.key("a") == truth.key("a") == classes.only(["a"]).key("a")

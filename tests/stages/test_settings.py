@@ -77,6 +77,7 @@ OTHER_VALUES: dict[str, list[Any]] = {
     "clicks.split": ["train"],
     "clicks.start": ["data/refinement.zarr", "data/predictions.zarr"],
     "clicks.trees": ["trees"],
+    "clicks.wanted": ["classes"],
     "clicks.clicker": ["clicker_second"],
     "clicker.split": ["val"],
     "clicker.trees": ["trees_second"],

@@ -235,7 +235,7 @@ def test_clicks_correct_labels_of_another_pipeline(clicked: Project, corrected: 
             assert true is not None
             wanted = clicking.list_wanted(true)
             regions = Trees(open_artifact("trees")).of(image_id, made.size(image_id))
-            for number, (one, start) in enumerate(zip(wanted, clicking.find_starts(labels[image_id], wanted), strict=True)):
+            for number, (one, start) in enumerate(zip(wanted, clicking.find_starts(labels[image_id], wanted, apart=True), strict=True)):
                 answer = method.begin(Seen(np.zeros((0, 0, 3), np.uint8), regions), start)
                 made_clicks, iou, _ = clicking.click_through(answer, one, start=start, most=20)
                 assert [Click(*place) for place in made.array("clicks")[row, number].tolist() if place[0] >= 0] == made_clicks
@@ -307,6 +307,21 @@ def test_what_clicks_cannot_correct_is_refused(clicked: Project, tmp_path: Path,
     change_params(project, "clicks", start=start)
     with pytest.raises(SeedbedError, match=message):
         project.run("clicks")
+
+
+def test_a_class_is_clicked_on_as_a_whole_and_has_all_of_the_labels(clicked: Project, tmp_path: Path) -> None:
+    project = clicked.copy_to(tmp_path / "project")
+    labels = publish_labels(project)
+    first, second = labels
+    change_params(project, "clicks", wanted="classes", start="main/data/seeds.zarr")
+    assert "(3 computed, 0 reused, 0 removed)" in heard(project, "clicks")
+    made = open_artifact("clicks", folder=project.data)
+    for image_id, one in labels.items():
+        row, classes = made.row(image_id), [label for label in np.unique(one) if label not in (0, 255)]
+        assert set(made.array("classes")[row].tolist()) - {0} == set(classes) and made.array("true_things")[row] == len(classes)
+    assert (made.array("start_iou")[made.row(first)][: made.array("true_things")[made.row(first)]] == 1).all()
+    halves = made.array("start_iou")[made.row(second)]
+    assert 0 < halves[halves >= 0].min() <= halves.max() < 1
 
 
 # A network.
