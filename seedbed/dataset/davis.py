@@ -30,7 +30,7 @@ FRAMES, SPLIT, THING = "JPEGImages", "val", "thing"
 @method
 class Davis(dataset.Method):
     folder: str  # between JPEGImages and the videos, and likewise below Annotations, such as 480p; empty if there is none
-    every: Annotated[int, Field(ge=1)]  # of each video, every so many frames, from the first on
+    every: Annotated[int, Field(ge=1, le=10_000)]  # of each video, every so many frames, from the first on
     told_apart: bool  # 2017: values of masks number things, and 255 is void; 2016, false: whatever is not 0 is one thing
 
     def read(self, root: Path) -> Index:
