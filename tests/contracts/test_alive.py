@@ -186,6 +186,8 @@ def raw_data(name: str, root: Path) -> None:
         (root / "ImageSets" / "Main" / "val.txt").unlink()
         file = root / "Annotations" / "two.xml"
         file.write_text(file.read_text().replace("<difficult>0</difficult>", "<difficult>1</difficult>", 1))
+    if name == "davis":
+        shutil.copytree(root / "JPEGImages" / "480p" / "swan", root / "JPEGImages" / "smaller" / "swan")
     if name == "coco":
         (root / "train2014").mkdir()
         for file in (root / "val2017").iterdir():
@@ -435,6 +437,7 @@ def other_values(family: str, name: str) -> dict[str, list[Any]]:
         "Reduction.file": [f"copy/components_{network}_one.safetensors"],
         "DenseCrf.preset": ["psa"],  # the numbers of each are held against those published in tests/algorithms/test_crf.py
         "Voc.lists": ["ImageSets/Main"],
+        "Davis.folder": ["smaller"],
         "Folder.classes": [["dog", "cat"], ["cat", "dog", "bird"]],
         "Shapes.num_train": [2, 4],
         "Usage.class_tokens": [{"class_tokens": False}],
