@@ -61,6 +61,7 @@ def together(findings: Sequence[Findings], folder: Path) -> Findings:
             "objects": np.zeros((2, 3)),
             "with_truth": False,
             "with_labels": False,
+            "corrected": False,
         }
         own = {"instances_judged": True, "instances_with_truth": True, **one.columns(most=MOST)}
         rows.append({"ids": f"{number:03}", "size": SIZE, **known, **zeros, **own, "refined": np.zeros(SIZE)})
