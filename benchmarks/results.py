@@ -609,6 +609,8 @@ def prepare_usage(_: Place, source: dict[str, Any], variants: Mapping[str, Chang
 
 def prepare_corrected(place: Place, source: dict[str, Any], variants: Mapping[str, Changes]) -> dict[str, Changes]:
     """Write corrections of images that are chosen by what a run in that folder has left, and say how many clicks they took."""
+    place.prepare(copy.deepcopy(source))
+    place.run(["dataset"])
     data, root = place.folder / "data", place.folder / source["dataset"]["root"]
     for name in variants:
         if name in BUDGETS:
