@@ -111,9 +111,11 @@ if __name__ == "__main__":
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--only", default="", help="how methods begin that are measured beside the plain ones, such as fbr; all, if empty")
     options = parser.parse_args()
     for contract, kinds in ((classifier.NetworkMethod, CLASSIFIERS), (segmenter.NetworkMethod, SEGMENTERS)):
-        ways = {name: stepping(build(contract, method, others, options), options) for name, (method, others) in kinds.items()}
-        base = next(iter(ways))
+        base = next(iter(kinds))
+        chosen = {name: kind for name, kind in kinds.items() if name == base or name.startswith(options.only)}
+        ways = {name: stepping(build(contract, method, others, options), options) for name, (method, others) in chosen.items()}
         title = f"a step with {options.network}, {options.batch_size} views of {options.crop} pixels, on {options.device}"
         report(title, medians(ways, rounds=options.rounds), base=base)
