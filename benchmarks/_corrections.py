@@ -60,7 +60,7 @@ def correct(data: Path, root: Path, images: list[str], file: Path) -> tuple[int,
             clicks, mask = click(ANSWERED.begin(seen, np.zeros_like(wanted.shape)), wanted)
             pressed = [(one.row, one.column, int(one.wanted)) for one in clicks]
             label = index.class_names[wanted.label]
-            things.append(Thing(label=label, by="clicks_tree", clicks=pressed, level=None, runs=count_runs(mask)))
+            things.append(Thing(label=label, by="clicks_tree", start="", clicks=pressed, level=None, runs=count_runs(mask)))
         lines.append(Corrected(image=image, size=index.size(image), complete=True, things=things))
     write_lines(file, lines)
     made = [thing for line in lines for thing in line.things]

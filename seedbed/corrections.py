@@ -4,7 +4,7 @@ A line keeps the clicks, so that somebody can go on with them, and what they sel
 stay as they were seen, whatever a network learns later, and whoever reads them needs neither a network nor regions.
 
     {"image": "train_0007", "size": [2, 3], "complete": false, "things":
-        [{"label": "fish", "by": "clicks", "clicks": [[0, 1, 1]], "level": null, "runs": [1, 2, 3]}]}
+        [{"label": "fish", "by": "clicks", "start": "", "clicks": [[0, 1, 1]], "level": null, "runs": [1, 2, 3]}]}
 
 `runs` counts pixels row by row: so many that are not selected, then so many that are, and so on.
 """
@@ -40,6 +40,7 @@ class Thing:
 
     label: str  # the class's name; that of background is `background`
     by: str  # the section of params.yaml that answered the clicks
+    start: str  # the class of which they corrected the labels; empty where they began with nothing
     clicks: list[Pressed]
     level: Count | None  # of the region that the last wanted click took, where the person chose it
     runs: list[Count]  # pixels, by turns not selected and selected

@@ -17,7 +17,7 @@ from tests.support.publishing import published
 SIZE = (2, 3)
 CAT, DOG, NOBODY = 1, 2, 255
 LABELS = np.array([[CAT, CAT, 0], [DOG, NOBODY, 0]], np.uint8)
-THING = {"label": "cat", "by": "clicks", "clicks": [], "level": None, "runs": [6]}
+THING = {"label": "cat", "by": "clicks", "start": "", "clicks": [], "level": None, "runs": [6]}
 LEFT = np.array([[1, 0, 0], [1, 0, 0]], bool)
 
 
@@ -33,7 +33,7 @@ def data(tmp_path: Path) -> Artifact:
 
 def corrected(image: str = "a/1", *things: tuple[str, np.ndarray[Any, Any]], complete: bool = False) -> Corrected:
     """The line of an image."""
-    made = [Thing(label=label, by="clicks", clicks=[(0, 0, 1)], level=None, runs=count_runs(mask)) for label, mask in things]
+    made = [Thing(label=label, by="clicks", start="", clicks=[(0, 0, 1)], level=None, runs=count_runs(mask)) for label, mask in things]
     return Corrected(image=image, size=SIZE, complete=complete, things=made)
 
 
@@ -101,7 +101,7 @@ def test_each_image_has_an_identity_of_its_own_which_clicks_are_no_part_of(tmp_p
     }
     assert len(keys) == 4 and first.key("a/1") in keys
     line = corrected("a/1", ("cat", LEFT))
-    moved = Thing(label="cat", by="clicks_tree", clicks=[(1, 1, 0)], level=2, runs=line.things[0].runs)
+    moved = Thing(label="cat", by="clicks_tree", start="", clicks=[(1, 1, 0)], level=2, runs=line.things[0].runs)
     assert corrections(tmp_path, data, Corrected(image="a/1", size=SIZE, complete=False, things=[moved])).key("a/1") == first.key("a/1")
     assert first.only(["猫"]).key("a/1") == "" and first.only(["a/1"]).key("a/1") == first.key("a/1")
 

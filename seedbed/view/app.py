@@ -35,6 +35,7 @@ from seedbed.params import Params
 from seedbed.report import drawing
 from seedbed.report.layers import Layer, read_layer
 from seedbed.report.palette import UNLABELLED, make_palette, make_thing_colours
+from seedbed.run.slots import NO_PATH
 from seedbed.store.schemas import NONE
 from seedbed.view import clicking, regions, trying
 from seedbed.view.catalogue import Catalogue, Question
@@ -382,8 +383,8 @@ def send_levels(viewer: Viewer, request: Request) -> Response:
 def _select(viewer: Viewer, request: Request) -> npt.NDArray[np.bool_]:
     library, level = viewer.library(request), _number(request.query_params, "level", -1)
     given = _clicks(library, request)
-    asked = _params(library), _ask(request, "section"), _ask(request, "id"), given
-    return _clicking(viewer, request).select(*asked, None if level < 0 else level)
+    asked, start = (_params(library), _ask(request, "section"), _ask(request, "id"), given), request.query_params.get("start", "")
+    return _clicking(viewer, request).select(*asked, start=start, level=None if level < 0 else level)
 
 
 def _clicking(viewer: Viewer, request: Request) -> clicking.Clicking:
@@ -419,9 +420,12 @@ def _correcting(viewer: Viewer) -> Correcting:
 
 
 def _describe_clicks(params: Params) -> list[dict[str, Any]]:
-    """What can answer clicks, and whether by regions, which have levels."""
-    sections = clicking.list_sections(params)
-    return [{"section": name, "levels": params.of_stage(name).settings(clicks.Settings).trees != NONE} for name in sections]
+    """What can answer clicks, whether by regions, which have levels, and whether there are labels that they can correct."""
+    described = []
+    for name in clicking.list_sections(params):
+        settings = params.of_stage(name).settings(clicks.Settings)
+        described.append({"section": name, "levels": settings.trees != NONE, "corrects": settings.start != NO_PATH})
+    return described
 
 
 # Parts of answers.

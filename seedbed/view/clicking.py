@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
+from pathlib import Path
 from threading import RLock
 from typing import Any
 
@@ -16,7 +18,9 @@ from seedbed.algorithms.clicks import Answer, Click, Mask
 from seedbed.errors import ParamsError, join_names
 from seedbed.merge_trees import Trees
 from seedbed.params import Params, rebuild
-from seedbed.run.slots import check_slots
+from seedbed.reads import PixelLabels
+from seedbed.run.slots import NO_PATH, check_data_set, check_slots
+from seedbed.store.artifact import open_artifact
 from seedbed.store.schemas import NONE, find_kind
 from seedbed.view.library import Library
 
@@ -39,25 +43,29 @@ class Clicking:
         self._seen: OrderedDict[tuple[str, ...], clicks.Seen] = OrderedDict()
         self._answers: OrderedDict[tuple[Any, ...], tuple[Answer, Mask]] = OrderedDict()
 
-    def select(self, params: Params, section: str, image_id: str, given: Sequence[Click], level: int | None = None) -> Mask:
+    def select(
+        self, params: Params, section: str, image_id: str, given: Sequence[Click], *, start: str = "", level: int | None = None
+    ) -> Mask:
         """The pixels that some clicks on an image select, in their order.
 
+        start: a class; what labels call so that the section names is what clicks correct. Empty: they begin with nothing.
         level: see `measure_levels`; of the region that the last wanted click takes, where there are regions.
         """
         with self._lock:
             method, seen, key = self._open(params, section, image_id)
-            nothing = np.zeros(seen.image.shape[:2], np.bool_)
+            begun = self._begin(params, section, image_id, start)
             if level is not None:
-                selected: Mask = self._tree(method, section).select(seen.regions, given, start=nothing, level=level)
+                selected: Mask = self._tree(method, section).select(seen.regions, given, start=begun, level=level)
                 return selected
+            key = (*key, start, hashlib.sha256(begun.tobytes()).hexdigest())
             done = next((count for count in range(len(given), 0, -1) if (*key, *given[:count]) in self._answers), 0)
-            answer = copy.copy(self._answers[(*key, *given[:done])][0]) if done else method.begin(seen, nothing)
+            answer = copy.copy(self._answers[(*key, *given[:done])][0]) if done else method.begin(seen, begun)
             for count in range(done + 1, len(given) + 1):
                 selected = answer(given[:count])
                 self._answers[(*key, *given[:count])] = copy.copy(answer), selected
             while len(self._answers) > MOST_ANSWERS + len(given):
                 self._answers.popitem(last=False)
-            return self._answers[(*key, *given)][1] if given else nothing
+            return self._answers[(*key, *given)][1] if given else begun
 
     def measure_levels(self, params: Params, section: str, image_id: str, click: Click) -> npt.NDArray[np.int32]:
         """How many merges it takes until a region around a click has each pixel: the region of level 3 has all up to 3."""
@@ -69,6 +77,22 @@ class Clicking:
             for level, region in enumerate(seen.regions.climb(int(seen.regions.patches[click.row, click.column]))):
                 levels[~seen.regions.holds(region, patches)] = level + 1
             return levels[seen.regions.patches]
+
+    def _begin(self, params: Params, section: str, image_id: str, start: str) -> Mask:
+        """What clicks correct."""
+        data = self._library.data
+        size = data.size(image_id)
+        if not start:
+            return np.zeros(size, np.bool_)
+        where = f"params.yaml: {section}.start"
+        path = params.of_stage(section).settings(clicks.Settings).start
+        if path == NO_PATH:
+            raise ParamsError(where, found=repr(path), expected="labels that clicks can correct", do="name an artifact that has them")
+        if start not in data.class_names:
+            raise ParamsError("start", found=repr(start), expected=f"one of: {join_names(data.class_names)}", do="choose one")
+        labels = open_artifact(Path(path).stem, folder=self._library.run.project / Path(path).parent)
+        check_data_set(labels, data)
+        return np.asarray(PixelLabels(labels).of(image_id, size) == data.class_names.index(start))
 
     def _tree(self, method: clicks.Method, section: str) -> Any:
         if method.needs_network:

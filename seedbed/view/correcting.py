@@ -27,6 +27,7 @@ class Asked:
 
     label: str
     by: str
+    start: str
     clicks: list[Pressed]
     level: Count | None
 
@@ -92,11 +93,12 @@ class Correcting:
         if asked.label not in (known := self._list_labels(image_id)):
             raise ParamsError("label", found=repr(asked.label), expected=f"one of: {join_names(known)}", do="choose one")
         for thing in before:
-            if (thing.label, thing.by, thing.clicks, thing.level) == (asked.label, asked.by, asked.clicks, asked.level):
+            if all(getattr(thing, name) == getattr(asked, name) for name in ("label", "by", "start", "clicks", "level")):
                 return thing
         height, width = self._library.data.size(image_id)
-        if not asked.clicks or not all(row < height and column < width for row, column, _ in asked.clicks):
+        if not (asked.clicks or asked.start) or not all(row < height and column < width for row, column, _ in asked.clicks):
             raise ParamsError("clicks", found=str(asked.clicks), expected="some within the image", do="correct it")
         clicks = [Click(row, column, wanted == 1) for row, column, wanted in asked.clicks]
-        selected = self._clicking.select(params, asked.by, image_id, clicks, asked.level)
-        return Thing(label=asked.label, by=asked.by, clicks=asked.clicks, level=asked.level, runs=count_runs(selected))
+        selected = self._clicking.select(params, asked.by, image_id, clicks, start=asked.start, level=asked.level)
+        runs = count_runs(selected)
+        return Thing(label=asked.label, by=asked.by, start=asked.start, clicks=asked.clicks, level=asked.level, runs=runs)

@@ -41,7 +41,7 @@ def correct(project: Project, *images: str) -> None:
         mask = np.zeros(size, bool)
         mask[: size[0] // 2, : size[1] // 3] = True
         label = data.class_names[int(np.flatnonzero(data.array("labels")[data.row(image)])[1])]
-        thing = Thing(label=label, by="clicks", clicks=[(0, 0, 1)], level=None, runs=count_runs(mask))
+        thing = Thing(label=label, by="clicks", start="", clicks=[(0, 0, 1)], level=None, runs=count_runs(mask))
         lines.append(Corrected(image=image, size=size, complete=True, things=[thing]))
     write_lines(project.root / FILE, lines)
 

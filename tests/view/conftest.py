@@ -21,7 +21,7 @@ from seedbed.algorithms import ward
 from seedbed.params import rebuild
 from seedbed.scoring.boundaries import Boundaries
 from seedbed.scoring.judgement import Judge
-from seedbed.store.artifact import Artifact, MadeBy
+from seedbed.store.artifact import Artifact, MadeBy, open_artifact
 from seedbed.store.runs import open_run
 from seedbed.types import ClassMaps, LabelMap
 from seedbed.view.app import Pending, Viewer, make_app
@@ -267,6 +267,27 @@ def clickable(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     state = {name: one.numpy() for name, one in network.state_dict().items()}
     published_network("clicker", folder, state, made_by=MadeBy("clicker", "mis", mis))
     return root
+
+
+@pytest.fixture(scope="session")
+def correcting(clickable: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with labels that clicks on regions can correct: the truth, but for the left of each image."""
+    root = tmp_path_factory.mktemp("correcting") / "run"
+    shutil.copytree(clickable, root)
+    yaml = YAML()
+    content = yaml.load(root / "params.yaml")
+    content["clicks_tree"]["start"] = "other/seeds.zarr"
+    yaml.dump(content, root / "params.yaml")
+    rows = [{"ids": image_id, "size": SIZE, "labels": make_labels(number)} for number, image_id in enumerate(IDS)]
+    made_by = MadeBy("seeds", "threshold", {}, {"dataset": open_artifact("dataset", folder=root / "data").digest})
+    published("seeds", root / "other", rows, extents={"y": SIZE[0], "x": SIZE[1]}, made_by=made_by)
+    return root
+
+
+def make_labels(number: int) -> LabelMap:
+    labels = TRUTHS[number].copy()
+    labels[:, :6] = 0
+    return labels
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ from seedbed.params import rebuild
 from seedbed.store.artifact import open_artifact
 from seedbed.tools import view
 from seedbed.tools.view import look_by_clicks
-from tests.view.conftest import IDS, SIZE, Page
+from tests.support.publishing import published
+from tests.view.conftest import IDS, SIZE, Page, make_labels
 
 CLICKS = "3,4,1;20,30,1;4,6,0"
 NOTHING = np.zeros(SIZE, np.bool_)
@@ -50,7 +51,62 @@ def content(clickable: Path) -> Any:
 
 
 def test_what_answers_clicks_is_described(page: Page) -> None:
-    assert page.json("run")["clicks"] == [{"section": "clicks", "levels": False}, {"section": "clicks_tree", "levels": True}]
+    assert page.json("run")["clicks"] == [
+        {"section": "clicks", "levels": False, "corrects": False},
+        {"section": "clicks_tree", "levels": True, "corrects": False},
+    ]
+
+
+def test_clicks_correct_what_labels_call_a_class(look: Callable[..., Page], correcting: Path, regions: ClickTree) -> None:
+    page = look(correcting)
+    assert [one["corrects"] for one in page.json("run")["clicks"]] == [False, True]
+    start = make_labels(1) == 2
+    asked = {"id": IDS[1], "section": "clicks_tree", "start": "<b>dog</b>"}
+    assert np.array_equal(page.array("click", **asked, clicks="") > 0, start) and start.any()
+    method = tree(correcting)
+    for count in (1, 3, 2):
+        text = ";".join(CLICKS.split(";")[:count])
+        expected = method.select(regions, GIVEN[:count], start=start)
+        assert np.array_equal(page.array("click", **asked, clicks=text) > 0, expected)
+        nothing = page.array("click", **{**asked, "start": ""}, clicks=text) > 0
+        assert np.array_equal(nothing, method.select(regions, GIVEN[:count], start=np.zeros(SIZE, bool)))
+    text = CLICKS.split(";")[0]
+    levelled = page.array("click", **asked, clicks=text, level=2) > 0
+    assert np.array_equal(levelled, method.select(regions, GIVEN[:1], start=start, level=2))
+
+
+def test_labels_that_change_are_begun_with_as_they_are(look: Callable[..., Page], correcting: Path, tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    shutil.copytree(correcting, root)
+    page = look(root)
+    asked = {"id": IDS[1], "section": "clicks_tree", "start": "<b>dog</b>", "clicks": "3,30,0"}
+    before = page.array("click", **asked)
+    made = open_artifact("seeds", folder=root / "other")
+    rows = [{"ids": one, "size": SIZE, "labels": np.full(SIZE, 2)} for one in IDS]
+    published("seeds", root / "other", rows, extents={"y": SIZE[0], "x": SIZE[1]}, made_by=made.made_by)
+    assert page.array("click", **asked).sum() > before.sum()
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (
+            {"section": "clicks", "start": "cat"},
+            "params.yaml: clicks.start: found 'data/none.zarr'; expected labels that clicks can correct",
+        ),
+        ({"section": "clicks_tree", "start": "horse"}, "start: found 'horse'; expected one of: background, cat, <b>dog</b>"),
+    ],
+)
+def test_what_clicks_cannot_correct_is_said(look: Callable[..., Page], correcting: Path, asked: dict[str, str], said: str) -> None:
+    assert said in look(correcting).json("click", id=IDS[1], clicks=CLICKS, **asked)["error"]
+
+
+def test_labels_of_another_data_set_are_refused(look: Callable[..., Page], correcting: Path, tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    shutil.copytree(correcting, root)
+    published("seeds", root / "other", [{"ids": IDS[1], "size": SIZE, "labels": np.zeros(SIZE)}], extents={"y": SIZE[0], "x": SIZE[1]})
+    said = look(root).json("click", id=IDS[1], section="clicks_tree", start="cat", clicks="")["error"]
+    assert "found an artifact of another data set" in said
 
 
 def test_a_run_without_such_a_section_has_nothing_that_does(look: Callable[..., Page], finished: Path) -> None:

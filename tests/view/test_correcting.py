@@ -13,11 +13,11 @@ import pytest
 
 from seedbed.corrections import Corrections, draw_runs, read_lines
 from seedbed.store.artifact import open_artifact
-from tests.view.conftest import IDS, SIZE, Page
+from tests.view.conftest import IDS, SIZE, Page, make_labels
 
 CLICKS = [[3, 4, 1], [20, 30, 0]]
-ONE: dict[str, Any] = {"label": "cat", "by": "clicks_tree", "clicks": CLICKS, "level": None}
-OTHER: dict[str, Any] = {"label": "<b>dog</b>", "by": "clicks_tree", "clicks": [[12, 20, 1]], "level": 3}
+ONE: dict[str, Any] = {"label": "cat", "by": "clicks_tree", "start": "", "clicks": CLICKS, "level": None}
+OTHER: dict[str, Any] = {"label": "<b>dog</b>", "by": "clicks_tree", "start": "", "clicks": [[12, 20, 1]], "level": 3}
 
 
 @pytest.fixture
@@ -49,6 +49,13 @@ def test_what_is_kept_is_what_was_selected_and_is_described(page: Page, file: Pa
         assert {name: kept[name] for name in asked} == asked
     labels = Corrections.of(file, open_artifact("dataset", folder=clickable / "data")).correct(IDS[1], np.zeros(SIZE, np.uint8))
     assert set(np.unique(labels)) >= {1, 2}
+
+
+def test_what_labels_have_is_kept_with_or_without_clicks(look: Callable[..., Page], correcting: Path, file: Path) -> None:
+    page = look(correcting, corrections=file)
+    as_labelled, corrected = keep(page, {**OTHER, "start": "<b>dog</b>", "clicks": []}, {**OTHER, "start": "<b>dog</b>"})["things"]
+    assert np.array_equal(draw_runs(as_labelled["runs"], SIZE), make_labels(1) == 2)
+    assert corrected["start"] == "<b>dog</b>" and corrected["runs"] != as_labelled["runs"]
 
 
 def test_each_image_has_a_line_of_its_own_which_goes_when_it_says_nothing(page: Page, file: Path) -> None:

@@ -404,6 +404,26 @@ def test_what_is_selected_can_be_kept_as_a_correction(clicking: Browser, clickab
     assert [one.clicks for one in read_lines(clickable / KEPT)[IDS[1]].things] == [[(2, 2, 1)]]
 
 
+def test_clicks_may_begin_with_labels(driver: Any, correcting: Path) -> None:
+    with served(correcting, "click", IDS[1], "--by", "clicks_tree", "--corrections", KEPT) as address:
+        browser = Browser(driver, address.partition("?")[0].rstrip("/"))
+        driver.get(address)
+        said(browser, "Nothing is clicked on.")
+        browser.choose("start", CLASSES[1])
+        said(browser, "0 clicks:")
+        labelled = browser.text("#said")
+        assert coloured(browser) and "start=" in driver.current_url
+        driver.refresh()
+        said(browser, labelled)
+        click(browser, 30, 3)
+        said(browser, "1 click:")
+        assert browser.text("#said") != labelled.replace("0 clicks", "1 click")
+        browser.press("k")
+        browser.wait(lambda: KEPT in browser.text("#kept-in") and browser.all("#kept li"))
+        said(browser, "Nothing is clicked on.")
+        assert [(one.start, len(one.clicks)) for one in read_lines(correcting / KEPT)[IDS[1]].things] == [(CLASSES[1], 1)]
+
+
 def test_a_slider_goes_from_part_to_whole(clicking: Browser) -> None:
     click(clicking, 20, 10)
     said(clicking, "1 click:")

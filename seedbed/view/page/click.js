@@ -16,7 +16,7 @@ export async function showClicks(content, run, isCurrent) {
   if (!isCurrent()) return null;
   const view = new Clicks(content, run, image, isCurrent);
   document.getElementById("place").replaceChildren(
-    make("a", { id: "back", href: address.changed({ click: "", clicks: "", level: "" }) }, "‹ layers"),
+    make("a", { id: "back", href: address.changed({ click: "", clicks: "", start: "", level: "" }) }, "‹ layers"),
     make("bdi", { id: "title" }, id),
   );
   await view.start();
@@ -29,6 +29,7 @@ class Clicks {
     this.section = run.clicks.find((one) => one.section === address.get("click")) ?? run.clicks[0];
     this.clicks = address.get("clicks").split(";").filter(Boolean).map((one) => one.split(",").map(Number));
     this.level = address.get("level") === "" ? null : Number(address.get("level"));
+    this.begun = this.section.corrects ? address.get("start") : "";
     this.turn = 0;
     this.mask = null;
     this.preview = null;
@@ -61,7 +62,8 @@ class Clicks {
             make("h2", {}, "Clicks"),
             make("p", {}, "Left on what is wanted, right on what is not."),
             make("div", { class: "bar" }, this.takeBack, this.startAgain, this.save),
-            select("section", sections, this.section.section, (value) => address.go(address.changed({ click: value, level: "" })), "answered by"),
+            select("section", sections, this.section.section, (value) => address.go(address.changed({ click: value, level: "", start: "" })), "answered by"),
+            this.section.corrects ? select("start", this.starts(), this.begun, (value) => this.begin(value), "begin with") : null,
           ),
           this.levels,
           this.run.correcting ? (this.corrections = make("section", { class: "panel", id: "corrections" })) : null,
@@ -73,9 +75,27 @@ class Clicks {
     if (this.isCurrent()) await this.ask();
   }
 
+  /** What clicks can begin with: nothing, or what labels call a class. */
+  starts() {
+    return [["", "nothing"], ...this.run.classes.map((one) => [one, `what is labelled ${one}`])];
+  }
+
+  begin(label) {
+    this.begun = label;
+    const chosen = document.querySelector("select[name='start']");
+    if (chosen) chosen.value = label;
+    this.clear();
+  }
+
   /** What the server is asked, with other clicks perhaps. */
   asked(clicks = this.clicks, level = this.level) {
-    return { id: this.image.id, section: this.section.section, clicks: clicks.map((one) => one.join(",")).join(";"), level };
+    const text = clicks.map((one) => one.join(",")).join(";");
+    return { id: this.image.id, section: this.section.section, start: this.begun, clicks: text, level };
+  }
+
+  /** Whether anything may be selected. */
+  get hasBegun() {
+    return this.clicks.length > 0 || this.begun !== "";
   }
 
   /** Ask what the clicks select, and draw it. */
@@ -85,10 +105,10 @@ class Clicks {
     const busy = document.getElementById("stage");
     busy.setAttribute("aria-busy", "true");
     this.leave();
-    address.note({ clicks: this.asked().clicks, level: this.level === null ? "" : this.level });
+    address.note({ clicks: this.asked().clicks, start: this.begun, level: this.level === null ? "" : this.level });
     const wanted = this.clicks.some((one) => one[2] === 1);
     try {
-      const mask = this.clicks.length ? (await array("click", this.asked())).values : null;
+      const mask = this.hasBegun ? (await array("click", this.asked())).values : null;
       if (!isLast()) return;
       this.mask = mask;
       this.chain = null;
@@ -109,11 +129,11 @@ class Clicks {
     const [height, width] = this.image.size;
     const count = this.mask ? this.mask.reduce((sum, one) => sum + one, 0) : 0;
     const clicks = this.clicks.length === 1 ? "1 click" : `${this.clicks.length} clicks`;
-    this.caption.textContent = this.clicks.length ? `${clicks}: ${percent(count / (height * width))} of the image` : "Nothing is clicked on.";
+    this.caption.textContent = this.hasBegun ? `${clicks}: ${percent(count / (height * width))} of the image` : "Nothing is clicked on.";
     this.save.setAttribute("href", link("mask", this.asked()));
     this.save.toggleAttribute("hidden", !count);
     this.takeBack.disabled = this.startAgain.disabled = !this.clicks.length;
-    if (this.keepIt) this.keepIt.disabled = !this.clicks.length;
+    if (this.keepIt) this.keepIt.disabled = !this.hasBegun;
     this.levels.hidden = !this.chain;
     if (!this.chain) return;
     this.slider.max = String(this.chain.reduce((most, one) => Math.max(most, one), 0));
@@ -164,15 +184,15 @@ class Clicks {
 
   /** Keep what is selected, and begin with the next thing. */
   async keep() {
-    if (!this.kept || !this.clicks.length || !this.mask) return;
-    const one = { label: this.label, by: this.section.section, clicks: this.clicks, level: this.level };
-    if (await this.write({ things: [...this.kept.things, one] })) this.clear();
+    if (!this.kept || !this.hasBegun || !this.mask) return;
+    const one = { label: this.label, by: this.section.section, start: this.begun, clicks: this.clicks, level: this.level };
+    if (await this.write({ things: [...this.kept.things, one] })) this.begin("");
   }
 
   /** Have other things kept. Returns whether they are. */
   async write(change) {
     const { complete, things } = { ...this.kept, ...change };
-    const asked = things.map(({ label, by, clicks, level }) => ({ label, by, clicks, level }));
+    const asked = things.map(({ label, by, start, clicks, level }) => ({ label, by, start, clicks, level }));
     const before = this.kept;
     await this.hear(() => send("correct", { image: this.image.id, complete, things: asked }));
     return this.kept !== before;

@@ -29,7 +29,7 @@ async function show() {
     document.getElementById("problems").replaceChildren(...run.problems.map((one) => make("div", {}, one)));
     const id = address.get("id");
     document.title = id ? `${id} · Seedbed` : "Seedbed";
-    document.getElementById("home").setAttribute("href", address.changed({ id: "", click: "", clicks: "", level: "", layers: address.get("layers") }));
+    document.getElementById("home").setAttribute("href", address.changed({ id: "", click: "", clicks: "", start: "", level: "", layers: address.get("layers") }));
     const clicks = Boolean(id && address.get("click"));
     const found = await (clicks ? showClicks : id ? showImage : showGrid)(content, run, isCurrent);
     if (!isCurrent()) return;
