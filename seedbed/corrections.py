@@ -65,64 +65,95 @@ def count_runs(mask: Mask) -> list[int]:
     return [int(length) for length in np.diff(turns, prepend=0, append=mask.size)]
 
 
-def draw_runs(runs: Sequence[int], size: tuple[int, int]) -> Mask:
+def draw_runs(runs: Sequence[int], size: tuple[int, ...]) -> Mask:
     """The mask of some runs."""
     return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(size)
 
 
 def read_lines(file: Path) -> dict[str, Corrected]:
     """What a file says, by image; each has one line."""
+    return parse_lines(raw.text(file), where=str(file))
+
+
+def parse_lines(text: str, *, where: str) -> dict[str, Corrected]:
+    """What the text of a file says, by image.
+
+    where: the file, for messages.
+    """
     found: dict[str, Corrected] = {}
-    for number, text in enumerate(raw.text(file).splitlines(), start=1):
-        where = f"{file}, line {number}"
+    for number, content in enumerate(text.removesuffix("\n").split("\n") if text else [], start=1):  # ids may have other line ends
+        place = f"{where}, line {number}"
         try:
-            line = LINE.validate_json(text)
+            line = LINE.validate_json(content)
         except ValidationError as error:
             [first, *_] = error.errors()
-            place = ".".join(str(one) for one in first["loc"])
-            do = "correct it, or have `seedbed click` write it"
-            raise DataError(where, found=f"{place}: {first['msg']}" if place else first["msg"], expected="a correction", do=do) from error
+            address, do = ".".join(str(one) for one in first["loc"]), "correct it, or have `seedbed click` write it"
+            said = f"{address}: {first['msg']}" if address else first["msg"]
+            raise DataError(place, found=said, expected="a correction", do=do) from error
         if line.image in found:
-            raise DataError(where, found=f"a second line of {line.image!r}", expected="one for each image", do="remove one of them")
-        for thing in line.things:
-            if sum(thing.runs) != line.size[0] * line.size[1]:
-                told = f"runs of {sum(thing.runs)} pixels for {thing.label!r}"
-                raise DataError(where, found=told, expected=f"{line.size[0] * line.size[1]}, as the image has", do="correct it")
+            raise DataError(place, found=f"a second line of {line.image!r}", expected="one for each image", do="remove one of them")
         found[line.image] = line
     return found
 
 
 def write_lines(file: Path, lines: Iterable[Corrected]) -> None:
     """Write a file, the images in the order of their ids."""
-    text = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in sorted(lines, key=lambda one: one.image))
+    text = "".join(f"{spell(one)}\n" for one in sorted(lines, key=lambda one: one.image))
+    file = file.resolve()  # a link stays one
     beside = file.with_name(f".{file.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(file)  # whole or not at all
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(file)  # whole or not at all
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def spell(line: Corrected) -> str:
+    """A line as it is written."""
+    return json.dumps(asdict(line), ensure_ascii=False)
+
+
+def check_line(line: Corrected, data: Artifact, *, where: str) -> None:
+    """Refuse the line of an image that does not fit the data set.
+
+    where: the file, for messages.
+    """
+    where, do = f"{where}: {line.image!r}", "correct it, or remove the line"
+    if line.image not in data or line.image not in data.labelled:
+        raise DataError(where, found="no such image with labels", expected="one of the data set", do=do)
+    if line.size != (size := data.size(line.image)):
+        found, expected = (" x ".join(map(str, one)) for one in (line.size, size))
+        raise DataError(where, found=f"{found} pixels", expected=f"{expected}, as the data set has it", do=do)
+    known = list_labels(data, line.image)
+    for thing in line.things:
+        if thing.label not in known:
+            raise DataError(where, found=repr(thing.label), expected=f"one of its labels: {join_names(known)}", do=do)
+        if (pixels := sum(thing.runs)) != size[0] * size[1]:
+            raise DataError(where, found=f"runs of {pixels} pixels", expected=f"{size[0] * size[1]}, as the image has", do=do)
+
+
+def list_labels(data: Artifact, image_id: str) -> list[str]:
+    """Labels that can be given in an image: those that it has, and background."""
+    shown = [int(one) for one in np.flatnonzero(data.array("labels")[data.row(image_id)]) if one != BACKGROUND]
+    return [data.class_names[one] for one in (*shown, BACKGROUND)]
 
 
 @dataclass(frozen=True)
 class Corrections:
     """What a person has said of some images of a data set."""
 
-    said: Mapping[str, tuple[bool, tuple[tuple[int, Mask], ...]]]  # by image: whether it is complete; class and pixels of each thing
+    said: Mapping[str, tuple[bool, tuple[tuple[int, tuple[int, ...]], ...]]]  # by image: whether it is complete; class and runs of things
 
     @classmethod
-    def of(cls, file: Path, data: Artifact) -> Corrections:
-        """Those of a file, which is refused if it does not fit the data set."""
-        classes, labelled = data.class_names, frozenset(data.labelled)
-        said = {}
-        for image, line in read_lines(file).items():
-            where, do = f"{file}: {image!r}", "correct it, or remove the line"
-            if image not in labelled:
-                raise DataError(where, found="no such image with labels", expected="one of the data set", do=do)
-            if line.size != (size := data.size(image)):
-                found, expected = (" x ".join(map(str, one)) for one in (line.size, size))
-                raise DataError(where, found=f"{found} pixels", expected=f"{expected}, as the data set has it", do=do)
-            present = [classes[one] for one in np.flatnonzero(data.array("labels")[data.row(image)])]
-            known = {classes[BACKGROUND], *present}
-            if odd := [thing.label for thing in line.things if thing.label not in known]:
-                raise DataError(where, found=repr(odd[0]), expected=f"one of its labels: {join_names(sorted(known))}", do=do)
-            said[image] = line.complete, tuple((classes.index(one.label), draw_runs(one.runs, line.size)) for one in line.things)
+    def of(cls, lines: Mapping[str, Corrected], data: Artifact, *, where: str) -> Corrections:
+        """Those of the lines of a file, which are refused if they do not fit the data set.
+
+        where: the file, for messages.
+        """
+        for line in lines.values():
+            check_line(line, data, where=where)
+        number = data.class_names.index
+        said = {image: (line.complete, tuple((number(one.label), tuple(one.runs)) for one in line.things)) for image, line in lines.items()}
         return cls(said)
 
     @classmethod
@@ -136,10 +167,7 @@ class Corrections:
 
     def key(self, image_id: str) -> str:
         """Identity of what follows for an image; empty where nothing was said."""
-        if image_id not in self.said:
-            return ""
-        complete, things = self.said[image_id]
-        return hashlib.sha256(json.dumps([complete, [[label, count_runs(mask)] for label, mask in things]]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.said[image_id]).encode()).hexdigest() if image_id in self.said else ""
 
     def __contains__(self, image_id: str) -> bool:
         return image_id in self.said
@@ -155,6 +183,6 @@ class Corrections:
         complete, things = self.said[image_id]
         corrected = np.full_like(labels, BACKGROUND) if complete else labels.copy()
         corrected[np.isin(corrected, [label for label, _ in things if label != BACKGROUND])] = IGNORE
-        for label, mask in things:
-            corrected[mask] = label
+        for label, runs in things:
+            corrected[draw_runs(runs, labels.shape)] = label
         return corrected

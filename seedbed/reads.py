@@ -156,13 +156,11 @@ class PixelLabels(MaybeRead[Artifact]):
     """A class for every pixel of images."""
 
     def of(self, image_id: str, size: Size) -> LabelMap:
-        """Labels of an image; background everywhere if there are none of it.
+        """Labels of an image; background everywhere if there are none.
 
         size: of the image.
         """
-        if self.source is None or image_id not in self.source:
-            return np.full(size, BACKGROUND, np.uint8)
-        return read_labels(self.source, image_id)
+        return np.full(size, BACKGROUND, np.uint8) if self.source is None else read_labels(self.source, image_id)
 
 
 class Pictures(MaybeRead[Images]):

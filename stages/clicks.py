@@ -13,7 +13,7 @@ from seedbed.images import Images
 from seedbed.merge_trees import Trees
 from seedbed.reads import MaybeRead, PixelLabels
 from seedbed.report import clicking as report
-from seedbed.run.slots import check_slots
+from seedbed.run.slots import check_images, check_slots
 from seedbed.run.stage import Run, run_stage
 from seedbed.scoring import clicking
 from seedbed.scoring.instance_truth import ClassTruth, InstanceTruth
@@ -93,10 +93,13 @@ def main(run: Run) -> None:
     images = run.images_watching_raw_data(data)
     masks = Truth.of_images(images)
     truth = InstanceTruth.of(masks, data.made_by.method) if settings.wanted == "things" else ClassTruth(masks)
-    corrected = PixelLabels(run.open_path(settings.start, setting="start"))
+    image_ids, labels = data.split(settings.split), run.open_path(settings.start, setting="start")
+    if labels is not None:
+        check_images(f"params.yaml: {run.stage}.start", labels, image_ids)
+    corrected = PixelLabels(labels)
     reads = (images, Trees(grown), MaybeRead(trained), truth, corrected)
     numbers = (settings.most, settings.things, settings.depth, settings.seed)
-    made = run.per_image(method, click, method, *reads, *numbers, image_ids=data.split(settings.split), extents=settings.extents)
+    made = run.per_image(method, click, method, *reads, *numbers, image_ids=image_ids, extents=settings.extents)
     report.write(made)
 
 

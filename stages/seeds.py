@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from seedbed import seeds
-from seedbed.corrections import Corrections
+from seedbed.corrections import Corrections, read_lines
 from seedbed.reads import AllEvidence, Edges, Maps, Patches, Pictures, Regions
 from seedbed.run import result_warnings
 from seedbed.run.machine import Place
@@ -29,7 +29,7 @@ def main(run: Run) -> None:
     pictures = Pictures(run.images(data) if method.sees_images else None)
     known = AllEvidence(data, pictures, Maps(maps), regions, patches, Edges(None))
     file = run.open_file(settings.corrections, setting="corrections")
-    corrections = Corrections.of(file, data) if file else Corrections.none()
+    corrections = Corrections.of(read_lines(file), data, where=str(file)) if file else Corrections.none()
     made = run.per_image(method, label, method, known, corrections, run.place(method), image_ids=data.labelled)
     result_warnings.tell_of_corrections(made)
 

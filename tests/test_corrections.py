@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def corrections(tmp_path: Path, data: Artifact, *lines: Corrected) -> Correction
     """Those of a file with some lines."""
     file = tmp_path / "corrections.jsonl"
     write_lines(file, lines)
-    return Corrections.of(file, data)
+    return Corrections.of(read_lines(file), data, where=str(file))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,6 @@ def test_each_image_has_an_identity_of_its_own_which_clicks_are_no_part_of(tmp_p
         ({"complete": 1}, "found complete: Input should be a valid boolean"),
         ({"who": "me"}, "found who: Unexpected keyword argument"),
         ({"things": [{**THING, "clicks": [[0, 0, 2]]}]}, "found things.0.clicks.0.2: Input should be less than or equal to 1"),
-        ({"things": [{**THING, "runs": [5]}]}, "line 1: found runs of 5 pixels for 'cat'; expected 6, as the image has"),
     ],
 )
 def test_a_line_that_is_no_correction_is_refused(tmp_path: Path, change: dict[str, Any], said: str) -> None:
@@ -131,6 +131,28 @@ def test_a_line_that_is_no_json_is_refused(tmp_path: Path) -> None:
         read_lines(file)
 
 
+def test_other_line_ends_and_an_empty_file_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "corrections.jsonl"
+    odd = "a\u2028b\u0085c"
+    write_lines(file, [corrected(odd), corrected("z")])
+    assert set(read_lines(file)) == {odd, "z"}
+    file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    assert set(read_lines(file)) == {odd, "z"}
+    file.write_text("")
+    assert read_lines(file) == {}
+
+
+def test_a_link_stays_one_and_nothing_is_left_where_writing_fails(tmp_path: Path) -> None:
+    file, link = tmp_path / "kept" / "file", tmp_path / "link"
+    file.parent.mkdir()
+    link.symlink_to(file)
+    write_lines(link, [corrected()])
+    assert link.is_symlink() and set(read_lines(file)) == {"a/1"}
+    with mock.patch.object(Path, "replace", side_effect=PermissionError), pytest.raises(PermissionError):
+        write_lines(link, [corrected("z")])
+    assert [one.name for one in file.parent.iterdir()] == ["file"] and set(read_lines(file)) == {"a/1"}
+
+
 def test_an_image_with_two_lines_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "corrections.jsonl"
     write_lines(file, [corrected(), corrected()])
@@ -144,7 +166,8 @@ def test_an_image_with_two_lines_is_refused(tmp_path: Path) -> None:
         (corrected("b"), "'b': found no such image with labels"),
         (corrected("unknown"), "'unknown': found no such image with labels"),
         (Corrected(image="a/1", size=(3, 2), complete=True, things=[]), "found 3 x 2 pixels; expected 2 x 3, as the data set has it"),
-        (corrected("猫", ("cat", LEFT)), "found 'cat'; expected one of its labels: background, dog"),
+        (corrected("猫", ("cat", LEFT)), "found 'cat'; expected one of its labels: dog, background"),
+        (corrected("a/1", ("cat", LEFT[:1])), "found runs of 3 pixels; expected 6, as the image has"),
     ],
 )
 def test_what_does_not_fit_the_data_set_is_refused(tmp_path: Path, data: Artifact, line: Corrected, said: str) -> None:

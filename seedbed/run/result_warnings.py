@@ -40,7 +40,7 @@ def warn_of_images_without_objects(artifact: Artifact) -> None:
 def tell_of_corrections(artifact: Artifact) -> None:
     """Say how many images a person has corrected."""
     if corrected := int(artifact.array("corrected").sum()):
-        print(f"{artifact.name}: {corrected} of {len(artifact)} images are as a person has corrected them", file=sys.stderr, flush=True)
+        print(f"{artifact.name}: a person has corrected {corrected} of {len(artifact)} images", file=sys.stderr, flush=True)
 
 
 def warn_of_single_superpixels(artifact: Artifact) -> None:

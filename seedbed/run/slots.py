@@ -15,7 +15,7 @@ from typing import Any, TypeVar, get_type_hints
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from seedbed.errors import ArtifactError, ParamsError, join_names, nearest
+from seedbed.errors import ArtifactError, ParamsError, join_names, list_problems, nearest
 from seedbed.methods import Method
 from seedbed.store import raw
 from seedbed.store.artifact import Artifact
@@ -318,6 +318,16 @@ def check_data_set(artifact: Artifact, data: Artifact) -> None:
             expected=f"one of {data.path}: of the same images, with the same settings of {data.name}",
             do="run `dvc repro`, or name another artifact",
         )
+
+
+def check_images(where: str, artifact: Artifact, image_ids: Sequence[str]) -> None:
+    """Refuse an artifact that lacks images of which something is to be known.
+
+    where: what names it.
+    """
+    if lacking := [image_id for image_id in image_ids if image_id not in artifact]:
+        found = f"{artifact.path}, which lacks {len(lacking)} of {len(image_ids)} images: {list_problems(lacking)}"
+        raise ParamsError(where, found=found, expected="an artifact that has all of the split", do="name another, or another split")
 
 
 def check_versions(opened: Mapping[str, Artifact]) -> None:

@@ -36,8 +36,8 @@ class ClassTruth:
     truth: Truth
 
     def key(self, image: str) -> str:
-        """Identity of what is known of an image; empty where nothing is."""
-        return self.truth.key(image)
+        """Identity of what is known of an image, unlike that of its things; empty where nothing is."""
+        return f"classes {known}" if (known := self.truth.key(image)) else ""
 
     def only(self, images: Sequence[str]) -> ClassTruth:
         """That of some images."""

@@ -294,11 +294,17 @@ class Scores:
         corrected = known & self.judged.array(CORRECTED)
         if not corrected.any():
             return {}
-        report = {}
-        for name, rows in ((CORRECTED, corrected), (f"not_{CORRECTED}", known & ~corrected)):
-            overlap = metrics.overlap(read_total(self.judged, "confusion", rows=rows)[index])
-            report[name] = {"images": int(rows.sum()), "miou": figure(metrics.mean(metrics.intersection_over_union(overlap)))}
+        counts, report = self._corrected_counts[index], {}
+        parts = {CORRECTED: (corrected, counts), f"not_{CORRECTED}": (known & ~corrected, self.confusions[self.kinds[index]] - counts)}
+        for name, (rows, confusion) in parts.items():
+            miou = metrics.mean(metrics.intersection_over_union(metrics.overlap(confusion)))
+            report[name] = {"images": int(rows.sum()), "miou": figure(miou)}
         return report
+
+    @cached_property
+    def _corrected_counts(self) -> Counts:
+        """Confusion matrices of the images that a person has corrected, of every kind of labels."""
+        return read_total(self.judged, "confusion", rows=self.judged.array(CORRECTED))
 
     def _of_violations(self, index: int) -> dict[str, Any]:
         """Images, and the share of their pixels, that are labelled with classes that they are known not to contain."""

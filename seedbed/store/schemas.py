@@ -42,7 +42,7 @@ DIMENSIONS = {
     "figure": "what is known of every step",
     "click": "clicks on a thing, one after the other",
     "place": "row, column, 1 where the click is on the thing and 0 where it is beside it",
-    "level": "best region around where the first click would be that begins with nothing, best region of all, best patches",
+    "level": "best region around the first click of somebody who begins with nothing, best region of all, best patches",
     "kind": "kinds of labels that are held against the truth",
     "other_kind": "the same kinds again",
     "thing_size": "sizes of true things, the smallest first",

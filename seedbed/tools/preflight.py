@@ -81,7 +81,15 @@ def _check_listed(stage: str, params: Params, section: Mapping[str, Any], *, kno
 
     section: of dvc.yaml; known: its stages.
     """
-    for slot, artifact in list_named(_read_settings(stage, params)).items():
+    settings = _read_settings(stage, params)
+    paths = {**slots.list_paths(settings), "corrections": getattr(settings, "corrections", slots.NO_PATH)}
+    for setting, path in paths.items():
+        if path != slots.NO_PATH and (dependency := f"${{{stage}.{setting}}}") not in section.get("deps", ()):
+            expected = f"{dependency} among the dependencies of {stage} in {PIPELINE}"
+            raise ParamsError(
+                f"params.yaml: {stage}.{setting}", found="a path that DVC does not know", expected=expected, do="add it there"
+            )
+    for slot, artifact in list_named(settings).items():
         address = f"{stage}.{slot}"
         dependency = f"data/${{{address}}}.zarr"
         if artifact != NONE and dependency not in section.get("deps", ()):

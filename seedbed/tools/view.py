@@ -53,6 +53,8 @@ def look_by_clicks(image: str, section: str, corrections: Path, *, host: str, po
                 expected="the id of an image",
                 do="see `seedbed view` for their ids",
             )
+        if not corrections.parent.is_dir():
+            raise ParamsError("--corrections", found=f"no folder {str(corrections.parent)!r}", expected="one that is there", do="make it")
         asked = urlencode({"id": image, "click": section or known[0]})
         viewer = Viewer(library, corrections=corrections)
         serve(viewer, host=host, port=port, announce=lambda address: announce(f"{address}{'&' if '?' in address else '?'}{asked}"))

@@ -30,7 +30,7 @@ from starlette.routing import Route
 
 from seedbed import clicks
 from seedbed.algorithms.clicks import Click
-from seedbed.errors import ParamsError, SeedbedError
+from seedbed.errors import ParamsError, SeedbedError, of_system
 from seedbed.params import Params
 from seedbed.report import drawing
 from seedbed.report.layers import Layer, read_layer
@@ -175,6 +175,10 @@ def _answering(viewer: Viewer, answer: Callable[[Viewer, Request], Response]) ->
             return JSONResponse({"error": str(error)}, 409)
         except KeyError as error:
             return JSONResponse({"error": f"no image {error.args[0]!r}"}, 404)
+        except OSError as error:
+            if (known := of_system(error)) is None:
+                raise
+            return JSONResponse({"error": str(known)}, 409)
 
     return answered
 

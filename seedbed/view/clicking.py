@@ -19,7 +19,7 @@ from seedbed.errors import ParamsError, join_names
 from seedbed.merge_trees import Trees
 from seedbed.params import Params, rebuild
 from seedbed.reads import PixelLabels
-from seedbed.run.slots import NO_PATH, check_data_set, check_slots
+from seedbed.run.slots import NO_PATH, check_data_set, check_images, check_slots
 from seedbed.store.artifact import open_artifact
 from seedbed.store.schemas import NONE, find_kind
 from seedbed.view.library import Library
@@ -92,6 +92,7 @@ class Clicking:
             raise ParamsError("start", found=repr(start), expected=f"one of: {join_names(data.class_names)}", do="choose one")
         labels = open_artifact(Path(path).stem, folder=self._library.run.project / Path(path).parent)
         check_data_set(labels, data)
+        check_images(where, labels, [image_id])
         return np.asarray(PixelLabels(labels).of(image_id, size) == data.class_names.index(start))
 
     def _tree(self, method: clicks.Method, section: str) -> Any:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
 from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from seedbed.algorithms.clicks import Click
-from seedbed.corrections import Corrected, Count, Pressed, Thing, count_runs, read_lines, write_lines
-from seedbed.errors import ParamsError, join_names
+from seedbed.corrections import Corrected, Count, Pressed, Thing, check_line, count_runs, list_labels, read_lines, spell, write_lines
+from seedbed.errors import ParamsError
 from seedbed.methods import parameters
 from seedbed.params import Params
-from seedbed.types import BACKGROUND
 from seedbed.view.clicking import Clicking
 from seedbed.view.library import Library
 
@@ -37,8 +35,9 @@ class Request:
     """What an image's line is to say."""
 
     image: str
+    seen: str  # what identifies the line that is changed
     complete: bool
-    things: list[Asked]
+    things: list[Count | Asked]  # places of things that it has already, and new ones
 
 
 REQUEST = TypeAdapter(Request)
@@ -55,14 +54,14 @@ class Correcting:
 
     def describe(self, image_id: str) -> dict[str, Any]:
         """What the file says of an image, and what can be said of it: its labels."""
-        line = self._read().get(image_id)
-        said = asdict(line) if line else {"image": image_id, "complete": False, "things": []}
-        return {**said, "file": str(self.file), "labels": self._list_labels(image_id)}
+        data = self._library.data
+        line = self._read().get(image_id, Corrected(image=image_id, size=data.size(image_id), complete=False, things=[]))
+        check_line(line, data, where=str(self.file))
+        return {**asdict(line), "seen": _identify(line), "file": str(self.file), "labels": list_labels(data, image_id)}
 
     def keep(self, params: Params, content: bytes) -> dict[str, Any]:
-        """Write the line of an image, or remove it where it would say nothing.
+        """Write the line of an image, or remove it where it would say nothing. Things that it has already stay as they were seen.
 
-        Clicks are answered again, but for things that the line already has: these stay as they were seen.
         content: a `Request` as JSON.
         """
         try:
@@ -70,35 +69,31 @@ class Correcting:
         except ValidationError as error:
             raise ParamsError("correction", found=str(error.errors()[0]["msg"]), expected="an image's line", do="correct it") from error
         with self._lock:
-            lines = self._read()
-            before = lines[asked.image].things if asked.image in lines else []
-            things = [self._answer(params, asked.image, one, before) for one in asked.things]
-            size = self._library.data.size(asked.image)
-            if things or asked.complete:
-                lines[asked.image] = Corrected(image=asked.image, size=size, complete=asked.complete, things=things)
-            else:
-                lines.pop(asked.image, None)
-            write_lines(self.file, lines.values())
+            lines, data = self._read(), self._library.data
+            before = lines.get(asked.image, Corrected(image=asked.image, size=data.size(asked.image), complete=False, things=[]))
+            if asked.seen != _identify(before) or any(isinstance(one, int) and one >= len(before.things) for one in asked.things):
+                do = "reload the page, and do it again"
+                raise ParamsError("correction", found="a line that has changed meanwhile", expected="the one that is shown", do=do)
+            things = [before.things[one] if isinstance(one, int) else self._answer(params, asked.image, one) for one in asked.things]
+            line = Corrected(image=asked.image, size=before.size, complete=asked.complete, things=things)
+            check_line(line, data, where=str(self.file))
+            lines[asked.image] = line
+            write_lines(self.file, [one for one in lines.values() if one.things or one.complete])
         return self.describe(asked.image)
 
     def _read(self) -> dict[str, Corrected]:
         return read_lines(self.file) if self.file.exists() else {}
 
-    def _list_labels(self, image_id: str) -> list[str]:
-        data = self._library.data
-        shown = [int(one) for one in np.flatnonzero(data.array("labels")[data.row(image_id)]) if one != BACKGROUND]
-        return [data.class_names[one] for one in (*shown, BACKGROUND)]
-
-    def _answer(self, params: Params, image_id: str, asked: Asked, before: Sequence[Thing]) -> Thing:
-        if asked.label not in (known := self._list_labels(image_id)):
-            raise ParamsError("label", found=repr(asked.label), expected=f"one of: {join_names(known)}", do="choose one")
-        for thing in before:
-            if all(getattr(thing, name) == getattr(asked, name) for name in ("label", "by", "start", "clicks", "level")):
-                return thing
+    def _answer(self, params: Params, image_id: str, asked: Asked) -> Thing:
         height, width = self._library.data.size(image_id)
-        if not (asked.clicks or asked.start) or not all(row < height and column < width for row, column, _ in asked.clicks):
+        if not all(row < height and column < width for row, column, _ in asked.clicks):
             raise ParamsError("clicks", found=str(asked.clicks), expected="some within the image", do="correct it")
         clicks = [Click(row, column, wanted == 1) for row, column, wanted in asked.clicks]
         selected = self._clicking.select(params, asked.by, image_id, clicks, start=asked.start, level=asked.level)
-        runs = count_runs(selected)
-        return Thing(label=asked.label, by=asked.by, start=asked.start, clicks=asked.clicks, level=asked.level, runs=runs)
+        if not selected.any():
+            raise ParamsError("clicks", found="no pixel that they select", expected="some", do="click on what is wanted")
+        return Thing(**asdict(asked), runs=count_runs(selected))
+
+
+def _identify(line: Corrected) -> str:
+    return hashlib.sha256(spell(line).encode()).hexdigest()

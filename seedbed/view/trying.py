@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pydantic import TypeAdapter
 
 from seedbed import evaluation, instances, refinement, saliency, seeds, superpixels
-from seedbed.corrections import Corrections
+from seedbed.corrections import Corrections, parse_lines
 from seedbed.detected import DetectedMaps
 from seedbed.errors import ParamsError, SeedbedError, join_names, nearest
 from seedbed.methods import Declaration, Method, identity, load, read_declaration
@@ -60,9 +60,10 @@ def _superpixels(method: superpixels.Method, settings: superpixels.Settings, lib
 
 def _seeds(method: seeds.Method, settings: seeds.Settings, library: Library, image_id: str) -> Trial:
     labels = method.label(_evidence(settings, library, image_id))
-    if settings.corrections == NO_PATH:
-        return Trial(labels)
-    return Trial(Corrections.of(library.run.project / settings.corrections, library.data).correct(image_id, labels))
+    text = None if settings.corrections == NO_PATH else library.run.read(settings.corrections)
+    lines = parse_lines(text or "", where=settings.corrections)
+    said = {image_id: lines[image_id]} if image_id in lines else {}
+    return Trial(Corrections.of(said, library.data, where=settings.corrections).correct(image_id, labels))
 
 
 def _refinement(method: refinement.Method, settings: refinement.Settings, library: Library, image_id: str) -> Trial:

@@ -52,7 +52,7 @@ def test_corrected_images_alone_are_made_anew_and_told_of(project: Project, fini
     done = project.command("seeds")
     assert done.returncode == 0, done.stderr
     assert f"seeds: {len(images)} images" in done.stderr and f"(2 computed, {len(images) - 2} reused, 0 removed)" in done.stderr
-    assert f"seeds: 2 of {len(images)} images are as a person has corrected them\n" in done.stderr
+    assert f"seeds: a person has corrected 2 of {len(images)} images\n" in done.stderr
     before, after = (open_artifact("seeds", folder=one.data) for one in (finished, project))
     assert after.array("corrected").tolist() == [True, True] + [False] * (len(images) - 2)
     same = [np.array_equal(read_entry(before, "labels", image), read_entry(after, "labels", image)) for image in images]
@@ -88,3 +88,9 @@ def test_a_file_that_is_not_there_is_refused_before_anything_runs(project: Proje
     with contextlib.chdir(project.root), pytest.raises(ParamsError, match=said):
         check(Params.read())
     assert "no such file" in project.command("seeds").stderr
+    correct(project)
+    pipeline = project.root / "dvc.yaml"
+    pipeline.write_text(pipeline.read_text(encoding="utf-8").replace("      - ${seeds.corrections}\n", ""), encoding="utf-8")
+    said = r"seeds.corrections: found a path that DVC does not know; expected \$\{seeds.corrections\} among the dependencies of seeds"
+    with contextlib.chdir(project.root), pytest.raises(ParamsError, match=said):
+        check(Params.read())

@@ -186,10 +186,11 @@ def test_clicks_off_the_middle_follow_the_seed_and_no_other_image(clicked: Proje
 # Labels that clicks correct.
 
 
-def publish_labels(project: Project, *, of: str = "") -> dict[str, npt.NDArray[np.uint8]]:
+def publish_labels(project: Project, *, of: str = "", count: int = 3) -> dict[str, npt.NDArray[np.uint8]]:
     """What another pipeline left: of the first image the truth, of the second half of it, of the third nothing.
 
     of: digest of the data set that it was made of; empty for the project's own.
+    count: images of which it has labels.
     """
     data = open_artifact("dataset", folder=project.data)
     with contextlib.chdir(project.root):
@@ -200,10 +201,9 @@ def publish_labels(project: Project, *, of: str = "") -> dict[str, npt.NDArray[n
     assert exact is not None and half is not None
     half = half.copy()
     half[:, ::2] = 0
-    rows = [
-        {"ids": image_id, "size": data.size(image_id), "labels": one, "corrected": False}
-        for image_id, one in zip(labels, (exact, half), strict=True)
-    ]
+    third = data.split("val")[2]
+    left = {**dict(zip(labels, (exact, half), strict=True)), third: np.zeros(data.size(third), np.uint8)}
+    rows = [{"ids": image_id, "size": data.size(image_id), "labels": one} for image_id, one in left.items()][:count]
     made_by = MadeBy("seeds", "threshold", {}, {"dataset": of or data.digest})
     published("seeds", project.root / "main" / "data", rows, extents=data.extents, made_by=made_by)
     return dict(zip(labels, (exact, half), strict=True))
@@ -247,7 +247,7 @@ def test_clicks_correct_labels_of_another_pipeline(clicked: Project, corrected: 
     assert (made.array("clicks")[place] == -1).all() and (made.array("iou")[place] == 1).all(), "what is right is not clicked on"
     assert read_entry(made, "selected", made.ids[0]).max() > 0
     for name in ("iou", "clicks"):
-        assert np.array_equal(made.array(name)[2], before.array(name)[2]), "of an image without labels they begin with nothing"
+        assert np.array_equal(made.array(name)[2], before.array(name)[2]), "where nothing is labelled they begin with nothing"
     assert np.array_equal(made.array("levels"), before.array("levels")), "an oracle corrects nothing"
 
 
@@ -322,6 +322,14 @@ def test_a_class_is_clicked_on_as_a_whole_and_has_all_of_the_labels(clicked: Pro
     assert (made.array("start_iou")[made.row(first)][: made.array("true_things")[made.row(first)]] == 1).all()
     halves = made.array("start_iou")[made.row(second)]
     assert 0 < halves[halves >= 0].min() <= halves.max() < 1
+
+
+def test_labels_of_some_images_of_the_split_will_not_do(clicked: Project, tmp_path: Path) -> None:
+    project = clicked.copy_to(tmp_path / "project")
+    publish_labels(project, count=2)
+    change_params(project, "clicks", start="main/data/seeds.zarr")
+    said = project.command("clicks").stderr
+    assert "clicks.start: found main/data/seeds.zarr, which lacks 1 of 3 images: val_0002; expected an artifact that has all" in said
 
 
 # A network.

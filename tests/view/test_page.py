@@ -138,8 +138,10 @@ def served(folder: Path, *command: str) -> Iterator[str]:
         assert server.stdout is not None and server.stderr is not None
         line = server.stdout.readline()
         assert line.startswith("Open http://127.0.0.1:"), server.stderr.read()
-        yield line.split()[1].rstrip("/")
-        server.send_signal(signal.SIGINT)
+        try:
+            yield line.split()[1].rstrip("/")
+        finally:  # or a test that fails would wait for it for ever
+            server.send_signal(signal.SIGINT)
         assert server.wait(SECONDS) in (0, 130) and "Traceback" not in server.stderr.read()
 
 

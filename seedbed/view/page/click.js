@@ -32,8 +32,10 @@ class Clicks {
     this.begun = this.section.corrects ? address.get("start") : "";
     this.turn = 0;
     this.mask = null;
+    this.isAsking = false;
     this.preview = null;
     this.kept = null; // what is kept of the image, if anything may be
+    this.writing = Promise.resolve(); // until all is kept that was asked for
   }
 
   async start() {
@@ -104,6 +106,8 @@ class Clicks {
     const isLast = () => turn === this.turn && this.isCurrent();
     const busy = document.getElementById("stage");
     busy.setAttribute("aria-busy", "true");
+    this.isAsking = true; // nothing is kept that is not seen
+    if (this.keepIt) this.keepIt.disabled = true;
     this.leave();
     address.note({ clicks: this.asked().clicks, start: this.begun, level: this.level === null ? "" : this.level });
     const wanted = this.clicks.some((one) => one[2] === 1);
@@ -116,6 +120,7 @@ class Clicks {
         this.chain = (await array("levels", { ...this.asked(), level: null })).values;
         if (!isLast()) return;
       }
+      this.isAsking = false;
       this.describe();
     } catch (error) {
       if (!isLast()) return;
@@ -133,7 +138,7 @@ class Clicks {
     this.save.setAttribute("href", link("mask", this.asked()));
     this.save.toggleAttribute("hidden", !count);
     this.takeBack.disabled = this.startAgain.disabled = !this.clicks.length;
-    if (this.keepIt) this.keepIt.disabled = !this.hasBegun;
+    if (this.keepIt) this.keepIt.disabled = !count || this.isAsking;
     this.levels.hidden = !this.chain;
     if (!this.chain) return;
     this.slider.max = String(this.chain.reduce((most, one) => Math.max(most, one), 0));
@@ -160,11 +165,13 @@ class Clicks {
       problem = error.message;
     }
     if (!this.isCurrent()) return;
-    const { labels = [], things = [], complete = false, file = "" } = this.kept ?? {};
+    this.corrections.replaceChildren(make("h2", {}, "Corrections"), make("p", { id: "kept-in", role: "status" }, problem));
+    if (!this.kept) return;
+    const { labels, things, complete, file } = this.kept;
     this.label = labels.includes(this.label) ? this.label : labels[0];
     this.keepIt = make("button", { id: "keep", title: "keep what is selected (k)", onclick: () => this.keep() }, "keep");
     const rest = make("input", {
-      type: "checkbox", id: "complete", checked: complete, onchange: (event) => this.write({ complete: event.target.checked }),
+      type: "checkbox", id: "complete", checked: complete, onchange: (event) => this.write(() => ({ complete: event.target.checked })),
     });
     this.corrections.replaceChildren(
       make("h2", {}, "Corrections"),
@@ -178,24 +185,29 @@ class Clicks {
   }
 
   remover(place) {
-    const things = () => this.kept.things.filter((_, other) => other !== place);
-    return make("button", { onclick: () => this.write({ things: things() }) }, "remove");
+    const others = (kept) => ({ things: [...kept.things.keys()].filter((other) => other !== place) });
+    return make("button", { onclick: () => this.write(others) }, "remove");
   }
 
   /** Keep what is selected, and begin with the next thing. */
   async keep() {
-    if (!this.kept || !this.hasBegun || !this.mask) return;
-    const one = { label: this.label, by: this.section.section, start: this.begun, clicks: this.clicks, level: this.level };
-    if (await this.write({ things: [...this.kept.things, one] })) this.begin("");
+    if (!this.keepIt || this.keepIt.disabled) return;
+    const { label, begun, clicks, level } = this;
+    const one = { label, by: this.section.section, start: begun, clicks: [...clicks], level };
+    if (await this.write((kept) => ({ things: [...kept.things.keys(), one] }))) this.begin("");
   }
 
-  /** Have other things kept. Returns whether they are. */
-  async write(change) {
-    const { complete, things } = { ...this.kept, ...change };
-    const asked = things.map(({ label, by, start, clicks, level }) => ({ label, by, start, clicks, level }));
-    const before = this.kept;
-    await this.hear(() => send("correct", { image: this.image.id, complete, things: asked }));
-    return this.kept !== before;
+  /** Have the line say something else, once what was asked before is done. Returns whether it does. */
+  write(change) {
+    const done = this.writing.then(async () => {
+      const before = this.kept;
+      if (!before || !this.isCurrent()) return false;
+      const { complete, things } = { complete: before.complete, things: [...before.things.keys()], ...change(before) };
+      await this.hear(() => send("correct", { image: this.image.id, seen: before.seen, complete, things }));
+      return this.isCurrent() && this.kept !== before;
+    });
+    this.writing = done;
+    return done;
   }
 
   undo() {
