@@ -38,7 +38,7 @@ def test_more_than_there_is(monkeypatch: pytest.MonkeyPatch, there: int, expecte
 
 def test_a_method_that_says_nothing_needs_the_shard_that_it_fills(monkeypatch: pytest.MonkeyPatch) -> None:
     extents = {"y": 50, "x": 70, "height_width": 2}
-    needed = 2 * (50 * 70 + 2 * 4)  # labels in bytes, and the size
+    needed = 2 * (50 * 70 + 2 * 4 + 1)  # labels in bytes, the size, and whether somebody has corrected them
     monkeypatch.setattr(memory, "measure_available", lambda device: needed)
     assert memory.describe_shortage("seeds", Method(), extents) == ""
     monkeypatch.setattr(memory, "measure_available", lambda device: needed - 1)

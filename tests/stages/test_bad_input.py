@@ -82,7 +82,7 @@ def test_an_unknown_method(fresh: Project) -> None:
     content = fresh.params()
     content["dataset"]["method"] = "foldr"
     fresh.write_params(content)
-    expected = "error: params.yaml: dataset.method: found 'foldr'; expected one of: coco, folder, shapes, voc (nearest: folder)"
+    expected = "error: params.yaml: dataset.method: found 'foldr'; expected one of: coco, davis, folder, shapes, voc (nearest: folder)"
     assert_refused(fresh.command("dataset"), expected, "run `seedbed methods`")
 
 

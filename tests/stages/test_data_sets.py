@@ -24,7 +24,7 @@ from tests.stages.miniature import STAGES, Project, new_project, tree
 from tests.stages.surviving import change_params
 from tests.support import layouts
 
-TRAIN = {"folder": "train", "voc": "train_aug", "coco": "train"}
+TRAIN = {"folder": "train", "voc": "train_aug", "coco": "train"}  # layouts that have labels
 NUMBERS = {"folder": (1, 2), "voc": (8, 12), "coco": (1, 2)}  # of cat and dog
 MASKS = {"folder": ["masks", "instances"], "voc": ["SegmentationClass", "SegmentationClassAug", "SegmentationObject"], "coco": []}
 
@@ -88,7 +88,7 @@ def test_masks_change_nothing_but_the_evaluation(reader: str, tmp_path: Path, or
     assert figures["masks"]["images_with_truth"] == 0 and "coverage" in figures["masks"] and "miou" not in figures["masks"]
 
 
-@pytest.mark.parametrize("reader", layouts.LAYOUTS)
+@pytest.mark.parametrize("reader", TRAIN)
 def test_truth_is_what_is_drawn(reader: str, tmp_path: Path, original: dict[str, Any]) -> None:
     project = project_of(reader, tmp_path, original)
     indexed(project)
@@ -109,7 +109,7 @@ def things_of(project: Project) -> dict[str, list[tuple[int, bool, LabelMap]]]:
     return {image: [(one.label, one.crowd, one.shape.astype(np.uint8)) for one in true.things] for image, true in known.items()}
 
 
-@pytest.mark.parametrize("reader", layouts.LAYOUTS)
+@pytest.mark.parametrize("reader", TRAIN)
 def test_true_things_are_what_is_drawn(reader: str, tmp_path: Path, original: dict[str, Any]) -> None:
     project = project_of(reader, tmp_path, original)
     indexed(project)
@@ -129,7 +129,7 @@ def test_true_things_are_what_is_drawn(reader: str, tmp_path: Path, original: di
     assert all(np.array_equal(one[2], other[2]) for image in expected for one, other in zip(things[image], expected[image], strict=True))
 
 
-@pytest.mark.parametrize("reader", layouts.LAYOUTS)
+@pytest.mark.parametrize("reader", TRAIN)
 def test_true_things_of_some_classes_alone_and_of_smaller_images(reader: str, tmp_path: Path, original: dict[str, Any]) -> None:
     project = project_of(reader, tmp_path, original, classes=["dog"], larger="shrink")
     change_params(project, "dataset", max_size=[20, 22])
@@ -139,7 +139,7 @@ def test_true_things_of_some_classes_alone_and_of_smaller_images(reader: str, tm
     assert [(label, crowd, shape.shape) for label, crowd, shape in things[image]] == [(1, False, size)]
 
 
-@pytest.mark.parametrize("reader", layouts.LAYOUTS)
+@pytest.mark.parametrize("reader", TRAIN)
 def test_some_classes_alone(reader: str, tmp_path: Path, original: dict[str, Any]) -> None:
     project = project_of(reader, tmp_path, original, classes=["dog"])
     data, full = indexed(project), NUMBERS[reader][1]
@@ -168,7 +168,7 @@ def test_classes_that_cannot_be(tmp_path: Path, original: dict[str, Any], classe
         project.run("dataset")
 
 
-@pytest.mark.parametrize("reader", layouts.LAYOUTS)
+@pytest.mark.parametrize("reader", TRAIN)
 def test_larger_images_are_shrunk_with_their_truth(reader: str, tmp_path: Path, original: dict[str, Any]) -> None:
     project = project_of(reader, tmp_path, original)
     change_params(project, "dataset", max_size=[20, 22], larger="shrink")

@@ -324,6 +324,17 @@ def test_a_class_is_clicked_on_as_a_whole_and_has_all_of_the_labels(clicked: Pro
     assert 0 < halves[halves >= 0].min() <= halves.max() < 1
 
 
+def test_classes_are_clicked_on_where_nobody_knows_things(clicked: Project, tmp_path: Path) -> None:
+    project = clicked.copy_to(tmp_path / "project")
+    shutil.rmtree(project.raw / "instances")
+    project.run("clicks")
+    assert not open_artifact("clicks", folder=project.data).array("with_truth").any()
+    change_params(project, "clicks", wanted="classes")
+    assert "(3 computed, 0 reused, 0 removed)" in heard(project, "clicks")
+    assert open_artifact("clicks", folder=project.data).array("with_truth").all()
+    assert json.loads((project.data / "metrics" / "clicks.json").read_text())["clicks"]["things"] > 0
+
+
 def test_labels_of_some_images_of_the_split_will_not_do(clicked: Project, tmp_path: Path) -> None:
     project = clicked.copy_to(tmp_path / "project")
     publish_labels(project, count=2)

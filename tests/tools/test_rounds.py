@@ -39,7 +39,9 @@ def test_stages_of_a_round_read_each_other_and_else_what_the_first_ones_read(che
         "evaluation": before["evaluation"] | {"labels": labels},
         "cams_second": before["cams"],
         "seeds_second": {
-            key: value for key, value in before["seeds"].items() if key in ("superpixels", "features", "superpixel_background")
+            key: value
+            for key, value in before["seeds"].items()
+            if key in ("superpixels", "features", "corrections", "superpixel_background")
         }
         | {"method": "superpixel_background", "class_maps": "cams_second"},
     }
