@@ -72,6 +72,7 @@ def told(sample: Sample, random: np.random.Generator, *, folder: Path) -> Sample
 
 
 # Of three processes, two have as much to do as each other.
+@pytest.mark.slow
 @pytest.mark.parametrize(("micro_batches", "devices"), [pytest.param(1, 2, marks=pytest.mark.slow), (2, 3)])
 def test_processes_that_share_a_batch_do_the_same_training(micro_batches: int, devices: int, file: Path, tmp_path: Path) -> None:
     alone = train(PartlyIdle, pictures(5), FOUR)

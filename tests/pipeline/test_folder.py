@@ -54,6 +54,7 @@ class Second:
         return {match[1]: ": ".join(filter(None, [match[2], match[3].strip()])) for match in found if match}
 
 
+@pytest.mark.slow
 def test_a_pipeline_in_a_folder_is_planned_and_runs_there(tmp_path: Path) -> None:
     second = Second(Checkout(tmp_path), ["dataset"])
     first = seedbed(second.root, "plan")

@@ -30,7 +30,7 @@ def walk(finished: Project, root: Path, method: str) -> Project:
     return project
 
 
-@pytest.fixture(scope="module", params=["psa", "irn"])
+@pytest.fixture(scope="module", params=[pytest.param("psa", marks=pytest.mark.slow), "irn"])
 def walked(finished: Project, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Project:
     """One for each method."""
     return walk(finished, tmp_path_factory.mktemp(request.param), request.param)
@@ -139,6 +139,7 @@ def test_things_are_told_apart_by_edges_that_say_where_middles_are(walked: Proje
     assert verify("evaluation", folder=project.data).sound
 
 
+@pytest.mark.slow
 def test_where_nothing_is_learned_no_torch_is_imported(finished: Project, tmp_path: Path) -> None:
     project = finished.copy_to(tmp_path / "project")
     (tmp_path / "without").mkdir()

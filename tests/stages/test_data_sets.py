@@ -72,6 +72,7 @@ def test_a_whole_run_of_coco(tmp_path: Path, original: dict[str, Any]) -> None:
     assert_whole(project)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("blank_charts")
 @pytest.mark.parametrize("reader", ["folder", pytest.param("voc", marks=pytest.mark.slow)])
 def test_masks_change_nothing_but_the_evaluation(reader: str, tmp_path: Path, original: dict[str, Any]) -> None:

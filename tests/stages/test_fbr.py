@@ -15,7 +15,8 @@ from seedbed.store.artifact import open_artifact
 from tests.stages.miniature import Project, tree
 from tests.stages.surviving import change_params, heard
 
-pytestmark = pytest.mark.usefixtures("blank_charts")
+# Slow, for the contracts of learners and the laws of the pipeline prove the same in the small.
+pytestmark = [pytest.mark.usefixtures("blank_charts"), pytest.mark.slow]
 REUSED = "classifier: reused, because nothing that it learns from has changed"
 
 

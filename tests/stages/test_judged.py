@@ -98,10 +98,10 @@ NO_LABELS = {"seeds": "none", "masks": "none"}
 @pytest.mark.parametrize(
     ("settings", "missing"),
     [
-        ({"class_maps": "none"}, ["classifier", "class_maps"]),
-        ({"superpixels": "none"}, ["superpixels"]),
+        pytest.param({"class_maps": "none"}, ["classifier", "class_maps"], marks=pytest.mark.slow),
+        pytest.param({"superpixels": "none"}, ["superpixels"], marks=pytest.mark.slow),
         ({"predictions": "none"}, ["classifier", "predictions", "predictions_crf"]),
-        ({"class_maps": "none", "superpixels": "none", "labels": NO_LABELS}, [*ALL[:5]]),
+        pytest.param({"class_maps": "none", "superpixels": "none", "labels": NO_LABELS}, [*ALL[:5]], marks=pytest.mark.slow),
         ({"class_maps": "none", "predictions": "none", "labels": NO_LABELS}, [one for one in ALL if one != "superpixels"]),
     ],
 )
@@ -232,6 +232,7 @@ def test_without_instances_in_the_raw_data_things_are_counted_and_nothing_else(f
     assert after["instances"].keys() == {"images", "images_with_truth", "things"} and after["instances"]["images_with_truth"] == 0
 
 
+@pytest.mark.slow
 def test_a_changed_instance_mask_judges_its_image_again_and_none_where_things_are_not_judged(finished: Project, tmp_path: Path) -> None:
     told_apart = finished.copy_to(tmp_path / "told")
     tell_apart(told_apart)

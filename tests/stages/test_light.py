@@ -35,6 +35,7 @@ def light(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Projec
     return project
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_the_head_alone(light: Project) -> None:
     weights = open_artifact("segmenter", folder=light.data).weights()
     assert {name: value.shape for name, value in weights.items() if name in ("mean", "deviation")} == {"mean": (64,), "deviation": (64,)}

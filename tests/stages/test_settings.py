@@ -25,6 +25,7 @@ EXCUSED = {
     "clicks.wanted": "no image here has two things of a class; tests/stages/test_trees.py tells them apart",
     "dataset.root": "where the raw data lie; which they are is said by their digests",
 }
+SLOW = ("pretraining", "clicker", "clicks")  # that take long; tests of their stages see each setting change something
 OTHER_VALUES: dict[str, list[Any]] = {
     "affinity.maps": [{"maps": {"labels": "refinement"}}],
     "affinity.split": ["val"],
@@ -139,4 +140,5 @@ def test_settings_of_the_family_change_what_its_stage_leaves(finished: Project, 
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    metafunc.parametrize("family", [family for family in methods.list_families() if methods.read_settings_declaration(family)])
+    families = [family for family in methods.list_families() if methods.read_settings_declaration(family)]
+    metafunc.parametrize("family", [pytest.param(one, marks=pytest.mark.slow) if one in SLOW else one for one in families])

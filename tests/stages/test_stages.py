@@ -428,6 +428,7 @@ def test_a_stage_that_is_run_again_computes_nothing_and_leaves_the_same(
     assert tree(again.data) == tree(finished.data)
 
 
+@pytest.mark.slow
 def test_another_crf_runs_no_network_and_changes_nothing_but_what_comes_after_it(finished: Project, tmp_path: Path) -> None:
     """Not even if it wanted to: there are no weights, and no torch."""
     project = finished.copy_to(tmp_path / "project", without=["segmenter.zarr", "classifier.zarr"])

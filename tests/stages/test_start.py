@@ -14,6 +14,8 @@ from seedbed.store.artifact import open_artifact
 from tests.stages.miniature import Project
 from tests.stages.surviving import change_params, heard
 
+pytestmark = pytest.mark.slow  # what the contracts of learners and the laws of the pipeline prove in the small
+
 REUSED = "segmenter: reused, because nothing that it learns from has changed"
 
 

@@ -628,6 +628,7 @@ def test_class_maps_are_the_same_everywhere(own_hundred: Project, tmp_path: Path
     assert published(own_hundred, "cams") == published(project, "cams") != {}
 
 
+@pytest.mark.slow
 def test_features_are_the_same_with_another_number_of_workers(own_hundred: Project, hundred: Project) -> None:
     forget(own_hundred, "features")
     done = own_hundred.program("features", environment={"SEEDBED_WORKERS": "2"})
