@@ -23,7 +23,7 @@ from tests.view.conftest import CLASSES, IDS, PROJECT, SIZE, TRUTHS
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 REQUIRED = "SEEDBED_BROWSER"  # where it is set, a missing browser is a failure
 SECONDS = 20.0
-KEPT = "kept.jsonl"
+KEPT, BEGUN = "kept.jsonl", "begun.jsonl"
 POINT = """
     const one = document.getElementById("canvas-a"), box = one.getBoundingClientRect();
     const scale = Math.min(box.width / one.width, box.height / one.height);
@@ -407,7 +407,7 @@ def test_what_is_selected_can_be_kept_as_a_correction(clicking: Browser, clickab
 
 
 def test_clicks_may_begin_with_labels(driver: Any, correcting: Path) -> None:
-    with served(correcting, "click", IDS[1], "--by", "clicks_tree", "--corrections", KEPT) as address:
+    with served(correcting, "click", IDS[1], "--by", "clicks_tree", "--corrections", BEGUN) as address:
         browser = Browser(driver, address.partition("?")[0].rstrip("/"))
         driver.get(address)
         said(browser, "Nothing is clicked on.")
@@ -421,9 +421,9 @@ def test_clicks_may_begin_with_labels(driver: Any, correcting: Path) -> None:
         said(browser, "1 click:")
         assert browser.text("#said") != labelled.replace("0 clicks", "1 click")
         browser.press("k")
-        browser.wait(lambda: KEPT in browser.text("#kept-in") and browser.all("#kept li"))
+        browser.wait(lambda: BEGUN in browser.text("#kept-in") and browser.all("#kept li"))
         said(browser, "Nothing is clicked on.")
-        assert [(one.start, len(one.clicks)) for one in read_lines(correcting / KEPT)[IDS[1]].things] == [(CLASSES[1], 1)]
+        assert [(one.start, len(one.clicks)) for one in read_lines(correcting / BEGUN)[IDS[1]].things] == [(CLASSES[1], 1)]
 
 
 def test_a_slider_goes_from_part_to_whole(clicking: Browser) -> None:
@@ -459,8 +459,8 @@ def test_an_address_with_clicks_is_answered_as_it_is_and_another_method_answers_
     assert clicking.script("return document.getElementById('level').value") == "3"
     clicking.choose("section", "clicks")
     clicking.wait(lambda: "click=clicks&" in clicking.driver.current_url)
+    clicking.wait(lambda: clicking.all("#levels[hidden]"))
     said(clicking, "2 clicks:")
-    assert clicking.all("#levels[hidden]")
     clicking.script("document.getElementById('back').click()")
     clicking.wait(lambda: clicking.shown == "image")
     clicking.press("c")
