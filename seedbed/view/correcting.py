@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
@@ -55,7 +56,7 @@ class Correcting:
     def describe(self, image_id: str) -> dict[str, Any]:
         """What the file says of an image, and what can be said of it: its labels."""
         data = self._library.data
-        line = self._read().get(image_id, Corrected(image=image_id, size=data.size(image_id), complete=False, things=[]))
+        line = self._find(self._read(), image_id)
         check_line(line, data, where=str(self.file))
         return {**asdict(line), "seen": _identify(line), "file": str(self.file), "labels": list_labels(data, image_id)}
 
@@ -69,20 +70,24 @@ class Correcting:
         except ValidationError as error:
             raise ParamsError("correction", found=str(error.errors()[0]["msg"]), expected="an image's line", do="correct it") from error
         with self._lock:
-            lines, data = self._read(), self._library.data
-            before = lines.get(asked.image, Corrected(image=asked.image, size=data.size(asked.image), complete=False, things=[]))
+            lines = self._read()
+            before = self._find(lines, asked.image)
             if asked.seen != _identify(before) or any(isinstance(one, int) and one >= len(before.things) for one in asked.things):
                 do = "reload the page, and do it again"
                 raise ParamsError("correction", found="a line that has changed meanwhile", expected="the one that is shown", do=do)
             things = [before.things[one] if isinstance(one, int) else self._answer(params, asked.image, one) for one in asked.things]
             line = Corrected(image=asked.image, size=before.size, complete=asked.complete, things=things)
-            check_line(line, data, where=str(self.file))
+            check_line(line, self._library.data, where=str(self.file))
             lines[asked.image] = line
             write_lines(self.file, [one for one in lines.values() if one.things or one.complete])
         return self.describe(asked.image)
 
     def _read(self) -> dict[str, Corrected]:
         return read_lines(self.file) if self.file.exists() else {}
+
+    def _find(self, lines: Mapping[str, Corrected], image_id: str) -> Corrected:
+        """The line of an image, or one that says nothing."""
+        return lines.get(image_id) or Corrected(image=image_id, size=self._library.data.size(image_id), complete=False, things=[])
 
     def _answer(self, params: Params, image_id: str, asked: Asked) -> Thing:
         height, width = self._library.data.size(image_id)
