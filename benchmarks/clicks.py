@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seedbed import clicks
+from seedbed import clicker, clicks
 from seedbed.algorithms.clicks import Answer, Click, Mask
 from seedbed.clicker.mis import Mis, View, Views
 from seedbed.clicks.learned import Learned
@@ -126,14 +126,15 @@ def main() -> None:
     with contextlib.chdir(options.folder):
         params, data, rows = Params.read(), open_artifact("dataset"), dict[str, dict[str, float]]()
         asked = params.of_stage("clicks")
-        settings, method, root = asked.settings(clicks.Settings), asked.method(Learned), params.raw_root()
+        settings, method, root = asked.settings(clicks.Settings), asked.method(clicks.Method), params.raw_root()
         for file in sorted(Path("data/metrics").glob("clicks*.json")):
             rows |= json.loads(file.read_text(encoding="utf-8"))
         judged = partial(click, read(data, root, settings.split), most=settings.most, things=settings.things)
         slic = Slic(region_size=options.region_size, smoothness=10, num_iterations=30, smallest=25)
         rows[f"superpixels of SLIC, of {options.region_size} pixels"] = judged(partial(begin_regions, slic))
         if options.learned:
-            trainer = params.of_stage("clicker").method(Mis)
+            trainer = params.of_stage("clicker").method(clicker.Method)
+            assert isinstance(trainer, Mis) and isinstance(method, Learned), "clicks of a network that regions have taught"
             learned_from = [known for known in read(data, root, "train") if known.things]
             for seed in options.seeds:
                 network = learn(trainer, learned_from, seed, Path("data/.work")).eval()
