@@ -9,15 +9,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import copy
-import json
-import os
 import re
-import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +22,7 @@ import numpy as np
 from ruamel.yaml import YAML
 
 from benchmarks._corrections import choose, correct
+from benchmarks._places import CHECKOUT, Place, changed, figure, seeded, stages, with_spread
 from seedbed.images import Images
 from seedbed.params import Params
 from seedbed.scoring.truth import Truth
@@ -33,7 +30,6 @@ from seedbed.store.artifact import open_artifact
 from seedbed.tools.recipe_files import find_block, read_recipe
 from seedbed.types import IGNORE
 
-CHECKOUT = Path(__file__).parents[1]
 Changes = dict[str, Any]  # other parameters, by address
 PAGE = CHECKOUT / "docs" / "results.md"
 SHOWN: tuple[tuple[str, str, str], ...] = (  # what, in words, and the figure's address
@@ -351,76 +347,6 @@ OF_SUPERPIXELS: tuple[tuple[str, str], ...] = (  # what, in words, and the figur
 )
 
 
-@dataclass(frozen=True)
-class Place:
-    """A folder in which stages run."""
-
-    folder: Path
-    changes: Mapping[str, Any] = field(default_factory=dict)  # other values in all runs, by address
-
-    def prepare(self, params: dict[str, Any]) -> None:
-        """Give it parameters, and the raw data and weights of this checkout."""
-        for address, value in self.changes.items():
-            family, method, *within = address.split(".")
-            if within:  # a block that is not there is of a method that this run does not select
-                params[family].setdefault(method, find_block(params, f"{family}.{method}", folder=CHECKOUT / "recipes"))
-            changed(params, address, value)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        YAML().dump(params, self.folder / "params.yaml")
-        (self.folder / "data").mkdir(exist_ok=True)
-        for name in ("raw", "weights"):
-            if not (link := self.folder / "data" / name).is_symlink():
-                link.symlink_to((CHECKOUT / "data" / name).resolve(), target_is_directory=True)
-        shutil.copytree(CHECKOUT / "data" / "none.zarr", self.folder / "data" / "none.zarr", dirs_exist_ok=True)
-
-    def run(self, stages: Sequence[str]) -> None:
-        """Run stages in turn."""
-        environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
-        for stage in stages:
-            subprocess.run([sys.executable, "-m", f"stages.{stage}"], cwd=self.folder, env=environment, check=True)  # noqa: S603 (our own)
-
-    def figures(self) -> dict[str, Any]:
-        """The figures of the last evaluation."""
-        content: dict[str, Any] = json.loads((self.folder / "data" / "metrics" / "evaluation.json").read_text(encoding="utf-8"))
-        return content
-
-
-def stages() -> list[str]:
-    """All stages, in the order of dvc.yaml, which is one that they can run in."""
-    return list(YAML(typ="safe").load(CHECKOUT / "dvc.yaml")["stages"])
-
-
-def changed(params: dict[str, Any], address: str, value: Any) -> None:
-    """Give a parameter another value."""
-    *way, last = address.split(".")
-    place = params
-    for name in way:
-        place = place[name]
-    if last not in place:
-        raise SystemExit(f"no parameter {address}")
-    place[last] = value
-
-
-def seeded(params: dict[str, Any], seed: int) -> None:
-    """Let every training that is selected have a seed, and everything else that draws, but for the data set."""
-    for family, section in params.items():
-        block = section.get(section["method"]) or {}
-        if "training" in block:
-            changed(params, f"{family}.{section['method']}.training.seed", seed)
-        elif "seed" in block and family != "dataset":
-            changed(params, f"{family}.{section['method']}.seed", seed)
-
-
-def figure(content: Mapping[str, Any], address: str) -> float | None:
-    """A figure of an evaluation, or the mean of several where the address ends in names with commas between them."""
-    *way, last = address.split(".")
-    found: Any = content
-    for name in way:
-        found = (found or {}).get(name)
-    mean = np.array([(found or {}).get(name) for name in last.split(",")], np.float64).mean()
-    return None if np.isnan(mean) else float(mean)
-
-
 def rows(reports: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, list[float | None]]]:
     """What is shown, the images that it is of, and its figure in every report."""
     for words, kind, address in SHOWN:
@@ -542,14 +468,6 @@ def tabulate(reports: Mapping[str, Sequence[Mapping[str, Any]]], figures: Sequen
             heads.append(words)
             columns.append([with_spread(one, digits=1 if "count" in words else 3) for one in found])
     return "\n".join("| " + " | ".join(line) + " |" for line in (heads, ["---"] * len(heads), *zip(*columns, strict=True)))
-
-
-def with_spread(figures: np.ndarray[Any, Any], *, digits: int) -> str:
-    """Mean of some figures, and their standard deviation if there are several that differ; nothing where there is no figure."""
-    if np.isnan(figures).any():
-        return ""
-    spread = "" if len(figures) == 1 or figures.std(ddof=1) < 5e-4 else f" ± {figures.std(ddof=1):.3f}"
-    return f"{figures.mean():.{digits}f}{spread}"
 
 
 def write_true_objects(place: Place, source: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 A recipe has the sections of params.yaml. With `based_on: other` it gives only what differs from that recipe: blocks of parameters are
 merged name by name; values, lists, and mappings that are values (`maps`) replace the base's. If a section selects another method than the
 base, only that method's block is taken from the base. A further section of a kind (`cams_second`) gives only what differs from the first.
+With `blocks: [seeds.psa]` it takes these of recipes/methods, in place of any that the base has.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from seedbed.store.schemas import find_kind
 from seedbed.tools import editing
 
 RECIPES = Path("recipes")
-BASED_ON = "based_on"
+BASED_ON, BLOCKS = "based_on", "blocks"
 NEXT = "next:"  # begins comments that say what the user still has to do
 
 
@@ -63,8 +64,11 @@ def read_recipe(name: str, *, folder: Path = RECIPES) -> Recipe:
         _check_base(names, where=files[-1].file, folder=folder)
         files.append(_read_file(folder / f"{base}.yaml"))
     sections = files[-1].sections
-    for file in reversed(files[:-1]):
-        _lay_over(sections, editing.strip_comments(file.sections))
+    for file in reversed(files):
+        for address in file.blocks:
+            _put_block(sections, address, where=file.file, folder=folder)
+        if file is not files[-1]:
+            _lay_over(sections, editing.strip_comments(file.sections))
     tasks = next((file.tasks for file in files if file.tasks), ())
     return Recipe(files[0].file, files[0].title, tasks, files[0].sections, sections)
 
@@ -100,6 +104,7 @@ class _File:
     title: str
     tasks: tuple[str, ...]
     base: str | None
+    blocks: tuple[str, ...]  # section.method
     sections: Any
 
 
@@ -109,10 +114,13 @@ def _read_file(file: Path) -> _File:
     base = sections.pop(BASED_ON, None)
     if base is not None and not isinstance(base, str):
         raise ParamsError(f"{file}: {BASED_ON}", found=repr(base), expected="the name of a recipe", do="correct it")
+    blocks = editing.plain(sections.pop(BLOCKS, []))
+    if not isinstance(blocks, list) or not all(isinstance(one, str) for one in blocks):
+        raise ParamsError(f"{file}: {BLOCKS}", found=repr(blocks), expected="a list such as [seeds.psa]", do="correct it")
     Params(editing.plain(sections), source=str(file))  # raises an error if it has unknown names
     comments = list(_read_comments(file))
     tasks = tuple(line.removeprefix(NEXT).strip() for line in comments if line.startswith(NEXT))
-    return _File(file, "".join(comments[:1]), tasks, base, sections)
+    return _File(file, "".join(comments[:1]), tasks, base, tuple(blocks), sections)
 
 
 def _read_comments(file: Path) -> Iterator[str]:
@@ -136,6 +144,20 @@ def _check_base(names: list[str], *, where: Path, folder: Path) -> None:
         raise ParamsError(
             f"{where}: {BASED_ON}", found=f"a cycle: {circle}", expected="a recipe that is not based on this one", do="break it"
         )
+
+
+def _put_block(sections: Any, address: str, *, where: Path, folder: Path) -> None:
+    """Put a method's block of recipes/methods into a section, in place.
+
+    address: section.method; where: the file that asks for it.
+    """
+    section, _, name = address.partition(".")
+    kind, known = find_kind(section), list_blocks(folder)
+    if (block := f"{kind}.{name}") not in known:
+        expected = f"one of: {join_names(known)}{nearest(block, known)}"
+        raise ParamsError(f"{where}: {BLOCKS}", found=repr(address), expected=expected, do="correct it")
+    own = sections.setdefault(section, editing.strip_comments(sections.get(kind, {})))
+    own[name] = editing.strip_comments(read_block(block, folder=folder).sections[kind][name])
 
 
 def _lay_over(base: Any, sections: Mapping[str, Any]) -> None:

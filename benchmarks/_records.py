@@ -1,0 +1,131 @@
+"""What came of runs of whole systems, as text files in git with a line for each run."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks._places import CHECKOUT, Place
+from seedbed.store.artifact import open_artifact
+from seedbed.store.store import Store
+
+RECORDS = CHECKOUT / "benchmarks" / "records"
+MADE_BY = ("seedbed", "stages", "recipes", "benchmarks/systems.py", "benchmarks/_places.py")  # what a record follows from
+BOOK, RUNNING = "costs.json", "running.json"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run of a system."""
+
+    system: str
+    seed: int
+    commit: str
+    parameters: str  # digest of the recipe's, with the seed
+    weights: Mapping[str, str]  # files that networks began with instead of the hub's
+    machine: str
+    figures: Mapping[str, Any]  # as evaluation.json has them
+    costs: Mapping[str, tuple[float, int] | None]  # by stage that does something: seconds and bytes; nothing where it was interrupted
+    worst: Sequence[tuple[str, float]]  # predicted images with the lowest mIoU
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Where it belongs among the others."""
+        return self.system, self.seed
+
+
+def read_records(data: str, *, folder: Path = RECORDS) -> dict[tuple[str, int], Record]:
+    """Runs on a data set, by system and seed."""
+    file = folder / f"{data}.jsonl"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    found = [Record(**json.loads(line)) for line in lines]
+    return {one.place: one for one in found}
+
+
+def keep_record(data: str, record: Record, *, folder: Path = RECORDS) -> None:
+    """Add a record, in place of an earlier one of that system and seed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with hold(folder / ".lock"):  # others may run on other processors
+        records = {**read_records(data, folder=folder), record.place: record}
+        new = folder / f".{data}.new"
+        new.write_text("".join(f"{json.dumps(asdict(records[place]), sort_keys=True)}\n" for place in sorted(records)), encoding="utf-8")
+        new.replace(folder / f"{data}.jsonl")
+
+
+@contextmanager
+def hold(lock: Path, *, wait: bool = True) -> Iterator[None]:
+    """Keep other processes out."""
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            raise SystemExit(f"{lock.parent}: another run is at work there; give this one a --folder of its own") from error
+        yield
+
+
+def digest(params: Mapping[str, Any]) -> str:
+    """Identity of parameters."""
+    return hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def find_commit() -> str:
+    """The commit that is run; refuses one that has been edited since."""
+    changed = _ask_git("status", "--porcelain", "--", *MADE_BY)
+    if changed:
+        raise SystemExit(f"records name a commit, and these are not in one:\n{changed}\ncommit them first")
+    return _ask_git("rev-parse", "--short=12", "HEAD")
+
+
+def _ask_git(*words: str) -> str:
+    command = ["git", *words]
+    return subprocess.run(command, cwd=CHECKOUT, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603 (our own)
+
+
+def describe_machine() -> str:
+    """What kind of machine this is."""
+    processors = Path("/proc/cpuinfo")
+    lines = processors.read_text(encoding="utf-8").splitlines() if processors.is_file() else []
+    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    gpu = f"{torch.cuda.get_device_name()}, " if torch.cuda.is_available() else ""
+    return f"{gpu}{len(os.sched_getaffinity(0))} cores of {named}, torch {torch.__version__.partition('+')[0]}"
+
+
+@dataclass(frozen=True)
+class Book:
+    """What it took to make the artifacts of a folder, so that runs that share one know it too."""
+
+    place: Place
+
+    def measure(self, stage: str) -> tuple[float, int] | None:
+        """Run a stage. Returns seconds and bytes that it took to make its artifact, now or earlier; nothing where nobody knows."""
+        store, running = Store(stage, folder=self._data), self.place.folder / RUNNING
+        interrupted = self._read(running).get("stage") == stage  # whatever it had done by then was not measured
+        speeds = len(store.speeds())
+        running.write_text(json.dumps({"stage": stage}), encoding="utf-8")
+        cost = self.place.measure(stage)
+        running.unlink()
+        made, known = open_artifact(stage, folder=self._data).digest, self._read(self.place.folder / BOOK)
+        if len(store.speeds()) > speeds:  # it computed something
+            known[made] = None if interrupted else [round(cost.seconds, 1), cost.peak]
+            (self.place.folder / BOOK).write_text(json.dumps(known), encoding="utf-8")
+        found = known.get(made)
+        return None if found is None else (found[0], found[1])
+
+    @property
+    def _data(self) -> Path:
+        return self.place.folder / "data"
+
+    def _read(self, file: Path) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        return content
