@@ -33,10 +33,10 @@ PROGRAM = """
 import json, time
 from pathlib import Path
 from seedbed.params import Params
-from seedbed.run.stage import Run, _processors
+from seedbed.run.stage import Run, _count_processors
 import stages.dataset
 started = time.perf_counter()
-stages.dataset.main(Run("dataset", Params.read(), workers=_processors()))
+stages.dataset.main(Run("dataset", Params.read(), workers=_count_processors()))
 line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
 print(json.dumps([time.perf_counter() - started, int(line.split()[1]) / 1024]))
 """
