@@ -3,6 +3,7 @@
     python benchmarks/systems.py run                                              # whatever is missing
     python benchmarks/systems.py run --data shapes --systems crf irn --seeds 0    # a part of it
     python benchmarks/systems.py write                                            # the tables of docs/, from all records
+    python benchmarks/systems.py draw                                             # a picture of what all of them predict
 
 A run is one of the recipe DATA_SYSTEM. `truth` is the recipe of `crf`, of which the segmenter learns from true masks: a bound, which no
 stage could reach. All runs on a data set share a folder, where what two systems have in common is computed once, and a run that was killed
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image as PillowImage
 
 from benchmarks._pages import write_between
 from benchmarks._places import CHECKOUT, Place, order_stages, seeded, with_spread
@@ -31,17 +33,22 @@ from benchmarks._records import Book, Record, describe_machine, digest, find_com
 from seedbed.corrections import Corrected, Thing, count_runs, write_lines
 from seedbed.images import Images
 from seedbed.params import Params
+from seedbed.report.drawing import arrange_sheet, draw_overlay
+from seedbed.report.export import encode_png
+from seedbed.report.palette import make_palette
 from seedbed.scoring.truth import Truth
 from seedbed.store.artifact import open_artifact
 from seedbed.store.schemas import SCHEMAS, find_kind
 from seedbed.tools.recipe_files import read_recipe
+from seedbed.tools.show import Wanted, draw_picture
+from seedbed.types import Image
 
 RECIPES = CHECKOUT / "recipes"
 SYSTEMS = ("superpixels", "masking", "usage", "usage_deit", "ssc", "fbr", "fbr_saliency", "crf", "psa", "irn")
 BOUND, BEGINS = "truth", "crf"  # the bound, and the system that it differs from in what is learned from
 DATA = {"shapes": "The drawn world", "voc6": "Six classes of a VOC subset", "voc12": "PASCAL VOC 2012", "coco14": "COCO 2014"}
 SEEDS = (0, 1, 2)
-WORST = 3
+WORST, DRAWN = 3, 6  # images
 TRUE_MASKS = "truth.jsonl"  # of the folder in which stages run
 LEARNS_TRUTH = {
     "seeds": {
@@ -110,19 +117,24 @@ def _draw(label: str, mask: np.ndarray[Any, Any]) -> Thing:
     return Thing(label=label, by="clicks", start="", clicks=[], level=None, runs=count_runs(mask))
 
 
-def run_system(place: Place, data: str, system: str, seed: int, weights: Mapping[str, str]) -> Record:
-    """Run a system's stages."""
-    commit, params = find_commit(), make_params(data, system, seed)
-    parameters = digest(params)
+def run_stages(place: Place, data: str, system: str, seed: int, weights: Mapping[str, str]) -> dict[str, tuple[float, int] | None]:
+    """Run a system's stages. Returns what those took that do something, by name."""
+    params, book, costs = make_params(data, system, seed), Book(place), dict[str, tuple[float, int] | None]()
     take_files(params, weights)
     place.prepare(params)
-    book, costs = Book(place), dict[str, tuple[float, int] | None]()
     for stage in order_stages(params):
         if system == BOUND and stage == "seeds":
             write_truth(place, data)
         cost = book.measure(stage)
         if params[stage]["method"] != "none":
             costs[stage] = cost
+    return costs
+
+
+def run_system(place: Place, data: str, system: str, seed: int, weights: Mapping[str, str]) -> Record:
+    """Run a system, and look at what came of it."""
+    commit, parameters = find_commit(), digest(make_params(data, system, seed))
+    costs = run_stages(place, data, system, seed, weights)
     figures = place.figures()
     with (place.folder / "data" / "metrics" / "images.csv").open(encoding="utf-8", newline="") as file:
         predicted = [(row["image"], float(row["miou"])) for row in csv.DictReader(file) if row["kind"] == "predictions" and row["miou"]]
@@ -285,20 +297,48 @@ def write() -> None:
     write_between("systems in detail", "\n\n".join(more))
 
 
+def draw(options: argparse.Namespace) -> None:
+    """Draw what systems predict of some images, with the first seed. What has been run in that folder is not computed again."""
+    for data in options.data:
+        place, rows = Place(options.folder / data), dict[str, dict[str, Image]]()
+        for system in options.systems:
+            run_stages(place, data, system, options.seeds[0], dict(options.weights))
+            rows = rows or begin_rows(place)
+            for image, row in rows.items():
+                row[system] = draw_picture(Wanted("predictions", image, run=str(place.folder))).picture
+        file = CHECKOUT / "docs" / "pictures" / f"systems_{data}.png"
+        file.write_bytes(encode_png(PillowImage.fromarray(arrange_sheet(list(rows.values())))))
+        print(f"wrote {file}")
+
+
+def begin_rows(place: Place) -> dict[str, dict[str, Image]]:
+    """Some images of those that are predicted, and the truth, by image."""
+    with contextlib.chdir(place.folder):
+        data = open_artifact("dataset")
+        pictures, ids = Images(Params.read().raw_root(), data), open_artifact("predictions").ids
+        truth, palette, rows = Truth.of_images(pictures), make_palette(data.num_classes), dict[str, dict[str, Image]]()
+        for number in np.linspace(0, len(ids) - 1, DRAWN):
+            image = ids[int(number)]
+            rows[image] = {"image": pictures[image]}
+            if (labels := truth[image]) is not None:
+                rows[image]["truth"] = draw_overlay(pictures[image], labels, palette)
+    return rows
+
+
 def main() -> None:
-    """Run, or write."""
+    """Run, write or draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["run", "write"])
+    parser.add_argument("what", choices=["run", "write", "draw"])
     parser.add_argument("--data", nargs="+", default=["shapes"], choices=list(DATA), help="data sets")
     parser.add_argument("--systems", nargs="+", default=[*SYSTEMS, BOUND], choices=[*SYSTEMS, BOUND])
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     parser.add_argument("--folder", type=Path, default=CHECKOUT / "build" / "systems", help="where to run, in a folder for each data set")
     parser.add_argument("--weights", nargs=2, action="append", default=[], metavar=("NETWORK", "FILE"), help="begin with it, not the hub's")
     options = parser.parse_args()
-    if options.what == "run":
-        run_all(options)
-    else:
+    if options.what == "write":
         write()
+    else:
+        {"run": run_all, "draw": draw}[options.what](options)
 
 
 if __name__ == "__main__":
