@@ -104,7 +104,7 @@ def write_truth(place: Place, data: str) -> None:
     with contextlib.chdir(place.folder):
         params, index = Params.read(), open_artifact("dataset")
         truth, lines = Truth.of_images(Images(params.raw_root(), index)), []
-        for image in index.learnable(params.of_stage("segmenter").splits()["segmenter.split"]):
+        for image in index.learnable(params.of_stage("segmenter").splits()["segmenter"]):
             labels = truth[image]
             assert labels is not None, f"{data}: {image} has no mask"
             shown = [int(one) for one in np.unique(labels) if one < index.num_classes]

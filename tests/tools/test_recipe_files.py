@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from seedbed.errors import ParamsError
 from seedbed.store.schemas import find_kind
-from seedbed.tools.recipe_files import BASED_ON, read_recipe
+from seedbed.tools.recipe_files import BASED_ON, BLOCKS, read_block, read_recipe
 from tests.support.recipes import FILES, RECIPES, recipe, values
 
 BASED = [name for name in RECIPES if BASED_ON in YAML(typ="safe").load(FILES / f"{name}.yaml")]
@@ -43,12 +43,18 @@ def keep_maps_whole(section: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("name", BASED)
 def test_a_recipe_says_only_what_its_base_does_not(name: str) -> None:
     content = YAML(typ="safe").load(FILES / f"{name}.yaml")
-    base = content["based_on"]
-    own = values({family: keep_maps_whole(section) for family, section in content.items() if family != "based_on"})
-    there = read_recipe(base, folder=FILES).plain()
-    said = values({section: keep_maps_whole(there.get(section, there[find_kind(section)])) for section in content if section != "based_on"})
-    assert next(iter(content)) == "based_on"
-    assert not [address for address, value in own.items() if address in said and said[address] == value]
+    head = [key for key in content if key in (BASED_ON, BLOCKS)]
+    assert list(content)[: len(head)] == head
+    own = {section: keep_maps_whole(values) for section, values in content.items() if section not in head}
+    there = read_recipe(content[BASED_ON], folder=FILES).plain()
+    base = {section: keep_maps_whole(there.get(section, there[find_kind(section)])) for section in own}
+    for address in content.get(BLOCKS, []):
+        section, _, method = address.partition(".")
+        block = read_block(f"{find_kind(section)}.{method}", folder=FILES).plain()[find_kind(section)][method]
+        assert base.setdefault(section, {}).get(method) != block
+        base[section][method] = block
+    said = values(base)
+    assert not [address for address, value in values(own).items() if address in said and said[address] == value]
 
 
 def based(text: str, *, base: str = BASE) -> dict[str, Any]:
@@ -84,6 +90,18 @@ def test_a_block_that_the_base_has_for_the_other_method_is_taken(checkout: Path)
     assert said["seeds"] == {"threshold": {"foreground": 0.5, "background": 0.2}, "method": "threshold"}
 
 
+def test_blocks_of_methods_lie_over_the_base_and_below_what_is_said(checkout: Path) -> None:
+    said = based(
+        "blocks: [seeds.threshold, cams_second.attention]\n"
+        "seeds: {method: threshold, threshold: {background: 0.2}}\ncams_second: {method: attention, attention: {stride: 16}}\n"
+    )
+    blocks = {address: read_block(address).plain() for address in ("seeds.threshold", "cams.attention")}
+    threshold, attention = blocks["seeds.threshold"]["seeds"]["threshold"], blocks["cams.attention"]["cams"]["attention"]
+    assert said["seeds"] == {"method": "threshold", "threshold": {**threshold, "background": 0.2}}
+    assert said["cams_second"] == {"method": "attention", "attention": {**attention, "stride": 16}}
+    assert set(said["cams"]) == {"multiscale"}
+
+
 def test_an_alias_of_the_base_is_changed_in_one_place(checkout: Path) -> None:
     both = BASE.replace("crf: {", "crf: &crf {") + "evaluation: {standard: {crf: *crf}}\n"
     said = based("evaluation: {standard: {crf: {iterations: 9}}}\n", base=both)
@@ -116,6 +134,8 @@ def test_a_base_of_a_base(checkout: Path) -> None:
         ),
         ("based_on: own\n", "own.yaml: based_on: found a cycle: own -> own; expected a recipe that is not based on this one; break it"),
         ("based_on: base\n", "base.yaml: based_on: found a cycle: own -> base -> own; expected a recipe that is not based on this one"),
+        ("based_on: base\nblocks: seeds.psa\n", "own.yaml: blocks: found 'seeds.psa'; expected a list such as [seeds.psa]; correct it"),
+        ("based_on: quick\nblocks: [seeds.pza]\n", "own.yaml: blocks: found 'seeds.pza'; expected one of: affinity.irn, affinity.psa"),
         ("based_on: [base]\n", "own.yaml: based_on: found ['base']; expected the name of a recipe; correct it"),
         ("seeds: {treshold: 1}\n", "own.yaml: seeds.treshold: found a name that nothing reads; expected one of: "),
     ],
