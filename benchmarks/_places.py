@@ -28,6 +28,7 @@ class Cost:
     """What running a stage took."""
 
     seconds: float
+    of_cores: float  # seconds that processors worked, which other programs at the same time hardly change
     peak: int  # bytes in memory of the largest of its processes
 
 
@@ -71,7 +72,7 @@ class Place:
             raise
         if code := os.waitstatus_to_exitcode(status):
             raise SystemExit(f"{stage} failed with status {code} in {self.folder}: see above")
-        return Cost(seconds=time.monotonic() - started, peak=used.ru_maxrss * 1024)
+        return Cost(round(time.monotonic() - started, 1), round(used.ru_utime + used.ru_stime, 1), used.ru_maxrss * 1024)
 
     def figures(self) -> dict[str, Any]:
         """The figures of the last evaluation."""

@@ -10,13 +10,12 @@ import platform
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from benchmarks._places import CHECKOUT, Place
+from benchmarks._places import CHECKOUT, Cost, Place
 from seedbed.store.artifact import open_artifact
 from seedbed.store.store import Store
 
@@ -36,7 +35,7 @@ class Record:
     weights: Mapping[str, str]  # files that networks began with instead of the hub's
     machine: str
     figures: Mapping[str, Any]  # as evaluation.json has them
-    costs: Mapping[str, tuple[float, int] | None]  # by stage that does something: seconds and bytes; nothing where it was interrupted
+    costs: Mapping[str, Cost | None]  # by stage that does something; nothing where it was interrupted
     worst: Sequence[tuple[str, float]]  # predicted images with the lowest mIoU
 
     @property
@@ -50,7 +49,11 @@ def read_records(data: str, *, folder: Path = RECORDS) -> dict[tuple[str, int], 
     file = folder / f"{data}.jsonl"
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     found = [Record(**json.loads(line)) for line in lines]
-    return {one.place: one for one in found}
+    return {one.place: replace(one, costs={stage: _read_cost(cost) for stage, cost in one.costs.items()}) for one in found}
+
+
+def _read_cost(content: Any) -> Cost | None:
+    return None if content is None else Cost(**content)
 
 
 def keep_record(data: str, record: Record, *, folder: Path = RECORDS) -> None:
@@ -97,8 +100,15 @@ def describe_machine() -> str:
     processors = Path("/proc/cpuinfo")
     lines = processors.read_text(encoding="utf-8").splitlines() if processors.is_file() else []
     named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
-    gpu = f"{torch.cuda.get_device_name()}, " if torch.cuda.is_available() else ""
-    return f"{gpu}{len(os.sched_getaffinity(0))} cores of {named}, torch {torch.__version__.partition('+')[0]}"
+    return f"{_name_gpu()}{len(os.sched_getaffinity(0))} cores of {named}, torch {version('torch').partition('+')[0]}"
+
+
+def _name_gpu() -> str:
+    if not any(Path("/dev").glob("nvidia*")):
+        return ""
+    import torch  # only here: a stage counts what this process had in memory when it started the stage
+
+    return f"{torch.cuda.get_device_name()}, " if torch.cuda.is_available() else ""
 
 
 @dataclass(frozen=True)
@@ -107,8 +117,8 @@ class Book:
 
     place: Place
 
-    def measure(self, stage: str) -> tuple[float, int] | None:
-        """Run a stage. Returns seconds and bytes that it took to make its artifact, now or earlier; nothing where nobody knows."""
+    def measure(self, stage: str) -> Cost | None:
+        """Run a stage. Returns what it took to make its artifact, now or earlier; nothing where nobody knows."""
         store, running = Store(stage, folder=self._data), self.place.folder / RUNNING
         interrupted = self._read(running).get("stage") == stage  # whatever it had done by then was not measured
         speeds = len(store.speeds())
@@ -117,10 +127,9 @@ class Book:
         running.unlink()
         made, known = open_artifact(stage, folder=self._data).digest, self._read(self.place.folder / BOOK)
         if len(store.speeds()) > speeds:  # it computed something
-            known[made] = None if interrupted else [round(cost.seconds, 1), cost.peak]
+            known[made] = None if interrupted else asdict(cost)
             (self.place.folder / BOOK).write_text(json.dumps(known), encoding="utf-8")
-        found = known.get(made)
-        return None if found is None else (found[0], found[1])
+        return _read_cost(known.get(made))
 
     @property
     def _data(self) -> Path:

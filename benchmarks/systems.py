@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from benchmarks._pages import write_between
-from benchmarks._places import CHECKOUT, Place, order_stages, seeded, with_spread
+from benchmarks._places import CHECKOUT, Cost, Place, order_stages, seeded, with_spread
 from benchmarks._places import figure as find_figure
 from benchmarks._records import Book, Record, describe_machine, digest, find_commit, hold, keep_record, read_records
 from seedbed.corrections import Corrected, Thing, count_runs, write_lines
@@ -117,9 +117,9 @@ def _draw(label: str, mask: np.ndarray[Any, Any]) -> Thing:
     return Thing(label=label, by="clicks", start="", clicks=[], level=None, runs=count_runs(mask))
 
 
-def run_stages(place: Place, data: str, system: str, seed: int, weights: Mapping[str, str]) -> dict[str, tuple[float, int] | None]:
+def run_stages(place: Place, data: str, system: str, seed: int, weights: Mapping[str, str]) -> dict[str, Cost | None]:
     """Run a system's stages. Returns what those took that do something, by name."""
-    params, book, costs = make_params(data, system, seed), Book(place), dict[str, tuple[float, int] | None]()
+    params, book, costs = make_params(data, system, seed), Book(place), dict[str, Cost | None]()
     take_files(params, weights)
     place.prepare(params)
     for stage in order_stages(params):
@@ -176,15 +176,15 @@ class Runs:
         return np.array([find_figure(one.figures, address) for one in self.records], np.float64)
 
     def minutes(self, *, trained: bool) -> str:
-        """How long all stages took, or those that train a network; empty where that is not known of any run."""
+        """How long processors worked for all stages, or those that train a network; empty where that is not known of any run."""
         wanted = [stage for stage in self.records[0].costs if not trained or SCHEMAS[find_kind(stage)].weights]
         whole = [[one.costs[stage] for stage in wanted] for one in self.records]
-        known = [sum(cost[0] for cost in costs if cost) / 60 for costs in whole if all(costs)]
+        known = [sum(cost.of_cores for cost in costs if cost) / 60 for costs in whole if all(costs)]
         return f"{np.mean(known):.1f}" if known else ""
 
     def peak(self) -> str:
         """Memory of the largest process, in GB."""
-        known = [cost[1] for one in self.records for cost in one.costs.values() if cost]
+        known = [cost.peak for one in self.records for cost in one.costs.values() if cost]
         return f"{max(known) / 1e9:.1f}" if known else ""
 
 
@@ -207,7 +207,7 @@ def tabulate(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 def tabulate_systems(data: str, all_runs: Sequence[Runs]) -> str:
     """Systems as rows: what is made at every step, what that takes, and what is published."""
-    heads = ["", "seeds", *(words for words, _ in FIGURES), "training, minutes", "all, minutes", "peak, GB"]
+    heads = ["", "seeds", *(words for words, _ in FIGURES), "training, core minutes", "all, core minutes", "peak, GB"]
     lines = []
     for runs in all_runs:
         made = [with_spread(runs.figures(address)) for _, address in FIGURES]
