@@ -17,6 +17,7 @@ import contextlib
 import copy
 import csv
 import hashlib
+import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -335,6 +336,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=CHECKOUT / "build" / "systems", help="where to run, in a folder for each data set")
     parser.add_argument("--weights", nargs=2, action="append", default=[], metavar=("NETWORK", "FILE"), help="begin with it, not the hub's")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended; run it again to go on"))  # with the stage that is running
     if options.what == "write":
         write()
     else:
