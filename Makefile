@@ -66,7 +66,7 @@ mutants: setup ## put a sample of single faults into what computes, and say whic
 bench: setup ## run the benchmarks
 	for file in $(filter-out $(addprefix benchmarks/,results.py growth.py predictions.py class_maps.py walks.py erased.py clicks.py),$(wildcard benchmarks/[a-z]*.py)); do python $$file || exit 1; done
 
-results: setup ## run the pipeline with three seeds, and write the table of docs/results.md
+results: setup ## run the pipeline with three seeds, and write the tables of docs/results/learning.md
 	python benchmarks/results.py --write shapes
 	python benchmarks/results.py --ladder --write ladder
 

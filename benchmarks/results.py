@@ -1,4 +1,4 @@
-"""The pipeline's figures over several seeds, several values of one parameter, or several ways to train, as tables for docs/results.md.
+"""The pipeline's figures over several seeds, several values of one parameter, or several ways to train, as tables for docs/results.
 
 Every run is made by the stages themselves, one after another in a folder of its own where what a seed does not touch is not computed
 again. A seed is the one of every training, and of how images are divided to choose a weight decay; the data set stays.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import copy
-import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ import numpy as np
 from ruamel.yaml import YAML
 
 from benchmarks._corrections import choose, correct
+from benchmarks._pages import find_place, write_between
 from benchmarks._places import CHECKOUT, Place, changed, figure, seeded, stages, with_spread
 from seedbed.images import Images
 from seedbed.params import Params
@@ -31,7 +31,6 @@ from seedbed.tools.recipe_files import find_block, read_recipe
 from seedbed.types import IGNORE
 
 Changes = dict[str, Any]  # other parameters, by address
-PAGE = CHECKOUT / "docs" / "results.md"
 SHOWN: tuple[tuple[str, str, str], ...] = (  # what, in words, and the figure's address
     ("classifier, mean average precision", "classifier", "mean_average_precision"),
     ("class maps at the declared threshold, mIoU", "class_maps", "miou"),
@@ -381,20 +380,6 @@ def rungs(reports: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[tuple[
             yield words.format(rung), images, [figure(report, address) for report in reports[rung]]
 
 
-def place_of(name: str) -> re.Match[str]:
-    """Where a table belongs in docs/results.md: between its marks."""
-    found = re.search(rf"(?<=<!-- {re.escape(name)} -->\n).*?(?=<!-- end -->)", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    if not found:
-        raise SystemExit(f"docs/results.md has no <!-- {name} --> ... <!-- end -->")
-    return found
-
-
-def written(name: str, text: str) -> None:
-    """Put a table into docs/results.md."""
-    place = place_of(name)
-    PAGE.write_text(f"{place.string[: place.start()]}{text}\n{place.string[place.end() :]}", encoding="utf-8")
-
-
 def run(place: Place, params: dict[str, Any], chosen: Sequence[str], *, name: str) -> dict[str, Any]:
     """The figures of a run, of which it is said how long it took."""
     place.prepare(params)
@@ -582,10 +567,10 @@ def main() -> None:
     parser.add_argument("--change", nargs=2, action="append", default=[], metavar=("PARAMETER", "VALUE"), help="another value in all runs")
     parser.add_argument("--stages", nargs="+", default=[], help="run these alone, where the others have been run")
     parser.add_argument("--folder", type=Path, default=CHECKOUT / "build" / "results", help="where to run")
-    parser.add_argument("--write", default="", metavar="NAME", help="put the table between such marks in docs/results.md")
+    parser.add_argument("--write", default="", metavar="NAME", help="put the table between such marks in a page of docs/results")
     options = parser.parse_args()
     if options.write:
-        place_of(options.write)
+        find_place(options.write)
     place = Place(options.folder, {address: YAML(typ="safe").load(value) for address, value in options.change})
     source = read_recipe(options.recipe or str(options.params.resolve().with_suffix("")), folder=CHECKOUT / "recipes").plain()
     if options.ladder:
@@ -598,7 +583,7 @@ def main() -> None:
         text = compared(place, source, options.seeds, options.sweep or [""], options.stages or stages())
     print(text)
     if options.write:
-        written(options.write, text)
+        write_between(options.write, text)
 
 
 if __name__ == "__main__":
