@@ -2,6 +2,7 @@
 
     cd pipelines/mis && dvc repro && cd ../..
     python benchmarks/clicks.py --folder pipelines/mis --learned
+    python benchmarks/clicks.py --folder pipelines/mis --clicker elsewhere/data    # the network that learned in another folder
 
 SLIC: a click adds the superpixel that it is in, or takes it away. The network: that of `clicker.mis`, with all its parameters, but what is
 wanted of an image is a true thing and no region of its tree; so it is a bound, which no stage could reach.
@@ -30,12 +31,13 @@ from seedbed.learning.loop import fit
 from seedbed.learning.training import Sampling
 from seedbed.networks.click_network import ClickNetwork
 from seedbed.networks.contracts import Inherited
+from seedbed.networks.inference import TrainedNetwork
 from seedbed.networks.zooming import Zoom, ZoomedAnswer
-from seedbed.params import Params
+from seedbed.params import Params, rebuild
 from seedbed.run.machine import Machine
 from seedbed.scoring import clicking
 from seedbed.scoring.clicking import Wanted
-from seedbed.scoring.instance_truth import InstanceTruth
+from seedbed.scoring.instance_truth import ClassTruth, InstanceTruth
 from seedbed.scoring.truth import Truth
 from seedbed.store.artifact import Artifact, open_artifact
 from seedbed.superpixels.slic import Slic
@@ -58,10 +60,11 @@ class Known:
     things: Sequence[Wanted]
 
 
-def read(data: Artifact, root: Path, split: str) -> list[Known]:
-    """Images of a split whose things are known."""
+def read(data: Artifact, root: Path, split: str, wanted: str) -> list[Known]:
+    """Images of a split whose things are known, or where classes are wanted, their masks."""
     pictures = Images(root, data)
-    truth = InstanceTruth.of(Truth.of_images(pictures), data.made_by.method)
+    masks = Truth.of_images(pictures)
+    truth = InstanceTruth.of(masks, data.made_by.method) if wanted == "things" else ClassTruth(masks)
     found = ((image, truth[image]) for image in data.split(split))
     return [Known(pictures[image], clicking.list_wanted(true)) for image, true in found if true is not None]
 
@@ -95,6 +98,15 @@ def begin_network(network: ClickNetwork, zoom: Zoom, image: Image) -> Answer:
     return ZoomedAnswer(network, image, zoom, "cpu")
 
 
+def open_clicker(folder: Path) -> ClickNetwork:
+    """The network that the stage `clicker` has left in a folder of artifacts."""
+    artifact = open_artifact("clicker", folder=folder)
+    made_by = artifact.made_by
+    method = rebuild(clicker.Method, made_by.method, made_by.parameters, where=str(artifact.path))
+    network: ClickNetwork = TrainedNetwork(method, (), artifact, "cpu").load()
+    return network
+
+
 def learn(method: Mis, seen: Sequence[Known], seed: int, folder: Path) -> ClickNetwork:
     """A network that has learned to answer clicks on true things, of each image one in each pass."""
     method = replace(method, training=replace(method.training, seed=seed))
@@ -121,21 +133,27 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("pipelines/mis"), help="a pipeline whose stages have been run")
     parser.add_argument("--region-size", type=int, default=16, help="mean edge of a superpixel of SLIC, in pixels")
     parser.add_argument("--learned", action="store_true", help="let a network learn from true things; takes as long as the clicker")
+    parser.add_argument("--clicker", type=Path, help="a folder of artifacts, whose network is asked too")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     options = parser.parse_args()
+    other = None if options.clicker is None else open_clicker(options.clicker)
     with contextlib.chdir(options.folder):
         params, data, rows = Params.read(), open_artifact("dataset"), dict[str, dict[str, float]]()
         asked = params.of_stage("clicks")
         settings, method, root = asked.settings(clicks.Settings), asked.method(clicks.Method), params.raw_root()
         for file in sorted(Path("data/metrics").glob("clicks*.json")):
             rows |= json.loads(file.read_text(encoding="utf-8"))
-        judged = partial(click, read(data, root, settings.split), most=settings.most, things=settings.things)
+        read_split = partial(read, data, root, wanted=settings.wanted)
+        judged = partial(click, read_split(settings.split), most=settings.most, things=settings.things)
         slic = Slic(region_size=options.region_size, smoothness=10, num_iterations=30, smallest=25)
         rows[f"superpixels of SLIC, of {options.region_size} pixels"] = judged(partial(begin_regions, slic))
+        if other is not None:
+            assert isinstance(method, Learned), "clicks.method says how a network is asked"
+            rows[f"the network of {options.clicker}"] = judged(partial(begin_network, other, method.zoom))
         if options.learned:
             trainer = params.of_stage("clicker").method(clicker.Method)
             assert isinstance(trainer, Mis) and isinstance(method, Learned), "clicks of a network that regions have taught"
-            learned_from = [known for known in read(data, root, "train") if known.things]
+            learned_from = [known for known in read_split(params.splits()["clicker"]) if known.things]
             for seed in options.seeds:
                 network = learn(trainer, learned_from, seed, Path("data/.work")).eval()
                 rows[f"a network that knows the truth, seed {seed}"] = judged(partial(begin_network, network, method.zoom))
