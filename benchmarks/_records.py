@@ -49,7 +49,12 @@ def read_records(data: str, *, folder: Path = RECORDS) -> dict[tuple[str, int], 
     file = folder / f"{data}.jsonl"
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     found = [Record(**json.loads(line)) for line in lines]
-    return {one.place: replace(one, costs={stage: _read_cost(cost) for stage, cost in one.costs.items()}) for one in found}
+    return {one.place: one for one in map(_read_types, found)}
+
+
+def _read_types(record: Record) -> Record:
+    costs = {stage: _read_cost(cost) for stage, cost in record.costs.items()}
+    return replace(record, costs=costs, worst=[(image, miou) for image, miou in record.worst])
 
 
 def _read_cost(content: Any) -> Cost | None:

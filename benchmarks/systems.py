@@ -42,7 +42,7 @@ from seedbed.store.artifact import open_artifact
 from seedbed.store.schemas import SCHEMAS, find_kind
 from seedbed.tools.recipe_files import read_recipe
 from seedbed.tools.show import Wanted, draw_picture
-from seedbed.types import Image
+from seedbed.types import IGNORE, Image
 
 RECIPES = CHECKOUT / "recipes"
 SYSTEMS = ("superpixels", "masking", "usage", "usage_deit", "ssc", "fbr", "fbr_saliency", "crf", "psa", "irn")
@@ -108,7 +108,7 @@ def write_truth(place: Place, data: str) -> None:
         for image in index.learnable(params.of_stage("segmenter").splits()["segmenter"]):
             labels = truth[image]
             assert labels is not None, f"{data}: {image} has no mask"
-            shown = [int(one) for one in np.unique(labels) if one < index.num_classes]
+            shown = [int(one) for one in np.unique(labels) if one != IGNORE]
             things = [_draw(index.class_names[one], labels == one) for one in shown]
             lines.append(Corrected(image=image, size=index.size(image), complete=False, things=things))
         write_lines(Path(TRUE_MASKS), lines)
