@@ -9,6 +9,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
+
+import seedbed
 
 PROJECT = Path(__file__).parents[2]
 PAGES = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md"), PROJECT / "benchmarks/README.md", PROJECT / "data/raw/README.md"]
@@ -74,6 +77,13 @@ def test_broken_links_are_found(tmp_path: Path) -> None:
 def test_pages_that_sources_name_are_there() -> None:
     named = {(file, name) for file in SOURCES for name in re.findall(r"docs/[\w/-]+\.md", file.read_text(encoding="utf-8"))}
     assert [f"{file.relative_to(PROJECT)}: {name}" for file, name in named if not (PROJECT / name).exists()] == []
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    released, day = re.findall(r"^## (\d+\.\d+\.\d+) - (\S+)$", (PROJECT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)[0]
+    cited = YAML(typ="safe").load(PROJECT / "CITATION.cff")
+    assert (released, day) == (cited["version"], cited["date-released"])
+    assert released == seedbed.__version__
 
 
 def test_the_licence_is_what_the_package_says() -> None:
