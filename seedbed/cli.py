@@ -93,9 +93,22 @@ def init(path: Annotated[Path, typer.Argument(help="A folder with images: your o
 @one_line_errors
 def recipe(name: Annotated[str, typer.Argument(help="One of recipes/, or stage.method; without it, all are listed.")] = "") -> None:
     """Lay a file of settings over params.yaml, or add the parameters of a method, and say what that changes."""
-    from seedbed.tools.recipe import describe_all, lay
+    if name:
+        from seedbed.tools.recipe import lay
 
-    for line in lay(name) if name else describe_all():
+        for line in lay(name):
+            print(line)
+        return
+    from rich.console import Console
+
+    from seedbed.tools.recipe_listing import EXPLAINED, describe_blocks, tabulate_recipes
+
+    console = Console()
+    for table in tabulate_recipes():
+        console.print(table, "")
+    console.print(EXPLAINED, highlight=False)
+    print()
+    for line in describe_blocks():
         print(line)
 
 

@@ -10,15 +10,16 @@ from typing import Any, Literal
 from rich.table import Table
 
 from seedbed.dataset import Preview
-from seedbed.errors import ArtifactError, MachineError, join_names
+from seedbed.errors import MachineError, join_names
 from seedbed.params import Params
 from seedbed.report.wording import format_amount, format_duration
-from seedbed.store.artifact import Artifact, open_artifact
+from seedbed.store.artifact import Artifact
 from seedbed.store.records import FOLDER, WORK
 from seedbed.store.schemas import FIXED, SCHEMAS, find_kind
-from seedbed.store.store import Store
-from seedbed.tools import preflight, provenance
+from seedbed.tools import editing, preflight, provenance
 from seedbed.tools.dependencies import CODE
+from seedbed.tools.speeds import count_images, estimate_seconds, open_published
+from seedbed.tools.work import count_work
 
 Verdict = Literal["runs", "perhaps", "stale", "nothing to do"]
 COLOURS: dict[Verdict, str] = {"runs": "yellow", "perhaps": "cyan", "stale": "red", "nothing to do": "green"}
@@ -84,7 +85,7 @@ def plan_stages(params: Params) -> list[StagePlan]:
 
 def _find_outdated(stage: str, params: Params) -> tuple[str, ...]:
     """Why an artifact that DVC takes for up to date is not."""
-    artifact = _open_published(stage)
+    artifact = open_published(stage)
     return () if artifact is None else tuple(provenance.find_outdated(artifact, params))
 
 
@@ -100,27 +101,14 @@ class Cost:
 
 def estimate_cost(stage: str, params: Params) -> Cost:
     """What computing a stage anew would take: an upper bound, since what the store has is reused."""
-    data, made, schema, speeds = _open_published("dataset"), _open_published(stage), SCHEMAS[find_kind(stage)], Store(stage).speeds()
-    trains = schema.weights
-    images = None if trains else len(made.ids) if made is not None else len(data.usable) if data is not None else None
-    seconds = None
-    if speeds:
-        last = speeds[-1]
-        seconds = last["seconds"] * (1 if images is None else images / last["computed"])
-    extents = _find_extents(stage, params, data)
+    made, schema, images = open_published(stage), SCHEMAS[find_kind(stage)], count_images(stage)
+    extents = _find_extents(stage, params, open_published("dataset"))
     return Cost(
         images=images,
-        seconds=seconds,
-        bytes_per_image=None if trains or extents is None else schema.bytes_per_image(extents),
+        seconds=estimate_seconds(stage, images),
+        bytes_per_image=None if schema.weights or extents is None else schema.bytes_per_image(extents),
         stored=sum(size for size, _ in made.files.values()) if made is not None else None,
     )
-
-
-def _open_published(stage: str) -> Artifact | None:
-    try:
-        return open_artifact(stage)
-    except ArtifactError:
-        return None
 
 
 def _find_extents(stage: str, params: Params, data: Artifact | None) -> dict[str, int] | None:
@@ -150,11 +138,10 @@ def describe_first_run(plan: list[StagePlan], params: Params) -> str:
     """What a first run takes."""
     before = preflight.preview(params)
     images = f" on {before.images:,} images" if isinstance(before, Preview) and before.images else ""
-    trained = [one.stage for one in plan if SCHEMAS[find_kind(one.stage)].weights and hasattr(_load_method(one.stage, params), "training")]
+    work = count_work({name: section for name, section in editing.plain(editing.load()).items() if name in {one.stage for one in plan}})
     drawn = params.method_name("dataset") == "shapes" and not any(one.other_parameters for one in plan)
     took = f"With these parameters that took {TOOK}." if drawn else "How long that takes is known when it has run once."
-    trains = f"; {' and '.join(trained)} train{'s' if len(trained) == 1 else ''} a network" if trained else ""
-    return f"Nothing has run here yet. `dvc repro` runs {len(plan)} stages{images}{trains}. {took}"
+    return f"Nothing has run here yet. `dvc repro` runs {len(plan)} stages{images}: {work}. {took}"
 
 
 def _load_method(stage: str, params: Params) -> Any:

@@ -18,20 +18,10 @@ from seedbed.params import Params
 from seedbed.store.schemas import find_kind
 from seedbed.tools import editing
 from seedbed.tools.dependencies import list_kinds
-from seedbed.tools.recipe_files import Recipe, list_blocks, list_recipes, read_block, read_recipe
+from seedbed.tools.recipe_files import Recipe, find_weights, list_blocks, list_recipes, read_block, read_recipe
 from seedbed.tools.rounds import fit_pipeline, list_further
 
-NETWORKS = ("network", "backbone", "architecture")  # names of the parameter that selects a network, beside its initial weights
 FINALLY = "run `seedbed plan`, then `dvc repro`"
-
-
-def describe_all() -> Iterator[str]:
-    """Every recipe and every block, with its title."""
-    editing.check_checkout()
-    for name in list_recipes():
-        yield f"{name}: {read_recipe(name).title}"
-    for address in list_blocks():
-        yield f"{address}: {read_block(address).title}"
 
 
 def lay(name: str) -> Iterator[str]:
@@ -140,18 +130,8 @@ def _left(recipe: Recipe) -> Iterator[str]:
 
 def _say_weights(recipe: Recipe) -> Iterator[str]:
     """Which weights are needed, and where they come from."""
-    sources = list(dict.fromkeys(_find_weights(recipe.sections)))  # each once
+    sources = list(dict.fromkeys(find_weights(recipe.sections)))  # each once
     if downloaded := [name for source, name in sources if source == "hub"]:
         yield f"weights are downloaded when they are first used: {join_names(downloaded)}; docs/weights.md says how to use files instead"
     for file in (name for source, name in sources if source == "file" and not Path(name).exists()):
         yield f"set initial_weights.file to your copy of {file}, and initial_weights.sha256 to its digest"
-
-
-def _find_weights(content: Any) -> Iterator[tuple[str, str]]:
-    """Where each network's weights come from, and the name of the network or file."""
-    if isinstance(content, Mapping):
-        if weights := content.get("initial_weights"):
-            network = next(str(content[name]) for name in NETWORKS if name in content)
-            yield weights["source"], weights["file"] or network
-        for value in content.values():
-            yield from _find_weights(value)

@@ -4,12 +4,18 @@ A recipe has the sections of params.yaml. With `based_on: other` it gives only w
 merged name by name; values, lists, and mappings that are values (`maps`) replace the base's. If a section selects another method than the
 base, only that method's block is taken from the base. A further section of a kind (`cams_second`) gives only what differs from the first.
 With `blocks: [seeds.psa]` it takes these of recipes/methods, in place of any that the base has.
+
+The comments at the beginning of a file say what it is, and facts in lines of a fixed form: `next:` what the user still has to do, in as
+many lines as that takes; `paper:` whose system it is; `published:` figures, as the sources state them; `needs:` what it takes beside data
+and weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -23,6 +29,9 @@ from seedbed.tools import editing
 RECIPES = Path("recipes")
 BASED_ON, BLOCKS = "based_on", "blocks"
 NEXT = "next:"  # begins comments that say what the user still has to do
+PAPER, PUBLISHED, NEEDS = "paper:", "published:", "needs:"  # begin comments that say a fact, in one line each
+CITATION = re.compile(r'(?P<author>[^",;]+?)(?: et al\.| and [^",;]+)?, "[^"]+"[^"]*?\b(?P<year>(?:19|20)\d\d)\b')
+NETWORKS = ("network", "backbone", "architecture")  # names of the parameter that selects a network, beside its initial weights
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,9 @@ class Recipe:
     file: Path
     title: str  # the first line of its comments
     tasks: tuple[str, ...]  # what the user still has to do: its own, or else the base's
+    paper: str  # its own, or else the base's; several with "; " between them; empty where it follows none
+    published: str  # figures, as the sources state them; its own alone
+    needs: str  # beside data and weights; its own alone
     own: Any  # sections as written in the file
     sections: Any  # the same merged with the base's
 
@@ -57,20 +69,28 @@ def list_blocks(folder: Path = RECIPES) -> list[str]:
 
 def read_recipe(name: str, *, folder: Path = RECIPES) -> Recipe:
     """Read a recipe and everything that it is based on."""
-    files = [_read_file(folder / f"{name}.yaml")]
-    names = [name]
-    while (base := files[-1].base) is not None:
-        names.append(base)
-        _check_base(names, where=files[-1].file, folder=folder)
-        files.append(_read_file(folder / f"{base}.yaml"))
-    sections = files[-1].sections
-    for file in reversed(files):
-        for address in file.blocks:
-            _put_block(sections, address, where=file.file, folder=folder)
-        if file is not files[-1]:
-            _lay_over(sections, editing.strip_comments(file.sections))
-    tasks = next((file.tasks for file in files if file.tasks), ())
-    return Recipe(files[0].file, files[0].title, tasks, files[0].sections, sections)
+    return next(read_recipes([name], folder=folder))
+
+
+def read_recipes(names: Iterable[str], *, folder: Path = RECIPES) -> Iterator[Recipe]:
+    """Read recipes and everything that they are based on, each file once."""
+    read = cache(lambda name: _read_file(folder / f"{name}.yaml"))
+    for name in names:
+        files, chain = [read(name)], [name]
+        while (base := files[-1].base) is not None:
+            chain.append(base)
+            _check_base(chain, where=files[-1].file, folder=folder)
+            files.append(read(base))
+        sections = editing.strip_comments(files[-1].sections)
+        for file in reversed(files):
+            for address in file.blocks:
+                _put_block(sections, address, where=file.file, folder=folder)
+            if file is not files[-1]:
+                _lay_over(sections, editing.strip_comments(file.sections))
+        tasks = next((file.tasks for file in files if file.tasks), ())
+        paper = next((file.facts[PAPER] for file in files if PAPER in file.facts), "")
+        own = files[0]
+        yield Recipe(own.file, own.title, tasks, paper, own.facts.get(PUBLISHED, ""), own.facts.get(NEEDS, ""), own.sections, sections)
 
 
 def read_block(address: str, *, folder: Path = RECIPES) -> Recipe:
@@ -83,7 +103,7 @@ def read_block(address: str, *, folder: Path = RECIPES) -> Recipe:
     found = [f"{one}.{key}" for one, section in file.sections.items() for key in section]
     if found != [address] or name not in methods.list_available(family):
         raise ParamsError(str(file.file), found=join_names(found), expected=f"the block {address} alone", do="correct it")
-    return Recipe(file.file, file.title, file.tasks, file.sections, file.sections)
+    return Recipe(file.file, file.title, file.tasks, "", "", "", file.sections, file.sections)
 
 
 def find_block(sections: Mapping[str, Any], address: str, *, folder: Path = RECIPES) -> Mapping[str, Any]:
@@ -96,6 +116,16 @@ def find_block(sections: Mapping[str, Any], address: str, *, folder: Path = RECI
     return block if block is not None else read_block(address, folder=folder).plain()[family][name]
 
 
+def find_weights(content: Any) -> Iterator[tuple[str, str]]:
+    """Where each network's weights come from, and the name of the network or file."""
+    if isinstance(content, Mapping):
+        if weights := content.get("initial_weights"):
+            network = next(str(content[name]) for name in NETWORKS if name in content)
+            yield weights["source"], weights["file"] or network
+        for value in content.values():
+            yield from find_weights(value)
+
+
 @dataclass(frozen=True)
 class _File:
     """The content of one file."""
@@ -103,6 +133,7 @@ class _File:
     file: Path
     title: str
     tasks: tuple[str, ...]
+    facts: Mapping[str, str]  # those that there are, by what their lines begin with
     base: str | None
     blocks: tuple[str, ...]  # section.method
     sections: Any
@@ -120,13 +151,30 @@ def _read_file(file: Path) -> _File:
     Params(editing.plain(sections), source=str(file))  # raises an error if it has unknown names
     comments = list(_read_comments(file))
     tasks = tuple(line.removeprefix(NEXT).strip() for line in comments if line.startswith(NEXT))
-    return _File(file, "".join(comments[:1]), tasks, base, tuple(blocks), sections)
+    return _File(file, "".join(comments[:1]), tasks, dict(_read_facts(file, comments)), base, tuple(blocks), sections)
 
 
 def _read_comments(file: Path) -> Iterator[str]:
     """The comments at the beginning of a file, line by line."""
     for line in takewhile(lambda line: line.startswith("#"), file.read_text(encoding="utf-8").splitlines()):
         yield line.removeprefix("#").strip()
+
+
+def _read_facts(file: Path, comments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Facts of a file: what their lines begin with, and what follows."""
+    for fact in (PAPER, PUBLISHED, NEEDS):
+        lines = [line.removeprefix(fact).strip() for line in comments if line.startswith(fact)]
+        expected = ""
+        if len(lines) > 1:
+            expected = "one line"
+        elif lines == [""]:
+            expected = "something, or no such line"
+        elif lines and fact == PAPER and not all(map(CITATION.match, lines[0].split("; "))):
+            expected = 'authors, "title", where and in which year; with "; " between several'
+        if expected:
+            raise ParamsError(f"{file}, # {fact.rstrip(':')}", found=" and ".join(map(repr, lines)), expected=expected, do="correct it")
+        for said in lines:
+            yield fact, said
 
 
 def _check_base(names: list[str], *, where: Path, folder: Path) -> None:

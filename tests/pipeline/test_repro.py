@@ -170,7 +170,7 @@ def test_before_a_first_run_the_plan_says_what_that_takes(tmp_path: Path) -> Non
     first = Checkout(tmp_path).seedbed("plan")
     assert (first.exit_code, first.stderr) == (0, "")
     assert first.stdout.splitlines()[:2] == [
-        "Nothing has run here yet. `dvc repro` runs 15 stages on 5 images; classifier and segmenter train a network. "
+        "Nothing has run here yet. `dvc repro` runs 15 stages on 5 images: 2 trainings, 1 pass of 32 px, 4 views of an image. "
         "How long that takes is known when it has run once.",
         "superpixels: nearly all of its time goes into the dense CRF: in a photograph of 375 x 500, at 20 iterations on one core, about "
         "1.5 s for 10 regions and 2.3 s for 100. crf.iterations: 0 skips the CRF.",
@@ -202,13 +202,13 @@ def test_a_fresh_clone_says_what_a_run_takes(finished: Checkout, tmp_path: Path)
     done = clone.seedbed("plan")
     assert (done.exit_code, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0] == (
-        "Nothing has run here yet. `dvc repro` runs 15 stages on 5 images; classifier and segmenter train a network. "
+        "Nothing has run here yet. `dvc repro` runs 15 stages on 5 images: 2 trainings, 1 pass of 32 px, 4 views of an image. "
         f"With these parameters that took {took}."
     )
     params = clone.params()
     params["seeds"]["superpixel_background"]["threshold"] = 0.9
     clone.write(params)
-    assert "segmenter train a network. How long that takes is known when it has run once.\n" in clone.seedbed("plan").stdout
+    assert "views of an image. How long that takes is known when it has run once.\n" in clone.seedbed("plan").stdout
     (clone.root / "data/seeds.zarr").mkdir()
     expected = {
         "features": "runs: what it left is not in DVC's cache",

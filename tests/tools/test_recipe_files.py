@@ -114,7 +114,34 @@ def test_what_to_do_is_the_recipes_own_or_else_its_bases(checkout: Path) -> None
     Path("recipes/own.yaml").write_text("# Own\n# next: feed the dog\nbased_on: base\n")
     said = recipe("own").output
     assert "next: feed the dog\n" in said and "the cat" not in said
-    assert "own: Own\n" in recipe().output
+
+
+def test_a_paper_is_the_recipes_own_or_else_its_bases_and_other_facts_are_its_own(checkout: Path) -> None:
+    facts = '# paper: Roe et al., "What is it?", CVPR 2021\n# published: mIoU 12.3 val\n# needs: a GPU\n'
+    based("cams: {multiscale: {stride: 2}}\n", base=BASE.replace("# next", f"{facts}# next"))
+    base, own = read_recipe("base"), read_recipe("own")
+    assert (base.paper, base.published, base.needs) == ('Roe et al., "What is it?", CVPR 2021', "mIoU 12.3 val", "a GPU")
+    assert (own.paper, own.published, own.needs) == (base.paper, "", "")
+    Path("recipes/own.yaml").write_text('# Own\n# paper: Doe, "It", 1999; Roe, "That", PAMI 2000\n# published: 1\nbased_on: base\n')
+    own = read_recipe("own")
+    assert (own.paper, own.published, own.needs) == ('Doe, "It", 1999; Roe, "That", PAMI 2000', "1", "")
+
+
+@pytest.mark.parametrize(
+    ("facts", "problem"),
+    [
+        ("# published: 1\n# published: 2\n", "published: found '1' and '2'; expected one line; correct it"),
+        ("# needs:\n", "needs: found ''; expected something, or no such line; correct it"),
+        ("# paper: Roe 2021\n", "paper: found 'Roe 2021'; expected authors, \"title\", where and in which year; "),
+        ('# paper: Roe, "What is it?", 2021; Doe\n', 'paper: found \'Roe, "What is it?", 2021; Doe\'; expected authors, "title", wh'),
+        ('# paper: Roe, "The year 2021", CVPR\n', 'paper: found \'Roe, "The year 2021", CVPR\'; expected authors, "title", where and '),
+    ],
+)
+def test_facts_that_cannot_be(checkout: Path, facts: str, problem: str) -> None:
+    Path("recipes/own.yaml").write_text(f"# Own\n{facts}{BASE}")
+    with pytest.raises(ParamsError) as error:
+        read_recipe("own")
+    assert str(error.value).startswith(f"recipes/own.yaml, # {problem}")
 
 
 def test_a_base_of_a_base(checkout: Path) -> None:
@@ -130,7 +157,7 @@ def test_a_base_of_a_base(checkout: Path) -> None:
     [
         (
             "based_on: vc12_superpixels\n",
-            "own.yaml: based_on: found 'vc12_superpixels'; expected one of: base, coco14_irn, coco14_masking, coco1",
+            "own.yaml: based_on: found 'vc12_superpixels'; expected one of: base, coco14_crf, coco14_fbr, coco14_fbr_saliency, coco",
         ),
         ("based_on: own\n", "own.yaml: based_on: found a cycle: own -> own; expected a recipe that is not based on this one; break it"),
         ("based_on: base\n", "base.yaml: based_on: found a cycle: own -> base -> own; expected a recipe that is not based on this one"),

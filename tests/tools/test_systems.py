@@ -1,0 +1,49 @@
+"""Every published system has a recipe for every data set, each of them of the same work."""
+
+from __future__ import annotations
+
+import pytest
+
+from seedbed.tools.recipe_files import read_recipe
+from tests.support.recipes import FILES, RECIPES
+
+SYSTEMS = ("superpixels", "masking", "usage", "usage_deit", "ssc", "fbr", "fbr_saliency", "crf", "psa", "irn")
+DATA_SETS = ("voc12", "coco14", "voc6")
+DRAWN = "shapes"  # has some of them
+EVERY = [f"{data}_{system}" for data in DATA_SETS for system in SYSTEMS]
+NEVER_PUBLISHED = ("voc6", DRAWN)  # data sets of which nobody else has figures
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_there_is_a_recipe(name: str) -> None:
+    assert name in RECIPES
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_all_recipes_of_a_system_name_its_work(system: str) -> None:
+    papers = {name: read_recipe(name, folder=FILES).paper for name in EVERY if name.endswith(f"_{system}")}
+    assert papers[f"voc12_{system}"] and set(papers.values()) == {papers[f"voc12_{system}"]}
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name.startswith(NEVER_PUBLISHED)])
+def test_no_figures_are_published_of_what_only_we_have(name: str) -> None:
+    assert read_recipe(name, folder=FILES).published == ""
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if name.startswith("coco14")])
+def test_of_coco_the_data_set_alone_differs(name: str) -> None:
+    own = read_recipe(name, folder=FILES)
+    said, expected = own.plain(), read_recipe(name.replace("coco14", "voc12"), folder=FILES).plain()
+    assert all(list(section) == ["split"] for family, section in own.own.items() if family != "dataset")
+    for section in expected.values():
+        if section.get("split") == "train_aug":
+            section["split"] = "train"
+    assert said.pop("dataset") != expected.pop("dataset") and said == expected
+
+
+@pytest.mark.parametrize("name", [f"voc6_{system}" for system in SYSTEMS if system != "superpixels"])
+def test_six_classes_are_learned_in_short_trainings_of_small_views_without_a_gpu(name: str) -> None:
+    read = read_recipe(name, folder=FILES)
+    blocks = [section[section["method"]] for section in read.plain().values()]
+    assert read.needs == "" and read.plain()["dataset"] == read_recipe("voc6_crf", folder=FILES).plain()["dataset"]
+    assert all(block["training"]["epochs"] <= 8 and block["augmentation"]["crop"] <= 192 for block in blocks if "training" in block)
