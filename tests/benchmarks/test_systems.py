@@ -91,7 +91,8 @@ def test_tables_tell_means_spread_costs_and_differences() -> None:
     _, _, *lines = systems.tabulate_systems("shapes", [plain, better, bound]).splitlines()
     of_plain, of_better, of_bound = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
     assert of_better[:3] == ["[`irn`](../recipes/shapes_irn.yaml)", "2", "0.400"] and "0.610 ± 0.014" in of_better
-    assert of_plain[-3:-1] == ["1.0", ""]  # of all stages there is one of which nobody knows
+    assert of_plain[-4:-1] == ["1.0", "", "2.0"]  # of all stages there is one of which nobody knows
+    assert of_better[-1].startswith("mIoU 63.5 val, 64.8 test") and of_plain[-1] == ""
     assert of_bound[2] == "" and "0.900" in of_bound  # whose class maps are those of another
     assert "**+0.110 (+0.100 to +0.120)**" in systems.tabulate_differences([plain, better])
     assert systems.tell_differences([-0.1, 0.2]) == "+0.050 (-0.100 to +0.200)" and systems.tell_differences([]) == ""

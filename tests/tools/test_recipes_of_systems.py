@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from ruamel.yaml import YAML
 
 from seedbed.tools.recipe_files import read_recipe
 from tests.support.recipes import FILES, RECIPES
 
 SYSTEMS = ("superpixels", "masking", "usage", "usage_deit", "ssc", "fbr", "fbr_saliency", "crf", "psa", "irn")
-DATA_SETS = ("voc12", "coco14", "voc6")
-DRAWN = "shapes"  # has some of them
+DATA_SETS = ("voc12", "coco14", "voc6", "shapes")
 EVERY = [f"{data}_{system}" for data in DATA_SETS for system in SYSTEMS]
-NEVER_PUBLISHED = ("voc6", DRAWN)  # data sets of which nobody else has figures
+NEVER_PUBLISHED = ("voc6", "shapes")  # data sets of which nobody else has figures
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -47,3 +47,9 @@ def test_six_classes_are_learned_in_short_trainings_of_small_views_without_a_gpu
     blocks = [section[section["method"]] for section in read.plain().values()]
     assert read.needs == "" and read.plain()["dataset"] == read_recipe("voc6_crf", folder=FILES).plain()["dataset"]
     assert all(block["training"]["epochs"] <= 8 and block["augmentation"]["crop"] <= 192 for block in blocks if "training" in block)
+
+
+def test_what_comes_with_the_code_is_the_recipe_of_superpixels() -> None:
+    recipe, content = read_recipe("shapes_superpixels", folder=FILES).plain(), YAML(typ="safe").load(FILES.parent / "params.yaml")
+    selected = {name: {key: section[key] for key in recipe[name]} for name, section in content.items()}
+    assert list(content) == list(recipe) and selected == recipe
