@@ -15,6 +15,7 @@ from seedbed import classifier, features, methods, segmenter
 from seedbed.params import Params
 from seedbed.store.schemas import find_kind
 from seedbed.tools.dependencies import list_kinds
+from seedbed.tools.preflight import check_slots
 from seedbed.tools.recipe_files import read_block, read_recipe
 from tests.support.recipes import FILES, RECIPES, recipe, values
 
@@ -73,6 +74,7 @@ def test_a_recipe_gives_every_value_of_what_it_selects(name: str) -> None:
     alone = read_recipe(name, folder=FILES).params()
     assert sorted({find_kind(section) for section in alone.sections()}) == KINDS
     alone.check()
+    check_slots(alone)
 
 
 @pytest.mark.parametrize("name", RECIPES)
