@@ -29,6 +29,11 @@ class Checkpoints:
         self.seconds = seconds
         self._last = time.monotonic()
 
+    @property
+    def name(self) -> str:
+        """What tells this training from others."""
+        return self._file.name
+
     def due(self) -> bool:
         """Whether it is time for the next checkpoint."""
         return time.monotonic() - self._last >= self.seconds

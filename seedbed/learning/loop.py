@@ -26,11 +26,12 @@ from typing import Any, Generic, TypeVar
 import lightning_fabric
 import numpy as np
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import ProcessException
 
-from seedbed.errors import TrainingError
+from seedbed.errors import MachineError, TrainingError
 from seedbed.learning.checkpoints import Checkpoints
 from seedbed.learning.contract import SolvedMethod, TrainableMethod
 from seedbed.learning.learner import TOTAL, Learner, N, Trained, collect_columns
@@ -40,12 +41,15 @@ from seedbed.learning.state import TrainingState
 from seedbed.learning.training import B, S, Sampling, Training, V
 from seedbed.networks.start import Given
 from seedbed.run import fingerprint, interruption
+from seedbed.run.launch import Launch
 from seedbed.run.machine import Machine
 from seedbed.run.progress import Progress
 from seedbed.store.schemas import Columns
 
 WARN_IF_LOST = 60.0  # seconds of work that an interruption may cost before a warning is due
 AHEAD = 4  # batches that are read in advance
+# Some weights may get no gradient, such as those of timm's unused heads; without this, processes would wait for it and fail.
+PATIENT: dict[str, Any] = {"find_unused_parameters": True}
 
 L = TypeVar("L", bound=nn.Module)
 
@@ -107,10 +111,17 @@ def fit(
     checkpoints: of this training and no other; to be removed once its result is safe.
     """
     job = _Job(build, samples, sampling, machine.readers, name, checkpoints)
+    if machine.launch is not None:
+        return _train_launched(machine.launch, machine.device, job)
     devices = count_devices(sampling.training, available=machine.devices)
-    # Some weights may get no gradient, such as those of timm's unused heads; without this, processes would wait for it and fail.
-    strategy: Any = DDPStrategy(start_method="spawn", find_unused_parameters=True) if devices > 1 else "auto"
-    fabric = lightning_fabric.Fabric(accelerator=machine.device, devices=devices, strategy=strategy, precision=sampling.training.precision)
+    strategy: Any = DDPStrategy(start_method="spawn", **PATIENT) if devices > 1 else "auto"
+    fabric = lightning_fabric.Fabric(
+        accelerator=machine.device,
+        devices=devices,
+        strategy=strategy,
+        precision=sampling.training.precision,
+        plugins=[LightningEnvironment()],
+    )
     if devices == 1:
         return _train(fabric, job)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # no warning from each process where all weights get one
@@ -123,7 +134,32 @@ def fit(
             name, found=f"a process that failed: {last}", expected="all to finish", do="see above, or use one device"
         ) from error
     # The processes are gone; their last checkpoint is the end of the training.
-    return _train(lightning_fabric.Fabric(accelerator="cpu", devices=1), job)
+    return _train(lightning_fabric.Fabric(accelerator="cpu", devices=1, plugins=[LightningEnvironment()]), job)
+
+
+def _train_launched(launch: Launch, device: str, job: _Job[N, B, S, V]) -> Trained[N]:
+    """Train as one of several processes that were started from outside."""
+    training = job.training
+    if (share := count_devices(training, available=launch.size)) < launch.size:
+        raise MachineError(
+            job.name,
+            found=f"{launch.size} processes",
+            expected=f"a number that divides its {training.batch_size // training.micro_batches} images per micro-batch",
+            do=f"start {share}, or change its batch_size or micro_batches in params.yaml",
+        )
+    launch.agree(training=job.checkpoints.name, device=device)
+    fabric = lightning_fabric.Fabric(
+        accelerator=device,
+        devices=launch.local_size,
+        num_nodes=launch.nodes,
+        strategy=DDPStrategy(**PATIENT),
+        precision=training.precision,
+        plugins=[launch.environment],
+    )
+    fabric.launch()
+    trained = _train(fabric, job)
+    torch.distributed.destroy_process_group()  # while all are there
+    return trained
 
 
 def _train_share(fabric: lightning_fabric.Fabric, *, job: _Job[N, B, S, V], sources: str) -> None:
@@ -150,6 +186,13 @@ def _train(fabric: lightning_fabric.Fabric, job: _Job[N, B, S, V]) -> Trained[N]
     identity = {**dataclasses.asdict(training), "steps": steps, "images": len(job.samples), "optimizers": len(optimizers)}
     log = state.resume(job.checkpoints, identity=identity, name=job.name)
     start, first, alone = len(log), fabric.global_rank == 0, fabric.world_size == 1
+    if not alone and start != (agreed := fabric.broadcast(start)):  # a network file system shows a new file late
+        raise TrainingError(
+            job.name,
+            found=f"a checkpoint of {start} steps on this machine, and of {agreed} on that of process 0",
+            expected="the same on all",
+            do="run it again once they see the same files",
+        )
     interval_checked = not first  # whether it is known that checkpoints are frequent enough
     with Progress(job.name, total=steps, unit="steps", done=start, quiet=not first) as progress:
         for step, batches in enumerate(_read_batches(job, range(start, steps), rank=fabric.global_rank, ranks=fabric.world_size), start):

@@ -102,10 +102,10 @@ def check_running(code: Code) -> None:
 
 
 def startup_digest() -> str:
-    """Identity of all sources of ours as they were when this process began."""
+    """Identity of all sources of ours as they were when this process began, wherever they are."""
     content = hashlib.sha256()
     for file in sorted(_AT_FIRST):
-        content.update(f"{file} {hashlib.sha256(_AT_FIRST[file]).hexdigest()}\n".encode())
+        content.update(f"{file.relative_to(ROOT)} {hashlib.sha256(_AT_FIRST[file]).hexdigest()}\n".encode())
     return content.hexdigest()
 
 
@@ -118,9 +118,9 @@ def present_digest() -> str:
 
 
 def check_sources(expected: str) -> None:
-    """Refuse to go on where another process, which started this one, had begun with other sources."""
+    """Refuse to go on where another process, which this one is to help, had begun with other sources."""
     if startup_digest() != expected:
-        raise MachineError(_process(), found="other sources than those of the run that started it", expected="the same", do="run it again")
+        raise MachineError(_process(), found="other sources than those of the run that it joins", expected="the same", do="run it again")
 
 
 def other_versions(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:

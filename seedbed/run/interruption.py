@@ -55,10 +55,13 @@ def heed_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def leave_at_once() -> None:
-    """On a signal, print a line and end at once: while the program still imports modules, and when it is done."""
+def leave_at_once(*, quiet: bool = False) -> None:
+    """On a signal, print a line and end at once: while the program still imports modules, and when it is done.
+
+    quiet: print nothing, because several processes are asked to end and whoever started them says so.
+    """
     for number, _ in _handlers():
-        signal.signal(number, _say_and_leave)
+        signal.signal(number, _leave if quiet else _say_and_leave)
 
 
 def _handlers() -> Iterator[tuple[signal.Signals, Any]]:

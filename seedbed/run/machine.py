@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from seedbed.run.launch import Launch
+
 
 @dataclass(frozen=True)
 class Place:
@@ -28,3 +30,4 @@ class Machine:
     device: str  # cpu or cuda
     devices: int = 1  # processes that share a batch, at most; each has its own GPU
     readers: int = 1  # threads that read images ahead
+    launch: Launch | None = None  # the processes that share a batch, where they were started from outside

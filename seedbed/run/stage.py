@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FunctionType
@@ -25,11 +26,12 @@ from seedbed.errors import USER_ERROR, MachineError, SeedbedError, join_names, o
 from seedbed.images import Images
 from seedbed.methods import Method, identity
 from seedbed.params import Params, rebuild
-from seedbed.run import executor, fingerprint, interruption, memory, reuse
+from seedbed.run import executor, fingerprint, interruption, launch, memory, reuse
 from seedbed.run.executor import Workers
 from seedbed.run.fingerprint import Code
 from seedbed.run.inputs import Inputs
 from seedbed.run.interruption import Interrupted
+from seedbed.run.launch import Launch
 from seedbed.run.machine import Machine, Place
 from seedbed.run.progress import Progress
 from seedbed.run.shards import Compute, Shard, Work
@@ -58,6 +60,7 @@ class Run:
     scheduler: str = ""
     checkpoint_seconds: float = 60.0
     devices: int = 0  # processes that share a training; 0: one for each GPU
+    launch: Launch | None = None  # those that were started with this one, to train together
     inputs: Inputs = field(init=False)
     summary: list[str] = field(default_factory=list)  # what the next run says if it has nothing to compute
 
@@ -100,7 +103,10 @@ class Run:
     def machine(self) -> Machine:
         """What a training may use."""
         device = self.device
-        return Machine(device, devices=self.devices or max(1, _count_gpus(device == "cuda")), readers=self.workers)
+        gpus = _count_gpus(device == "cuda")
+        if self.launch is not None and device == "cuda":
+            self.launch.check_gpus(gpus)
+        return Machine(device, devices=self.devices or max(1, gpus), readers=self.workers, launch=self.launch)
 
     def open(self, name: str) -> Artifact:
         """Open an earlier stage's artifact; refused if it or one that is open was made from another version of the other."""
@@ -231,6 +237,8 @@ class Run:
     def training(self, method: Method, learn: Learn | None, *reads: Any) -> Artifact:
         """Train this stage's network, unless the store has it, and publish it.
 
+        Of several processes that were started together, those but the first end here, once they have helped.
+
         learn: called with the reads, the machine to use, and where and how often to write checkpoints; returns a log and weights.
             None where the method learns nothing: there is no log then, and there are no weights.
         """
@@ -239,6 +247,10 @@ class Run:
         key = recipe.key([_find_key(one, "") for one in reads])
         store, name, started = Store(self.stage), shard_name([key], {}), time.monotonic()
         reused = f"{self.stage}: reused, because nothing that it learns from has changed"
+        if self.launch is not None and not self.launch.leads:
+            if learn is not None:
+                learn(*reads, machine=self.machine, checkpoint=store.checkpoint(name), seconds=math.inf)
+            self.launch.leave()
         with self.hold_lock():
             steps = 0
             if not store.sound([name]):
@@ -377,6 +389,52 @@ def run_stage(main: Callable[[Run], None], kind: str) -> None:
 
     kind: of the artifact that it makes, which is called so unless it is given another name of that kind.
     """
+    launched, stage = launch.find(), kind
+    if launched is not None and not SCHEMAS[kind].weights:  # only a training is shared
+        if not launched.leads:
+            sys.exit(0)
+        launched = None
+    try:
+        with interruption.heed_signals(), launched.joined() if launched else nullcontext():
+            options = _read_options(main, kind)
+            stage = options.stage
+            _check_name(stage, kind)
+            for name, least in (("workers", 1), ("devices", 0)):
+                given = getattr(options, name)
+                if not given.isdecimal() or int(given) < least:
+                    where = f"--{name} or SEEDBED_{name.upper()}"
+                    raise MachineError(where, found=repr(given), expected=f"{least} or more", do="correct it")
+            run = Run(
+                stage,
+                Params.read(),
+                device_wanted=options.device,
+                workers=int(options.workers),
+                devices=int(options.devices),
+                scheduler=options.scheduler,
+                checkpoint_seconds=options.checkpoint_seconds,
+                launch=launched,
+            )
+            main(run)
+            run.inputs.check()  # again, because it may have written more after its artifact
+            reuse.keep(run.inputs, said="".join(run.summary))
+    except SeedbedError as error:
+        _give_up(error, launched)
+    except OSError as error:
+        if (known := of_system(error)) is None:
+            raise
+        _give_up(known, launched)
+    except (MemoryError, RuntimeError, cv2.error) as error:
+        if launched is not None and (known := launched.explain(error, stage)) is not None:
+            _give_up(known, launched)
+        if not memory.is_out_of_memory(error):
+            raise
+        _give_up(memory.out_of_memory_error(error, stage), launched)
+    except Interrupted as interrupted:
+        _end(interruption.GOES_ON, interrupted.status, launched)
+
+
+def _read_options(main: Callable[[Run], None], kind: str) -> argparse.Namespace:
+    """Flags of the command, or what the environment says instead."""
     environment = os.environ
     parser = argparse.ArgumentParser(prog=f"python -m stages.{kind}", description=(sys.modules[main.__module__].__doc__ or "").strip())
     parser.add_argument(
@@ -402,41 +460,7 @@ def run_stage(main: Callable[[Run], None], kind: str) -> None:
         default=environment.get("SEEDBED_CHECKPOINT_SECONDS", "60"),
         help="minimum time between two checkpoints of a training",
     )
-    options = parser.parse_args()
-    stage: str = options.stage
-    try:
-        _check_name(stage, kind)
-        for name, least in (("workers", 1), ("devices", 0)):
-            given = getattr(options, name)
-            if not given.isdecimal() or int(given) < least:
-                where = f"--{name} or SEEDBED_{name.upper()}"
-                raise MachineError(where, found=repr(given), expected=f"{least} or more", do="correct it")
-        run = Run(
-            stage,
-            Params.read(),
-            device_wanted=options.device,
-            workers=int(options.workers),
-            devices=int(options.devices),
-            scheduler=options.scheduler,
-            checkpoint_seconds=options.checkpoint_seconds,
-        )
-        with interruption.heed_signals():
-            main(run)
-            run.inputs.check()  # again, because it may have written more after its artifact
-            reuse.keep(run.inputs, said="".join(run.summary))
-    except SeedbedError as error:
-        _give_up(error)
-    except OSError as error:
-        if (known := of_system(error)) is None:
-            raise
-        _give_up(known)
-    except (MemoryError, RuntimeError, cv2.error) as error:
-        if not memory.is_out_of_memory(error):
-            raise
-        _give_up(memory.out_of_memory_error(error, stage))
-    except Interrupted as interrupted:
-        print(interruption.GOES_ON, file=sys.stderr)
-        sys.exit(interrupted.status)
+    return parser.parse_args()
 
 
 def _check_name(stage: str, kind: str) -> None:
@@ -448,6 +472,13 @@ def _check_name(stage: str, kind: str) -> None:
         raise MachineError("--as", found=repr(stage), expected=expected, do="correct it")
 
 
-def _give_up(error: SeedbedError) -> NoReturn:
-    print(f"error: {error}", file=sys.stderr)
-    sys.exit(USER_ERROR)
+def _give_up(error: SeedbedError, launched: Launch | None) -> NoReturn:
+    _end(f"error: {error}", USER_ERROR, launched)
+
+
+def _end(line: str, status: int, launched: Launch | None) -> NoReturn:
+    """Say a line and end; of several processes that were started together, one says it."""
+    if launched is not None:
+        launched.end(line, status)
+    print(line, file=sys.stderr)
+    sys.exit(status)

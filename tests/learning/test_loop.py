@@ -346,7 +346,7 @@ def test_a_process_that_shares_a_training_refuses_other_sources(monkeypatch: pyt
     monkeypatch.setattr(loop, "_train", lambda *given: begun.append(given))
     fabric: Any = "fabric"
     job: Any = "job"
-    with pytest.raises(MachineError, match="found other sources than those of the run that started it"):
+    with pytest.raises(MachineError, match="found other sources than those of the run that it joins"):
         loop._train_share(fabric, job=job, sources="others")
     assert begun == []
     loop._train_share(fabric, job=job, sources=fingerprint.startup_digest())

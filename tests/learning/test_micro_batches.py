@@ -16,13 +16,14 @@ import torch
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import ProcessException
 
-from seedbed.errors import TrainingError
+from seedbed.errors import MachineError, TrainingError
 from seedbed.learning.augmentation import Sample
 from seedbed.learning.batches import Batch
 from seedbed.learning.checkpoints import Checkpoints
 from seedbed.learning.loop import count_devices
 from seedbed.learning.training import Training
 from seedbed.run import interruption
+from seedbed.run.launch import Launch
 from seedbed.run.machine import Machine
 from tests.support.toys import AUGMENTATION, PLAIN, PlainLearner, alike, pictures, train
 
@@ -116,3 +117,13 @@ def test_that_the_other_processes_are_ended_is_not_told(
         train(PlainLearner, pictures(5), FOUR, machine=Machine("cpu", devices=2), checkpoints=Checkpoints(file, seconds=math.inf))
     assert str(raised.value) == "test: found a process that failed: the last line; expected all to finish; see above, or use one device"
     assert caplog.messages == []
+
+
+def test_processes_that_do_not_divide_a_part_of_a_batch_are_refused(file: Path) -> None:
+    machine, checkpoints = Machine("cpu", launch=Launch("torchrun", 0, 3, 3, 1)), Checkpoints(file, seconds=math.inf)
+    with pytest.raises(MachineError) as raised:
+        train(PlainLearner, pictures(5), dataclasses.replace(FOUR, batch_size=8, micro_batches=2), machine=machine, checkpoints=checkpoints)
+    assert str(raised.value) == (
+        "test: found 3 processes; expected a number that divides its 4 images per micro-batch; "
+        "start 2, or change its batch_size or micro_batches in params.yaml"
+    )
