@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from seedbed.store.runs import FIGURES, PARAMS
+from seedbed.store.schemas import SCHEMAS
 from tests.support.histories import History, write
 
 pytestmark = pytest.mark.slow  # DVC takes two seconds to start
@@ -67,3 +69,25 @@ def test_runs(dvc: Any) -> None:
     [here, commit] = [one["revs"][0] if one.get("revs") else one for one in dvc("exp", "show", "--num", "1")]
     assert here["rev"] == "workspace"
     assert here["data"]["metrics"][FIGURES]["data"]["seeds"]["miou"] == commit["data"]["metrics"][FIGURES]["data"]["seeds"]["miou"] == 0.625
+
+
+# --- The job script of docs/scale.md ---
+
+
+def job_script() -> str:
+    return (PROJECT / "docs" / "scale.md").read_text(encoding="utf-8").partition("```bash\n")[2].partition("```")[0]
+
+
+def test_the_job_script_goes_through_the_stages_in_order(project: Path) -> None:
+    subprocess.run(["bash", "-n"], input=job_script(), text=True, check=True)
+    [(goal, order)] = re.findall(r"\$\(dvc dag --dot (\w+)( \|.*)\); do$", job_script(), re.MULTILINE)
+    command = f"{sys.executable} -m dvc dag --dot {goal}{order}"
+    stages = subprocess.run(["bash", "-c", command], cwd=project, capture_output=True, text=True, check=True).stdout.split()
+    assert stages[0] == "dataset" and stages[-1] == "evaluation" and len(set(stages)) == len(stages)
+    for before, after in (("classifier", "cams"), ("cams", "seeds"), ("seeds", "segmenter"), ("superpixels", "segmenter")):
+        assert stages.index(before) < stages.index(after)
+
+
+def test_the_job_script_starts_all_that_train_with_srun() -> None:
+    [kinds] = re.findall(r"^ +([\w |]+)\)$", job_script(), re.MULTILINE)
+    assert {one.strip() for one in kinds.split("|")} == {kind for kind, schema in SCHEMAS.items() if schema.weights}

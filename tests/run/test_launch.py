@@ -26,6 +26,7 @@ TORCHRUN = {
     "GROUP_WORLD_SIZE": "2",
 }
 SCRIPT = {"SLURM_JOB_ID": "1", "SLURM_NTASKS": "4", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "2", "SLURM_PROCID": "0"}
+HASH_STORE: Any = vars(torch.distributed)["HashStore"]  # which torch gives no type
 STEP = SCRIPT | {"SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "4", "SLURM_STEP_NUM_NODES": "2", "SLURM_PROCID": "3", "SLURM_LOCALID": "1"}
 
 
@@ -103,7 +104,7 @@ def test_a_gpu_for_each() -> None:
 
 def together(lead: Callable[[Launch], Any], follow: Callable[[Launch], Any]) -> list[Any]:
     """Do things as the first and as the second of two processes, which here are threads. Returns what each returned or raised."""
-    board = torch.distributed.HashStore()
+    board = HASH_STORE()
 
     def act(rank: int) -> Any:
         process = Launch("torchrun", rank, 2, 2, 1)
@@ -155,7 +156,7 @@ def test_who_differs_is_refused_and_the_first_learns_of_it(differs: dict[str, st
 
 def test_other_sources_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     process = Launch("torchrun", 1, 2, 2, 1)
-    vars(process)["_board"] = board = torch.distributed.HashStore()
+    vars(process)["_board"] = board = HASH_STORE()
     board.set(launch.WORD, json.dumps({"sources": "others", "training": "one", "device": "cpu"}))
     with pytest.raises(MachineError, match="found other sources than those of the run that it joins"):
         process._await_training()
@@ -198,7 +199,7 @@ def test_where_the_first_is_gone_the_others_leave() -> None:
 def test_the_first_to_fail_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     ended: list[int] = []
     monkeypatch.setattr("os._exit", ended.append)
-    processes, board = [Launch("srun", rank, 2, 2, 1) for rank in range(2)], torch.distributed.HashStore()
+    processes, board = [Launch("srun", rank, 2, 2, 1) for rank in range(2)], HASH_STORE()
     for process in processes:
         vars(process)["_board"] = board
     for process in reversed(processes):
