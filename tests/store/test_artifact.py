@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -18,8 +19,9 @@ import zarr
 from seedbed.errors import ArtifactError
 from seedbed.networks.weights import InitialWeights
 from seedbed.reads import Labels, read_class_maps, read_entry, read_patches, read_probabilities
-from seedbed.store import schemas
+from seedbed.store import artifact, schemas
 from seedbed.store.artifact import Artifact, MadeBy, open_artifact
+from seedbed.store.records import record_of
 from seedbed.store.schemas import DIMENSIONS, SCHEMAS
 from seedbed.store.store import Store
 from seedbed.superpixels.dino import Dino
@@ -581,6 +583,28 @@ def test_an_artifact_that_was_replaced_meanwhile_is_noticed(tmp_path: Path) -> N
         seeds.check_unchanged()
     expected = "found that it was replaced since the stage began; expected the same; run `dvc repro` again"
     assert str(raised.value) == f"{tmp_path}/seeds.zarr: {expected}"
+
+
+def test_a_record_is_read_again_only_if_its_file_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds = write_labels(tmp_path)
+    record = tmp_path / "seeds.zarr" / "zarr.json"
+    read: list[Path] = []
+    monkeypatch.setattr(artifact, "record_of", lambda path: read.append(path) or record_of(path))
+    for _ in range(3):
+        seeds.check_unchanged()
+    assert read == [seeds.path], "the record grows with the images, and each of their shards asks"
+    os.utime(record, ns=(0, 0))
+    seeds.check_unchanged()
+    assert read == [seeds.path] * 2
+    times, content = record.stat(), record.read_text(encoding="utf-8")
+    record.write_text(content.replace(seeds.digest, seeds.digest[::-1]), encoding="utf-8")
+    os.utime(record, ns=(times.st_atime_ns, times.st_mtime_ns))
+    for _ in range(2):
+        with pytest.raises(ArtifactError, match="found that it was replaced since the stage began"):
+            seeds.check_unchanged()
+    record.unlink()
+    with pytest.raises(ArtifactError, match="found that it was replaced since the stage began"):
+        seeds.check_unchanged()
 
 
 # --- In other processes ---

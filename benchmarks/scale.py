@@ -1,0 +1,469 @@
+"""Scale: the whole pipeline under DVC for 1,000, 10,000 and 100,000 small images, and where its work runs; Linux only.
+
+Images are drawn, 48 x 64, with image-level labels and masks. Settings are those of recipe `quick`, with features of colour and texture and
+superpixels of SLIC, so no network runs but the light segmenter, which learns from 64 images in one pass. In `growth`, DVC runs everything,
+then again without any change, then with 100 more images. These are judged and not learned from, so weights stay. In `places`, it runs
+everything in one process, in two, and on a dask cluster of two workers with one thread each.
+
+Every command that DVC starts is measured by itself: seconds by the clock, seconds of processors with those of its workers, and the peak
+memory of its largest process. What is left of the whole time is DVC's own.
+
+What is measured is written to `results.jsonl` in the folder as soon as it is known, and not measured again there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from ruamel.yaml import YAML
+
+from benchmarks._places import CHECKOUT, changed
+from seedbed.tools.recipe_files import read_recipe
+
+COUNTS = (1_000, 10_000, 100_000)
+SPREAD = 10_000  # images whose work is spread
+MORE = 100
+ROUNDS = 3
+PARTS = ("growth", "places")
+ALONE, POOL, CLUSTER = "one process", "two processes", "dask, two workers"
+PLACES = {ALONE: 1, POOL: 2, CLUSTER: 2}  # how many work on images
+SIZE = (48, 64)
+CLASSES = {"circle": (200, 60, 40), "square": (40, 160, 60), "cross": (50, 80, 200)}
+COPIED = ("seedbed", "stages", "dvc.yaml", ".dvcignore", ".dvc/config", ".gitignore", "data/none.zarr")
+LEARNED, JUDGED, FEW = "train", "judged", "few"  # splits; more images are judged alone
+NUM_FEW = 256
+CHANGES: dict[str, Any] = {
+    "dataset.root": "data/raw/drawn",
+    "dataset.max_size": list(SIZE),
+    "dataset.folder": {"classes": list(CLASSES), "complete": True},
+    "features.method": "texture",
+    "features.texture": {"patch_size": 4, "num_directions": 8, "reach": 0.5, "texture_weight": 0.5},
+    "superpixels.method": "slic",
+    "superpixels.features": "none",
+    "superpixels.slic": {"region_size": 12, "smoothness": 10, "num_iterations": 10, "smallest": 25},
+    "classifier.method": "cam",
+    "classifier.split": FEW,
+    "classifier.features": "none",
+    "classifier.cam": {
+        "backbone": {
+            "network": "test_resnet",
+            "output_stride": 16,
+            "dilated": True,
+            "initial_weights": {"source": "none", "file": "", "sha256": ""},
+            "frozen_norms": "none",
+            "frozen_stages": 0,
+        },
+        "pooled_above": "none",
+        "augmentation": {
+            "crop": 48,
+            "longer_side": 0,
+            "smallest_scale": 1,
+            "largest_scale": 1,
+            "scale_steps": 0,
+            "interpolation": "bilinear",
+            "padding": [],
+            "flip": 0.5,
+            "colours": {"brightness": 0, "contrast": 0, "saturation": 0, "hue": 0},
+        },
+        "training": {
+            "seed": 0,
+            "epochs": 6,
+            "batch_size": 8,
+            "micro_batches": 1,
+            "precision": "32-true",
+            "clip": 0,
+            "clip_each": False,
+            "averaging": 0,
+        },
+        "descent": {
+            "learning_rate": 0.05,
+            "new_layer_factor": 1,
+            "momentum": 0.9,
+            "weight_decay": 1e-4,
+            "warmup": 0.1,
+            "power": 0.9,
+            "decay_starts": "after_warmup",
+        },
+    },
+    "cams.method": "multiscale",
+    "cams.features": "none",
+    "cams.multiscale": {"scales": [1], "interpolation": "bilinear", "flip": False, "over_scales": "sum", "stride": 4},
+    "refinement.superpixel_means.crf.preset": "own",
+    "refinement.superpixel_means.crf.iterations": 0,
+    "segmenter.split": FEW,
+    "segmenter.light.training.epochs": 1,
+    "segmenter.light.stride": 4,
+    "predictions.split": FEW,
+    "predictions.patch_probabilities.stride": 4,
+    "evaluation.split": JUDGED,
+    "evaluation.predictions": "none",
+}
+# What stands before `python` on the path of DVC, and takes note of what a stage takes. The first argument is the file for notes.
+WRAPPER = """#!{python} -SE
+import json, os, subprocess, sys, time
+started = time.monotonic()
+child = subprocess.Popen([{python!r}, *sys.argv[1:]])
+_, status, used = os.wait4(child.pid, 0)
+note = [sys.argv[1:], time.monotonic() - started, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024]
+with open({notes!r}, "a", encoding="utf-8") as notes:
+    notes.write(json.dumps(note) + "\\n")
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a command took."""
+
+    seconds: float
+    processors: float = 0  # seconds of all processors
+    peak: int = 0  # bytes of its largest process
+
+
+@dataclass(frozen=True)
+class Repro:
+    """What a run of DVC took."""
+
+    whole: Cost
+    stages: Mapping[str, Cost]  # those that ran
+
+
+def draw(number: int, grounds: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """An image, BGR, and its mask: one thing before a ground of noise, in no two images the same."""
+    random = np.random.default_rng(number)
+    shift = random.integers(0, SIZE)
+    image: npt.NDArray[np.uint8] = np.roll(grounds[number % len(grounds)], shift, (0, 1))
+    mask = np.zeros(SIZE, np.uint8)
+    kind, radius = number % len(CLASSES), int(random.integers(8, 15))
+    y, x = (int(random.integers(radius, side - radius)) for side in SIZE)
+    if kind == 0:
+        cv2.circle(mask, (x, y), radius, 1, -1)
+    elif kind == 1:
+        cv2.rectangle(mask, (x - radius, y - radius), (x + radius, y + radius), 2, -1)
+    else:
+        cv2.line(mask, (x - radius, y), (x + radius, y), 3, radius)
+        cv2.line(mask, (x, y - radius), (x, y + radius), 3, radius)
+    colour = np.array(list(CLASSES.values())[kind][::-1]) + random.integers(-30, 31, 3)
+    image[mask > 0] = np.clip(image[mask > 0] // 4 + colour, 0, 255)
+    return image, mask
+
+
+class Project:
+    """A copy of the project in a folder, with images of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.raw = folder / CHANGES["dataset.root"]
+        self._notes = folder / "notes.jsonl"
+
+    def make(self, count: int) -> None:
+        """Everything that is there before the first run."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for name in COPIED:
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            if (CHECKOUT / name).is_dir():
+                shutil.copytree(CHECKOUT / name, self.folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(CHECKOUT / name, self.folder / name)
+        subprocess.run(["git", "init", "--quiet", "."], cwd=self.folder, check=True)  # noqa: S607 (whichever git is installed)
+        self._write_params()
+        wrapper = self.folder / ".bin" / "python"
+        wrapper.parent.mkdir()
+        wrapper.write_text(WRAPPER.format(python=sys.executable, notes=str(self._notes)), encoding="utf-8")
+        wrapper.chmod(0o755)
+        self.show(0, count)
+
+    def _write_params(self) -> None:
+        params = read_recipe("quick", folder=CHECKOUT / "recipes").plain()
+        for address, value in CHANGES.items():
+            if isinstance(value, dict):  # the block of a method, which the recipe may not select
+                family, method = address.split(".")
+                params[family][method] = value
+            else:
+                changed(params, address, value)
+        YAML().dump(params, self.folder / "params.yaml")
+
+    def show(self, first: int, last: int) -> None:
+        """Draw images, and list them with all before them. Those after the first call are not learned from."""
+        grounds = np.random.default_rng(0).integers(0, 256, (64, *SIZE, 3), np.uint8)
+        grounds = np.stack([cv2.GaussianBlur(ground, (5, 5), 0) for ground in grounds])
+        table = self.raw / "labels.csv"
+        lines = [] if first else ["image,labels,split"]
+        for number in range(first, last):
+            name = f"{number // 1000:03}/{number:06}.png"
+            splits = [JUDGED, *([] if first else [LEARNED]), *([FEW] if number < NUM_FEW else [])]
+            lines.append(f"{name},{list(CLASSES)[number % len(CLASSES)]},{' '.join(splits)}")
+            for kind, picture in zip(("images", "masks"), draw(number, grounds), strict=True):
+                (self.raw / kind / name).parent.mkdir(parents=True, exist_ok=True)
+                (self.raw / kind / name).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+        with table.open("a", encoding="utf-8") as listed:
+            listed.write("\n".join([*lines, ""]))
+
+    def artifacts(self) -> list[Path]:
+        """What the stages left."""
+        return [one for one in sorted(self.folder.glob("data/*.zarr")) if one.name != "none.zarr"]
+
+    def repro(self, environment: Mapping[str, str]) -> Repro:
+        """Run everything that DVC wants to run."""
+        self._notes.unlink(missing_ok=True)
+        own = {
+            "PATH": os.pathsep.join([str(self.folder / ".bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PYTHONPATH": str(self.folder),
+            "DVC_SITE_CACHE_DIR": str(self.folder / ".dvc" / "site"),  # else what DVC knows of files outlasts this folder
+            "PYTHONDONTWRITEBYTECODE": "",  # or each stage would compile its modules
+        }
+        command = [sys.executable, "-m", "dvc", "repro"]
+        with (self.folder / "repro.txt").open("a", encoding="utf-8") as said:
+            running = subprocess.Popen(  # noqa: S603 (ours)
+                command, cwd=self.folder, env={**os.environ, **own, **environment}, stdout=said, stderr=said
+            )
+            whole, status = wait(running)
+        if status:
+            raise SystemExit(f"`dvc repro` failed in {self.folder}: see repro.txt there")
+        notes = map(json.loads, self._notes.read_text(encoding="utf-8").splitlines() if self._notes.exists() else ())
+        return Repro(whole, {arguments[1].removeprefix("stages."): Cost(*cost) for arguments, *cost in notes})
+
+    def work_seconds(self) -> dict[str, float]:
+        """How long stages were at work in their last runs, by their own clocks, without starting up."""
+        runs = {file.parent.name: file.read_text(encoding="utf-8").splitlines() for file in self.folder.glob("data/.work/*/runs.jsonl")}
+        return {stage: json.loads(lines[-1])["seconds"] for stage, lines in runs.items()}
+
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """Files and bytes on disk of every artifact, of other places, and of all together; a file with several names counts once there."""
+        places = {one.stem: one for one in self.artifacts()}
+        places |= {"the store": self.folder / "data/.work", "DVC's cache": self.folder / ".dvc/cache", "raw data": self.raw}
+        places |= {"what DVC knows of files": self.folder / ".dvc/site", "all together": self.folder}
+        return {name: count_files(place) for name, place in places.items()}
+
+
+def wait(program: subprocess.Popen[bytes]) -> tuple[Cost, int]:
+    """Wait until a program that was just started ends. Returns what it took, with all that it started, and its exit status."""
+    started = time.monotonic()
+    try:
+        _, status, used = os.wait4(program.pid, 0)
+    except BaseException:
+        program.terminate()
+        program.wait()
+        raise
+    program.returncode = os.waitstatus_to_exitcode(status)
+    return Cost(time.monotonic() - started, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024), program.returncode
+
+
+def count_files(folder: Path) -> tuple[int, int]:
+    """Files below a folder, and the bytes that they take on disk; one with several names there counts once."""
+    found = {}
+    for file in folder.rglob("*"):
+        about = file.lstat()
+        if file.is_file():
+            found[about.st_ino] = about.st_blocks * 512
+    return len(found), sum(found.values())
+
+
+@contextmanager
+def start_cluster(project: Project, costs: list[Cost]) -> Iterator[dict[str, str]]:
+    """A dask scheduler and two workers with one thread each, as programs of their own. Yields what stages need to know.
+
+    costs: what the programs took is added when they end.
+    """
+    address = project.folder / "scheduler.json"
+    address.unlink(missing_ok=True)
+    environment = {**os.environ, "PYTHONPATH": str(project.folder), "OMP_NUM_THREADS": "1"}
+    dask = [sys.executable, "-m", "dask"]
+    commands = [[*dask, "scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(address)]]
+    worker = [*dask, "worker", "--scheduler-file", str(address), "--nthreads", "1", "--no-dashboard", "--no-nanny", "--memory-limit", "0"]
+    commands += [[*worker, "--local-directory", str(project.folder / f"worker-{number}")] for number in range(2)]
+    programs = []
+    try:
+        with (project.folder / "dask.txt").open("a", encoding="utf-8") as said:
+            for command in commands:
+                programs.append(subprocess.Popen(command, cwd=project.folder, env=environment, stdout=said, stderr=said))  # noqa: S603
+        while not address.exists():
+            time.sleep(0.1)
+        yield {"SEEDBED_SCHEDULER": json.loads(address.read_text(encoding="utf-8"))["address"]}
+    finally:
+        for program in reversed(programs):
+            program.terminate()
+            costs.append(wait(program)[0])
+
+
+class Book:
+    """What has been measured so far, in a file."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def all(self, **wanted: Any) -> list[dict[str, Any]]:
+        """Measurements of which this is said."""
+        lines = self._file.read_text(encoding="utf-8").splitlines() if self._file.exists() else []
+        return [one for one in map(json.loads, lines) if all(one.get(name) == value for name, value in wanted.items())]
+
+    def add(self, measured: Mapping[str, Any]) -> None:
+        """Write one down."""
+        with self._file.open("a", encoding="utf-8") as book:
+            book.write(json.dumps(measured) + "\n")
+
+
+def measure_growth(project: Project, count: int, workers: int) -> dict[str, Any]:
+    """Everything, nothing, and a little more, of so many images."""
+    environment = {"SEEDBED_WORKERS": str(workers)}
+    first = project.repro(environment)
+    measured = {"first": asdict(first), "work": project.work_seconds(), "sizes": project.sizes()}
+    again = project.repro(environment)
+    assert not again.stages, "nothing has changed"
+    project.show(count, count + MORE)
+    return {**measured, "again": asdict(again), "more": asdict(project.repro(environment))}
+
+
+def measure_place(project: Project, place: str) -> dict[str, Any]:
+    """Everything, with work at one of the places."""
+    costs: list[Cost] = []
+    if place == CLUSTER:
+        with start_cluster(project, costs) as environment:
+            done = project.repro(environment)
+    else:
+        done = project.repro({"SEEDBED_WORKERS": str(PLACES[place])})
+    return {"first": asdict(done), "work": project.work_seconds(), "others": [asdict(cost) for cost in costs]}
+
+
+def measure(options: argparse.Namespace, folder: Path, book: Book) -> None:
+    """Measure what is asked for and not in the book."""
+    for number in range(options.rounds):
+        for count in options.counts if "growth" in options.only else ():
+            what = {"part": "growth", "count": count, "round": number}
+            if not book.all(**what):
+                (project := Project(folder / "project")).make(count)
+                book.add({**what, **measure_growth(project, count, options.workers)})
+        for place in PLACES if "places" in options.only else ():
+            what = {"part": "places", "count": options.spread, "round": number, "place": place}
+            if not book.all(**what):
+                (project := Project(folder / "project")).make(options.spread)
+                book.add({**what, **measure_place(project, place)})
+    shutil.rmtree(folder / "project", ignore_errors=True)
+
+
+def median(measured: Sequence[Mapping[str, Any]], *address: str) -> float:
+    """Median of a number over rounds."""
+    values = []
+    for one in measured:
+        found: Any = one
+        for name in address:
+            found = found[name]
+        values.append(float(found))
+    return statistics.median(values)
+
+
+def beside_stages(measured: Sequence[Mapping[str, Any]], run: str, what: str) -> float:
+    """What a run of DVC took beside its stages, as a median."""
+    rests = [one[run]["whole"][what] - sum(cost[what] for cost in one[run]["stages"].values()) for one in measured]
+    return float(statistics.median(rests))
+
+
+def print_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table in Markdown."""
+    for row in (heading, ["---"] * len(heading), *rows):
+        print(f"| {' | '.join(row)} |")
+    print()
+
+
+def show_growth(book: Book) -> None:
+    """Print tables of all counts that were measured."""
+    counts = sorted({one["count"] for one in book.all(part="growth")})
+    found = {count: book.all(part="growth", count=count) for count in counts}
+    if not counts:
+        return
+    named = [f"{count:,} images" for count in counts]
+    steps = list(itertools.pairwise(counts))
+    stages = list(found[counts[0]][0]["first"]["stages"])
+
+    def row(name: str, *address: str) -> list[str]:
+        processors = {count: median(found[count], *address, "processors") for count in counts}
+        each = [f"{median(found[count], *address, 'seconds'):.0f}, {processors[count]:.0f}" for count in counts]
+        further = [f"{1000 * (processors[more] - processors[less]) / (more - less):.2f}" for less, more in steps]
+        return [name, *each, *further]
+
+    print(f"Seconds by the clock, and of processors; medians of {min(map(len, found.values()))} or more rounds.\n")
+    further = [f"processor ms per further image, {less:,} to {more:,}" for less, more in steps]
+    rows = [row(stage, "first", "stages", stage) for stage in stages]
+    for run, words in (("first", "`dvc repro`"), ("again", "again, nothing changed"), ("more", f"with {MORE} more images")):
+        rows.append(row(f"**{words}**", run, "whole"))
+        each = [
+            f"{beside_stages(found[count], run, 'seconds'):.0f}, {beside_stages(found[count], run, 'processors'):.0f}" for count in counts
+        ]
+        rows.append(["of it DVC's own", *each, *[""] * len(steps)])
+    print_table(["", *named, *further], rows)
+    print("Peak memory of the largest process, MiB.\n")
+    peaks = {count: {stage: median(found[count], "first", "stages", stage, "peak") / 2**20 for stage in stages} for count in counts}
+    rows = [[stage, *[f"{peaks[count][stage]:.0f}" for count in counts]] for stage in stages]
+    whole = [f"{median(found[count], 'first', 'whole', 'peak') / 2**20:.0f}" for count in counts]
+    print_table(["", *named], [*rows, ["all, with DVC", *whole]])
+    print("Files, and MB on disk.\n")
+    places = {count: found[count][-1]["sizes"] for count in counts}
+    rows = [[name, *[f"{places[count][name][0]:,}, {places[count][name][1] / 1e6:,.1f}" for count in counts]] for name in places[counts[0]]]
+    print_table(["", *named], rows)
+
+
+def show_places(book: Book) -> None:
+    """Print tables of all places that were measured."""
+    for count in sorted({one["count"] for one in book.all(part="places")}):
+        found = {place: book.all(part="places", count=count, place=place) for place in PLACES}
+        if not all(found.values()):
+            continue
+        stages = [stage for stage in found[ALONE][0]["work"] if stage in found[ALONE][0]["first"]["stages"]]
+        print(f"{count:,} images; medians of {min(map(len, found.values()))} rounds. Seconds of whole commands, and of their work alone.\n")
+        rows = []
+        for stage in stages:
+            ways = ("first", "stages", stage, "seconds"), ("work", stage)
+            seconds = {place: [median(found[place], *way) for way in ways] for place in PLACES}
+            cells = [stage, "{:.1f}, {:.1f}".format(*seconds[ALONE])]
+            for place in (POOL, CLUSTER):
+                cells.append("{:.1f}, {:.1f}".format(*seconds[place]))
+                cells.append(", ".join(f"{one / (2 * two):.2f}" for one, two in zip(seconds[ALONE], seconds[place], strict=True)))
+            rows.append(cells)
+        print_table(["", ALONE, POOL, "efficiency", CLUSTER, "efficiency"], rows)
+        print("Seconds of processors, all stages and what helps them.\n")
+        rows = []
+        for place in PLACES:
+            inside = [sum(cost["processors"] for cost in [*one["first"]["stages"].values(), *one["others"]]) for one in found[place]]
+            peaks = [max((cost["peak"] for cost in one["others"]), default=0) / 2**20 for one in found[place]]
+            rows.append([place, f"{statistics.median(inside):.0f}", f"{statistics.median(peaks):.0f}" if any(peaks) else ""])
+        print_table(["", "s of processors", "largest dask process, MiB"], rows)
+
+
+def main() -> None:
+    """Measure, and print tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--counts", type=int, nargs="+", default=COUNTS, help="numbers of images in `growth`")
+    parser.add_argument("--spread", type=int, default=SPREAD, help="number of images in `places`")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--workers", type=int, default=1, help="processes that work on images in `growth`")
+    parser.add_argument("--folder", type=Path, help="where to work, and to keep what is measured; if not given, a temporary one")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        book = Book(folder.absolute() / "results.jsonl")
+        measure(options, folder.absolute(), book)
+        show_growth(book)
+        show_places(book)
+
+
+if __name__ == "__main__":
+    main()
