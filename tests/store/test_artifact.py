@@ -585,11 +585,50 @@ def test_an_artifact_that_was_replaced_meanwhile_is_noticed(tmp_path: Path) -> N
     assert str(raised.value) == f"{tmp_path}/seeds.zarr: {expected}"
 
 
+def test_images_are_read_ahead_only_in_order_and_are_the_same_in_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = [SIZES[number % len(SIZES)] for number in range(40)]
+    written = label_rows(sizes)
+    seeds = write_labels(tmp_path, sizes)
+    read: list[Any] = []
+    plain = zarr.Array.__getitem__
+
+    def note(array: zarr.Array[Any], where: Any) -> Any:
+        read.append(where)
+        return plain(array, where)
+
+    monkeypatch.setattr(zarr.Array, "__getitem__", note)
+
+    def reads_of(order: Sequence[int]) -> int:
+        again = open_artifact("seeds", folder=tmp_path)
+        for name in ("ids", "size"):
+            again.array(name)
+        read.clear()
+        for number in order:
+            labels = read_entry(again, "labels", f"image {number}")
+            assert np.array_equal(labels, written[number]["labels"])
+            labels[...] = 255  # what its reader does to it concerns nobody else
+        return len(read)
+
+    assert len(seeds) == 40
+    assert reads_of(range(40)) == 1 + 5, "the first alone, then eight at once"
+    assert reads_of(range(0, 40, 3)) < 14, "in order, and not all of them"
+    assert reads_of(range(39, -1, -1)) == 40
+    assert reads_of([0, 20, 1, 21, 2, 22]) == 6, "no order that is seen"
+    assert reads_of([5, 5, 6, 5]) == 3, "the one before was dropped, and is read again"
+    monkeypatch.setattr(artifact, "AHEAD_BYTES", 2 * 7 * 9)
+    assert reads_of(range(40)) == 1 + 20, "two at once, because more would take too much memory"
+
+
 def test_a_record_is_read_again_only_if_its_file_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seeds = write_labels(tmp_path)
     record = tmp_path / "seeds.zarr" / "zarr.json"
     read: list[Path] = []
-    monkeypatch.setattr(artifact, "record_of", lambda path: read.append(path) or record_of(path))
+
+    def note(path: Path) -> dict[str, Any]:
+        read.append(path)
+        return record_of(path)
+
+    monkeypatch.setattr(artifact, "record_of", note)
     for _ in range(3):
         seeds.check_unchanged()
     assert read == [seeds.path], "the record grows with the images, and each of their shards asks"
