@@ -195,7 +195,7 @@ class Store:
 
     def _check(self, name: str, entries: Sequence[Entry | None]) -> None:
         """Raise an error if a stage left an array out, which would read as padding. It is a mistake of the stage, not of the user."""
-        if any(entry is None or name not in entry.group for entry in entries):
+        if any(entry is None or f"{name}/zarr.json" not in entry.files for entry in entries):
             raise ValueError(f"stage {self.stage} left out {name}")
 
     @contextmanager
