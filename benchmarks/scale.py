@@ -1,14 +1,15 @@
 """Scale: the whole pipeline under DVC for 1,000, 10,000 and 100,000 small images, and where its work runs; Linux only.
 
 Images are drawn, 48 x 64, with image-level labels and masks. Settings are those of recipe `quick`, with features of colour and texture and
-superpixels of SLIC, so no network runs but the light segmenter, which learns from 64 images in one pass. In `growth`, DVC runs everything,
-then again without any change, then with 100 more images. These are judged and not learned from, so weights stay. In `places`, it runs
-everything in one process, in two, and on a dask cluster of two workers with one thread each.
+superpixels of SLIC. Networks are the smallest there are, and learn from the first 256 images alone. In `growth`, DVC runs everything, then
+again without any change, then with 100 more images. These are judged and not learned from, so weights stay. In `places`, stages without a
+network run in one process, in two, and on a dask cluster of two workers with one thread each.
 
 Every command that DVC starts is measured by itself: seconds by the clock, seconds of processors with those of its workers, and the peak
 memory of its largest process. What is left of the whole time is DVC's own.
 
-What is measured is written to `results.jsonl` in the folder as soon as it is known, and not measured again there.
+What is measured is written to `results.jsonl` in the folder as soon as it is known, and not measured again there. A round that was stopped
+begins again, because its project may be half made.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -44,9 +45,11 @@ ROUNDS = 3
 PARTS = ("growth", "places")
 ALONE, POOL, CLUSTER = "one process", "two processes", "dask, two workers"
 PLACES = {ALONE: 1, POOL: 2, CLUSTER: 2}  # how many work on images
+SPREAD_STAGES = ("dataset", "features", "superpixels", "seeds", "refinement", "evaluation")  # those that need no network
 SIZE = (48, 64)
 CLASSES = {"circle": (200, 60, 40), "square": (40, 160, 60), "cross": (50, 80, 200)}
 COPIED = ("seedbed", "stages", "dvc.yaml", ".dvcignore", ".dvc/config", ".gitignore", "data/none.zarr")
+RUNS = {"first": "`dvc repro`", "again": "again, nothing changed", "more": f"with {MORE} more images"}
 LEARNED, JUDGED, FEW = "train", "judged", "few"  # splits; more images are judged alone
 NUM_FEW = 256
 CHANGES: dict[str, Any] = {
@@ -115,15 +118,23 @@ CHANGES: dict[str, Any] = {
     "evaluation.split": JUDGED,
     "evaluation.predictions": "none",
 }
-# What stands before `python` on the path of DVC, and takes note of what a stage takes. The first argument is the file for notes.
+HELPERS = "SCALE_HELPERS"  # processes that work for a stage and are not its children, by their ids
+# What stands before `python` on the path of DVC, and takes note of what a stage takes.
 WRAPPER = """#!{python} -SE
 import json, os, subprocess, sys, time
-started = time.monotonic()
+def ticks(process, first, last):
+    with open(f"/proc/{{process}}/stat") as about:
+        return sum(map(int, about.read().rpartition(")")[2].split()[first:last])) / os.sysconf("SC_CLK_TCK")
+def helped():
+    return sum(ticks(process, 11, 13) for process in os.environ.get({helpers!r}, "").split())
+started, before = time.monotonic(), helped()
 child = subprocess.Popen([{python!r}, *sys.argv[1:]])
+os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+own = ticks(child.pid, 11, 13)
 _, status, used = os.wait4(child.pid, 0)
-note = [sys.argv[1:], time.monotonic() - started, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024]
+processors = used.ru_utime + used.ru_stime + helped() - before
 with open({notes!r}, "a", encoding="utf-8") as notes:
-    notes.write(json.dumps(note) + "\\n")
+    notes.write(json.dumps([sys.argv[1:], time.monotonic() - started, processors, used.ru_maxrss * 1024, own]) + "\\n")
 sys.exit(os.waitstatus_to_exitcode(status))
 """
 
@@ -133,8 +144,9 @@ class Cost:
     """What a command took."""
 
     seconds: float
-    processors: float = 0  # seconds of all processors
-    peak: int = 0  # bytes of its largest process
+    processors: float  # seconds of all processors, with those of workers
+    peak: int  # bytes of its largest process
+    own: float = 0  # seconds of processors of the process that hands out work
 
 
 @dataclass(frozen=True)
@@ -143,6 +155,11 @@ class Repro:
 
     whole: Cost
     stages: Mapping[str, Cost]  # those that ran
+
+
+def place_of(number: int) -> str:
+    """Where an image is, below the folder of images, and its mask below that of masks."""
+    return f"{number // 1000:03}/{number:06}.png"
 
 
 def draw(number: int, grounds: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
@@ -168,12 +185,13 @@ def draw(number: int, grounds: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.ui
 class Project:
     """A copy of the project in a folder, with images of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, count: int) -> None:
+        """count: images of the first run, which alone are learned from."""
+        self.folder, self.count = folder, count
         self.raw = folder / CHANGES["dataset.root"]
         self._notes = folder / "notes.jsonl"
 
-    def make(self, count: int) -> None:
+    def make(self) -> None:
         """Everything that is there before the first run."""
         shutil.rmtree(self.folder, ignore_errors=True)
         for name in COPIED:
@@ -186,9 +204,9 @@ class Project:
         self._write_params()
         wrapper = self.folder / ".bin" / "python"
         wrapper.parent.mkdir()
-        wrapper.write_text(WRAPPER.format(python=sys.executable, notes=str(self._notes)), encoding="utf-8")
+        wrapper.write_text(WRAPPER.format(python=sys.executable, notes=str(self._notes), helpers=HELPERS), encoding="utf-8")
         wrapper.chmod(0o755)
-        self.show(0, count)
+        self.show(0, self.count)
 
     def _write_params(self) -> None:
         params = read_recipe("quick", folder=CHECKOUT / "recipes").plain()
@@ -201,20 +219,19 @@ class Project:
         YAML().dump(params, self.folder / "params.yaml")
 
     def show(self, first: int, last: int) -> None:
-        """Draw images, and list them with all before them. Those after the first call are not learned from."""
+        """Draw images, and list all up to the last."""
         grounds = np.random.default_rng(0).integers(0, 256, (64, *SIZE, 3), np.uint8)
         grounds = np.stack([cv2.GaussianBlur(ground, (5, 5), 0) for ground in grounds])
-        table = self.raw / "labels.csv"
-        lines = [] if first else ["image,labels,split"]
         for number in range(first, last):
-            name = f"{number // 1000:03}/{number:06}.png"
-            splits = [JUDGED, *([] if first else [LEARNED]), *([FEW] if number < NUM_FEW else [])]
-            lines.append(f"{name},{list(CLASSES)[number % len(CLASSES)]},{' '.join(splits)}")
             for kind, picture in zip(("images", "masks"), draw(number, grounds), strict=True):
-                (self.raw / kind / name).parent.mkdir(parents=True, exist_ok=True)
-                (self.raw / kind / name).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
-        with table.open("a", encoding="utf-8") as listed:
-            listed.write("\n".join([*lines, ""]))
+                file = self.raw / kind / place_of(number)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+        lines = ["image,labels,split"]
+        for number in range(last):
+            splits = [JUDGED, *([LEARNED] if number < self.count else []), *([FEW] if number < NUM_FEW else [])]
+            lines.append(f"{place_of(number)},{list(CLASSES)[number % len(CLASSES)]},{' '.join(splits)}")
+        (self.raw / "labels.csv").write_text("\n".join([*lines, ""]), encoding="utf-8")
 
     def artifacts(self) -> list[Path]:
         """What the stages left."""
@@ -222,6 +239,17 @@ class Project:
 
     def repro(self, environment: Mapping[str, str]) -> Repro:
         """Run everything that DVC wants to run."""
+        return Repro(self._run([sys.executable, "-m", "dvc", "repro"], environment), self._read_notes())
+
+    def rerun(self, stage: str, environment: Mapping[str, str]) -> Cost:
+        """Run a stage without DVC, with everything to be computed again."""
+        for kept in (stage, f"published/{stage}"):
+            shutil.rmtree(self.folder / "data" / ".work" / kept, ignore_errors=True)
+        self._run([str(self.folder / ".bin" / "python"), "-m", f"stages.{stage}"], environment)
+        return self._read_notes()[stage]
+
+    def _run(self, command: Sequence[str], environment: Mapping[str, str]) -> Cost:
+        """Run a command as a user of the activated environment would, and forget the notes of commands before it."""
         self._notes.unlink(missing_ok=True)
         own = {
             "PATH": os.pathsep.join([str(self.folder / ".bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),
@@ -229,21 +257,19 @@ class Project:
             "DVC_SITE_CACHE_DIR": str(self.folder / ".dvc" / "site"),  # else what DVC knows of files outlasts this folder
             "PYTHONDONTWRITEBYTECODE": "",  # or each stage would compile its modules
         }
-        command = [sys.executable, "-m", "dvc", "repro"]
-        with (self.folder / "repro.txt").open("a", encoding="utf-8") as said:
+        with (self.folder / "said.txt").open("a", encoding="utf-8") as said:
             running = subprocess.Popen(  # noqa: S603 (ours)
                 command, cwd=self.folder, env={**os.environ, **own, **environment}, stdout=said, stderr=said
             )
-            whole, status = wait(running)
+            cost, status = wait(running)
         if status:
-            raise SystemExit(f"`dvc repro` failed in {self.folder}: see repro.txt there")
-        notes = map(json.loads, self._notes.read_text(encoding="utf-8").splitlines() if self._notes.exists() else ())
-        return Repro(whole, {arguments[1].removeprefix("stages."): Cost(*cost) for arguments, *cost in notes})
+            raise SystemExit(f"{' '.join(command)} failed in {self.folder}: see said.txt there")
+        return cost
 
-    def work_seconds(self) -> dict[str, float]:
-        """How long stages were at work in their last runs, by their own clocks, without starting up."""
-        runs = {file.parent.name: file.read_text(encoding="utf-8").splitlines() for file in self.folder.glob("data/.work/*/runs.jsonl")}
-        return {stage: json.loads(lines[-1])["seconds"] for stage, lines in runs.items()}
+    def _read_notes(self) -> dict[str, Cost]:
+        """What stages took."""
+        notes = map(json.loads, self._notes.read_text(encoding="utf-8").splitlines() if self._notes.exists() else ())
+        return {arguments[1].removeprefix("stages."): Cost(*cost) for arguments, *cost in notes}
 
     def sizes(self) -> dict[str, tuple[int, int]]:
         """Files and bytes on disk of every artifact, of other places, and of all together; a file with several names counts once there."""
@@ -296,7 +322,8 @@ def start_cluster(project: Project, costs: list[Cost]) -> Iterator[dict[str, str
                 programs.append(subprocess.Popen(command, cwd=project.folder, env=environment, stdout=said, stderr=said))  # noqa: S603
         while not address.exists():
             time.sleep(0.1)
-        yield {"SEEDBED_SCHEDULER": json.loads(address.read_text(encoding="utf-8"))["address"]}
+        helpers = " ".join(str(program.pid) for program in programs)
+        yield {"SEEDBED_SCHEDULER": json.loads(address.read_text(encoding="utf-8"))["address"], HELPERS: helpers}
     finally:
         for program in reversed(programs):
             program.terminate()
@@ -320,26 +347,24 @@ class Book:
             book.write(json.dumps(measured) + "\n")
 
 
-def measure_growth(project: Project, count: int, workers: int) -> dict[str, Any]:
-    """Everything, nothing, and a little more, of so many images."""
+def measure_growth(project: Project, workers: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Everything, nothing, and a little more: each by its name, with what it took."""
     environment = {"SEEDBED_WORKERS": str(workers)}
-    first = project.repro(environment)
-    measured = {"first": asdict(first), "work": project.work_seconds(), "sizes": project.sizes()}
+    project.make()
+    yield "first", {"repro": asdict(project.repro(environment)), "sizes": project.sizes()}
     again = project.repro(environment)
     assert not again.stages, "nothing has changed"
-    project.show(count, count + MORE)
-    return {**measured, "again": asdict(again), "more": asdict(project.repro(environment))}
+    yield "again", {"repro": asdict(again)}
+    project.show(project.count, project.count + MORE)
+    yield "more", {"repro": asdict(project.repro(environment))}
 
 
 def measure_place(project: Project, place: str) -> dict[str, Any]:
-    """Everything, with work at one of the places."""
-    costs: list[Cost] = []
-    if place == CLUSTER:
-        with start_cluster(project, costs) as environment:
-            done = project.repro(environment)
-    else:
-        done = project.repro({"SEEDBED_WORKERS": str(PLACES[place])})
-    return {"first": asdict(done), "work": project.work_seconds(), "others": [asdict(cost) for cost in costs]}
+    """Stages that work on images and need no network, one after another, with their work at one of the places."""
+    programs: list[Cost] = []
+    with start_cluster(project, programs) if place == CLUSTER else nullcontext({"SEEDBED_WORKERS": str(PLACES[place])}) as environment:
+        stages = {stage: asdict(project.rerun(stage, environment)) for stage in SPREAD_STAGES}
+    return {"stages": stages, "cluster": [asdict(cost) for cost in programs]}
 
 
 def measure(options: argparse.Namespace, folder: Path, book: Book) -> None:
@@ -347,15 +372,22 @@ def measure(options: argparse.Namespace, folder: Path, book: Book) -> None:
     for number in range(options.rounds):
         for count in options.counts if "growth" in options.only else ():
             what = {"part": "growth", "count": count, "round": number}
-            if not book.all(**what):
-                (project := Project(folder / "project")).make(count)
-                book.add({**what, **measure_growth(project, count, options.workers)})
-        for place in PLACES if "places" in options.only else ():
+            if len(book.all(**what)) < len(RUNS):
+                project = Project(folder / "project", count)
+                for run, measured in measure_growth(project, options.workers):
+                    if not book.all(**what, run=run):
+                        book.add({**what, "run": run, **measured})
+                shutil.rmtree(project.folder)
+    wanted = [(number, place) for number in range(options.rounds) for place in PLACES] if "places" in options.only else []
+    missing = [one for one in wanted if not book.all(part="places", count=options.spread, round=one[0], place=one[1])]
+    if missing:
+        project = Project(folder / "project", options.spread)
+        project.make()
+        project.repro({"SEEDBED_WORKERS": "2"})  # what the stages read
+        for number, place in missing:
             what = {"part": "places", "count": options.spread, "round": number, "place": place}
-            if not book.all(**what):
-                (project := Project(folder / "project")).make(options.spread)
-                book.add({**what, **measure_place(project, place)})
-    shutil.rmtree(folder / "project", ignore_errors=True)
+            book.add({**what, **measure_place(project, place)})
+        shutil.rmtree(project.folder)
 
 
 def median(measured: Sequence[Mapping[str, Any]], *address: str) -> float:
@@ -369,9 +401,9 @@ def median(measured: Sequence[Mapping[str, Any]], *address: str) -> float:
     return statistics.median(values)
 
 
-def beside_stages(measured: Sequence[Mapping[str, Any]], run: str, what: str) -> float:
-    """What a run of DVC took beside its stages, as a median."""
-    rests = [one[run]["whole"][what] - sum(cost[what] for cost in one[run]["stages"].values()) for one in measured]
+def beside_stages(measured: Sequence[Mapping[str, Any]], what: str) -> float:
+    """What runs of DVC took beside their stages, as a median."""
+    rests = [one["repro"]["whole"][what] - sum(cost[what] for cost in one["repro"]["stages"].values()) for one in measured]
     return float(statistics.median(rests))
 
 
@@ -384,38 +416,39 @@ def print_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def show_growth(book: Book) -> None:
     """Print tables of all counts that were measured."""
-    counts = sorted({one["count"] for one in book.all(part="growth")})
-    found = {count: book.all(part="growth", count=count) for count in counts}
+    counts = sorted({one["count"] for one in book.all(part="growth", run="first")})
     if not counts:
         return
+    found = {run: {count: book.all(part="growth", count=count, run=run) for count in counts} for run in RUNS}
     named = [f"{count:,} images" for count in counts]
-    steps = list(itertools.pairwise(counts))
-    stages = list(found[counts[0]][0]["first"]["stages"])
+    stages = list(found["first"][counts[0]][0]["repro"]["stages"])
 
-    def row(name: str, *address: str) -> list[str]:
-        processors = {count: median(found[count], *address, "processors") for count in counts}
-        each = [f"{median(found[count], *address, 'seconds'):.0f}, {processors[count]:.0f}" for count in counts]
-        further = [f"{1000 * (processors[more] - processors[less]) / (more - less):.2f}" for less, more in steps]
-        return [name, *each, *further]
-
-    print(f"Seconds by the clock, and of processors; medians of {min(map(len, found.values()))} or more rounds.\n")
-    further = [f"processor ms per further image, {less:,} to {more:,}" for less, more in steps]
-    rows = [row(stage, "first", "stages", stage) for stage in stages]
-    for run, words in (("first", "`dvc repro`"), ("again", "again, nothing changed"), ("more", f"with {MORE} more images")):
-        rows.append(row(f"**{words}**", run, "whole"))
-        each = [
-            f"{beside_stages(found[count], run, 'seconds'):.0f}, {beside_stages(found[count], run, 'processors'):.0f}" for count in counts
+    def row(name: str, run: str, *address: str) -> list[str]:
+        ran = {count: found[run][count] for count in counts if found[run][count]}
+        processors = {count: median(ran[count], "repro", *address, "processors") for count in ran}
+        cells = [
+            f"{median(ran[count], 'repro', *address, 'seconds'):.0f}, {processors[count]:.0f}" if count in ran else "" for count in counts
         ]
-        rows.append(["of it DVC's own", *each, *[""] * len(steps)])
+        for less, more in itertools.pairwise(counts):
+            cells.append(f"{1000 * (processors[more] - processors[less]) / (more - less):.2f}" if {less, more} <= ran.keys() else "")
+        return [name, *cells]
+
+    print(f"Seconds by the clock, and of processors; medians of {min(map(len, found['first'].values()))} or more rounds.\n")
+    rows = [row(stage, "first", "stages", stage) for stage in stages]
+    for run, words in RUNS.items():
+        rows.append(row(f"**{words}**", run, "whole"))
+        rest = [", ".join(f"{beside_stages(ran, what):.0f}" for what in ("seconds", "processors") if ran) for ran in found[run].values()]
+        rows.append(["of it DVC's own", *rest, *[""] * (len(counts) - 1)])
+    further = [f"processor ms per further image, {less:,} to {more:,}" for less, more in itertools.pairwise(counts)]
     print_table(["", *named, *further], rows)
     print("Peak memory of the largest process, MiB.\n")
-    peaks = {count: {stage: median(found[count], "first", "stages", stage, "peak") / 2**20 for stage in stages} for count in counts}
-    rows = [[stage, *[f"{peaks[count][stage]:.0f}" for count in counts]] for stage in stages]
-    whole = [f"{median(found[count], 'first', 'whole', 'peak') / 2**20:.0f}" for count in counts]
-    print_table(["", *named], [*rows, ["all, with DVC", *whole]])
+    first = list(found["first"].values())
+    addresses = [*[(stage, ("stages", stage)) for stage in stages], ("all, with DVC", ("whole",))]
+    rows = [[name, *[f"{median(ran, 'repro', *address, 'peak') / 2**20:.0f}" for ran in first]] for name, address in addresses]
+    print_table(["", *named], rows)
     print("Files, and MB on disk.\n")
-    places = {count: found[count][-1]["sizes"] for count in counts}
-    rows = [[name, *[f"{places[count][name][0]:,}, {places[count][name][1] / 1e6:,.1f}" for count in counts]] for name in places[counts[0]]]
+    sizes = [ran[-1]["sizes"] for ran in first]
+    rows = [[name, *[f"{size[name][0]:,}, {size[name][1] / 1e6:,.1f}" for size in sizes]] for name in sizes[0]]
     print_table(["", *named], rows)
 
 
@@ -425,25 +458,25 @@ def show_places(book: Book) -> None:
         found = {place: book.all(part="places", count=count, place=place) for place in PLACES}
         if not all(found.values()):
             continue
-        stages = [stage for stage in found[ALONE][0]["work"] if stage in found[ALONE][0]["first"]["stages"]]
-        print(f"{count:,} images; medians of {min(map(len, found.values()))} rounds. Seconds of whole commands, and of their work alone.\n")
+        print(f"{count:,} images; medians of {min(map(len, found.values()))} or more rounds.")
+        print("Of every stage: seconds by the clock, and of processors, in brackets those of the process that hands out work.")
+        print("Efficiency: seconds in one process, by twice those in two, by the clock; and by processors, as it would be if two of them")
+        print("were free (twice those of the process that hands out work, and all of workers).\n")
         rows = []
-        for stage in stages:
-            ways = ("first", "stages", stage, "seconds"), ("work", stage)
-            seconds = {place: [median(found[place], *way) for way in ways] for place in PLACES}
-            cells = [stage, "{:.1f}, {:.1f}".format(*seconds[ALONE])]
+        for stage in SPREAD_STAGES:
+            took = ("seconds", "processors", "own")
+            costs = {place: {what: median(found[place], "stages", stage, what) for what in took} for place in PLACES}
+            alone = costs[ALONE]
+            cells = [stage, f"{alone['seconds']:.1f}, {alone['processors']:.1f}"]
             for place in (POOL, CLUSTER):
-                cells.append("{:.1f}, {:.1f}".format(*seconds[place]))
-                cells.append(", ".join(f"{one / (2 * two):.2f}" for one, two in zip(seconds[ALONE], seconds[place], strict=True)))
+                cost = costs[place]
+                free = 2 * cost["own"] + (cost["processors"] - cost["own"])
+                cells.append(f"{cost['seconds']:.1f}, {cost['processors']:.1f} ({cost['own']:.1f})")
+                cells.append(f"{alone['seconds'] / (2 * cost['seconds']):.2f}, {alone['processors'] / free:.2f}")
             rows.append(cells)
         print_table(["", ALONE, POOL, "efficiency", CLUSTER, "efficiency"], rows)
-        print("Seconds of processors, all stages and what helps them.\n")
-        rows = []
-        for place in PLACES:
-            inside = [sum(cost["processors"] for cost in [*one["first"]["stages"].values(), *one["others"]]) for one in found[place]]
-            peaks = [max((cost["peak"] for cost in one["others"]), default=0) / 2**20 for one in found[place]]
-            rows.append([place, f"{statistics.median(inside):.0f}", f"{statistics.median(peaks):.0f}" if any(peaks) else ""])
-        print_table(["", "s of processors", "largest dask process, MiB"], rows)
+        peaks = [max(cost["peak"] for cost in one["cluster"]) / 2**20 for one in found[CLUSTER]]
+        print(f"Largest process of the cluster: {statistics.median(peaks):.0f} MiB.\n")
 
 
 def main() -> None:
@@ -453,7 +486,7 @@ def main() -> None:
     parser.add_argument("--spread", type=int, default=SPREAD, help="number of images in `places`")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--workers", type=int, default=1, help="processes that work on images in `growth`")
+    parser.add_argument("--workers", type=int, default=2, help="processes that work on images in `growth`")
     parser.add_argument("--folder", type=Path, help="where to work, and to keep what is measured; if not given, a temporary one")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
