@@ -15,6 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
+
 from benchmarks._places import CHECKOUT, Cost, Place
 from seedbed.store.artifact import open_artifact
 from seedbed.store.store import Store
@@ -125,16 +127,21 @@ class Book:
     def measure(self, stage: str) -> Cost | None:
         """Run a stage. Returns what it took to make its artifact, now or earlier; nothing where nobody knows."""
         store, running = Store(stage, folder=self._data), self.place.folder / RUNNING
-        interrupted = self._read(running).get("stage") == stage  # whatever it had done by then was not measured
+        begun, this = self._read(running), f"{stage} {digest(self._read_section(stage))}"
+        interrupted = this in begun  # whatever it had done by then was not measured
         speeds = len(store.speeds())
-        running.write_text(json.dumps({"stage": stage}), encoding="utf-8")
+        running.write_text(json.dumps({**begun, this: True}), encoding="utf-8")
         cost = self.place.measure(stage)
-        running.unlink()
+        running.write_text(json.dumps({name: True for name in begun if name != this}), encoding="utf-8")
         made, known = open_artifact(stage, folder=self._data).digest, self._read(self.place.folder / BOOK)
         if len(store.speeds()) > speeds:  # it computed something
             known[made] = None if interrupted else asdict(cost)
             (self.place.folder / BOOK).write_text(json.dumps(known), encoding="utf-8")
         return _read_cost(known.get(made))
+
+    def _read_section(self, stage: str) -> dict[str, Any]:
+        section: dict[str, Any] = YAML(typ="safe").load(self.place.folder / "params.yaml")[stage]
+        return section
 
     @property
     def _data(self) -> Path:

@@ -105,10 +105,11 @@ def test_what_is_reused_costs_what_it_cost_and_after_a_kill_nobody_knows(tmp_pat
     place.prepare(params)
     first, again = book.measure("dataset"), book.measure("dataset")
     assert first is not None and again == first and first.seconds > 0 and first.peak > 10_000_000
-    assert not (place.folder / RUNNING).exists()
+    assert json.loads((place.folder / RUNNING).read_text()) == {}
     shutil.rmtree(place.folder / "data" / ".work")
-    (place.folder / RUNNING).write_text('{"stage": "dataset"}')
-    assert book.measure("dataset") is None
+    killed, other = f"dataset {digest(params['dataset'])}", f"dataset {digest({})}"
+    (place.folder / RUNNING).write_text(json.dumps({killed: True, other: True}))
+    assert book.measure("dataset") is None and json.loads((place.folder / RUNNING).read_text()) == {other: True}
     assert json.loads((place.folder / BOOK).read_text()) == {open_artifact("dataset", folder=place.folder / "data").digest: None}
 
 
