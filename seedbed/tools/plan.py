@@ -141,7 +141,8 @@ def describe_first_run(plan: list[StagePlan], params: Params) -> str:
     work = count_work({name: section for name, section in editing.plain(editing.load()).items() if name in {one.stage for one in plan}})
     drawn = params.method_name("dataset") == "shapes" and not any(one.other_parameters for one in plan)
     took = f"With these parameters that took {TOOK}." if drawn else "How long that takes is known when it has run once."
-    return f"Nothing has run here yet. `dvc repro` runs {len(plan)} stages{images}: {work}. {took}"
+    takes = f": {work}" if any(work.list_parts()) else ""
+    return f"Nothing has run here yet. `dvc repro` runs {len(plan)} stages{images}{takes}. {took}"
 
 
 def _load_method(stage: str, params: Params) -> Any:
