@@ -69,7 +69,8 @@ class Launch:
         try:
             yield
         except BaseException:
-            self._say(FAILED)
+            with contextlib.suppress(RuntimeError):  # torchrun, which keeps the store, has ended before
+                self._say(FAILED)
             raise
         if self._say(NOTHING):
             self._wait_until_heard()
@@ -130,15 +131,15 @@ class Launch:
         """
         import torch.distributed as torch_distributed  # which has been imported, else nothing would have failed
 
-        lost = isinstance(error, torch_distributed.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
+        lost = isinstance(error, torch_distributed.DistError) or (isinstance(error, RuntimeError) and "gloo/transport" in str(error))
         return self._lost(name) if lost else None
 
     def _lost(self, name: str) -> SeedbedError:
         return TrainingError(name, found="that another of its processes has ended", expected="all to go on", do="run it again to resume")
 
     def _is_first_to_end(self) -> bool:
-        if "_board" not in vars(self):
-            return self.leads
+        if "_board" not in vars(self):  # it has met no other yet
+            return True
         try:
             return bool(self._board.add(ENDED, 1) == 1)
         except RuntimeError:  # the first process, which kept the store, has ended before
@@ -151,8 +152,17 @@ class Launch:
         """Torch's store: of the first process, or of torchrun itself."""
         from torch.distributed.rendezvous import rendezvous
 
-        os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = self.environment.main_address, str(self.environment.main_port)
-        store, *_ = next(rendezvous("env://", self.rank, self.size))
+        address, port = self.environment.main_address, str(self.environment.main_port)
+        os.environ |= {"MASTER_ADDR": address, "MASTER_PORT": port}
+        try:
+            store, *_ = next(rendezvous("env://", self.rank, self.size))
+        except RuntimeError as error:
+            raise MachineError(
+                self._me,
+                found=f"no meeting at {address}, port {port}: {str(error).splitlines()[0]}",
+                expected="all processes to find each other there",
+                do="see MASTER_ADDR and MASTER_PORT in docs/scale.md",
+            ) from error
         return store
 
     def _say(self, word: str) -> bool:
@@ -203,6 +213,8 @@ class Launch:
     def _check_division(self) -> None:
         """Refuse numbers of processes that differ between machines."""
         if self.local_size * self.nodes != self.size:
+            if not self.leads:
+                sys.exit(USER_ERROR)
             raise MachineError(
                 self.program,
                 found=f"{self.size} processes on {self.nodes} machines, of which one has {self.local_size or 'an unknown number'}",

@@ -253,7 +253,7 @@ def test_processes_that_train_together_have_begun_with_the_same_sources(monkeypa
     sources = fingerprint.startup_digest()
     fingerprint.check_sources(sources)
     monkeypatch.setitem(fingerprint._AT_FIRST, fingerprint.ROOT / "seedbed/algorithms/crf.py", b"X = 1\n")
-    with pytest.raises(MachineError, match=r"^process \d+ on .*: found other sources than those of the run that started it; expected"):
+    with pytest.raises(MachineError, match=r"^process \d+ on .*: found other sources than those of the run that it joins; expected"):
         fingerprint.check_sources(sources)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -91,6 +93,26 @@ def test_as_many_on_each_machine(uneven: Launch, message: str) -> None:
     with pytest.raises(MachineError) as raised, uneven.joined():
         pytest.fail("it went on")
     assert str(raised.value) == message
+    with pytest.raises(SystemExit) as ended, dataclasses.replace(uneven, rank=1).joined():
+        pytest.fail("it went on")
+    assert ended.value.code == 2
+
+
+def test_who_finds_no_other_says_so(monkeypatch: pytest.MonkeyPatch, given: Callable[[dict[str, str]], None]) -> None:
+    def fail(*_: Any) -> Iterator[Any]:
+        raise torch.distributed.DistNetworkError("no answer\nand a trace")
+        yield
+
+    given(STEP | {"MASTER_ADDR": "node7", "MASTER_PORT": "15001"})
+    monkeypatch.setattr(sys.modules["torch.distributed.rendezvous"], "rendezvous", fail)
+    process = launch.find()
+    assert process is not None
+    with pytest.raises(MachineError) as raised, process.joined():
+        pytest.fail("it went on")
+    assert str(raised.value) == (
+        f"process 3 of 4, on {socket.gethostname()}: found no meeting at node7, port 15001: no answer; "
+        "expected all processes to find each other there; see MASTER_ADDR and MASTER_PORT in docs/scale.md"
+    )
 
 
 def test_a_gpu_for_each() -> None:
@@ -205,9 +227,8 @@ def test_the_first_to_fail_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     for process in reversed(processes):
         process.end(f"error: {process.rank}", 2)
     assert capsys.readouterr().err == "error: 1\n" and ended == [2, 2]
-    for rank in reversed(range(2)):
-        Launch("srun", rank, 2, 2, 1).end(f"error before they met: {rank}", 2)
-    assert capsys.readouterr().err == "error before they met: 0\n"
+    Launch("srun", 1, 2, 2, 1).end("error before it met another", 2)
+    assert capsys.readouterr().err == "error before it met another\n"
 
 
 def test_what_torch_says_of_lost_processes_is_told_from_other_errors() -> None:

@@ -301,7 +301,8 @@ def test_where_nothing_is_to_be_learned_all_leave(own: Project, by: str) -> None
 
 @pytest.mark.slow
 def test_what_is_solved_at_once_is_solved_by_one(own: Project) -> None:
-    change_params(own, "features", centred=False)
+    cnn = own.params()["features"]["cnn"]
+    change_params(own, "features", method="cnn", cnn=cnn | {"centred": False})  # so that means tell images apart
     own.run("features")
     change_params(own, "classifier", method="linear", features="features")
     first, second = finish(own)
