@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from seedbed.store.artifact import open_artifact
 from tests.stages.miniature import CHECKOUT, Project, tree
 from tests.stages.surviving import PATIENCE, Counts, change_params, children, new_album, photos, until
 
+pytestmark = pytest.mark.slow  # minutes, where other work runs
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 IMAGES, STEPS = 10, 20
 REUSED = "classifier: reused, because nothing that it learns from has changed"
@@ -70,8 +72,12 @@ class Launched:
         return "\n".join(log.read_text(encoding="utf-8") for log in self.logs)
 
     def statuses(self) -> list[int]:
-        """How they ended, once all have."""
-        return [program.wait(PATIENCE) for program in self.programs]
+        """How they ended, once all have. Two that start at once take longer than one."""
+        end = time.monotonic() + 2 * PATIENCE
+        while any(program.poll() is None for program in self.programs):
+            assert time.monotonic() < end, f"{[program.poll() for program in self.programs]}: {self.everything}"
+            time.sleep(0.05)
+        return [program.returncode for program in self.programs]
 
     def kill(self) -> None:
         """Kill whatever is there still."""
