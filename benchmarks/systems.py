@@ -248,6 +248,7 @@ def tabulate_differences(all_runs: Sequence[Runs]) -> str:
             cells = []
             for address in COMPARED:
                 pairs = [(find_figure(one.figures, address), find_figure(other.figures, address)) for one, other in both]
+                pairs = [] if runs.system == BOUND and address not in OF_TRUTH else pairs
                 cells.append(tell_differences([one - other for one, other in pairs if one is not None and other is not None]))
             lines.append([f"`{runs.system}`", str(len(both)), *cells])
     words = {address: words for words, address in FIGURES}
@@ -258,8 +259,10 @@ def tell_differences(found: Sequence[float]) -> str:
     """The mean of some differences, and between what they lie."""
     if not found:
         return ""
+    if len(found) == 1:
+        return f"{found[0]:+.3f}"
     said = f"{np.mean(found):+.3f} ({min(found):+.3f} to {max(found):+.3f})"
-    return f"**{said}**" if len(found) > 1 and min(found) * max(found) > 0 else said
+    return f"**{said}**" if min(found) * max(found) > 0 else said
 
 
 def tabulate_parts(all_runs: Sequence[Runs], part: str) -> str:
