@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
@@ -17,19 +16,11 @@ from typing import Any
 import numpy as np
 from ruamel.yaml import YAML
 
+from benchmarks._costs import Cost, wait
 from seedbed.store.schemas import find_kind
 from seedbed.tools.recipe_files import find_block
 
 CHECKOUT = Path(__file__).parents[1]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What running a stage took."""
-
-    seconds: float
-    of_cores: float  # seconds that processors worked, which other programs at the same time hardly change
-    peak: int  # bytes in memory of the largest of its processes
 
 
 @dataclass(frozen=True)
@@ -62,17 +53,11 @@ class Place:
     def measure(self, stage: str) -> Cost:
         """Run a stage. Returns what that took."""
         command = [sys.executable, "-m", f"stages.{find_kind(stage)}", "--as", stage]
-        started = time.monotonic()
-        running = subprocess.Popen(command, cwd=self.folder, env={**os.environ, "PYTHONPATH": str(CHECKOUT)})  # noqa: S603 (our own)
-        try:
-            _, status, used = os.wait4(running.pid, 0)
-        except BaseException:
-            running.terminate()
-            running.wait()
-            raise
-        if code := os.waitstatus_to_exitcode(status):
-            raise SystemExit(f"{stage} failed with status {code} in {self.folder}: see above")
-        return Cost(round(time.monotonic() - started, 1), round(used.ru_utime + used.ru_stime, 1), used.ru_maxrss * 1024)
+        environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+        cost, status = wait(subprocess.Popen(command, cwd=self.folder, env=environment))  # noqa: S603 (our own)
+        if status:
+            raise SystemExit(f"{stage} failed with status {status} in {self.folder}: see above")
+        return cost
 
     def figures(self) -> dict[str, Any]:
         """The figures of the last evaluation."""

@@ -17,7 +17,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from benchmarks._places import CHECKOUT, Cost, Place
+from benchmarks._costs import Cost
+from benchmarks._places import CHECKOUT, Place
 from seedbed.store.artifact import open_artifact
 from seedbed.store.store import Store
 
@@ -135,7 +136,7 @@ class Book:
         running.write_text(json.dumps({name: True for name in begun if name != this}), encoding="utf-8")
         made, known = open_artifact(stage, folder=self._data).digest, self._read(self.place.folder / BOOK)
         if len(store.speeds()) > speeds:  # it computed something
-            known[made] = None if interrupted else asdict(cost)
+            known[made] = None if interrupted else asdict(Cost(round(cost.seconds, 1), round(cost.processors, 1), cost.peak))
             (self.place.folder / BOOK).write_text(json.dumps(known), encoding="utf-8")
         return _read_cost(known.get(made))
 

@@ -35,6 +35,7 @@ import numpy as np
 import numpy.typing as npt
 from ruamel.yaml import YAML
 
+from benchmarks._costs import Cost, wait
 from benchmarks._places import CHECKOUT, changed
 from seedbed.tools.recipe_files import read_recipe
 
@@ -140,13 +141,10 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What a command took."""
+class StageCost(Cost):
+    """What a stage took, with the work of a cluster."""
 
-    seconds: float
-    processors: float  # seconds of all processors, with those of workers
-    peak: int  # bytes of its largest process
-    own: float = 0  # seconds of processors of the process that hands out work
+    own: float  # seconds of processors of the process that hands out work
 
 
 @dataclass(frozen=True)
@@ -154,7 +152,7 @@ class Repro:
     """What a run of DVC took."""
 
     whole: Cost
-    stages: Mapping[str, Cost]  # those that ran
+    stages: Mapping[str, StageCost]  # those that ran
 
 
 def place_of(number: int) -> str:
@@ -241,7 +239,7 @@ class Project:
         """Run everything that DVC wants to run."""
         return Repro(self._run([sys.executable, "-m", "dvc", "repro"], environment), self._read_notes())
 
-    def rerun(self, stage: str, environment: Mapping[str, str]) -> Cost:
+    def rerun(self, stage: str, environment: Mapping[str, str]) -> StageCost:
         """Run a stage without DVC, with everything to be computed again."""
         for kept in (stage, f"published/{stage}"):
             shutil.rmtree(self.folder / "data" / ".work" / kept, ignore_errors=True)
@@ -258,7 +256,7 @@ class Project:
             "PYTHONDONTWRITEBYTECODE": "",  # or each stage would compile its modules
         }
         with (self.folder / "said.txt").open("a", encoding="utf-8") as said:
-            running = subprocess.Popen(  # noqa: S603 (ours)
+            running = subprocess.Popen(  # noqa: S603 (our own)
                 command, cwd=self.folder, env={**os.environ, **own, **environment}, stdout=said, stderr=said
             )
             cost, status = wait(running)
@@ -266,10 +264,10 @@ class Project:
             raise SystemExit(f"{' '.join(command)} failed in {self.folder}: see said.txt there")
         return cost
 
-    def _read_notes(self) -> dict[str, Cost]:
+    def _read_notes(self) -> dict[str, StageCost]:
         """What stages took."""
         notes = map(json.loads, self._notes.read_text(encoding="utf-8").splitlines() if self._notes.exists() else ())
-        return {arguments[1].removeprefix("stages."): Cost(*cost) for arguments, *cost in notes}
+        return {arguments[1].removeprefix("stages."): StageCost(*cost) for arguments, *cost in notes}
 
     def sizes(self) -> dict[str, tuple[int, int]]:
         """Files and bytes on disk of every artifact, of other places, and of all together; a file with several names counts once there."""
@@ -277,19 +275,6 @@ class Project:
         places |= {"the store": self.folder / "data/.work", "DVC's cache": self.folder / ".dvc/cache", "raw data": self.raw}
         places |= {"what DVC knows of files": self.folder / ".dvc/site", "all together": self.folder}
         return {name: count_files(place) for name, place in places.items()}
-
-
-def wait(program: subprocess.Popen[bytes]) -> tuple[Cost, int]:
-    """Wait until a program that was just started ends. Returns what it took, with all that it started, and its exit status."""
-    started = time.monotonic()
-    try:
-        _, status, used = os.wait4(program.pid, 0)
-    except BaseException:
-        program.terminate()
-        program.wait()
-        raise
-    program.returncode = os.waitstatus_to_exitcode(status)
-    return Cost(time.monotonic() - started, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024), program.returncode
 
 
 def count_files(folder: Path) -> tuple[int, int]:
@@ -319,7 +304,7 @@ def start_cluster(project: Project, costs: list[Cost]) -> Iterator[dict[str, str
     try:
         with (project.folder / "dask.txt").open("a", encoding="utf-8") as said:
             for command in commands:
-                programs.append(subprocess.Popen(command, cwd=project.folder, env=environment, stdout=said, stderr=said))  # noqa: S603
+                programs.append(subprocess.Popen(command, cwd=project.folder, env=environment, stdout=said, stderr=said))  # noqa: S603 (dask)
         while not address.exists():
             time.sleep(0.1)
         helpers = " ".join(str(program.pid) for program in programs)

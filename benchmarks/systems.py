@@ -27,8 +27,9 @@ from typing import Any
 import numpy as np
 from PIL import Image as PillowImage
 
+from benchmarks._costs import Cost
 from benchmarks._pages import write_between
-from benchmarks._places import CHECKOUT, Cost, Place, order_stages, seeded, with_spread
+from benchmarks._places import CHECKOUT, Place, order_stages, seeded, with_spread
 from benchmarks._places import figure as find_figure
 from benchmarks._records import Book, Record, describe_machine, digest, find_commit, hold, keep_record, read_records
 from seedbed.corrections import Corrected, Thing, count_runs, write_lines
@@ -181,7 +182,7 @@ class Runs:
         """How long processors worked for all stages, or those that train a network; empty where that is not known of any run."""
         wanted = [stage for stage in self.records[0].costs if not trained or SCHEMAS[find_kind(stage)].weights]
         whole = [[one.costs[stage] for stage in wanted] for one in self.records]
-        known = [sum(cost.of_cores for cost in costs if cost) / 60 for costs in whole if all(costs)]
+        known = [sum(cost.processors for cost in costs if cost) / 60 for costs in whole if all(costs)]
         return f"{np.mean(known):.1f}" if known else ""
 
     def peak(self) -> str:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from benchmarks import systems
-from benchmarks._places import Cost, Place, order_stages
+from benchmarks._costs import Cost
+from benchmarks._places import Place, order_stages
 from benchmarks._records import BOOK, RUNNING, Book, Record, digest, keep_record, read_records
 from seedbed.corrections import Corrections, read_lines
 from seedbed.images import Images
@@ -22,7 +23,7 @@ from seedbed.store.artifact import open_artifact
 from seedbed.types import IGNORE
 
 WEIGHTS = {"resnet50": "data/weights/shapes_vit.safetensors"}
-COST = Cost(seconds=90.0, of_cores=60.0, peak=2_000_000_000)
+COST = Cost(seconds=90.0, processors=60.0, peak=2_000_000_000)
 
 
 def make_record(system: str, seed: int, *, predictions: float = 0.5, **changed: Any) -> Record:
