@@ -322,9 +322,9 @@ def draw(options: argparse.Namespace) -> None:
         place, rows = Place(options.folder / data), dict[str, dict[str, Image]]()
         for system in options.systems:
             run_stages(place, data, system, options.seeds[0], dict(options.weights))
-            rows = rows or begin_rows(place)
+            rows, run = rows or begin_rows(place), str(place.folder)
             for image, row in rows.items():
-                row[system] = draw_picture(Wanted("predictions", image, run=str(place.folder))).picture
+                row["learned from truth" if system == BOUND else system] = draw_picture(Wanted("predictions", image, run=run)).picture
         file = CHECKOUT / "docs" / "pictures" / f"systems_{data}.png"
         file.write_bytes(encode_png(PillowImage.fromarray(arrange_sheet(list(rows.values())))))
         print(f"wrote {file}")
