@@ -13,7 +13,7 @@ from seedbed.clicks.tree import Tree
 from seedbed.corrections import Corrected, Thing, count_runs, write_lines
 from seedbed.images import Images
 from seedbed.reads import read_patches
-from seedbed.scoring.clicking import Wanted, find_next, list_wanted
+from seedbed.scoring.clicking import Wanted, click_through, list_wanted
 from seedbed.scoring.instance_truth import InstanceTruth
 from seedbed.scoring.truth import Truth
 from seedbed.store.artifact import Artifact, open_artifact
@@ -77,11 +77,6 @@ def grow(features: Artifact, image: str, size: Size) -> ClickTree:
 
 def click(answer: Answer, wanted: Wanted) -> tuple[list[Click], Mask]:
     """Clicks on a thing until it is selected well enough, and what they select."""
-    clicks, selected = list[Click](), np.zeros(wanted.shape.shape, np.bool_)
-    while len(clicks) < MOST and (following := find_next(selected, wanted, clicks)) is not None:
-        clicks.append(following)
-        selected = answer(clicks)
-        known = selected & wanted.counted
-        if (known & wanted.shape).sum() >= ENOUGH * (known | wanted.shape).sum():
-            break
-    return clicks, selected
+    clicks, fits, _ = click_through(answer, wanted, start=np.zeros_like(wanted.shape), most=MOST)
+    enough = clicks[: next((count for count, fit in enumerate(fits) if fit >= ENOUGH), len(clicks))]
+    return enough, answer(enough)

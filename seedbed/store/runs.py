@@ -5,6 +5,7 @@ Nothing is checked out. Artifacts of a revision are read where DVC's cache has t
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import tempfile
@@ -70,6 +71,10 @@ class Snapshot(ABC):
         """An artifact that it left."""
         return open_artifact(name, folder=self._place(name))
 
+    @abstractmethod
+    def artifact_at(self, path: str) -> Artifact:
+        """An artifact that a setting names by its path from the project's folder, be it of this pipeline or of another."""
+
     def record(self, name: str) -> Mapping[str, Any]:
         """What an artifact says of itself, be its schema the present one or not; empty where that is nothing."""
         return record_of(self._place(name) / f"{name}.zarr")
@@ -107,6 +112,9 @@ class Folder(Snapshot):
         self._root = self._data.absolute().parent if self._data.absolute().name == FOLDER.name else None
         self.project = Path() if name == WORKSPACE else self._root or Path()
 
+    def artifact_at(self, path: str) -> Artifact:
+        return open_artifact(Path(path).stem, folder=self.project / Path(path).parent)
+
     def read(self, file: str) -> str | None:
         below = file.removeprefix(f"{FOLDER}/")
         path = self._data / below if below != file else None if self._root is None else self._root / file
@@ -139,24 +147,28 @@ class Revision(Snapshot):
 
     def artifact(self, name: str) -> Artifact:
         """An artifact that it left."""
-        folder = self._place(name)
+        return self.artifact_at(f"{FOLDER}/{name}.zarr")
+
+    def artifact_at(self, path: str) -> Artifact:
+        """An artifact as a stage left or read it."""
+        folder = self._place_at(path)
         try:
-            return open_artifact(name, folder=folder)
+            return open_artifact(Path(path).stem, folder=folder)
         except ArtifactError as error:  # which tells of a link, and what to do about the workspace
-            raise self._missing(name, error.found, expected=error.expected) from error
+            raise self._missing(path, error.found, expected=error.expected) from error
 
     def read(self, file: str) -> str | None:
         return self._repository.read(self.sha, file)
 
     def _artifacts(self) -> set[str]:
-        return set(self._digests)
+        left = (Path(out["path"]) for stage in self.lock.values() for out in stage.get("outs", ()))
+        return {path.stem for path in left if path.parent == FOLDER and path.suffix == ".zarr"}
 
     @cached_property
-    def _digests(self) -> dict[str, str]:
-        """What DVC calls the content of each artifact."""
-        outs = (out for stage in self.lock.values() for out in stage.get("outs", ()))
-        found = {Path(out["path"]): str(out.get("md5", "")) for out in outs}
-        return {path.stem: md5 for path, md5 in found.items() if path.parent == FOLDER and path.suffix == ".zarr"}
+    def _digests(self) -> dict[Path, str]:
+        """What DVC calls the content of everything that stages read or left."""
+        files = (one for stage in self.lock.values() for one in (*stage.get("deps", ()), *stage.get("outs", ())))
+        return {Path(one["path"]): str(one.get("md5", "")) for one in files}
 
     @cached_property
     def _cache(self) -> Path:
@@ -171,50 +183,56 @@ class Revision(Snapshot):
             raise MachineError("dvc", found=str(error), expected="a project that DVC can read", do="see `dvc status`") from error
 
     def _place(self, name: str) -> Path:
+        return self._place_at(f"{FOLDER}/{name}.zarr")
+
+    def _place_at(self, path: str) -> Path:
+        """The folder that an artifact lies in, with those from beside it."""
         with self._linking:
             if self._links is None:
                 self._links = tempfile.TemporaryDirectory(prefix="seedbed-")
-            folder = Path(self._links.name)
-            if not (folder / f"{name}.zarr").exists():
-                self._link(name, folder)
+            beside = hashlib.sha256(str(Path(path).parent).encode()).hexdigest()
+            folder = Path(self._links.name, beside)
+            if not (folder / Path(path).name).exists():
+                folder.mkdir(exist_ok=True)
+                self._link(path, folder)
             return folder
 
-    def _link(self, name: str, folder: Path) -> None:
+    def _link(self, path: str, folder: Path) -> None:
         """Lay links to the files of an artifact into a folder."""
-        files = self._files(name)
+        files = self._files(path)
         absent = [relative for relative, cached in files.items() if not cached.is_file()]
         if absent:
-            raise self._missing(name, f"{len(absent)} of its {len(files)} files are not in DVC's cache")
+            raise self._missing(path, f"{len(absent)} of its {len(files)} files are not in DVC's cache")
         made = Path(tempfile.mkdtemp(dir=folder))
         for relative, cached in files.items():
             link = made / relative
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(cached)
-        made.rename(folder / f"{name}.zarr")  # as a whole, or not at all
+        made.rename(folder / Path(path).name)  # as a whole, or not at all
 
-    def _files(self, name: str) -> dict[str, Path]:
+    def _files(self, path: str) -> dict[str, Path]:
         """Where DVC's cache has, or would have, each file of an artifact."""
-        if name not in self._digests:
-            raise self._missing(name, "no such artifact in dvc.lock" if self.lock else "no dvc.lock")
-        listing = self._cached(self._digests[name].removesuffix(".dir"), name, suffix=".dir")
+        if Path(path) not in self._digests:
+            raise self._missing(path, "no such artifact in dvc.lock" if self.lock else "no dvc.lock")
+        listing = self._cached(self._digests[Path(path)].removesuffix(".dir"), path, suffix=".dir")
         if not listing.is_file():
-            raise self._missing(name, "nothing in DVC's cache")
+            raise self._missing(path, "nothing in DVC's cache")
         try:
             listed = [(Path(one["relpath"]), str(one["md5"])) for one in json.loads(listing.read_text(encoding="utf-8"))]
         except (ValueError, KeyError, TypeError) as error:
-            raise self._missing(name, f"a damaged list of its files in DVC's cache, {listing}") from error
+            raise self._missing(path, f"a damaged list of its files in DVC's cache, {listing}") from error
         if any(relative.is_absolute() or ".." in relative.parts for relative, _ in listed):
-            raise self._missing(name, f"files outside of it in the list that DVC's cache has, {listing}")
-        return {str(relative): self._cached(md5, name) for relative, md5 in listed}
+            raise self._missing(path, f"files outside of it in the list that DVC's cache has, {listing}")
+        return {str(relative): self._cached(md5, path) for relative, md5 in listed}
 
-    def _cached(self, md5: str, name: str, *, suffix: str = "") -> Path:
+    def _cached(self, md5: str, path: str, *, suffix: str = "") -> Path:
         if not MD5.fullmatch(md5):
-            raise self._missing(name, f"the digest {md5!r}")
+            raise self._missing(path, f"the digest {md5!r}")
         return self._cache / md5[:2] / f"{md5[2:]}{suffix}"
 
-    def _missing(self, name: str, found: str, *, expected: str = "what the run left") -> ArtifactError:
+    def _missing(self, path: str, found: str, *, expected: str = "what the run left") -> ArtifactError:
         return ArtifactError(
-            f"data/{name}.zarr of {self.name}",
+            f"{path} of {self.name}",
             found=found,
             expected=expected,
             do="`dvc fetch --all-commits` or `dvc exp pull` brings it if a remote has it; else check it out elsewhere and run `dvc repro`",

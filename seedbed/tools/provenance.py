@@ -23,7 +23,7 @@ from seedbed.run import fingerprint
 from seedbed.run.slots import list_named, list_paths
 from seedbed.store.artifact import Artifact, open_artifact
 from seedbed.store.entries import Entry
-from seedbed.store.records import FOLDER
+from seedbed.store.records import FOLDER, record_of
 from seedbed.store.schemas import NONE
 from seedbed.store.store import Store
 
@@ -48,7 +48,7 @@ def describe_remedy(stages: list[str]) -> str:
 def compare_params(artifact: Artifact, params: Params, *, folder: Path = FOLDER) -> Iterator[str]:
     """How what an artifact was made with differs from what params.yaml says."""
     yield from compare_method(artifact, params)
-    yield from _compare_slots(artifact, params)
+    yield from _compare_slots(artifact, params, folder)
     if artifact.kind in COMPARE_SETTINGS:
         yield from COMPARE_SETTINGS[artifact.kind](artifact, params)
     if artifact.kind in COMPARE_IMAGES:
@@ -99,14 +99,19 @@ def _compare_data_set(artifact: Artifact, params: Params) -> Iterator[str]:
         yield f"made with {broken} broken images left out; params.yaml now allows {settings.allow_broken}"
 
 
-def _compare_slots(artifact: Artifact, params: Params) -> Iterator[str]:
-    """Compare the artifacts that it was made from with those that slots name now."""
+def _compare_slots(artifact: Artifact, params: Params, folder: Path) -> Iterator[str]:
+    """Compare the artifacts that it was made from with those that slots and paths name now."""
     if artifact.kind != DATASET:
         settings = _settings(artifact, params)
-        named = [*list_named(settings).values(), *list_paths(settings)]
+        paths = list_paths(settings)
+        named = [*list_named(settings).values(), *paths]
         was, is_now = sorted({*artifact.made_by.inputs} - {DATASET}), sorted({*named} - {NONE})
         if was != is_now:
             yield f"made from {join_names(was)}; params.yaml now names {join_names(is_now)}"
+        for setting, path in paths.items():
+            before, now = artifact.made_by.inputs.get(setting), record_of(folder.parent / path).get("digest")
+            if None not in (before, now) and before != now:
+                yield f"made from a different {path}"
 
 
 def _compare_judged(artifact: Artifact, params: Params) -> Iterator[str]:

@@ -6,7 +6,6 @@ import copy
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from pathlib import Path
 from threading import RLock
 from typing import Any
 
@@ -20,7 +19,6 @@ from seedbed.merge_trees import Trees
 from seedbed.params import Params, rebuild
 from seedbed.reads import PixelLabels
 from seedbed.run.slots import NO_PATH, check_data_set, check_images, check_slots
-from seedbed.store.artifact import open_artifact
 from seedbed.store.schemas import NONE, find_kind
 from seedbed.view.library import Library
 
@@ -90,7 +88,7 @@ class Clicking:
             raise ParamsError(where, found=repr(path), expected="labels that clicks can correct", do="name an artifact that has them")
         if start not in data.class_names:
             raise ParamsError("start", found=repr(start), expected=f"one of: {join_names(data.class_names)}", do="choose one")
-        labels = open_artifact(Path(path).stem, folder=self._library.run.project / Path(path).parent)
+        labels = self._library.run.artifact_at(path)
         check_data_set(labels, data)
         check_images(where, labels, [image_id])
         return np.asarray(PixelLabels(labels).of(image_id, size) == data.class_names.index(start))

@@ -269,6 +269,11 @@ def test_what_was_corrected_is_compared_with_what_params_yaml_names(corrected: P
     project = corrected.copy_to(tmp_path / "project")
     made = open_artifact("clicks", folder=project.data)
     assert not [*provenance.compare_params(made, Params(project.params()), folder=project.data)]
+    publish_labels(project, of="another")
+    found = [*provenance.compare_params(made, Params(project.params()), folder=project.data)]
+    assert found == ["made from a different main/data/seeds.zarr"]
+    shutil.rmtree(project.root / "main")
+    assert not [*provenance.compare_params(made, Params(project.params()), folder=project.data)], "what is not there is not another"
     change_params(project, "clicks", start="data/none.zarr")
     found = [*provenance.compare_params(made, Params(project.params()), folder=project.data)]
     assert found == ["made from start, trees; params.yaml now names trees"]

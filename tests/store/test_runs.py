@@ -79,6 +79,24 @@ def test_artifacts_are_read_from_the_cache_and_nothing_is_checked_out(history: H
     assert everything(history.root) == before
 
 
+def test_what_a_stage_read_of_another_pipeline_is_that_of_the_revision(tmp_path: Path) -> None:
+    history = History.begin(tmp_path / "project")
+    for counted in (GOOD, BAD):
+        evaluate(history.root / "main" / "data", {"a": {"masks": counted}})
+        evaluate(history.root / "data", {"b": {"masks": BAD}})
+        read, left = cache(history.root, "evaluation", within="main/data"), cache(history.root, "evaluation")
+        stage = {"cmd": "x", "deps": [read], "outs": [left]}
+        history.write(recorded={"schema": "2.0", "stages": {"evaluation": stage}})
+        history.commit()
+    for name, counted in (("HEAD~1", GOOD), ("HEAD", BAD), (".", BAD)):
+        with contextlib.chdir(history.root), open_run(name) as run:
+            assert run.artifacts() == ["evaluation"] and run.artifact("evaluation").ids == ["b"]
+            other = run.artifact_at("main/data/evaluation.zarr")
+            assert other.ids == ["a"] and other.entry("confusion", 0).tolist() == [counted]
+            with pytest.raises(ArtifactError, match=r"main/data/seeds\.zarr"):
+                run.artifact_at("main/data/seeds.zarr")
+
+
 def test_what_dvc_put_into_its_cache_is_found(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """By DVC itself, whose cache is elsewhere; other tests write one as it does."""
     from dvc.repo import Repo

@@ -62,15 +62,15 @@ def write_yaml(file: Path, content: Any) -> None:
         YAML(typ="safe").dump(content, stream)
 
 
-def cache(root: Path, name: str) -> dict[str, Any]:
+def cache(root: Path, name: str, *, within: str = "data") -> dict[str, Any]:
     """Put a copy of an artifact into DVC's cache as `dvc commit` does; what dvc.lock says of it."""
-    folder = root / f"data/{name}.zarr"
+    folder = root / within / f"{name}.zarr"
     listed = []
     for file in sorted(one for one in folder.rglob("*") if one.is_file()):
         content = file.read_bytes()
         listed.append({"md5": _keep(root, content), "relpath": file.relative_to(folder).as_posix()})
     listing = json.dumps(sorted(listed, key=lambda one: one["relpath"])).encode()
-    return {"path": f"data/{name}.zarr", "hash": "md5", "md5": f"{_keep(root, listing, suffix='.dir')}.dir"}
+    return {"path": f"{within}/{name}.zarr", "hash": "md5", "md5": f"{_keep(root, listing, suffix='.dir')}.dir"}
 
 
 def _keep(root: Path, content: bytes, *, suffix: str = "") -> str:
