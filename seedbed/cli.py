@@ -293,6 +293,23 @@ def click(
 
 @app.command()
 @one_line_errors
+def replay(
+    file: Annotated[Path, typer.Argument(help="A file of corrections.")] = Path("corrections.jsonl"),
+    write: Annotated[bool, typer.Option("--write", help="Let the file say what is selected now.")] = False,
+) -> None:
+    """Answer the clicks of a file of corrections once more, and show where other pixels are selected than were kept.
+
+    They are, where the regions, the network or the labels are others than those that answered first.
+    """
+    from rich.console import Console
+
+    from seedbed.tools import replay as replaying
+
+    Console().print(replaying.describe(replaying.replay(file, write=write), file, write=write), highlight=False)
+
+
+@app.command()
+@one_line_errors
 def report(
     run: Annotated[str, typer.Argument(help="What to report of: the workspace, a folder, a git revision, or an experiment.")] = "",
     file: Annotated[Path, typer.Option("--to", help="The HTML file to write.")] = Path("report.html"),

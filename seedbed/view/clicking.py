@@ -50,6 +50,10 @@ class Clicking:
         level: see `measure_levels`; of the region that the last wanted click takes, where there are regions.
         """
         with self._lock:
+            height, width = self._library.data.size(image_id)
+            if not all(one.row < height and one.column < width for one in given):
+                places = str([(one.row, one.column) for one in given])
+                raise ParamsError("clicks", found=places, expected="some within the image", do="correct them")
             method, seen, key = self._open(params, section, image_id)
             begun = self._begin(params, section, image_id, start)
             if level is not None:

@@ -90,9 +90,6 @@ class Correcting:
         return lines.get(image_id) or Corrected(image=image_id, size=self._library.data.size(image_id), complete=False, things=[])
 
     def _answer(self, params: Params, image_id: str, asked: Asked) -> Thing:
-        height, width = self._library.data.size(image_id)
-        if not all(row < height and column < width for row, column, _ in asked.clicks):
-            raise ParamsError("clicks", found=str(asked.clicks), expected="some within the image", do="correct it")
         clicks = [Click(row, column, wanted == 1) for row, column, wanted in asked.clicks]
         selected = self._clicking.select(params, asked.by, image_id, clicks, start=asked.start, level=asked.level)
         if not selected.any():

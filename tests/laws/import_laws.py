@@ -25,7 +25,7 @@ MAY_READ_TRUTH = (
     "stages.clicks",
     "stages.dataset",
 )  # and benchmarks; the last only looks for what is wrong
-SHOW_TRUTH = ("seedbed.view", "seedbed.tools.view", "seedbed.tools.report")  # to people; no stage can import them
+SHOW_TRUTH = ("seedbed.view", "seedbed.tools.view", "seedbed.tools.report", "seedbed.tools.replay")  # to people; no stage can import them
 DRAWS_TRUTH = "seedbed.dataset.shapes"
 LEAVES_TRUTH_OUT = "seedbed.tools.init"  # of the images that it lists
 IMPORTS_BY_NAME = ("seedbed.methods", "seedbed.params", "seedbed.networks.torchvision_repair")

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import numpy as np
 import pytest
+from rich.console import Console
 
-from seedbed.corrections import Corrections, draw_runs, read_lines
+from seedbed.corrections import Corrected, Corrections, Thing, count_runs, draw_runs, read_lines, write_lines
+from seedbed.errors import MachineError, SeedbedError
 from seedbed.store.artifact import open_artifact
+from seedbed.tools.replay import describe, replay
 from tests.view.conftest import IDS, SIZE, Page, make_labels
 
 CLICKS = [[3, 4, 1], [20, 30, 0]]
@@ -115,7 +120,7 @@ def test_a_page_without_a_file_keeps_nothing(look: Callable[..., Page], clickabl
         ({**ONE, "clicks": []}, "clicks: found no pixel that they select; expected some"),
         ({**ONE, "clicks": [[3, 4, 0]]}, "clicks: found no pixel that they select; expected some"),
         (0, "correction: found a line that has changed meanwhile"),
-        ({**ONE, "clicks": [[24, 0, 1]]}, "clicks: found [(24, 0, 1)]; expected some within the image"),
+        ({**ONE, "clicks": [[24, 0, 1]]}, "clicks: found [(24, 0)]; expected some within the image"),
         ({**ONE, "clicks": [[0, 0, 2]]}, "correction: found Input should be"),
         ({**ONE, "by": "seeds"}, "section: found 'seeds'"),
         ({**ONE, "runs": [864]}, "correction: found "),
@@ -163,3 +168,62 @@ def test_an_image_without_labels_is_not_corrected(page: Page, file: Path) -> Non
 def test_what_the_disk_refuses_is_said(page: Page, file: Path) -> None:
     with mock.patch("seedbed.view.correcting.write_lines", side_effect=OSError(errno.ENOSPC, "No space left on device", str(file))):
         assert "found a full disk" in keep(page, ONE)["error"]
+
+
+def test_clicks_are_answered_once_more_by_what_the_cache_has_now(
+    look: Callable[..., Page], correcting: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "run"
+    shutil.copytree(correcting, root)
+    page = look(root, corrections=root / "corrections.jsonl")
+    labelled = {**OTHER, "start": "<b>dog</b>", "clicks": []}
+    keep(page, ONE, OTHER, labelled)
+    keep(page, ONE, image=IDS[0], complete=True)
+    file = Path("corrections.jsonl")
+    with contextlib.chdir(root):
+        first = read_lines(file)
+        drawn = Thing(label="cat", by="hand", start="", clicks=[], level=None, runs=first[IDS[0]].things[0].runs[::-1])
+        write_lines(file, [replace(line, things=[*line.things, drawn]) for line in first.values()])
+        before = file.read_bytes()
+        found = replay(file, write=True)
+        assert [(one.image, one.fit) for one in found] == [(IDS[0], 1)] * 2 + [(IDS[1], 1)] * 4 and file.read_bytes() == before
+        Console().print(describe(found, file, write=True))
+        assert capsys.readouterr().out == "6 things of 2 images: 6 as they were kept.\n"
+        mask = draw_runs(first[IDS[1]].things[0].runs, SIZE)
+        emptied = replace(first[IDS[1]].things[0], runs=count_runs(mask & (np.cumsum(mask).reshape(SIZE) <= mask.sum() // 2)))
+        lines = read_lines(file)
+        write_lines(file, [lines[IDS[0]], replace(lines[IDS[1]], things=[emptied, *lines[IDS[1]].things[1:]])])
+        changed = file.read_bytes()
+        found = replay(file, write=False)
+        assert [one.fit for one in found if one.now != one.kept] == [mask.sum() // 2 / mask.sum()] and file.read_bytes() == changed
+        Console(width=140).print(describe(found, file, write=False))
+        said = capsys.readouterr().out
+        assert said.splitlines()[3].split("│")[1:4] == [f" {IDS[1]} ", " cat   ", " clicks_tree "], said
+        assert "5 as they were kept, 1 otherwise; `--write` lets the file say what is selected now." in said
+        replay(file, write=True)
+        assert file.read_bytes() == before, "with the other clicks, and with what was said of the whole image"
+
+
+ASKED = Thing(label="cat", by="clicks_tree", start="", clicks=[(0, 0, 1)], level=None, runs=[SIZE[0] * SIZE[1]])
+
+
+@pytest.mark.parametrize(
+    ("thing", "said"),
+    [
+        (replace(ASKED, clicks=[(24, 0, 1)]), r"clicks: found \[\(24, 0\)\]; expected some within the image"),
+        (replace(ASKED, by="seeds"), "section: found 'seeds'; expected one of: clicks"),
+        (replace(ASKED, label="cow"), "found 'cow'; expected one of its labels"),
+    ],
+)
+def test_clicks_that_nothing_can_answer_are_refused(clickable: Path, tmp_path: Path, thing: Thing, said: str) -> None:
+    file = tmp_path / "corrections.jsonl"
+    write_lines(file, [Corrected(image=IDS[1], size=SIZE, complete=False, things=[thing])])
+    before = file.read_bytes()
+    with contextlib.chdir(clickable), pytest.raises(SeedbedError, match=said):
+        replay(file, write=True)
+    assert file.read_bytes() == before
+
+
+def test_a_file_that_is_not_there_is_not_replayed(tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match="found no such file; expected one of corrections"):
+        replay(tmp_path / "corrections.jsonl", write=True)
