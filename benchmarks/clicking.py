@@ -28,6 +28,7 @@ SIZE, PATCH = (375, 500), 8
 CLICKS = 5
 NETWORKS = {  # architecture, edge of a patch, of what it is shown, and whether the mirror image is asked too
     "test_vit, as in pipelines/mis": ("test_vit", 4, 96, True),
+    "vit_small_patch14_dinov2, 224": ("vit_small_patch14_dinov2", 14, 224, False),
     "vit_tiny_patch16_224, 448": ("vit_tiny_patch16_224", 16, 448, False),
     "the same, mirrored too": ("vit_tiny_patch16_224", 16, 448, True),
     "vit_base_patch16_224, 448, mirrored too": ("vit_base_patch16_224", 16, 448, True),

@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 from ruamel.yaml import YAML
 
+from benchmarks.systems import DATA, SYSTEMS
 from seedbed.tools.recipe_files import read_recipe
 from tests.support.recipes import FILES, RECIPES
 
-SYSTEMS = ("superpixels", "masking", "usage", "usage_deit", "ssc", "fbr", "fbr_saliency", "crf", "psa", "irn")
-DATA_SETS = ("voc12", "coco14", "voc6", "shapes")
-EVERY = [f"{data}_{system}" for data in DATA_SETS for system in SYSTEMS]
+EVERY = [f"{data}_{system}" for data in DATA for system in SYSTEMS]
 NEVER_PUBLISHED = ("voc6", "shapes")  # data sets of which nobody else has figures
 
 
