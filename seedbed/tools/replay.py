@@ -69,11 +69,11 @@ def _fit(one: Mask, other: Mask) -> float:
 def describe(found: Sequence[Replayed], file: Path, *, write: bool) -> RenderableType:
     """A table of what is selected otherwise than it was kept, and a line on all."""
     others = [one for one in found if one.now != one.kept]
-    said = f"{len(found)} things of {len({one.image for one in found})} images: {len(found) - len(others)} as they were kept"
+    said = f"Things that are as they were kept: {len(found) - len(others)} of {len(found)}"
     if not others:
         return escape(f"{said}.")
     table = Table("image", "label", "by", "clicks", "IoU with what was kept")
     for one in others:
         table.add_row(*map(escape, (one.image, one.kept.label, one.kept.by, str(len(one.kept.clicks)), f"{one.fit:.3f}")))
-    done = f"now so in {file}" if write else "`--write` lets the file say what is selected now"
-    return Group(table, escape(f"{said}, {len(others)} otherwise; {done}."))
+    done = f"{file} now says what the others select" if write else "`--write` lets the file say what the others select now"
+    return Group(table, escape(f"{said}; {done}."))

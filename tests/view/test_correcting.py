@@ -188,7 +188,7 @@ def test_clicks_are_answered_once_more_by_what_the_cache_has_now(
         found = replay(file, write=True)
         assert [(one.image, one.fit) for one in found] == [(IDS[0], 1)] * 2 + [(IDS[1], 1)] * 4 and file.read_bytes() == before
         Console().print(describe(found, file, write=True))
-        assert capsys.readouterr().out == "6 things of 2 images: 6 as they were kept.\n"
+        assert capsys.readouterr().out == "Things that are as they were kept: 6 of 6.\n"
         mask = draw_runs(first[IDS[1]].things[0].runs, SIZE)
         emptied = replace(first[IDS[1]].things[0], runs=count_runs(mask & (np.cumsum(mask).reshape(SIZE) <= mask.sum() // 2)))
         lines = read_lines(file)
@@ -199,7 +199,7 @@ def test_clicks_are_answered_once_more_by_what_the_cache_has_now(
         Console(width=140).print(describe(found, file, write=False))
         said = capsys.readouterr().out
         assert said.splitlines()[3].split("│")[1:4] == [f" {IDS[1]} ", " cat   ", " clicks_tree "], said
-        assert "5 as they were kept, 1 otherwise; `--write` lets the file say what is selected now." in said
+        assert "Things that are as they were kept: 5 of 6; `--write` lets the file say what the others select now." in said
         replay(file, write=True)
         assert file.read_bytes() == before, "with the other clicks, and with what was said of the whole image"
 
