@@ -166,8 +166,8 @@ class Revision(Snapshot):
 
     @cached_property
     def _digests(self) -> dict[Path, str]:
-        """What DVC calls the content of everything that stages read or left."""
-        files = (one for stage in self.lock.values() for one in (*stage.get("deps", ()), *stage.get("outs", ())))
+        """What DVC calls the content of everything that stages read or left; what was left is the latest."""
+        files = (one for part in ("deps", "outs") for stage in self.lock.values() for one in stage.get(part, ()))
         return {Path(one["path"]): str(one.get("md5", "")) for one in files}
 
     @cached_property

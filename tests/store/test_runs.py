@@ -86,7 +86,8 @@ def test_what_a_stage_read_of_another_pipeline_is_that_of_the_revision(tmp_path:
         evaluate(history.root / "data", {"b": {"masks": BAD}})
         read, left = cache(history.root, "evaluation", within="main/data"), cache(history.root, "evaluation")
         stage = {"cmd": "x", "deps": [read], "outs": [left]}
-        history.write(recorded={"schema": "2.0", "stages": {"evaluation": stage}})
+        behind = {"cmd": "x", "deps": [{**left, "md5": "0" * 32}]}  # it has not run since the other has
+        history.write(recorded={"schema": "2.0", "stages": {"evaluation": stage, "seeds": behind}})
         history.commit()
     for name, counted in (("HEAD~1", GOOD), ("HEAD", BAD), (".", BAD)):
         with contextlib.chdir(history.root), open_run(name) as run:
