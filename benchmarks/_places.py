@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 from ruamel.yaml import YAML
 
-from benchmarks._costs import Cost, wait
+from benchmarks._costs import Cost, start, wait
 from seedbed.store.schemas import find_kind
 from seedbed.tools.recipe_files import find_block
 
@@ -54,7 +53,7 @@ class Place:
         """Run a stage. Returns what that took."""
         command = [sys.executable, "-m", f"stages.{find_kind(stage)}", "--as", stage]
         environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
-        cost, status = wait(subprocess.Popen(command, cwd=self.folder, env=environment))  # noqa: S603 (our own)
+        cost, status = wait(start(command, folder=self.folder, environment=environment))
         if status:
             raise SystemExit(f"{stage} failed with status {status} in {self.folder}: see above")
         return cost

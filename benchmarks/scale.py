@@ -35,7 +35,7 @@ import numpy as np
 import numpy.typing as npt
 from ruamel.yaml import YAML
 
-from benchmarks._costs import Cost, wait
+from benchmarks._costs import Cost, start, wait
 from benchmarks._places import CHECKOUT, changed
 from seedbed.tools.recipe_files import read_recipe
 
@@ -256,10 +256,7 @@ class Project:
             "PYTHONDONTWRITEBYTECODE": "",  # or each stage would compile its modules
         }
         with (self.folder / "said.txt").open("a", encoding="utf-8") as said:
-            running = subprocess.Popen(  # noqa: S603 (our own)
-                command, cwd=self.folder, env={**os.environ, **own, **environment}, stdout=said, stderr=said
-            )
-            cost, status = wait(running)
+            cost, status = wait(start(command, folder=self.folder, environment={**os.environ, **own, **environment}, said=said))
         if status:
             raise SystemExit(f"{' '.join(command)} failed in {self.folder}: see said.txt there")
         return cost
@@ -304,7 +301,7 @@ def start_cluster(project: Project, costs: list[Cost]) -> Iterator[dict[str, str
     try:
         with (project.folder / "dask.txt").open("a", encoding="utf-8") as said:
             for command in commands:
-                programs.append(subprocess.Popen(command, cwd=project.folder, env=environment, stdout=said, stderr=said))  # noqa: S603 (dask)
+                programs.append(start(command, folder=project.folder, environment=environment, said=said))
         while not address.exists():
             time.sleep(0.1)
         helpers = " ".join(str(program.pid) for program in programs)
