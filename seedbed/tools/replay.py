@@ -45,6 +45,9 @@ def replay(file: Path, *, write: bool) -> list[Replayed]:
             check_line(line, library.data, where=str(file))
         found = list(_answer(lines, Clicking(library), Params.read()))
     if write and any(one.now != one.kept for one in found):
+        if read_lines(file) != lines:  # `seedbed click` may be keeping more in it
+            do = "run it again"
+            raise MachineError(str(file), found="other corrections than there were before", expected="the same", do=do)
         write_lines(file, [replace(line, things=[one.now for one in found if one.image == image]) for image, line in lines.items()])
     return found
 

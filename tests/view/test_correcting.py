@@ -21,6 +21,7 @@ from seedbed.corrections import Corrected, Corrections, Thing, count_runs, draw_
 from seedbed.errors import MachineError, SeedbedError
 from seedbed.store.artifact import open_artifact
 from seedbed.tools.replay import describe, replay
+from seedbed.view.clicking import Clicking
 from tests.view.conftest import IDS, SIZE, Page, make_labels
 
 CLICKS = [[3, 4, 1], [20, 30, 0]]
@@ -222,6 +223,24 @@ def test_clicks_that_nothing_can_answer_are_refused(clickable: Path, tmp_path: P
     with contextlib.chdir(clickable), pytest.raises(SeedbedError, match=said):
         replay(file, write=True)
     assert file.read_bytes() == before
+
+
+def test_what_is_kept_meanwhile_is_not_lost(clickable: Path, tmp_path: Path) -> None:
+    file = tmp_path / "corrections.jsonl"
+    line = Corrected(image=IDS[1], size=SIZE, complete=False, things=[ASKED])
+    write_lines(file, [line])
+    select = Clicking.select
+
+    def keep_more(*asked: Any, **how: Any) -> Any:
+        write_lines(file, [replace(line, complete=True)])
+        return select(*asked, **how)
+
+    with contextlib.chdir(clickable), mock.patch.object(Clicking, "select", keep_more):
+        with pytest.raises(MachineError, match="found other corrections than there were before; expected the same; run it again"):
+            replay(file, write=True)
+        assert read_lines(file)[IDS[1]].complete
+        replay(file, write=True)
+    assert read_lines(file)[IDS[1]].complete and read_lines(file)[IDS[1]].things != [ASKED]
 
 
 def test_a_file_that_is_not_there_is_not_replayed(tmp_path: Path) -> None:
