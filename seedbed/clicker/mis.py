@@ -148,7 +148,8 @@ class Mis(clicker.Method):
     blur: Share  # code: 0.2; probability of a blur
     smoothness: Smoothness
     training: Training
-    learning_rate: Annotated[float, Field(gt=0, le=1000)]  # code: 5e-5
+    learning_rate: Annotated[float, Field(gt=0, le=1000)]  # code: 5e-5; of the transformer
+    new_layer_factor: Annotated[float, Field(gt=0, le=1000)]  # code: 1; learning rate of all else, relative to the transformer's
     drops: tuple[Share, ...]  # code: 50/55; shares of the training after which the learning rate falls
     drop: Annotated[float, Field(ge=0, le=1)]  # code: 0.1; to what share of what it was
 
@@ -264,8 +265,10 @@ class MisLearner(Learner[ClickNetwork, Views]):
         return self._figures
 
     def optimizers(self) -> list[Scheduled]:
-        rate, kept = self.method.learning_rate, (0.9, SQUARES_KEPT)
-        return [Scheduled(torch.optim.Adam(learned_parameters(self.network), lr=rate, betas=kept), self._rate)]
+        network, rate = self.network, self.method.learning_rate
+        new = [weight for layers in (network.hints, network.pyramid, network.head) for weight in learned_parameters(layers)]
+        groups = [{"params": learned_parameters(network.tokens), "lr": rate}, {"params": new, "lr": rate * self.method.new_layer_factor}]
+        return [Scheduled(torch.optim.Adam(groups, betas=(0.9, SQUARES_KEPT)), self._rate)]
 
     def _rate(self, progress: float) -> float:
         """Factor of the learning rate, by the share of the training that is done."""

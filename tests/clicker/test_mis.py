@@ -197,7 +197,14 @@ def test_the_learning_rate_falls_where_it_is_said_to(mis: Mis) -> None:
     method = dataclasses.replace(mis, learning_rate=0.5, drops=(0.4, 0.8), drop=0.1)
     [scheduled] = method.learner(0, given=Inherited()).optimizers()
     assert [scheduled.rate(progress) for progress in (0, 0.39, 0.4, 0.79, 0.8, 1)] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
-    assert type(scheduled.optimizer) is torch.optim.Adam and scheduled.optimizer.defaults["lr"] == 0.5
+    assert type(scheduled.optimizer) is torch.optim.Adam
+
+
+def test_what_has_not_learned_before_learns_at_a_rate_of_its_own(mis: Mis) -> None:
+    learner = dataclasses.replace(mis, learning_rate=0.5, new_layer_factor=3).learner(0, given=Inherited())
+    rates = {id(weight): group["lr"] for group in learner.optimizers()[0].optimizer.param_groups for weight in group["params"]}
+    found = {name: rates[id(weight)] for name, weight in learner.network.named_parameters()}
+    assert found == {name: 0.5 if name.startswith("tokens.") else 1.5 for name in found}
 
 
 def test_crops_are_whole_patches(mis: Mis) -> None:

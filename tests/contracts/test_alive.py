@@ -104,6 +104,7 @@ LIVELY: dict[str, Any] = {
     "DenseCrf.iterations": 3,
     "clicker.mis.window": 16,
     "clicker.mis.drops": [0.4],
+    "clicker.mis.new_layer_factor": 3,
     "Zoom.side": 48,
     "Zoom.smallest": 8,  # of images of 40 x 56 pixels
     "Texture.texture_weight": 1,
