@@ -2,7 +2,7 @@
 
     cd pipelines/mis && dvc repro && cd ../..
     python benchmarks/clicks.py --folder pipelines/mis --learned
-    python benchmarks/clicks.py --folder pipelines/mis --clicker elsewhere/data    # the network that learned in another folder
+    python benchmarks/clicks.py --folder pipelines/mis --also pipelines/other    # clicks of the same network on other images too
 
 SLIC: a click adds the superpixel that it is in, or takes it away. The network: that of `clicker.mis`, with all its parameters, but what is
 wanted of an image is a true thing and no region of its tree; so it is a bound, which no stage could reach.
@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -98,9 +98,9 @@ def begin_network(network: ClickNetwork, zoom: Zoom, image: Image) -> Answer:
     return ZoomedAnswer(network, image, zoom, "cpu")
 
 
-def open_clicker(folder: Path) -> ClickNetwork:
-    """The network that the stage `clicker` has left in a folder of artifacts."""
-    artifact = open_artifact("clicker", folder=folder)
+def open_clicker() -> ClickNetwork:
+    """The network that the stage `clicker` has left."""
+    artifact = open_artifact("clicker")
     made_by = artifact.made_by
     method = rebuild(clicker.Method, made_by.method, made_by.parameters, where=str(artifact.path))
     network: ClickNetwork = TrainedNetwork(method, (), artifact, "cpu").load()
@@ -115,9 +115,36 @@ def learn(method: Mis, seen: Sequence[Known], seed: int, folder: Path) -> ClickN
         return method.show(known.image, known.things[int(random.integers(len(known.things)))].shape, random)
 
     sampling = Sampling(method.training, view, Views.of)
-    checkpoints = Checkpoints(folder / f"true things, seed {seed}", seconds=math.inf)
+    digest = hashlib.sha256(repr(method).encode()).hexdigest()[:8]
+    checkpoints = Checkpoints(folder / f"true things, seed {seed}, {digest}", seconds=300)
     build = partial(method.learner, 0, given=Inherited())
     return fit(build, seen, sampling, machine=Machine("cpu"), name=f"seed {seed}", checkpoints=checkpoints).network
+
+
+def judge(networks: Mapping[str, ClickNetwork], region_size: int) -> dict[str, dict[str, float]]:
+    """Figures of what the stages of the pipeline in the current folder have found, of superpixels and of networks."""
+    params, rows = Params.read(), dict[str, dict[str, float]]()
+    asked = params.of_stage("clicks")
+    settings, method = asked.settings(clicks.Settings), asked.method(clicks.Method)
+    for file in sorted(Path("data/metrics").glob("clicks*.json")):
+        rows |= json.loads(file.read_text(encoding="utf-8"))
+    known = read(open_artifact("dataset"), params.raw_root(), settings.split, settings.wanted)
+    judged = partial(click, known, most=settings.most, things=settings.things)
+    slic = Slic(region_size=region_size, smoothness=10, num_iterations=30, smallest=25)
+    rows[f"superpixels of SLIC, of {region_size} pixels"] = judged(partial(begin_regions, slic))
+    for name, network in networks.items():
+        assert isinstance(method, Learned), "clicks.method says how a network is asked"
+        rows[name] = judged(partial(begin_network, network, method.zoom))
+    return rows
+
+
+def learn_truth(seeds: Sequence[int]) -> dict[str, ClickNetwork]:
+    """Networks that learn from true things of the images that the clicker in the current folder learns from."""
+    params = Params.read()
+    trainer, wanted = params.of_stage("clicker").method(clicker.Method), params.of_stage("clicks").settings(clicks.Settings).wanted
+    assert isinstance(trainer, Mis), "a network that regions have taught"
+    seen = [known for known in read(open_artifact("dataset"), params.raw_root(), params.splits()["clicker"], wanted) if known.things]
+    return {f"a network that knows the truth, seed {seed}": learn(trainer, seen, seed, Path("data/.work")).eval() for seed in seeds}
 
 
 def tell(rows: Mapping[str, Mapping[str, float]]) -> None:
@@ -128,36 +155,23 @@ def tell(rows: Mapping[str, Mapping[str, float]]) -> None:
 
 
 def main() -> None:
-    """Click, and print a table."""
+    """Click, and print a table for each folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path("pipelines/mis"), help="a pipeline whose stages have been run")
+    parser.add_argument(
+        "--also", type=Path, nargs="+", default=[], help="further ones, on whose images networks of the first are asked too"
+    )
     parser.add_argument("--region-size", type=int, default=16, help="mean edge of a superpixel of SLIC, in pixels")
     parser.add_argument("--learned", action="store_true", help="let a network learn from true things; takes as long as the clicker")
-    parser.add_argument("--clicker", type=Path, help="a folder of artifacts, whose network is asked too")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     options = parser.parse_args()
-    other = None if options.clicker is None else open_clicker(options.clicker)
     with contextlib.chdir(options.folder):
-        params, data, rows = Params.read(), open_artifact("dataset"), dict[str, dict[str, float]]()
-        asked = params.of_stage("clicks")
-        settings, method, root = asked.settings(clicks.Settings), asked.method(clicks.Method), params.raw_root()
-        for file in sorted(Path("data/metrics").glob("clicks*.json")):
-            rows |= json.loads(file.read_text(encoding="utf-8"))
-        read_split = partial(read, data, root, wanted=settings.wanted)
-        judged = partial(click, read_split(settings.split), most=settings.most, things=settings.things)
-        slic = Slic(region_size=options.region_size, smoothness=10, num_iterations=30, smallest=25)
-        rows[f"superpixels of SLIC, of {options.region_size} pixels"] = judged(partial(begin_regions, slic))
-        if other is not None:
-            assert isinstance(method, Learned), "clicks.method says how a network is asked"
-            rows[f"the network of {options.clicker}"] = judged(partial(begin_network, other, method.zoom))
-        if options.learned:
-            trainer = params.of_stage("clicker").method(clicker.Method)
-            assert isinstance(trainer, Mis) and isinstance(method, Learned), "clicks of a network that regions have taught"
-            learned_from = [known for known in read_split(params.splits()["clicker"]) if known.things]
-            for seed in options.seeds:
-                network = learn(trainer, learned_from, seed, Path("data/.work")).eval()
-                rows[f"a network that knows the truth, seed {seed}"] = judged(partial(begin_network, network, method.zoom))
-    tell(rows)
+        own = {f"the network of {options.folder}": open_clicker()} if options.also else {}
+        bounds = learn_truth(options.seeds) if options.learned else {}
+    for folder in [options.folder, *options.also]:
+        print(f"\n{folder}\n", flush=True)
+        with contextlib.chdir(folder):  # the stages have judged the first one's own network
+            tell(judge(bounds if folder == options.folder else own | bounds, options.region_size))
 
 
 if __name__ == "__main__":
