@@ -166,8 +166,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     options = parser.parse_args()
     with contextlib.chdir(options.folder):
-        own = {f"the network of {options.folder}": open_clicker()} if options.also else {}
         bounds = learn_truth(options.seeds) if options.learned else {}
+        own = {f"the network of {options.folder}": open_clicker()} if options.also else {}
     for folder in [options.folder, *options.also]:
         print(f"\n{folder}\n", flush=True)
         with contextlib.chdir(folder):  # the stages have judged the first one's own network
