@@ -129,7 +129,7 @@ def differing(one: Any, other: Any) -> int:
 
 @pytest.mark.parametrize(
     ("name", "first"),
-    [("voc6_superpixels", 0), *(pytest.param(one, place % 7, marks=pytest.mark.slow) for place, one in enumerate(RECIPES))],
+    [("voc6_superpixels_gpu", 0), *(pytest.param(one, place % 7, marks=pytest.mark.slow) for place, one in enumerate(RECIPES))],
 )
 def test_what_was_there_before_plays_no_part(checkout: Path, name: str, first: int) -> None:
     recipe(name)
@@ -195,7 +195,7 @@ def test_what_a_recipe_changes_and_what_is_left_to_do(checkout: Path) -> None:
 
 def test_weights_that_are_downloaded_are_named_once(checkout: Path) -> None:
     (checkout.parent / "data" / "raw" / "voc6").mkdir(parents=True)
-    said = recipe("voc6_superpixels").output
+    said = recipe("voc6_superpixels_gpu").output
     assert said.count("resnet50.tv_in1k; docs/weights.md says how to use files instead\n") == 1
     assert "next: weights are downloaded when they are first used: vit_small_patch16_224.dino, resnet50.tv_in1k;" in said
     assert "is not there" not in said
@@ -206,7 +206,7 @@ def test_weights_that_are_read_from_a_file_are_named(checkout: Path) -> None:
     features = f"features: {{vit: {{{weights}}}}}"
     networks = [f"{address}: {{backbone: {{{weights}}}}}" for address in ("cam", "region_growing")]
     sections = [features, f"classifier: {{{networks[0]}}}", f"segmenter: {{{networks[1]}}}"]
-    Path("recipes/own.yaml").write_text("\n".join(["based_on: voc6_superpixels", *sections, ""]))
+    Path("recipes/own.yaml").write_text("\n".join(["based_on: voc6_superpixels_gpu", *sections, ""]))
     said = recipe("own").output
     assert (
         said.count("next: set initial_weights.file to your copy of data/raw/weights.pth, and initial_weights.sha256 to its digest\n") == 1
@@ -241,7 +241,7 @@ def test_a_value_that_belongs_to_two_places(checkout: Path) -> None:
     before, there, after = text.partition("&them")
     text = before + there + after.replace(none, "*them")
     checkout.write_text(text)
-    Path("recipes/own.yaml").write_text("based_on: voc6_superpixels\nfeatures: {vit: {initial_weights: {source: none}}}\n")
+    Path("recipes/own.yaml").write_text("based_on: voc6_superpixels_gpu\nfeatures: {vit: {initial_weights: {source: none}}}\n")
     done = recipe("own")
     assert done.exit_code == 2 and checkout.read_text() == text
     assert done.stderr == (

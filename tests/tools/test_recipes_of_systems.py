@@ -40,7 +40,7 @@ def test_of_coco_the_data_set_alone_differs(name: str) -> None:
     assert said.pop("dataset") != expected.pop("dataset") and said == expected
 
 
-@pytest.mark.parametrize("name", [f"voc6_{system}" for system in SYSTEMS if system != "superpixels"])
+@pytest.mark.parametrize("name", [f"voc6_{system}" for system in SYSTEMS])
 def test_six_classes_are_learned_in_short_trainings_of_small_views_without_a_gpu(name: str) -> None:
     read = read_recipe(name, folder=FILES)
     blocks = [section[section["method"]] for section in read.plain().values()]
