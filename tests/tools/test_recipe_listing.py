@@ -70,31 +70,31 @@ def test_every_recipe_is_listed_by_data_set(checkout: Path) -> None:
     assert (
         """\
 PASCAL VOC 2012 (data/raw/voc)
- voc12_crf            with masks by a CRF                      a GPU, weights (hub)
-                      Zhou 2016, Krähenbühl 2011               2 trainings, 20 passes of 448-512 px
-                                                               11 views of an image
- voc12_fbr            by FBR on AMN                            a GPU, weights (hub)
-                      Yin 2024                                 4 trainings, 28 passes of 448-512 px
-                      mIoU 73.1 of masks of train, 71.8 val,   21 views of an image
-                      73.2 test
- voc12_fbr_saliency   by FBR with saliency                     a GPU, saliency, weights (hub, file)
+ voc12_crf             with masks by a CRF                      a GPU, weights (hub)
+                       Zhou 2016, Krähenbühl 2011               2 trainings, 20 passes of 448-512 px
+                                                                11 views of an image
+ voc12_fbr             by FBR on AMN                            a GPU, weights (hub)
+                       Yin 2024                                 4 trainings, 28 passes of 448-512 px
+                       mIoU 73.1 of masks of train, 71.8 val,   21 views of an image
+                       73.2 test
+ voc12_fbr_saliency    by FBR with saliency                     a GPU, saliency, weights (hub, file)
 """
         in text
     )
     assert (
         """\
- voc6_masking         by image masking                         saliency, weights (hub)
-                      Kim 2022                                 2 trainings, 7 passes of 160 px
-                                                               4 views of an image
+ voc6_masking          by image masking                         saliency, weights (hub)
+                       Kim 2022                                 2 trainings, 7 passes of 160 px
+                                                                4 views of an image
 """
         in text
     )
     assert (
         """\
 data/raw/photographs
- quick                Your own photographs in minutes,         weights (hub)
-                      without a GPU                            1 training on features
-                                                               1 view of an image
+ quick                 Your own photographs in minutes,         weights (hub)
+                       without a GPU                            1 training on features
+                                                                1 view of an image
 """
         in text
     )
