@@ -84,8 +84,8 @@ PASCAL VOC 2012 (data/raw/voc)
     assert (
         """\
  voc6_masking          by image masking                         saliency, weights (hub)
-                       Kim 2022                                 2 trainings, 7 passes of 160 px
-                                                                4 views of an image
+                       Kim 2022                                 2 trainings, 7 passes of 160-240 px
+                                                                5 views of an image
 """
         in text
     )
