@@ -19,6 +19,7 @@ import csv
 import hashlib
 import signal
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,8 @@ from benchmarks._places import CHECKOUT, Place, order_stages, seeded, with_sprea
 from benchmarks._places import figure as find_figure
 from benchmarks._records import Book, Record, describe_machine, digest, find_commit, hold, keep_record, read_records
 from seedbed.corrections import Corrected, Thing, count_runs, write_lines
-from seedbed.images import Images
+from seedbed.errors import SeedbedError
+from seedbed.images import Images, decode
 from seedbed.params import Params
 from seedbed.report.drawing import arrange_sheet, draw_overlay
 from seedbed.report.export import encode_png
@@ -318,30 +320,53 @@ def write() -> None:
 
 def draw(options: argparse.Namespace) -> None:
     """Draw what systems predict of some images, with the first seed. What has been run in that folder is not computed again."""
+    pictures = [picture.absolute() for picture in options.pictures]
     for data in options.data:
         place, rows = Place(options.folder / data), dict[str, dict[str, Image]]()
         for system in options.systems:
             run_stages(place, data, system, options.seeds[0], dict(options.weights))
-            rows, run = rows or begin_rows(place), str(place.folder)
-            for image, row in rows.items():
-                row["learned from truth" if system == BOUND else system] = draw_picture(Wanted("predictions", image, run=run)).picture
+            with contextlib.chdir(place.folder):
+                rows = rows or (begin_rows_of_files(pictures) if pictures else begin_rows())
+                for image, drawn in (draw_files(pictures) if pictures else draw_images(list(rows))).items():
+                    rows[image]["learned from truth" if system == BOUND else system] = drawn
         file = CHECKOUT / "docs" / "pictures" / f"systems_{data}.png"
         file.write_bytes(encode_png(PillowImage.fromarray(arrange_sheet(list(rows.values())))))
         print(f"wrote {file}")
 
 
-def begin_rows(place: Place) -> dict[str, dict[str, Image]]:
+def begin_rows() -> dict[str, dict[str, Image]]:
     """Some images of those that are predicted, and the truth, by image."""
-    with contextlib.chdir(place.folder):
-        data = open_artifact("dataset")
-        pictures, ids = Images(Params.read().raw_root(), data), open_artifact("predictions").ids
-        truth, palette, rows = Truth.of_images(pictures), make_palette(data.num_classes), dict[str, dict[str, Image]]()
-        for number in np.linspace(0, len(ids) - 1, DRAWN):
-            image = ids[int(number)]
-            rows[image] = {"image": pictures[image]}
-            if (labels := truth[image]) is not None:
-                rows[image]["truth"] = draw_overlay(pictures[image], labels, palette)
+    data = open_artifact("dataset")
+    pictures, ids = Images(Params.read().raw_root(), data), open_artifact("predictions").ids
+    truth, palette, rows = Truth.of_images(pictures), make_palette(data.num_classes), dict[str, dict[str, Image]]()
+    for number in np.linspace(0, len(ids) - 1, DRAWN):
+        image = ids[int(number)]
+        rows[image] = {"image": pictures[image]}
+        if (labels := truth[image]) is not None:
+            rows[image]["truth"] = draw_overlay(pictures[image], labels, palette)
     return rows
+
+
+def draw_images(images: Sequence[str]) -> dict[str, Image]:
+    """What is predicted of images of the data set."""
+    return {image: draw_picture(Wanted("predictions", image)).picture for image in images}
+
+
+def begin_rows_of_files(pictures: Sequence[Path]) -> dict[str, dict[str, Image]]:
+    """Pictures that belong to no data set, by the names of their files."""
+    return {picture.stem: {"image": decode(picture.read_bytes(), where=str(picture))} for picture in pictures}
+
+
+def draw_files(pictures: Sequence[Path]) -> dict[str, Image]:
+    """What is predicted of pictures that belong to no data set."""
+    from seedbed.tools.predict import Request, segment_pictures  # imports torch
+
+    with tempfile.TemporaryDirectory() as folder:
+        wanted = Request(Path(folder), overlay=True)
+        for made in segment_pictures(pictures, wanted, params=Params.read(), device="cpu"):
+            if isinstance(made, SeedbedError):
+                raise made
+        return {picture.stem: decode(wanted.overlay_file(picture).read_bytes(), where=str(picture)) for picture in pictures}
 
 
 def main() -> None:
@@ -352,6 +377,7 @@ def main() -> None:
     parser.add_argument("--systems", nargs="+", default=[*SYSTEMS, BOUND], choices=[*SYSTEMS, BOUND])
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     parser.add_argument("--folder", type=Path, default=CHECKOUT / "build" / "systems", help="where to run, in a folder for each data set")
+    parser.add_argument("--pictures", type=Path, nargs="+", default=[], help="draw these files, not images of the data set")
     parser.add_argument("--weights", nargs=2, action="append", default=[], metavar=("NETWORK", "FILE"), help="begin with it, not the hub's")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended; run it again to go on"))  # with the stage that is running
