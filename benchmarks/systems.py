@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import Image as PillowImage
 
@@ -35,7 +36,7 @@ from benchmarks._places import figure as find_figure
 from benchmarks._records import Book, Record, describe_machine, digest, find_commit, hold, keep_record, read_records
 from seedbed.corrections import Corrected, Thing, count_runs, write_lines
 from seedbed.errors import SeedbedError
-from seedbed.images import Images, decode
+from seedbed.images import Images, decode, fit_size
 from seedbed.params import Params
 from seedbed.report.drawing import arrange_sheet, draw_overlay
 from seedbed.report.export import encode_png
@@ -54,6 +55,7 @@ DATA = {"shapes": "The drawn world", "voc6": "Six classes of a VOC subset", "voc
 PUBLISHED = "voc12"  # the data set of which published figures are shown
 SEEDS = (0, 1, 2)
 WORST, DRAWN = 3, 6  # images
+SIDE = 200  # pixels of a picture that is drawn, if it belongs to no data set
 TRUE_MASKS = "truth.jsonl"  # of the folder in which stages run
 LEARNS_TRUTH = {
     "seeds": {
@@ -354,7 +356,7 @@ def draw_images(images: Sequence[str]) -> dict[str, Image]:
 
 def begin_rows_of_files(pictures: Sequence[Path]) -> dict[str, dict[str, Image]]:
     """Pictures that belong to no data set, by the names of their files."""
-    return {picture.stem: {"image": decode(picture.read_bytes(), where=str(picture))} for picture in pictures}
+    return {picture.stem: {"image": shrink(decode(picture.read_bytes(), where=str(picture)))} for picture in pictures}
 
 
 def draw_files(pictures: Sequence[Path]) -> dict[str, Image]:
@@ -366,7 +368,13 @@ def draw_files(pictures: Sequence[Path]) -> dict[str, Image]:
         for made in segment_pictures(pictures, wanted, params=Params.read(), device="cpu"):
             if isinstance(made, SeedbedError):
                 raise made
-        return {picture.stem: decode(wanted.overlay_file(picture).read_bytes(), where=str(picture)) for picture in pictures}
+        return {picture.stem: shrink(decode(wanted.overlay_file(picture).read_bytes(), where=str(picture))) for picture in pictures}
+
+
+def shrink(image: Image) -> Image:
+    """It at a size at which all systems stand side by side."""
+    size = fit_size((image.shape[0], image.shape[1]), (SIDE, SIDE))
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def main() -> None:
