@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
 
 from benchmarks import systems
 from benchmarks._costs import Cost
 from benchmarks._places import Place, order_stages
 from benchmarks._records import BOOK, RUNNING, Book, Record, digest, keep_record, read_records
 from seedbed.corrections import Corrections, read_lines
+from seedbed.errors import DataError, SeedbedError
 from seedbed.images import Images
 from seedbed.params import Params
 from seedbed.scoring.truth import Truth
 from seedbed.store.artifact import open_artifact
+from seedbed.tools import predict
 from seedbed.types import IGNORE
 
 WEIGHTS = {"resnet50": "data/weights/shapes_vit.safetensors"}
@@ -130,3 +134,24 @@ def test_the_bound_learns_from_the_truth(tmp_path: Path, monkeypatch: pytest.Mon
         labels = truth[image]
         assert labels is not None
         assert np.array_equal(corrections.correct(image, np.full_like(labels, IGNORE)), labels)
+
+
+def test_pictures_of_no_data_set_are_drawn_small_and_a_wrong_one_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = [tmp_path / "wide.png", tmp_path / "tall.png"]
+    for picture, size in zip(pictures, ((300, 500), (60, 40)), strict=True):
+        PillowImage.fromarray(np.full((*size, 3), 7, np.uint8)).save(picture)
+    rows = systems.begin_rows_of_files(pictures)
+    assert {name: row["image"].shape for name, row in rows.items()} == {"wide": (120, 200, 3), "tall": (60, 40, 3)}
+
+    def segment(given: Sequence[Path], wanted: predict.Request, **_: Any) -> Iterator[predict.SegmentedPicture | SeedbedError]:
+        for picture in given:
+            shutil.copy(picture, wanted.overlay_file(picture))
+            yield predict.SegmentedPicture(wanted.mask_file(picture), {})
+
+    monkeypatch.setattr(predict, "segment_pictures", segment)
+    drawn = systems.draw_files(pictures)
+    assert all(np.array_equal(drawn[name], row["image"]) for name, row in rows.items())
+    wrong = DataError("wide.png", found="nothing", expected="a picture", do="correct the path")
+    monkeypatch.setattr(predict, "segment_pictures", lambda *_, **__: iter([wrong]))
+    with pytest.raises(DataError):
+        systems.draw_files(pictures)
