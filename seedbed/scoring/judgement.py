@@ -17,7 +17,7 @@ from seedbed.scoring import metrics
 from seedbed.scoring.boundaries import Boundaries, FilledTruth
 from seedbed.scoring.mask_ap import Findings, find
 from seedbed.scoring.metrics import Counts, figure
-from seedbed.scoring.things import find_smallest, find_things, hide_void, measure_by_size, measure_disagreement
+from seedbed.scoring.things import find_smallest, find_things, measure_by_size, measure_disagreement
 from seedbed.scoring.true_things import TrueThings
 from seedbed.store.artifact import Artifact
 from seedbed.store.schemas import FIXED
@@ -141,8 +141,7 @@ class Judge:
             for index, labels in there:
                 confusion[index] = metrics.confusion(truth, labels, num_classes=self.num_classes)
                 boundary_overlap[index] = self.boundaries.overlap(labels, filled, num_classes=self.num_classes)
-                known = hide_void(labels, truth)
-                by_size[index] = measure_by_size(things[index] if known is labels else find_things(known), true, self.size_bounds)
+                by_size[index] = measure_by_size(things[index], true, self.size_bounds, known=truth != IGNORE)
             if class_maps is not None:
                 sweep = metrics.threshold_sweep(class_maps, truth, self.thresholds, num_classes=self.num_classes)
             if regions is not None:

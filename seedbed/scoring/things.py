@@ -42,33 +42,33 @@ def find_smallest(things: Sequence[Things]) -> int:
     return min((int(one.pixels.min()) for one in things), default=0)
 
 
-def hide_void(labels: LabelMap, truth: LabelMap) -> LabelMap:
-    """Labels without those of pixels whose truth is 255, which count nowhere."""
-    return np.asarray(np.where(truth == IGNORE, IGNORE, labels), np.uint8) if (truth == IGNORE).any() else labels
-
-
-def measure_by_size(made: Sequence[Things], true: Sequence[Things], bounds: Sequence[float]) -> npt.NDArray[np.float64]:
+def measure_by_size(
+    made: Sequence[Things], true: Sequence[Things], bounds: Sequence[float], *, known: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
     """True things of each size, and the sum of their IoU (size, 2).
 
     What is labelled beyond things counts against those that the connected labels touch, in proportion to how much they cover of each.
 
-    made: of labels without void.
     bounds: shares of the image that part one size from the next, ascending.
+    known: pixels (y, x) whose truth is not void. Others count nowhere, but what is labelled on them connects: truths often have void
+        along contours, which would part what is labelled beyond a thing from what is labelled in it.
     """
     found = np.zeros((len(bounds) + 1, 2))
     predicted = {one.label: one for one in made}
     for one in true:
-        covered, beyond = _overlap(one, predicted[one.label]) if one.label in predicted else (np.zeros((len(one.pixels), 0)), np.zeros(0))
-        share = covered / np.maximum(covered.sum(axis=0), 1)
-        iou = covered.sum(axis=1) / (one.pixels + share @ beyond)
+        iou = np.zeros(len(one.pixels))
+        if one.label in predicted:
+            covered, beyond = _overlap(one, predicted[one.label], known)
+            share = covered / np.maximum(covered.sum(axis=0), 1)
+            iou = covered.sum(axis=1) / (one.pixels + share @ beyond)
         np.add.at(found, np.digitize(one.pixels / one.numbers.size, bounds), np.stack([np.ones(len(iou)), iou], axis=1))
     return found
 
 
-def _overlap(true: Things, made: Things) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Pixels that each true thing shares with each that was made (true, made), and those of the latter beyond all true ones."""
+def _overlap(true: Things, made: Things, known: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Pixels that each true thing shares with each that was made (true, made), and known ones of the latter beyond all true ones."""
     height, width = 1 + len(true.pixels), 1 + len(made.pixels)
-    common = np.bincount((true.numbers * np.int64(width) + made.numbers).ravel(), minlength=height * width).reshape(height, width)
+    common = np.bincount((true.numbers * np.int64(width) + made.numbers)[known], minlength=height * width).reshape(height, width)
     return common[1:, 1:].astype(np.float64), common[0, 1:].astype(np.float64)
 
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pytest
 
 from seedbed.scoring import things
-from seedbed.scoring.things import find_smallest, find_things, hide_void, measure_disagreement
-from seedbed.types import LabelMap
+from seedbed.scoring.things import find_smallest, find_things, measure_disagreement
+from seedbed.types import IGNORE, LabelMap
 
 TWO = np.array([[1, 1, 0, 2, 0, 0], [0, 0, 1, 0, 2, 0], [0, 0, 0, 0, 0, 255], [1, 0, 0, 0, 0, 2]], np.uint8)
 
@@ -22,7 +22,7 @@ def rows(text: str) -> LabelMap:
 
 
 def measure_by_size(labels: LabelMap, truth: LabelMap, bounds: Sequence[float]) -> npt.NDArray[np.float64]:
-    return things.measure_by_size(find_things(hide_void(labels, truth)), find_things(truth), bounds)
+    return things.measure_by_size(find_things(labels), find_things(truth), bounds, known=truth != IGNORE)
 
 
 def test_pixels_that_touch_at_a_corner_are_one_thing_and_void_is_none() -> None:
@@ -49,10 +49,6 @@ def test_a_single_pixel_that_is_touched_is_enough() -> None:
     assert measure_by_size(rows("1... 111."), rows("1111 ...."), ()) == pytest.approx(np.array([[1, 1 / 7]]))
 
 
-def test_where_all_is_void_no_label_is_left() -> None:
-    assert (hide_void(rows("11.. 1..."), rows("???? ????")) == 255).all()
-
-
 def test_what_touches_no_thing_counts_against_none_and_other_classes_find_nothing() -> None:
     truth = rows("11... .....")
     assert measure_by_size(rows("1...1 ....."), truth, ()).tolist() == [[1, 0.5]]
@@ -61,9 +57,16 @@ def test_what_touches_no_thing_counts_against_none_and_other_classes_find_nothin
     assert measure_by_size(rows("11111 11111"), rows("..... ....."), (0.5,)).tolist() == [[0, 0], [0, 0]]
 
 
-def test_void_counts_neither_way() -> None:
+def test_void_counts_neither_way_but_connects_what_is_labelled_on_it() -> None:
     assert measure_by_size(rows("111. ...."), rows("11?. ...."), ()).tolist() == [[1, 1]]
-    assert measure_by_size(rows("1111 ...."), rows("11?. ...."), ()).tolist() == [[1, 1]], "void parts what lies behind it from the thing"
+    assert measure_by_size(rows("1111 ...."), rows("11?. ...."), ()) == pytest.approx(np.array([[1, 2 / 3]]))
+    assert measure_by_size(rows("11.1 ...."), rows("11?. ...."), ()).tolist() == [[1, 1]]
+    assert measure_by_size(rows("11.. 1..."), rows("???? ????"), ()).tolist() == [[0, 0]]
+
+
+def test_what_is_labelled_all_over_finds_no_more_of_a_thing_because_void_surrounds_it() -> None:
+    truth = rows("????..... ?11?..... ????.....")
+    assert measure_by_size(np.ones_like(truth), truth, ()) == pytest.approx(np.array([[1, 2 / 17]]))
 
 
 def test_a_size_at_a_bound_is_of_the_larger_ones() -> None:

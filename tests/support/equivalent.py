@@ -12,7 +12,6 @@ LYING = "lying = PatchFeatures(np.zeros((*grid, 0), np.float32), patch_size, ali
 NO_LOG = 'NOT_TRAINED: Columns = {"log": np.zeros((0, 0)), "figures": [], "weights": ()}'
 GRID = "rows, columns = images_BCYX.shape[-2] // edge_y, images_BCYX.shape[-1] // edge_x"
 SCALAR = '*((np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),'
-KNOWN_THINGS = "things[index] if known is labels else find_things(known)"
 SUMMED = "self.judged.array(name)[there]"
 OVERLAPS = 'overlaps, boundaries = (self.judged.array(name)[there].sum(axis=0) for name in ("region_overlap", "region_boundary"))'
 COUNTED = "counted = (np.floor(column) == column) & (column >= 0) & (column <= width - 1)"
@@ -96,8 +95,6 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     f"seedbed/networks/backbones.py: 0 -> (1) in `{LOADED}`": "what fits is chosen by the filter",
     f"seedbed/networks/transformer.py: -2 -> (2) in `{GRID}`": "of four dimensions, the last but one",
     f"seedbed/networks/weights.py: 0 -> (1) in `{SCALAR}`": "of a number only its type is used",
-    f"seedbed/scoring/judgement.py: {KNOWN_THINGS} -> (find_things(known)) in `by_size[index] = measure_by_size({KNOWN_THINGS}, "
-    "true, self.size_bounds)`": "found once more, they are the same",
     f"seedbed/scoring/judgement.py: {SUMMED}.sum -> ({SUMMED}.mean) in `{OVERLAPS}`": "only ratios follow",
     f"seedbed/scoring/outlines.py: np.floor -> (np.ceil) in `{COUNTED}`": "of whole numbers both are the number",
     "seedbed/scoring/outlines.py: y0 > y1 -> (y0 >= y1) in `backwards = y0 > y1`": "never equal, since a side is steep there",
