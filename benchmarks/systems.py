@@ -331,7 +331,7 @@ def draw(options: argparse.Namespace) -> None:
                 rows = rows or (begin_rows_of_files(pictures) if pictures else begin_rows())
                 for image, drawn in (draw_files(pictures) if pictures else draw_images(list(rows))).items():
                     rows[image]["learned from truth" if system == BOUND else system] = drawn
-        file = CHECKOUT / "docs" / "pictures" / f"systems_{data}.png"
+        file = CHECKOUT / "docs" / "pictures" / f"systems_{data}{'_pictures' if pictures else ''}.png"  # not every data set may be shown
         file.write_bytes(encode_png(PillowImage.fromarray(arrange_sheet(list(rows.values())))))
         print(f"wrote {file}")
 
