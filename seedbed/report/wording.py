@@ -1,8 +1,16 @@
-"""Times and sizes in words."""
+"""Times, sizes and counts in words."""
 
 from __future__ import annotations
 
 UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def format_count(number: float, singular: str, plural: str = "") -> str:
+    """A number with its noun.
+
+    plural: where an s does not make it.
+    """
+    return f"{number:.15g} {singular if number == 1 else plural or f'{singular}s'}"
 
 
 def format_duration(seconds: float | None) -> str:

@@ -137,11 +137,11 @@ class Judge:
         for (index, labels), (other, others) in combinations(there, 2):
             disagreement[index, other] = disagreement[other, index] = measure_disagreement(labels, others)
         if truth is not None:
-            filled, true = FilledTruth.of(truth), find_things(truth)
+            filled, true, known = FilledTruth.of(truth), find_things(truth), truth != IGNORE
             for index, labels in there:
                 confusion[index] = metrics.confusion(truth, labels, num_classes=self.num_classes)
                 boundary_overlap[index] = self.boundaries.overlap(labels, filled, num_classes=self.num_classes)
-                by_size[index] = measure_by_size(things[index], true, self.size_bounds, known=truth != IGNORE)
+                by_size[index] = measure_by_size(things[index], true, self.size_bounds, known=known)
             if class_maps is not None:
                 sweep = metrics.threshold_sweep(class_maps, truth, self.thresholds, num_classes=self.num_classes)
             if regions is not None:

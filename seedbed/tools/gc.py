@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from seedbed.errors import ArtifactError, MachineError, ParamsError, join_names, nearest
+from seedbed.report.wording import format_count
 from seedbed.run import reuse
 from seedbed.run.fingerprint import other_versions
 from seedbed.store.entries import Entry
@@ -302,14 +303,13 @@ def give_advice(choice: Choice, generations: Sequence[Generation]) -> str:
     going = [one for one in generations if one.goes]
     if not going:
         return "Nothing is to be deleted."
-    return (
-        f"{_count(going)} can go, which frees {filesize.decimal(measure_freed(going))}. Nothing has been deleted; run `{choice.command}`."
-    )
+    count, freed = format_count(len(going), "generation"), filesize.decimal(measure_freed(going))
+    return f"{count} can go, which frees {freed}. Nothing has been deleted; run `{choice.command}`."
 
 
 def describe_done(stage: str, going: Sequence[Generation], room: int) -> str:
     """What was deleted."""
-    return f"{stage}: {_count(going)} deleted, {filesize.decimal(room)} freed"
+    return f"{stage}: {format_count(len(going), 'generation')} deleted, {filesize.decimal(room)} freed"
 
 
 def ago(seconds: float) -> str:
@@ -319,7 +319,3 @@ def ago(seconds: float) -> str:
             count = int(seconds // length)
             return f"{count} {unit.removesuffix('s') if count == 1 else unit} ago"
     return "just now"
-
-
-def _count(generations: Sequence[Generation]) -> str:
-    return f"{len(generations)} generation{'s' if len(generations) != 1 else ''}"

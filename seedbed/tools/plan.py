@@ -12,7 +12,7 @@ from rich.table import Table
 from seedbed.dataset import Preview
 from seedbed.errors import MachineError, join_names
 from seedbed.params import Params
-from seedbed.report.wording import format_amount, format_duration
+from seedbed.report.wording import format_amount, format_count, format_duration
 from seedbed.store.artifact import Artifact
 from seedbed.store.records import FOLDER, WORK
 from seedbed.store.schemas import FIXED, SCHEMAS, find_kind
@@ -186,7 +186,7 @@ def summarise_costs(plan: list[StagePlan], costs: Mapping[str, Cost]) -> str:
     stored = sum(that.stored or 0 for that in costs.values())
     unknown = len(waiting) - len(known)
     time = f"At most {format_duration(sum(known))}, as fast as the last time and with nothing known already. " if known else ""
-    stages = "1 stage" if unknown == 1 else f"{unknown} stages"
+    stages = format_count(unknown, "stage")
     more = f"{'Nothing' if not known else 'Nothing more'} is known of {stages} that never ran here. " if unknown else ""
     if not waiting:
         time = "Everything is up to date. "

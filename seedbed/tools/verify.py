@@ -24,6 +24,7 @@ from rich import filesize
 from seedbed.errors import ArtifactError, DataError, MethodError, ParamsError, join_names, nearest
 from seedbed.images import digest
 from seedbed.params import Params
+from seedbed.report.wording import format_count
 from seedbed.run.progress import Progress
 from seedbed.store import raw
 from seedbed.store.artifact import Artifact, find_other_schema, open_artifact
@@ -172,7 +173,7 @@ def give_advice(reports: Iterable[Report]) -> Iterator[str]:
     """How many findings there are and what to do about them, each remedy once."""
     found = [one for report in reports for one in report.findings]
     if found:
-        yield _count(len(found), "finding")
+        yield format_count(len(found), "finding")
     yield from dict.fromkeys(f"{one.artifact}: {one.do}" for one in found)
 
 
@@ -269,11 +270,11 @@ def _count_images(examined: Examined) -> int:
 def _describe_content(examined: Examined, data: Artifact | None) -> Iterator[str]:
     files, large = examined.artifact.files, [name for name, spec in examined.arrays.items() if spec.large]
     if "ids" in examined.arrays:
-        yield _count(len(examined.ids), "image")
+        yield format_count(len(examined.ids), "image")
     if large:
-        yield _count(sum(file.startswith(f"{large[0]}/c/") for file in files), "shard")
+        yield format_count(sum(file.startswith(f"{large[0]}/c/") for file in files), "shard")
     if examined.artifact.schema.weights:
-        yield _count(len(examined.weights), "weight")
+        yield format_count(len(examined.weights), "weight")
     yield filesize.decimal(sum(size for size, _ in files.values()))
     if data is None and "ids" in examined.arrays:
         yield "not compared with data/dataset.zarr, which is missing"
@@ -297,7 +298,7 @@ def verify_raw(root: Path, *, folder: Path = FOLDER) -> Report:
             progress.advance()
             if found:
                 findings.append(Finding("raw image", str(root / file), found, "restore the image files, or run `dvc repro dataset`"))
-    return Report("raw images", tuple(findings), (_count(len(readable), "file"),))
+    return Report("raw images", tuple(findings), (format_count(len(readable), "file"),))
 
 
 def verify_store(stage: str, *, folder: Path = FOLDER) -> Report:
@@ -313,9 +314,4 @@ def verify_store(stage: str, *, folder: Path = FOLDER) -> Report:
             elif damage := entry.damage():
                 findings.append(Finding(stage, f"store entry {path.name}", damage, "nothing to do: it is recomputed when it is needed"))
             progress.advance()
-    return Report(f"store of {stage}", tuple(findings), (_count(len(paths), "entry", "entries"),))
-
-
-def _count(number: int, singular: str, plural: str = "") -> str:
-    """A number with its noun."""
-    return f"{number} {singular if number == 1 else plural or f'{singular}s'}"
+    return Report(f"store of {stage}", tuple(findings), (format_count(len(paths), "entry", "entries"),))

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from seedbed.report.wording import format_count
 from seedbed.store.schemas import find_kind
 from seedbed.tools.recipe_files import NETWORKS
 
@@ -35,11 +36,11 @@ class Work:
         """It in words, what there is of each kind."""
         if self.trainings:
             sides = f" of {'-'.join(map(str, sorted({self.sides[0], self.sides[-1]})))} px" if self.sides else ""
-            yield f"{_count(self.trainings, 'training')}, {_count(self.passes, 'pass')}{sides}"
+            yield f"{format_count(self.trainings, 'training')}, {format_count(self.passes, 'pass', 'passes')}{sides}"
         if self.heads:
-            yield f"{_count(self.heads, 'training')} on features"
+            yield f"{format_count(self.heads, 'training')} on features"
         if self.views:
-            yield f"{_count(self.views, 'view')} of an image"
+            yield f"{format_count(self.views, 'view')} of an image"
 
 
 def count_work(sections: Mapping[str, Any]) -> Work:
@@ -70,7 +71,3 @@ def _count_views(kind: str, method: str, block: Mapping[str, Any], *, has_networ
         return int(has_network)
     sizes = int(method != "none") if kind == "edges" else len(block.get("scales", ()))
     return 2 * sizes if block.get("flip") else sizes
-
-
-def _count(number: float, what: str) -> str:
-    return f"{number:g} {what}" if number == 1 else f"{number:g} {what}{'es' if what.endswith('s') else 's'}"
