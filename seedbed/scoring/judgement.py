@@ -137,7 +137,8 @@ class Judge:
         for (index, labels), (other, others) in combinations(there, 2):
             disagreement[index, other] = disagreement[other, index] = measure_disagreement(labels, others)
         if truth is not None:
-            filled, true, known = FilledTruth.of(truth), find_things(truth), truth != IGNORE
+            filled, known = FilledTruth.of(truth), truth != IGNORE
+            true = find_things(filled.classes)
             for index, labels in there:
                 confusion[index] = metrics.confusion(truth, labels, num_classes=self.num_classes)
                 boundary_overlap[index] = self.boundaries.overlap(labels, filled, num_classes=self.num_classes)

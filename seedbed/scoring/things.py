@@ -49,19 +49,22 @@ def measure_by_size(
 
     What is labelled beyond things counts against those that the connected labels touch, in proportion to how much they cover of each.
 
+    true: of a truth whose void is filled.
     bounds: shares of the image that part one size from the next, ascending.
-    known: pixels (y, x) whose truth is not void. Others count nowhere, but what is labelled on them connects: truths often have void
-        along contours, which would part what is labelled beyond a thing from what is labelled in it.
+    known: pixels (y, x) whose truth is not void. Others count nowhere, but connect: truths often have void along contours, which would cut
+        true things into crumbs, and part what is labelled beyond a thing from what is labelled in it.
     """
     found = np.zeros((len(bounds) + 1, 2))
     predicted = {one.label: one for one in made}
     for one in true:
-        iou = np.zeros(len(one.pixels))
+        pixels = np.bincount(one.numbers[known], minlength=1 + len(one.pixels))[1:]
+        iou = np.zeros(len(pixels))
         if one.label in predicted:
             covered, beyond = _overlap(one, predicted[one.label], known)
             share = covered / np.maximum(covered.sum(axis=0), 1)
-            iou = covered.sum(axis=1) / (one.pixels + share @ beyond)
-        np.add.at(found, np.digitize(one.pixels / one.numbers.size, bounds), np.stack([np.ones(len(iou)), iou], axis=1))
+            iou = covered.sum(axis=1) / np.maximum(pixels + share @ beyond, 1)
+        sizes = np.digitize(pixels / known.size, bounds)
+        np.add.at(found, sizes[pixels > 0], np.stack([np.ones(len(iou)), iou], axis=1)[pixels > 0])
     return found
 
 

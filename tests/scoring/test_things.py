@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from seedbed.scoring import things
+from seedbed.scoring.boundaries import FilledTruth
 from seedbed.scoring.things import find_smallest, find_things, measure_disagreement
 from seedbed.types import IGNORE, LabelMap
 
@@ -22,7 +23,7 @@ def rows(text: str) -> LabelMap:
 
 
 def measure_by_size(labels: LabelMap, truth: LabelMap, bounds: Sequence[float]) -> npt.NDArray[np.float64]:
-    return things.measure_by_size(find_things(labels), find_things(truth), bounds, known=truth != IGNORE)
+    return things.measure_by_size(find_things(labels), find_things(FilledTruth.of(truth).classes), bounds, known=truth != IGNORE)
 
 
 def test_pixels_that_touch_at_a_corner_are_one_thing_and_void_is_none() -> None:
@@ -67,6 +68,20 @@ def test_void_counts_neither_way_but_connects_what_is_labelled_on_it() -> None:
 def test_what_is_labelled_all_over_finds_no_more_of_a_thing_because_void_surrounds_it() -> None:
     truth = rows("????..... ?11?..... ????.....")
     assert measure_by_size(np.ones_like(truth), truth, ()) == pytest.approx(np.array([[1, 2 / 17]]))
+
+
+def test_what_void_alone_cuts_off_is_of_the_same_thing() -> None:
+    """A leg behind its outline; its two pixels are known, and the whole is a thing of six."""
+    truth = rows("11?1.. 11?1.. ??....")
+    assert measure_by_size(truth, truth, (0.3, 0.35)).tolist() == [[0, 0], [1, 1], [0, 0]]
+    assert measure_by_size(rows("11.... 11.... ......"), truth, ()) == pytest.approx(np.array([[1, 4 / 6]]))
+
+
+def test_what_void_hides_alone_is_no_thing() -> None:
+    """Fillings may be cut off from the known pixels that they are filled from."""
+    filled, known = rows("1.1..."), np.array([[True, True, False, True, True, True]])
+    made = things.measure_by_size(find_things(filled), find_things(filled), (), known=known)
+    assert made.tolist() == [[1, 1]]
 
 
 def test_a_size_at_a_bound_is_of_the_larger_ones() -> None:
