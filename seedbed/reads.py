@@ -286,7 +286,8 @@ def read_total(artifact: Artifact, name: str, *, rows: npt.NDArray[np.bool_] | N
 
     rows: whether each image counts, if not all do.
     """
-    total, first = np.zeros(artifact.entry(name, slice(0, 0)).shape[1:], np.int64), 0
+    total = np.zeros(artifact.entry(name, slice(0, 0)).shape[1:], np.int64)
+    first = 0
     for shard in read_shards(artifact, name):
         total += shard.sum(axis=0) if rows is None else shard[rows[first : first + len(shard)]].sum(axis=0)
         first += len(shard)

@@ -15,11 +15,6 @@ SCALAR = '*((np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") f
 SUMMED = "self.judged.array(name)[there]"
 OVERLAPS = 'overlaps, boundaries = (self.judged.array(name)[there].sum(axis=0) for name in ("region_overlap", "region_boundary"))'
 COUNTED = "counted = (np.floor(column) == column) & (column >= 0) & (column <= width - 1)"
-COVERED = (
-    "covered, beyond = _overlap(one, predicted[one.label]) if one.label in predicted else (np.zeros((len(one.pixels), 0)), np.zeros(0))"
-)
-HIDDEN = "np.asarray(np.where(truth == IGNORE, IGNORE, labels), np.uint8)"
-EITHER = f"{HIDDEN} if (truth == IGNORE).any() else labels"
 SECOND = "may_be_solarised and "
 LOOKED_UP = "tokens = Tokens(self.architecture, patch_size=self.patch_size)"
 NO_CROPS = "return np.stack(large), np.stack(small) if small else np.zeros((0, self.small.edge, self.small.edge, 3), np.uint8)"
@@ -63,7 +58,7 @@ ABSENT = "means_RK = means_RK.masked_fill(~present_BK.repeat_interleave(count, d
 WARMED = "return first + (then - first) * min(1.0, progress / self.method.teacher_warmup if self.method.teacher_warmup else 1.0)"
 COSINES = "functional.normalize(self.head(features_ND), dim=-1), functional.normalize(self.prototypes.weight, dim=-1)"
 BETWEEN_STEPS = 'self.register_buffer("answers", torch.zeros(method.prototypes), persistent=False)  # of the teacher, mean over a step'
-TEACHER = "self.teacher = copy.deepcopy(self.student).requires_grad_(False)"
+TEACHER = "return copy.deepcopy(network).requires_grad_(False)"
 GRADIENT = "GRADIENT = 1e-7  # largest entry of the gradient at which the solution is taken for found"
 VARY = "np.linalg.norm(vectors - vectors.mean(axis=0), axis=1).max()"
 NO_DEVIATION = "STILL = 1e-12  # deviation of a channel that does not vary"
@@ -91,7 +86,7 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     "seedbed/networks/backbones.py: 1 -> (2) in `return self.maps(images_BCYX, count=1)[-1]`": "the last of two is the last of one",
     f"seedbed/networks/backbones.py: 0 -> (1) in `{UNMODIFIED}`": "a head has no convolution",
     "seedbed/networks/backbones.py: 0 -> (1) in `network = timm.create_model(name, num_classes=0)`": "its head is not looked at",
-    "seedbed/networks/backbones.py: 0 -> (1) in `edge = int(network.patch_embed.patch_size[0])`": "patches are square",
+    "seedbed/networks/click_network.py: 0 -> (1) in `self.patch_size = int(tokens.trunk.patch_embed.patch_size[0])`": "patches are square",
     f"seedbed/networks/backbones.py: 0 -> (1) in `{LOADED}`": "what fits is chosen by the filter",
     f"seedbed/networks/transformer.py: -2 -> (2) in `{GRID}`": "of four dimensions, the last but one",
     f"seedbed/networks/weights.py: 0 -> (1) in `{SCALAR}`": "of a number only its type is used",
@@ -106,7 +101,6 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     f"seedbed/scoring/outlines.py: 10_000_000 -> (10000001) in `{LONGEST}`": "likewise",
     "seedbed/scoring/things.py: 1 -> (2) in `height, width = 1 + len(true.pixels), 1 + len(made.pixels)`": "one thing more, of no pixel",
     "seedbed/scoring/outlines.py: x0 > x1 -> (x0 >= x1) in `backwards = x0 > x1`": "equal only where both ends are one point",
-    f"seedbed/scoring/things.py: np.zeros -> (np.ones) in `{COVERED}`": "an array of no values",
     "seedbed/algorithms/ward.py: heappop(heap) -> pass in `heappop(heap)`": "what is not alive is passed over; elsewhere it is endless",
     f"seedbed/algorithms/ward.py: other < region -> (other <= region) in `{OLDER}`": "no region is its own neighbour",
     f"seedbed/algorithms/permutohedral.py: high - low + 1 -> (high - low - 1) in `{SPANS}`": "there is room on both sides, for one each",
@@ -159,7 +153,7 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     "seedbed/pretraining/dino.py: -1 -> (1) in `-(target * log).sum(dim=-1).mean()`": "of two dimensions, the last",
     f"seedbed/pretraining/dino.py: -1 -> (1) in `{COSINES}`": "likewise",
     f"seedbed/pretraining/dino.py: False -> (True) in `{BETWEEN_STEPS}`": "between steps they are 0",
-    f"seedbed/pretraining/dino.py: False -> (True) in `{TEACHER}`": "it answers where no gradients are kept",
+    f"seedbed/learning/running_mean.py: False -> (True) in `{TEACHER}`": "it answers where no gradients are kept",
     f"seedbed/algorithms/logistic_regression.py: 1e-7 -> (1.5e-07) in `{GRADIENT}`": "both tiny",
     f"seedbed/algorithms/logistic_regression.py: 1e-12 -> (1.5e-12) in `{NO_DEVIATION}`": "both tiny",
     f"seedbed/algorithms/logistic_regression.py: 10_000 -> (10001) in `{ENOUGH}`": "both enough",
@@ -180,7 +174,6 @@ EQUIVALENT = {  # fault as it is printed, without its line -> why nobody can not
     f"seedbed/pretraining/dino.py: self.patch_size -> (self.prototypes) in `{LOOKED_UP}`": "only which weights there are is looked up",
     f"seedbed/pretraining/dino.py: self.patch_size -> (1) in `{LOOKED_UP}`": "only which weights there are is looked up",
     f"seedbed/pretraining/dino.py: np.zeros -> (np.ones) in `{NO_CROPS}`": "an array of no values",
-    f"seedbed/scoring/things.py: {EITHER} -> ({HIDDEN}) in `return {EITHER}`": "where nothing is void both are the labels",
     "seedbed/networks/deeplab.py: -2 -> (2) in `size = images_BCYX.shape[-2:]`": "of four dimensions, the last two",
     f"seedbed/run/stage.py: np.zeros -> (np.ones) in `{NO_LOG}`": "an array of no values",
     "seedbed/algorithms/clicks.py: 0 -> (1) in `firsts, sizes = [0] * len(self.sizes), self.sizes.tolist()`": "all places are one farther",

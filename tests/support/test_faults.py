@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutants import belonging, modules
+from tests.support.equivalent import EQUIVALENT
 from tests.support.faults import PROJECT, faults
 from tests.support.one_by_one import exchange
 
@@ -30,6 +31,12 @@ from tests.support.one_by_one import exchange
 )
 def test_faults_are_those_that_one_makes(module: str, before: str, after: str) -> None:
     assert any((one.before, one.after) == (before, after) for one in faults(module))
+
+
+def test_faults_that_change_nothing_are_of_lines_that_are_still_there() -> None:
+    named = [(fault.partition(":")[0], fault.partition(" in `")[2].removesuffix("`")) for fault in EQUIVALENT]
+    lines = {module: {line.strip() for line in (PROJECT / module).read_text(encoding="utf-8").splitlines()} for module, _ in named}
+    assert named and [(module, line) for module, line in named if line not in lines[module]] == []
 
 
 def test_every_fault_changes_one_place_and_leaves_a_program() -> None:
