@@ -275,15 +275,15 @@ def tabulate_parts(all_runs: Sequence[Runs], part: str) -> str:
 
     part: things or iou, of an evaluation.
     """
-    names = list(all_runs[0].records[0].figures["predictions"][part])
-    inner = ".iou" if part == "things" else ""
-    lines = [[f"`{runs.system}`", *(with_spread(_read(runs, part, name, inner)) for name in names)] for runs in all_runs]
-    return tabulate(["", *names], lines)
+    found = all_runs[0].records[0].figures["predictions"][part]
+    names = {name: f"{name} ({one['count']} things)" if part == "things" else name for name, one in found.items()}
+    lines = [[f"`{runs.system}`", *(with_spread(_read(runs, part, name)) for name in names)] for runs in all_runs]
+    return tabulate(["", *names.values()], lines)
 
 
-def _read(runs: Runs, part: str, name: str, inner: str) -> np.ndarray[Any, Any]:
+def _read(runs: Runs, part: str, name: str) -> np.ndarray[Any, Any]:
     found = [one.figures["predictions"][part][name] for one in runs.records]
-    return np.array([one["iou"] if inner else one for one in found], np.float64)
+    return np.array([one["iou"] if part == "things" else one for one in found], np.float64)
 
 
 def list_worst(all_runs: Sequence[Runs]) -> str:

@@ -100,6 +100,14 @@ def test_tables_tell_means_spread_costs_and_differences() -> None:
     assert of_better[-1].startswith("mIoU 63.5 val, 64.8 test") and of_plain[-1] == ""
     assert of_bound[2] == "" and "0.900" in of_bound  # whose class maps are those of another
     assert "**+0.110 (+0.100 to +0.120)**" in systems.tabulate_differences([plain, better])
+    assert systems.tabulate_parts([plain, better], "iou").splitlines()[0::3] == [
+        "|  | background | cat |",
+        "| `irn` | 0.610 ± 0.014 | 0.610 ± 0.014 |",
+    ]
+    assert systems.tabulate_parts([plain, better], "things").splitlines()[0::3] == [
+        "|  | below 0.02 (3 things) |",
+        "| `irn` | 0.610 ± 0.014 |",
+    ]
     assert systems.tell_differences([-0.1, 0.2]) == "+0.050 (-0.100 to +0.200)" and systems.tell_differences([]) == ""
 
 
