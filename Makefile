@@ -64,11 +64,11 @@ mutants: setup ## put a sample of single faults into what computes, and say whic
 	OMP_NUM_THREADS=1 python -m tests.mutants
 
 bench: setup ## run the benchmarks
-	for file in $(filter-out $(addprefix benchmarks/,systems.py results.py scale.py growth.py predictions.py class_maps.py walks.py erased.py clicks.py),$(wildcard benchmarks/[a-z]*.py)); do python $$file || exit 1; done
+	for file in $(filter-out $(addprefix benchmarks/,systems.py results.py scale.py growth.py predictions.py class_maps.py walks.py erased.py clicks.py),$(wildcard benchmarks/[a-z]*.py)); do python -m benchmarks.$$(basename $$file .py) || exit 1; done
 
 results: setup ## run every system with three seeds in the drawn world, whatever is missing, and write the tables of docs/results.md
-	python benchmarks/systems.py run
-	python benchmarks/systems.py write
+	python -m benchmarks.systems run
+	python -m benchmarks.systems write
 
 clean: ## remove what the pipeline computed here; raw data and DVC's cache stay
 	find data -maxdepth 1 -name '*.zarr' ! -name none.zarr -exec rm -rf {} +

@@ -1,8 +1,8 @@
 """What clicks select by superpixels of SLIC, and by a network that knows the truth, beside what the stages have found.
 
     cd pipelines/mis && dvc repro && cd ../..
-    python benchmarks/clicks.py --folder pipelines/mis --learned
-    python benchmarks/clicks.py --folder pipelines/mis --also pipelines/other    # clicks of the same network on other images too
+    python -m benchmarks.clicks --folder pipelines/mis --learned
+    python -m benchmarks.clicks --folder pipelines/mis --also pipelines/other    # clicks of the same network on other images too
 
 SLIC: a click adds the superpixel that it is in, or takes it away. The network: that of `clicker.mis`, with all its parameters, but what is
 wanted of an image is a true thing and no region of its tree; so it is a bound, which no stage could reach.

@@ -1,9 +1,9 @@
 """Whole systems against each other, under equal conditions: every recipe with several seeds, on several data sets.
 
-    python benchmarks/systems.py run                                              # whatever is missing
-    python benchmarks/systems.py run --data shapes --systems crf irn --seeds 0    # a part of it
-    python benchmarks/systems.py write                                            # the tables of docs/, from all records
-    python benchmarks/systems.py draw                                             # a picture of what all of them predict
+    python -m benchmarks.systems run                                              # whatever is missing
+    python -m benchmarks.systems run --data shapes --systems crf irn --seeds 0    # a part of it
+    python -m benchmarks.systems write                                            # the tables of docs/, from all records
+    python -m benchmarks.systems draw                                             # a picture of what all of them predict
 
 A run is one of the recipe DATA_SYSTEM. `truth` is the recipe of `crf`, of which the segmenter learns from true masks: a bound, which no
 stage could reach. All runs on a data set share a folder, where what two systems have in common is computed once, and a run that was killed

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +28,7 @@ from seedbed.scoring.truth import Truth
 from seedbed.store.artifact import open_artifact
 from seedbed.tools import predict
 from seedbed.types import IGNORE
+from tests.conftest import PROJECT
 
 WEIGHTS = {"resnet50": "data/weights/shapes_vit.safetensors"}
 COST = Cost(seconds=90.0, processors=60.0, peak=2_000_000_000)
@@ -39,6 +43,15 @@ def make_record(system: str, seed: int, *, predictions: float = 0.5, **changed: 
     parameters = digest(systems.make_params("shapes", system, seed))
     record = Record(system, seed, "abc", parameters, {}, "a machine", figures, {"classifier": COST, "cams": None}, [("val_1", 0.25)])
     return replace(record, **changed)
+
+
+def test_benchmarks_start_as_we_say_they_do() -> None:
+    """As modules: of a file that is run, Python would not find the others."""
+    pages = [PROJECT / "Makefile", *PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md"), *PROJECT.glob("benchmarks/*.*")]
+    assert [page for page in pages if "python benchmarks/" in page.read_text(encoding="utf-8")] == []
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-m", "benchmarks.systems", "--help"]
+    assert "--systems" in subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True).stdout
 
 
 def test_every_stage_comes_after_those_that_it_reads() -> None:
