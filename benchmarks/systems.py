@@ -386,8 +386,18 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     parser.add_argument("--folder", type=Path, default=CHECKOUT / "build" / "systems", help="where to run, in a folder for each data set")
     parser.add_argument("--pictures", type=Path, nargs="+", default=[], help="draw these files, not images of the data set")
-    parser.add_argument("--weights", nargs=2, action="append", default=[], metavar=("NETWORK", "FILE"), help="begin with it, not the hub's")
+    parser.add_argument(
+        "--weights",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NETWORK", "FILE"),
+        help="begin with it, not the hub's: a path within this checkout, since records name it",
+    )
     options = parser.parse_args()
+    for _, file in options.weights:
+        if Path(file).is_absolute() or not (CHECKOUT / file).is_file():
+            parser.error(f"--weights: {file} is no file of this checkout; link it into data/weights")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended; run it again to go on"))  # with the stage that is running
     if options.what == "write":
         write()

@@ -85,6 +85,14 @@ def test_networks_begin_with_files_where_the_hub_is_not_wanted() -> None:
     assert params["features"]["vit"]["initial_weights"]["source"] == "hub"
 
 
+@pytest.mark.parametrize("file", ["data/weights/missing.safetensors", str(PROJECT / WEIGHTS["resnet50"])])
+def test_weights_are_files_that_a_record_may_name(file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["systems.py", "write", "--weights", "resnet50", file])
+    with pytest.raises(SystemExit):
+        systems.main()
+    assert f"{file} is no file of this checkout" in capsys.readouterr().err
+
+
 def test_records_are_lines_in_order_and_the_later_of_a_run_counts(tmp_path: Path) -> None:
     for record in (make_record("irn", 1), make_record("crf", 1), make_record("crf", 0), make_record("crf", 1, commit="def")):
         keep_record("shapes", record, folder=tmp_path)
