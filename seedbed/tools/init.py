@@ -26,6 +26,7 @@ from seedbed.errors import DataError, ParamsError, join_names, list_problems
 from seedbed.params import Params
 from seedbed.store import raw
 from seedbed.tools.editing import PARAMS, check_checkout, inline, load, put
+from seedbed.tools.recipe_files import find_weights, list_recipes
 from seedbed.types import BACKGROUND_NAME, Size
 
 RAW = Path("data/raw")
@@ -42,6 +43,7 @@ SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "
 # Folders that hold no images.
 MASKS = re.compile(r"(masks?|instances?|gt|labels?|annotations?|segmentations?|segmentation.*|trimaps?)", re.IGNORECASE)
 MASK_FILE = re.compile(r"_(mask|gt|label|seg)$", re.IGNORECASE)
+START = "quick"  # the recipe for photographs of one's own
 PLACEHOLDERS = ("first_class", "second_class")
 
 
@@ -108,7 +110,16 @@ def inspect(start: NewProject) -> Iterator[str]:
     if missing := [split for split in ("train", "val") if split not in index.split_names]:
         sections = "classifier.split, segmenter.split and evaluation.split (to learn from), and predictions.split"
         yield f"next: there is no split {' and no '.join(missing)}: let {sections} name others of: {join_names(index.split_names)}"
+    if START in list_recipes() and _begins_at_random():
+        fits = "networks here begin at random, which suits drawn images"
+        yield f"next: {fits}; for photographs run `seedbed recipe {START}`, then this command again"
     yield "next: run `seedbed plan`, then `dvc repro`"
+
+
+def _begins_at_random() -> bool:
+    """Whether no method that params.yaml selects has a network that has learned before."""
+    selected = {name: section.get(section.get("method")) for name, section in load().items()}
+    return not any(source in ("hub", "file") for source, _ in find_weights(selected))
 
 
 def _voc(folder: Path) -> NewProject:

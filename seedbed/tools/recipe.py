@@ -125,7 +125,8 @@ def _left(recipe: Recipe) -> Iterator[str]:
     if not root.is_dir():
         yield f"{root} is missing: put the data there, or a symbolic link to it"
     yield from _say_weights(recipe)
-    yield FINALLY
+    if not any("run `dvc repro" in task for task in recipe.tasks):  # one that runs a part only says which
+        yield FINALLY
 
 
 def _say_weights(recipe: Recipe) -> Iterator[str]:

@@ -67,6 +67,16 @@ def made(folder: Path) -> Path:
     return folder
 
 
+def test_photographs_are_told_of_a_recipe_for_them(project: Path) -> None:
+    shutil.copytree(CHECKOUT / "recipes", project / "recipes")
+    layouts.folder(project / "data" / "raw" / "own")
+    hint = "for photographs run `seedbed recipe quick`, then this command again\nnext: run `seedbed plan`"
+    assert hint in init("data/raw/own").output
+    assert CliRunner().invoke(app, ["recipe", "quick"]).exit_code == 0
+    done = init("data/raw/own")
+    assert done.exit_code == 0 and "found 4 images" in done.output and "for photographs" not in done.output
+
+
 def test_nothing_else_of_params_yaml_changes(project: Path) -> None:
     before = (project / "params.yaml").read_text().splitlines()
     layouts.folder(project / "data" / "raw" / "own")

@@ -42,4 +42,5 @@ def test_it_is_laid_over_the_pipeline_s_params(tmp_path: Path, monkeypatch: pyte
     done = recipe("davis16_tree")
     assert done.exit_code == 0, done.output
     assert "dataset.method: shapes -> davis" in done.output and "next: let data/raw/davis here be the folder" in done.output
+    assert "seedbed plan" not in done.output  # it would ask for a split to learn from
     assert re.search(r"^  davis:\n    folder: 480p\n    every: 10\n", (tmp_path / "mis" / "params.yaml").read_text(), re.MULTILINE)
