@@ -55,6 +55,8 @@ from tests.stages.surviving import (
 SHARDS = 3
 CROWD = 180  # images, in so many shards
 STAGES = [stage for stage in ALL_STAGES if stage != "pretraining"]  # that one learns nothing here, and `heard` runs it before features
+UNTRAINED = dict.fromkeys(("classifier", "affinity", "segmenter"), "reused,")
+IDLE = dict.fromkeys(("edges", "instances", "saliency"), Counts(0, 0))  # they do nothing here
 PER_IMAGE = ("dataset", "features", "superpixels")  # the first three of these, which need no network
 
 
@@ -285,7 +287,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory, original: dict[str, Any]) ->
 def after(project: Project) -> dict[str, Counts | str]:
     """What every stage says in the end, those that train with the word that tells whether they did."""
     said = {stage: heard(project, stage) for stage in STAGES}
-    return {stage: line.split()[1] if stage in ("classifier", "segmenter") else Counts.of(line) for stage, line in said.items()}
+    return {stage: line.split()[1] if stage in UNTRAINED else Counts.of(line) for stage, line in said.items()}
 
 
 @pytest.mark.slow
@@ -293,7 +295,7 @@ def test_new_images_to_predict_train_nothing(chain: Project, tmp_path: Path) -> 
     own = chain.copy_to(tmp_path / "own")
     show(own, photos(*range(8)) | photos(*range(8, 15), splits="val"))
     new = {stage: Counts(3, 12) for stage in STAGES}
-    assert after(own) == new | {"classifier": "reused,", "segmenter": "reused,", "predictions": Counts(3, 4)}
+    assert after(own) == new | UNTRAINED | IDLE | {"predictions": Counts(3, 4)}
     assert_as_from_nothing(own, tmp_path / "anew", *STAGES)
 
 
@@ -304,7 +306,7 @@ def test_another_label_of_an_image_that_nobody_learns_from(chain: Project, tmp_p
     nothing, one = Counts(0, 12), Counts(1, 11)
     expected: dict[str, Counts | str] = dict.fromkeys(("dataset", "features", "superpixels"), nothing)
     expected |= dict.fromkeys(("cams", "seeds", "refinement", "evaluation"), one)
-    assert after(own) == expected | {"classifier": "reused,", "segmenter": "reused,", "predictions": Counts(0, 4)}
+    assert after(own) == expected | UNTRAINED | IDLE | {"predictions": Counts(0, 4)}
     assert_as_from_nothing(own, tmp_path / "anew", *STAGES)
 
 
@@ -315,7 +317,7 @@ def test_room_for_larger_images_computes_nothing(chain: Project, tmp_path: Path,
     own = chain.copy_to(tmp_path / "own")
     change_params(own, "dataset", max_size=[64, 56])
     nothing = {stage: Counts(0, 12) for stage in STAGES}
-    assert after(own) == nothing | {"classifier": "reused,", "segmenter": "reused,", "predictions": Counts(0, 4)}
+    assert after(own) == nothing | UNTRAINED | IDLE | {"predictions": Counts(0, 4)}
     assert open_artifact("superpixels", folder=own.data).array("regions").shape == (12, 64, 56)
     assert_as_from_nothing(own, tmp_path / "anew", *anew)
 
@@ -465,7 +467,8 @@ def test_who_waits_takes_over_when_the_first_is_killed(crowd: Project, undisturb
             assert first.kill(), "it was done too soon"
             assert second.status() == 0, second.said
     assert second.said.startswith(holder(first))
-    assert 0 < images_in(kept) <= Counts.of(second.said).reused < CROWD
+    most = CROWD - 1 if workers == "1" else CROWD  # workers of their own may have done the rest
+    assert 0 < images_in(kept) <= Counts.of(second.said).reused <= most
     assert kept.items() <= traces(project, "superpixels").items()
     assert published(project, "superpixels") == undisturbed.bytes
 
@@ -602,7 +605,7 @@ def test_workers_that_run_old_code_are_refused(own_hundred: Project, tmp_path: P
         texture.write_text(texture.read_text().replace(computing, "return np.asarray(standard + 1, np.float32)"))
         kept = traces(own_hundred, "features")
         [line] = told(said_by(own_hundred, "features", address, checkout))
-        assert line.startswith("error: process ") and line.endswith("; restart the dask workers, if there are any, and run it again")
+        assert line.startswith("error: process ") and line.endswith("; restart the dask workers, if you use any, and run it again")
         assert traces(own_hundred, "features") == kept
     with cluster_of(checkout) as address:
         assert Counts.of(said_by(own_hundred, "features", address, checkout)) == Counts(100, 0)
