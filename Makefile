@@ -3,7 +3,7 @@ PYTHON ?= python3
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup demo test test-all test-versions check docs mutants bench results clean
+.PHONY: help setup demo test test-slow test-all test-versions check docs mutants bench results clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -29,6 +29,9 @@ PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= pytest -n auto --dist works
 
 test: setup ## run the tests, all but those that only combine what others prove
 	$(PYTEST) -m 'not slow'
+
+test-slow: setup ## run the slow tests alone
+	$(PYTEST) -m slow
 
 test-all: setup test-versions ## run the slow tests too, and those of networks with other versions of torch
 	$(PYTEST)
