@@ -71,9 +71,14 @@ def stages() -> list[str]:
 
 def order_stages(params: Mapping[str, Any]) -> list[str]:
     """All stages that parameters have a section of, further rounds too, each after those that it reads."""
+    return list(TopologicalSorter(list_read(params)).static_order())
+
+
+def list_read(params: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The stages that each stage may read."""
     before = {name: sorted(({"dataset"} | (set(_list_texts(section)) & set(params))) - {name}) for name, section in params.items()}
     before["dataset"] = []
-    return list(TopologicalSorter(before).static_order())
+    return before
 
 
 def _list_texts(content: Any) -> Iterator[str]:

@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -18,9 +19,10 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from benchmarks._costs import Cost
-from benchmarks._places import CHECKOUT, Place
+from benchmarks._places import CHECKOUT, Place, list_read
 from seedbed.store.artifact import open_artifact
 from seedbed.store.store import Store
+from seedbed.tools.editing import replace as write
 
 RECORDS = CHECKOUT / "benchmarks" / "records"
 MADE_BY = ("seedbed", "stages", "recipes", "benchmarks/systems.py", "benchmarks/_places.py")  # what a record follows from
@@ -69,9 +71,7 @@ def keep_record(data: str, record: Record, *, folder: Path = RECORDS) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with hold(folder / ".lock"):  # others may run on other processors
         records = {**read_records(data, folder=folder), record.place: record}
-        new = folder / f".{data}.new"
-        new.write_text("".join(f"{json.dumps(asdict(records[place]), sort_keys=True)}\n" for place in sorted(records)), encoding="utf-8")
-        new.replace(folder / f"{data}.jsonl")
+        write(folder / f"{data}.jsonl", "".join(f"{json.dumps(asdict(records[place]), sort_keys=True)}\n" for place in sorted(records)))
 
 
 @contextmanager
@@ -82,6 +82,14 @@ def hold(lock: Path, *, wait: bool = True) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
             raise SystemExit(f"{lock.parent}: another run is at work there; give this one a --folder of its own") from error
+        yield
+
+
+@contextmanager
+def hold_folder(folder: Path) -> Iterator[None]:
+    """Make a folder, and keep other processes out, which would give it other parameters."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with hold(folder / ".lock", wait=False):
         yield
 
 
@@ -114,9 +122,13 @@ def describe_machine() -> str:
 def _name_gpu() -> str:
     if not any(Path("/dev").glob("nvidia*")):
         return ""
-    import torch  # only here: a stage counts what this process had in memory when it started the stage
-
-    return f"{torch.cuda.get_device_name()}, " if torch.cuda.is_available() else ""
+    asked = "import torch; print(f'{torch.cuda.get_device_name()}, ' if torch.cuda.is_available() else '', end='')"
+    command = [
+        sys.executable,
+        "-c",
+        asked,
+    ]  # not in this process: a stage counts the most that it had in memory before it started the stage
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 (our own)
 
 
 @dataclass(frozen=True)
@@ -128,21 +140,25 @@ class Book:
     def measure(self, stage: str) -> Cost | None:
         """Run a stage. Returns what it took to make its artifact, now or earlier; nothing where nobody knows."""
         store, running = Store(stage, folder=self._data), self.place.folder / RUNNING
-        begun, this = self._read(running), f"{stage} {digest(self._read_section(stage))}"
+        begun, this = self._read(running), f"{stage} {digest(self._read_sections(stage))}"
         interrupted = this in begun  # whatever it had done by then was not measured
         speeds = len(store.speeds())
-        running.write_text(json.dumps({**begun, this: True}), encoding="utf-8")
+        write(running, json.dumps({**begun, this: True}))
         cost = self.place.measure(stage)
-        running.write_text(json.dumps({name: True for name in begun if name != this}), encoding="utf-8")
+        write(running, json.dumps({name: True for name in begun if name != this}))
         made, known = open_artifact(stage, folder=self._data).digest, self._read(self.place.folder / BOOK)
         if len(store.speeds()) > speeds:  # it computed something
             known[made] = None if interrupted else asdict(Cost(round(cost.seconds, 1), round(cost.processors, 1), cost.peak))
-            (self.place.folder / BOOK).write_text(json.dumps(known), encoding="utf-8")
+            write(self.place.folder / BOOK, json.dumps(known))
         return _read_cost(known.get(made))
 
-    def _read_section(self, stage: str) -> dict[str, Any]:
-        section: dict[str, Any] = YAML(typ="safe").load(self.place.folder / "params.yaml")[stage]
-        return section
+    def _read_sections(self, stage: str) -> dict[str, Any]:
+        """The sections of a stage, and of all whose artifacts it follows from: with another seed, what it does is another thing."""
+        params: dict[str, Any] = YAML(typ="safe").load(self.place.folder / "params.yaml")
+        read, wanted = list_read(params), [stage]
+        for one in wanted:  # which grows
+            wanted += [name for name in read[one] if name not in wanted]
+        return {name: params[name] for name in wanted}
 
     @property
     def _data(self) -> Path:

@@ -285,10 +285,10 @@ def count_files(folder: Path) -> tuple[int, int]:
 
 
 @contextmanager
-def start_cluster(project: Project, costs: list[Cost]) -> Iterator[dict[str, str]]:
+def start_cluster(project: Project, peaks: list[int]) -> Iterator[dict[str, str]]:
     """A dask scheduler and two workers with one thread each, as programs of their own. Yields what stages need to know.
 
-    costs: what the programs took is added when they end.
+    peaks: memory of each program is added when it ends.
     """
     address = project.folder / "scheduler.json"
     address.unlink(missing_ok=True)
@@ -303,13 +303,15 @@ def start_cluster(project: Project, costs: list[Cost]) -> Iterator[dict[str, str
             for command in commands:
                 programs.append(start(command, folder=project.folder, environment=environment, said=said))
         while not address.exists():
+            if os.waitid(os.P_PID, programs[0].pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                raise SystemExit(f"the scheduler ended: see {project.folder / 'dask.txt'}")
             time.sleep(0.1)
         helpers = " ".join(str(program.pid) for program in programs)
         yield {"SEEDBED_SCHEDULER": json.loads(address.read_text(encoding="utf-8"))["address"], HELPERS: helpers}
     finally:
         for program in reversed(programs):
             program.terminate()
-            costs.append(wait(program)[0])
+            peaks.append(wait(program)[0].peak)
 
 
 class Book:
@@ -343,10 +345,10 @@ def measure_growth(project: Project, workers: int) -> Iterator[tuple[str, dict[s
 
 def measure_place(project: Project, place: str) -> dict[str, Any]:
     """Stages that work on images and need no network, one after another, with their work at one of the places."""
-    programs: list[Cost] = []
-    with start_cluster(project, programs) if place == CLUSTER else nullcontext({"SEEDBED_WORKERS": str(PLACES[place])}) as environment:
+    peaks: list[int] = []
+    with start_cluster(project, peaks) if place == CLUSTER else nullcontext({"SEEDBED_WORKERS": str(PLACES[place])}) as environment:
         stages = {stage: asdict(project.rerun(stage, environment)) for stage in SPREAD_STAGES}
-    return {"stages": stages, "cluster": [asdict(cost) for cost in programs]}
+    return {"stages": stages, "cluster": peaks}
 
 
 def measure(options: argparse.Namespace, folder: Path, book: Book) -> None:
@@ -457,7 +459,7 @@ def show_places(book: Book) -> None:
                 cells.append(f"{alone['seconds'] / (2 * cost['seconds']):.2f}, {alone['processors'] / free:.2f}")
             rows.append(cells)
         print_table(["", ALONE, POOL, "efficiency", CLUSTER, "efficiency"], rows)
-        peaks = [max(cost["peak"] for cost in one["cluster"]) / 2**20 for one in found[CLUSTER]]
+        peaks = [max(one["cluster"]) / 2**20 for one in found[CLUSTER]]
         print(f"Largest process of the cluster: {statistics.median(peaks):.0f} MiB.\n")
 
 

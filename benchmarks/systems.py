@@ -33,7 +33,7 @@ from benchmarks._costs import Cost
 from benchmarks._pages import write_between
 from benchmarks._places import CHECKOUT, Place, order_stages, seeded, with_spread
 from benchmarks._places import figure as find_figure
-from benchmarks._records import Book, Record, describe_machine, digest, find_commit, hold, keep_record, read_records
+from benchmarks._records import Book, Record, describe_machine, digest, find_commit, hold_folder, keep_record, read_records
 from seedbed.corrections import Corrected, Thing, count_runs, write_lines
 from seedbed.errors import SeedbedError
 from seedbed.images import Images, decode, fit_size
@@ -154,8 +154,7 @@ def run_all(options: argparse.Namespace) -> None:
     weights = dict(options.weights)
     for data in options.data:
         folder: Path = options.folder / data
-        folder.mkdir(parents=True, exist_ok=True)
-        with hold(folder / ".lock", wait=False):
+        with hold_folder(folder):
             for seed in options.seeds:
                 for system in options.systems:
                     known = read_records(data).get((system, seed))
@@ -190,8 +189,9 @@ class Runs:
         return f"{np.mean(known):.1f}" if known else ""
 
     def peak(self) -> str:
-        """Memory of the largest process, in GB."""
-        known = [cost.peak for one in self.records for cost in one.costs.values() if cost]
+        """Memory of the largest process, in GB; empty where that is not known of any run."""
+        whole = [list(one.costs.values()) for one in self.records]
+        known = [cost.peak for costs in whole if all(costs) for cost in costs if cost]
         return f"{max(known) / 1e9:.1f}" if known else ""
 
 
@@ -325,12 +325,13 @@ def draw(options: argparse.Namespace) -> None:
     pictures = [picture.absolute() for picture in options.pictures]
     for data in options.data:
         place, rows = Place(options.folder / data), dict[str, dict[str, Image]]()
-        for system in options.systems:
-            run_stages(place, data, system, options.seeds[0], dict(options.weights))
-            with contextlib.chdir(place.folder):
-                rows = rows or (begin_rows_of_files(pictures) if pictures else begin_rows())
-                for image, drawn in (draw_files(pictures) if pictures else draw_images(list(rows))).items():
-                    rows[image]["learned from truth" if system == BOUND else system] = drawn
+        with hold_folder(place.folder):
+            for system in options.systems:
+                run_stages(place, data, system, options.seeds[0], dict(options.weights))
+                with contextlib.chdir(place.folder):
+                    rows = rows or (begin_rows_of_files(pictures) if pictures else begin_rows())
+                    for image, drawn in (draw_files(pictures) if pictures else draw_images(list(rows))).items():
+                        rows[image]["learned from truth" if system == BOUND else system] = drawn
         file = CHECKOUT / "docs" / "pictures" / f"systems_{data}{'_pictures' if pictures else ''}.png"  # not every data set may be shown
         file.write_bytes(encode_png(PillowImage.fromarray(arrange_sheet(list(rows.values())))))
         print(f"wrote {file}")

@@ -113,6 +113,15 @@ class Launch:
 
     # Ends.
 
+    @contextmanager
+    def reporting(self) -> Iterator[None]:
+        """Let others know, who may wait for this process, if this block ends with an error that nobody foresaw."""
+        try:
+            yield
+        except Exception:
+            self._is_first_to_end()
+            raise
+
     def end(self, line: str, status: int) -> NoReturn:
         """End this process, which has failed. The line is printed by the first of all processes to fail.
 

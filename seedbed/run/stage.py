@@ -106,6 +106,9 @@ class Run:
         gpus = _count_gpus(device == "cuda")
         if self.launch is not None and device == "cuda":
             self.launch.check_gpus(gpus)
+        elif device == "cuda" and self.devices > gpus:
+            found, do = f"{self.devices} with {gpus} visible GPUs", "correct it, or use --device cpu"
+            raise MachineError("--devices or SEEDBED_DEVICES", found=found, expected="at most one for each", do=do)
         return Machine(device, devices=self.devices or max(1, gpus), readers=self.workers, launch=self.launch)
 
     def open(self, name: str) -> Artifact:
@@ -252,12 +255,13 @@ class Run:
                 learn(*reads, machine=self.machine, checkpoint=store.checkpoint(name), seconds=math.inf)
             self.launch.leave()
         with self.hold_lock():
-            steps = 0
+            steps, resumed = 0, False
             if not store.sound([name]):
                 trained = NOT_TRAINED
                 if learn is not None:
                     self._warn_of_shortage(method, {}, device=self.device)
                     checkpoint = store.checkpoint(name)
+                    resumed = checkpoint.exists()
                     trained = learn(*reads, machine=self.machine, checkpoint=checkpoint, seconds=self.checkpoint_seconds)
                 for artifact in self.opened.values():
                     artifact.check_unchanged()  # the entry's name stands for these inputs, and no others
@@ -275,7 +279,7 @@ class Run:
             self.inputs.check()
             made_by = MadeBy.of(self.stage, method, self.opened)
             artifact = store.publish([entry], {}, images=0, made_by=made_by, extents={})
-            store.remember([entry], [], self._measure_speed(started, steps))
+            store.remember([entry], [], {} if resumed else self._measure_speed(started, steps))  # whose first steps took other seconds
         self.summary[:] = [reused]
         return artifact
 
@@ -389,11 +393,18 @@ def run_stage(main: Callable[[Run], None], kind: str) -> None:
 
     kind: of the artifact that it makes, which is called so unless it is given another name of that kind.
     """
-    launched, stage = launch.find(), kind
+    launched = launch.find()
     if launched is not None and not SCHEMAS[kind].weights:  # only a training is shared
         if not launched.leads:
             sys.exit(0)
         launched = None
+    with launched.reporting() if launched else nullcontext():
+        _run_heeded(main, kind, launched)
+
+
+def _run_heeded(main: Callable[[Run], None], kind: str, launched: Launch | None) -> None:
+    """Run a stage, and say in a line what it failed of, where that can be said."""
+    stage = kind
     try:
         with interruption.heed_signals(), launched.joined() if launched else nullcontext():
             options = _read_options(main, kind)

@@ -42,7 +42,7 @@ def put(content: Any) -> None:
     """Write params.yaml, whole or not at all, and without comments if they would change its meaning."""
     text, wanted = io.StringIO(), plain(content)
     _yaml().dump(content, text)
-    if _parse(text.getvalue()) != wanted:  # a key's comments can collide with its new value
+    if parse(text.getvalue()) != wanted:  # a key's comments can collide with its new value
         text = io.StringIO()
         YAML().dump(wanted, text)
     replace(PARAMS, text.getvalue().rstrip("\n") + "\n")
@@ -53,12 +53,12 @@ def insert(section: str, name: str, file: Path) -> None:
     content = load()
     added = load(file)[find_kind(section)][name]
     wanted = plain(content)
-    wanted.setdefault(section, {})[name] = plain(added)
-    text = _join(content, section, file) if section in content else ""
-    if _parse(text) == wanted:
+    wanted[section][name] = plain(added)
+    text = _join(content, section, file)
+    if parse(text) == wanted:
         replace(PARAMS, text)
     else:
-        content.setdefault(section, {})[name] = strip_comments(added)
+        content[section][name] = strip_comments(added)
         put(content)
 
 
@@ -116,7 +116,7 @@ def _join(content: Any, section: str, file: Path) -> str:
     return "\n".join([*lines[:end], *block, *lines[end:]]) + "\n"
 
 
-def _parse(text: str) -> Any:
+def parse(text: str) -> Any:
     """The content of a text; None if it is not YAML."""
     try:
         return YAML(typ="safe").load(text)

@@ -22,10 +22,10 @@ from typing import Any
 from seedbed import dataset, images
 from seedbed.dataset import Problems
 from seedbed.dataset.folder import CLASS_NAME, COLUMNS, CSV, JSON_LINES, rows, words
-from seedbed.errors import DataError, ParamsError, join_names, list_problems
+from seedbed.errors import FULL, DataError, ParamsError, join_names, list_problems, of_system
 from seedbed.params import Params
 from seedbed.store import raw
-from seedbed.tools.editing import PARAMS, check_checkout, inline, load, put
+from seedbed.tools.editing import PARAMS, check_checkout, inline, load, put, replace
 from seedbed.tools.recipe_files import find_weights, list_recipes
 from seedbed.types import BACKGROUND_NAME, Size
 
@@ -74,6 +74,8 @@ def begin(path: Path) -> NewProject:
         start = _recognise(path)
         _write_params(start)
     except OSError as error:
+        if error.errno in FULL and (known := of_system(error)) is not None:
+            raise known from error
         raise DataError(
             str(path),
             found=f"that {error.filename} cannot be written: {error.strerror}",
@@ -168,8 +170,7 @@ def _write_table(path: Path) -> NewProject:
     writer.writerow(COLUMNS)
     for file, parts, split in zip(below, groups, splits, strict=True):
         writer.writerow([file.as_posix(), parts[0] if by_folder else "", split])
-    with (path / CSV).open("x", encoding="utf-8") as stream:
-        stream.write(table.getvalue())
+    replace(path / CSV, table.getvalue())
     start = NewProject("folder", root, {"classes": classes if by_folder else list(PLACEHOLDERS), "complete": False}, pictures)
     start.done.append(f"{path / CSV}: {len(below)} images")
     if by_folder:
@@ -232,8 +233,9 @@ def _is_mask(file: Path) -> bool:
 
 def _pictures(*folders: Path) -> list[Path]:
     """Image files below folders, in order."""
-    files = (file for folder in folders for file in raw.below(folder) if file.suffix.lower() in ENDINGS and raw.kind(file) == raw.FILE)
-    return sorted(file for file in files if not any(part.startswith((".", "__MACOSX", "@")) for part in file.parts))
+    below = ((folder, file) for folder in folders for file in raw.below(folder))
+    shown = (file for folder, file in below if not any(part.startswith((".", "__MACOSX", "@")) for part in file.relative_to(folder).parts))
+    return sorted(file for file in shown if file.suffix.lower() in ENDINGS and raw.kind(file) == raw.FILE)
 
 
 def _largest(files: Sequence[Path]) -> Size:

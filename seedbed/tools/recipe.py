@@ -6,6 +6,7 @@ are gone. A block selects nothing.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +57,10 @@ def _lay_recipe(recipe: Recipe) -> Iterator[str]:
 
 def _lay_block(block: Recipe, section: str, name: str) -> Iterator[str]:
     content = editing.load()
-    if name in (content.get(section) or {}):
+    if section not in content:
+        expected, do = "a section of that name", "run `seedbed round` to add a stage, or restore it from git"
+        raise ParamsError(f"{editing.PARAMS}: {section}", found="nothing", expected=expected, do=do)
+    if name in (content[section] or {}):
         own = replace(block, sections={section: block.sections[find_kind(section)]})
         yield from _write(own, content) or [f"{section}.{name}: in params.yaml already, with these values"]
     else:
@@ -104,9 +108,13 @@ def _values(content: Any, address: str = "") -> Iterator[tuple[str, Any]]:
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     for address in [*after, *(one for one in before if one not in after)]:
-        old, new = (_write_value(one[address]) if address in one else "nothing" for one in (before, after))
+        old, new = (json.dumps(one[address]) if address in one else "" for one in (before, after))  # true is not 1, nor "1"
         if old != new:
-            yield f"{address}: {old} -> {new}"
+            yield f"{address}: {_write_entry(before, address)} -> {_write_entry(after, address)}"
+
+
+def _write_entry(values: Mapping[str, Any], address: str) -> str:
+    return _write_value(values[address]) if address in values else "nothing"
 
 
 def _write_value(value: Any) -> str:
@@ -115,7 +123,7 @@ def _write_value(value: Any) -> str:
         return f"[{', '.join(map(_write_value, value))}]"
     if isinstance(value, bool):
         return str(value).lower()
-    return str(value) if value != "" else '""'
+    return json.dumps(value) if isinstance(value, str) and editing.parse(value) != value else str(value)
 
 
 def _left(recipe: Recipe) -> Iterator[str]:

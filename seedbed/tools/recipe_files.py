@@ -119,9 +119,9 @@ def find_block(sections: Mapping[str, Any], address: str, *, folder: Path = RECI
 def find_weights(content: Any) -> Iterator[tuple[str, str]]:
     """Where each network's weights come from, and the name of the network or file."""
     if isinstance(content, Mapping):
-        if weights := content.get("initial_weights"):
-            network = next(str(content[name]) for name in NETWORKS if name in content)
-            yield weights["source"], weights["file"] or network
+        if isinstance(weights := content.get("initial_weights"), Mapping):
+            network = next((str(content[name]) for name in NETWORKS if name in content), "")
+            yield str(weights.get("source", "")), str(weights.get("file", "")) or network
         for value in content.values():
             yield from find_weights(value)
 

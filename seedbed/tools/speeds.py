@@ -20,9 +20,10 @@ def count_images(stage: str) -> int | None:
     """Of how many images a stage computes something; None where it trains, and where nobody knows yet."""
     if SCHEMAS[find_kind(stage)].weights:
         return None
-    if (made := open_published(stage)) is not None:
+    made, data = open_published(stage), open_published("dataset")
+    if made is not None and (data is None or made.made_by.inputs.get("dataset", data.digest) == data.digest):
         return len(made.ids)
-    return len(data.usable) if (data := open_published("dataset")) is not None else None
+    return None if data is None else len(data.usable)
 
 
 def estimate_seconds(stage: str, images: int | None) -> float | None:

@@ -51,7 +51,7 @@ def count_work(sections: Mapping[str, Any]) -> Work:
     trainings = passes = heads = views = 0
     sides = set()
     for name, section in sections.items():
-        method = section.get("method", "")
+        method = str(section.get("method", ""))
         block = section.get(method) or {}
         has_network = any(one in block for one in NETWORKS)
         if "training" in block and has_network:

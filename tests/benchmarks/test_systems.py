@@ -117,7 +117,9 @@ def test_tables_tell_means_spread_costs_and_differences() -> None:
     _, _, *lines = systems.tabulate_systems("shapes", [plain, better, bound]).splitlines()
     of_plain, of_better, of_bound = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
     assert of_better[:3] == ["[`irn`](../recipes/shapes_irn.yaml)", "2", "0.400"] and "0.610 ± 0.014" in of_better
-    assert of_plain[-4:-1] == ["1.0", "", "2.0"]  # of all stages there is one of which nobody knows
+    assert of_plain[-4:-1] == ["1.0", "", ""]  # of all stages there is one of which nobody knows
+    whole = make_record("crf", 1, costs={"classifier": COST, "cams": replace(COST, peak=3_000_000_000)})
+    assert systems.Runs("crf", [*plain.records, whole]).peak() == "3.0"
     assert of_better[-1].startswith("mIoU 63.5 val, 64.8 test") and of_plain[-1] == ""
     assert of_bound[2] == "" and "0.900" in of_bound  # whose class maps are those of another
     assert "**+0.110 (+0.100 to +0.120)**" in systems.tabulate_differences([plain, better])
@@ -141,10 +143,21 @@ def test_what_is_reused_costs_what_it_cost_and_after_a_kill_nobody_knows(tmp_pat
     assert first is not None and again == first and first.seconds > 0 and first.peak > 10_000_000
     assert json.loads((place.folder / RUNNING).read_text()) == {}
     shutil.rmtree(place.folder / "data" / ".work")
-    killed, other = f"dataset {digest(params['dataset'])}", f"dataset {digest({})}"
+    killed, other = f"dataset {digest({'dataset': params['dataset']})}", f"dataset {digest({})}"
     (place.folder / RUNNING).write_text(json.dumps({killed: True, other: True}))
     assert book.measure("dataset") is None and json.loads((place.folder / RUNNING).read_text()) == {other: True}
     assert json.loads((place.folder / BOOK).read_text()) == {open_artifact("dataset", folder=place.folder / "data").digest: None}
+
+
+def test_what_was_interrupted_is_known_by_all_that_it_follows_from(tmp_path: Path) -> None:
+    """Class maps of another seed have the same section, but are other work."""
+    place, marks = Place(tmp_path), set()
+    for seed in (0, 1):
+        place.prepare(systems.make_params("shapes", "crf", seed))
+        with pytest.raises(SystemExit, match="cams failed"):  # for want of a data set
+            Book(place).measure("cams")
+        marks |= {*json.loads((place.folder / RUNNING).read_text())}
+    assert len(marks) == 2 and all(mark.startswith("cams ") for mark in marks)
 
 
 def test_the_bound_learns_from_the_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -239,3 +239,15 @@ def test_what_torch_says_of_lost_processes_is_told_from_other_errors() -> None:
     for other in (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), MemoryError()):
         assert process.explain(other, "classifier") is None
     assert "torch" in sys.modules
+
+
+def test_who_waits_hears_of_an_error_that_nobody_foresaw() -> None:
+    processes, board = [Launch("srun", rank, 2, 2, 1) for rank in range(2)], HASH_STORE()
+    for process in processes:
+        vars(process)["_board"] = board
+    with pytest.raises(ZeroDivisionError), processes[1].reporting():
+        _ = 1 / 0
+    with pytest.raises(TrainingError, match="another of its processes has ended"):
+        processes[0].agree(training="one", device="cpu")
+    with pytest.raises(ZeroDivisionError), Launch("srun", 0, 2, 2, 1).reporting():  # which has met no other yet
+        _ = 1 / 0

@@ -383,6 +383,15 @@ def test_a_gpu_is_used_where_there_is_one_and_it_is_wanted(fresh: Project, wante
     assert Run("classifier", Params(fresh.params()), device_wanted=wanted).device == expected
 
 
+def test_more_processes_than_gpus(fresh: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Run, "device", "cuda")
+    monkeypatch.setattr("seedbed.run.stage._count_gpus", int)
+    run = Run("classifier", Params(fresh.params()), devices=2)
+    with pytest.raises(MachineError, match=r"^--devices or SEEDBED_DEVICES: found 2 with 1 visible GPUs; expected at most one for each"):
+        _ = run.machine
+    assert Run("classifier", Params(fresh.params()), devices=1).machine.devices == 1
+
+
 def test_only_methods_that_use_a_gpu_get_one(
     fresh: Project, small_method: Callable[[str, str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -196,6 +196,8 @@ def test_a_training_that_is_killed_ends_with_the_same_weights(tmp_path: Path, or
     said = heard(project, "classifier")
     assert said.startswith("classifier: 40 steps in ") and "anew" not in said
     assert published(project, "classifier") == published(other, "classifier")
+    speeds, undisturbed = (Store("classifier", folder=one.data).speeds() for one in (project, other))
+    assert speeds == [] and [speed["computed"] for speed in undisturbed] == [40]  # nobody knows what all steps of the first took
     assert not list((project.data / ".work" / "classifier").glob("checkpoint-*"))
     remove(project, "classifier")
     assert heard(project, "classifier") == "classifier: reused, because nothing that it learns from has changed\n"

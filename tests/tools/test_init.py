@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -83,6 +84,29 @@ def test_nothing_else_of_params_yaml_changes(project: Path) -> None:
     init("data/raw/own")
     changed = [line for line in (project / "params.yaml").read_text().splitlines() if line not in before]
     assert [line.split("#")[0].strip() for line in changed] == ["method: folder", "root: data/raw/own", "max_size: [64, 64]"]
+
+
+def test_images_are_found_however_the_folder_is_called(project: Path) -> None:
+    """Names that begin with a dot hide what is below the folder, not the folder."""
+    picture(project.parent / ".own" / "cat" / "1.png", size=(70, 90))
+    picture(project.parent / ".own" / "dog" / "2.png")
+    picture(project.parent / ".own" / ".thumbnails" / "1.png", size=(900, 900))
+    done = init(f"../{(project.parent / '.own').name}")
+    assert done.exit_code == 0 and "found 2 images" in done.output, done.output
+    assert section(project)["max_size"] == [96, 96]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES])
+def test_a_table_is_written_whole_or_not_at_all(project: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    picture(project / "data" / "raw" / "own" / "1.png")
+
+    def write(_self: Path, _text: str, **_: Any) -> None:
+        raise OSError(code, "cannot", "labels.csv")
+
+    monkeypatch.setattr(Path, "write_text", write)
+    done = init("data/raw/own")
+    assert done.exit_code == 2 and ("permissions" in done.stderr) == (code == errno.EACCES), done.stderr
+    assert not (project / "data" / "raw" / "own" / "labels.csv").exists()
 
 
 def test_a_folder_elsewhere_is_linked(project: Path, tmp_path: Path) -> None:

@@ -214,7 +214,30 @@ def test_weights_that_are_read_from_a_file_are_named(checkout: Path) -> None:
     assert "downloaded" not in said
 
 
+def test_a_number_in_quotes_is_another_value(checkout: Path) -> None:
+    recipe("quick")
+    text = checkout.read_text()
+    checkout.write_text(text.replace("allow_broken: 0", 'allow_broken: "0"'))
+    assert 'dataset.allow_broken: "0" -> 0\n' in recipe("quick").output
+    assert checkout.read_text().split() == text.split()  # but for what is between them
+
+
 # --- What cannot be done ---
+
+
+def test_a_block_for_a_section_that_is_not_there(checkout: Path) -> None:
+    before = checkout.read_text()
+    done = recipe("seeds_third.threshold")
+    assert done.exit_code == 2 and "params.yaml: seeds_third: found nothing" in done.stderr, done.stderr
+    assert checkout.read_text() == before
+
+
+def test_weights_that_say_too_little_are_left_to_plan(checkout: Path) -> None:
+    Path("recipes/own.yaml").write_text("classifier: {method: [cam], cam: {backbone: {initial_weights: {source: file}}}}\n")
+    for words in ([], ["own"]):
+        done = recipe(*words)
+        assert done.exit_code == 0, done.exception
+    assert "next: set initial_weights.file to your copy of" not in done.output
 
 
 def test_an_unknown_recipe(checkout: Path) -> None:

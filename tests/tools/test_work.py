@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from seedbed import methods
 from seedbed.tools.recipe_files import read_recipe
-from seedbed.tools.work import Work, count_work
+from seedbed.tools.work import TOGETHER, Work, count_work
 from tests.support.recipes import FILES
 
 
@@ -67,3 +68,8 @@ def test_trainings_passes_and_views_are_those_of_selected_methods(sections: dict
 def test_of_a_recipe_further_rounds_count() -> None:
     # 5 passes of a classifier, 5 of a second one, 3 of IRN, 15 of DeepLab; twice 8 views for class maps, 2 for edges, 3 to predict
     assert count_work(read_recipe("voc12_fbr", folder=FILES).plain()) == Work(4, 28, (448, 512), 0, 21)
+
+
+def test_methods_that_train_several_networks_are_counted_so() -> None:
+    several = {name: getattr(methods.load("segmenter", name), "num_networks", 1) for name in methods.list_available("segmenter")}
+    assert {name: count for name, count in several.items() if count > 1} == TOGETHER
