@@ -8,4 +8,4 @@ from seedbed.run import fingerprint as fingerprint  # the first, so that it know
 # To be said before torch is loaded, and no matter of results.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
