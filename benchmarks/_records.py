@@ -100,14 +100,13 @@ def digest(params: Mapping[str, Any]) -> str:
 
 def find_commit() -> str:
     """The commit that is run; refuses one that has been edited since."""
-    changed = _ask_git("status", "--porcelain", "--", *MADE_BY)
+    changed = _ask("git", "status", "--porcelain", "--", *MADE_BY)
     if changed:
         raise SystemExit(f"records name a commit, and these are not in one:\n{changed}\ncommit them first")
-    return _ask_git("rev-parse", "--short=12", "HEAD")
+    return _ask("git", "rev-parse", "--short=12", "HEAD")
 
 
-def _ask_git(*words: str) -> str:
-    command = ["git", *words]
+def _ask(*command: str) -> str:
     return subprocess.run(command, cwd=CHECKOUT, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603 (our own)
 
 
@@ -122,13 +121,9 @@ def describe_machine() -> str:
 def _name_gpu() -> str:
     if not any(Path("/dev").glob("nvidia*")):
         return ""
-    asked = "import torch; print(f'{torch.cuda.get_device_name()}, ' if torch.cuda.is_available() else '', end='')"
-    command = [
-        sys.executable,
-        "-c",
-        asked,
-    ]  # not in this process: a stage counts the most that it had in memory before it started the stage
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 (our own)
+    asked = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else '')"
+    name = _ask(sys.executable, "-c", asked)  # not in this process, whose memory counts as that of each stage that it starts
+    return f"{name}, " if name else ""
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ class Launch:
         """Let others know, who may wait for this process, if this block ends with an error that nobody foresaw."""
         try:
             yield
-        except Exception:
+        except Exception:  # any, because it is raised again; ends that are meant are none
             self._is_first_to_end()
             raise
 

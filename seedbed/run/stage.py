@@ -279,7 +279,7 @@ class Run:
             self.inputs.check()
             made_by = MadeBy.of(self.stage, method, self.opened)
             artifact = store.publish([entry], {}, images=0, made_by=made_by, extents={})
-            store.remember([entry], [], {} if resumed else self._measure_speed(started, steps))  # whose first steps took other seconds
+            store.remember([entry], [], {} if resumed else self._measure_speed(started, steps))  # only its last steps were timed
         self.summary[:] = [reused]
         return artifact
 

@@ -43,7 +43,7 @@ SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "
 # Folders that hold no images.
 MASKS = re.compile(r"(masks?|instances?|gt|labels?|annotations?|segmentations?|segmentation.*|trimaps?)", re.IGNORECASE)
 MASK_FILE = re.compile(r"_(mask|gt|label|seg)$", re.IGNORECASE)
-START = "quick"  # the recipe for photographs of one's own
+FOR_PHOTOGRAPHS = "quick"  # a recipe
 PLACEHOLDERS = ("first_class", "second_class")
 
 
@@ -112,9 +112,9 @@ def inspect(start: NewProject) -> Iterator[str]:
     if missing := [split for split in ("train", "val") if split not in index.split_names]:
         sections = "classifier.split, segmenter.split and evaluation.split (to learn from), and predictions.split"
         yield f"next: there is no split {' and no '.join(missing)}: let {sections} name others of: {join_names(index.split_names)}"
-    if START in list_recipes() and _begins_at_random():
+    if FOR_PHOTOGRAPHS in list_recipes() and _begins_at_random():
         fits = "networks here begin at random, which suits drawn images"
-        yield f"next: {fits}; for photographs run `seedbed recipe {START}`, then this command again"
+        yield f"next: {fits}; for photographs run `seedbed recipe {FOR_PHOTOGRAPHS}`, then this command again"
     yield "next: run `seedbed plan`, then `dvc repro`"
 
 
